@@ -1,0 +1,239 @@
+"""The `grounds` command."""
+
+import asyncio
+import gzip
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.settings import Settings, SettingsError, read_settings
+from schema.actor import Role
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+policies = typer.Typer(no_args_is_help=True, help="Show, check and activate policies.")
+schemas = typer.Typer(no_args_is_help=True, help="The API's schema.")
+app.add_typer(policies, name="policy")
+app.add_typer(schemas, name="schema")
+
+Data = Annotated[Path | None, typer.Option(help="The data folder (GROUNDS_DATA, else .grounds).", show_default=False)]
+Host = Annotated[str, typer.Option(help="Where to listen.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for a free one.")]
+REJECTED = 3
+
+
+@app.command()
+def demo(
+    data: Data = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    items: Annotated[int | None, typer.Option(min=1, help="How many items to make up; 20,000 at first.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Pull everything as a training client, compare, and end.")] = False,
+) -> None:
+    """Try everything: a database, a made-up population, a server, and a token."""
+    from app.demo import check as run_check
+    from app.demo import demo as run_demo
+
+    with _prepared(data) as (settings, url):
+        if check:
+            if not uvloop.run(run_check(settings, url, host, port, items)):
+                raise typer.Exit(1)
+        else:
+            uvloop.run(run_demo(settings, url, host, port, items))
+
+
+@app.command()
+def serve(data: Data = None, host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve, until SIGTERM or Ctrl-C."""
+    from app.server import serve as run
+
+    with _prepared(data) as (settings, url):
+        uvloop.run(run(settings, url, host, port))
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, .gz too; - is standard input.")],
+    data: Data = None,
+) -> None:
+    """Take facts in. Bad lines go to FILE.rejects.ndjson, and the exit code is then 3."""
+    for name in files:
+        if name != "-" and not Path(name).is_file():
+            _fail(f"{name}: there is no such file")
+    with _prepared(data) as (settings, url):
+        rejected = uvloop.run(_ingest_files(settings, url, files))
+    if rejected:
+        raise typer.Exit(REJECTED)
+
+
+@app.command()
+def token(
+    role: Annotated[Role, typer.Option(help="What its bearer may be.")],
+    client: Annotated[str, typer.Option(help="The client's name (TRAINING_CLIENT).")] = "demo",
+    purpose: Annotated[str, typer.Option(help="What the client trains for (TRAINING_CLIENT).")] = "GENAI_TRAINING",
+    subject: Annotated[str | None, typer.Option(help="The platform's id of the account (DATA_SUBJECT).")] = None,
+    data: Data = None,
+) -> None:
+    """Print a bearer token of the development issuer, good for an hour."""
+    from app.issuer import DevelopmentIssuer
+
+    with _told():
+        settings = read_settings(data)
+        if settings.jwks is not None:
+            _fail("GROUNDS_JWKS is set: tokens come from your identity provider")
+        issuer = DevelopmentIssuer.open(settings.data_folder())
+        print(issuer.token(role, client=client, purpose=purpose, subject=subject))
+
+
+@policies.command("show")
+def policy_show(data: Data = None) -> None:
+    """Print the policy in force."""
+    import psycopg
+
+    from db.admin import active_policy
+
+    with _prepared(data) as (_, url), psycopg.connect(url) as connection:
+        policy = active_policy(connection)
+        assert policy is not None, "preparing the database puts one in force"
+        print(json.dumps(json.loads(policy.document()), indent=2, ensure_ascii=False))
+
+
+@policies.command("check")
+def policy_check(file: Annotated[Path, typer.Argument(help="A policy document, JSON.")]) -> None:
+    """Check a policy document; a wrong one is refused, line by line."""
+    with _told():
+        from db.policy.document import parse_policy
+
+        policy = parse_policy(_read(file), file.name)
+        print(f"policy {policy.version}: is sound; grounds {', '.join(policy.grounds)}")
+
+
+@policies.command("activate")
+def policy_activate(
+    file: Annotated[Path, typer.Argument(help="A policy document, JSON.")], data: Data = None
+) -> None:
+    """Put a policy in force, for the next statement anywhere."""
+    from db.admin import activate_policy
+    from db.policy.document import parse_policy
+
+    with _told():
+        policy = parse_policy(_read(file), file.name)
+    with _prepared(data) as (_, url):
+        activate_policy(url, policy)
+    print(f"policy {policy.version}: is in force")
+
+
+@schemas.command("export")
+def schema_export() -> None:
+    """Print the schema, in the schema definition language."""
+    from schema.build import build_schema
+
+    print(build_schema().as_str())
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@contextmanager
+def _prepared(data: Path | None):  # type: ignore[no-untyped-def]  # a context manager of (Settings, str)
+    """Read the settings and bring the database up to date; faults end the command with their own words."""
+    from app.observe import configure_logging
+    from app.runtime import open_server
+
+    configure_logging()
+    with _told():
+        settings = read_settings(data)
+        with open_server(settings) as url:
+            yield settings, url
+
+
+@contextmanager
+def _told():  # type: ignore[no-untyped-def]  # a context manager of nothing
+    """Turn the faults that we foresee into one clear message."""
+    from app.auth import KeysUnavailable
+    from db.admin import DatabaseError
+    from db.embedded import EmbeddedPostgresError
+    from db.policy.document import PolicyError
+
+    try:
+        yield
+    except (SettingsError, DatabaseError, EmbeddedPostgresError, PolicyError, KeysUnavailable, ValueError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(message: str) -> None:
+    print(f"grounds: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        _fail(f"{file}: {error.strerror}")
+        raise
+
+
+async def _ingest_files(settings: Settings, url: str, files: list[str]) -> int:
+    from db.session import connection, open_database
+
+    rejected = 0
+    async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+        for name in files:
+            rejected += await _ingest_file(borrowed, name)
+    return rejected
+
+
+async def _ingest_file(borrowed: object, name: str) -> int:
+    """Take one file in, show how far it is, and set its bad lines aside beside it."""
+    from app.intake import describe
+    from db.ingest import ingest
+
+    aside = Path("stdin.rejects.ndjson" if name == "-" else f"{name}.rejects.ndjson")
+    aside.unlink(missing_ok=True)
+    console = Console(stderr=True)
+    size = None if name == "-" else Path(name).stat().st_size
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=size)
+
+        def set_aside(rejected: object) -> None:
+            with aside.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(describe(rejected), ensure_ascii=False) + "\n")
+
+        summary = await ingest(borrowed, _blocks(name, lambda at: progress.update(task, completed=at)), on_rejected=set_aside)
+    _print_summary(name, summary.as_dict())
+    rejected = summary.total("rejected")
+    if rejected:
+        print(f"{rejected} lines were set aside in {aside}", file=sys.stderr)
+    return rejected
+
+
+def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:
+    table = Table("record", "accepted", "unchanged", "stale", "rejected", title=name, title_justify="left")
+    for record, outcomes in counts.items():
+        table.add_row(record, *(str(count) for count in outcomes.values()))
+    Console(highlight=False).print(table)
+
+
+async def _blocks(name: str, at: Callable[[int], object]) -> AsyncIterator[bytes]:
+    """Read a file block by block, in a thread, and tell how far it is."""
+    stream: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")
+    with stream:
+        unpacked = gzip.open(stream) if name.endswith(".gz") else stream
+        while block := await asyncio.to_thread(unpacked.read, 1 << 18):
+            yield block
+            if name != "-":
+                at(stream.tell())

@@ -1,0 +1,181 @@
+"""`grounds demo`: a made-up platform to try everything on, and `--check`, which pulls it as a training client would."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import Progress
+
+from app.issuer import DevelopmentIssuer
+from app.population import population
+from app.server import serving
+from app.settings import Settings, SettingsError
+from db.ingest import ingest
+from db.session import Connection, Database, connection
+from schema.actor import Role
+
+CLIENT = "demo"
+PURPOSE = "GENAI_TRAINING"
+PAGE = 1000
+
+QUERY = """query Pull($first: Int!, $after: String) {
+  trainableContent(first: $first, after: $after) {
+    nodes { id kind language text reason { ground summary conditions { code evidence } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Say how many items the demo holds, and how many of them qualify."""
+
+    items: int
+    permitted: int
+
+
+async def demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> None:
+    """Load what is missing, serve, and print how to try it, until a signal comes."""
+    out = Console(highlight=False, soft_wrap=True)
+    async with serving(settings, url, host, port) as (server, database):
+        loaded = await _load(settings, database, items, Console(stderr=True))
+        token = DevelopmentIssuer.open(settings.data_folder()).token(
+            Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE
+        )
+        out.print(_invitation(server.address, token, loaded), markup=False)
+        while not server.should_exit:
+            await _pause()
+
+
+async def check(settings: Settings, url: str, host: str, port: int, items: int | None) -> bool:
+    """Pull every permitted item over HTTP, compare with what the database decides, and say how it went."""
+    async with serving(settings, url, host, port) as (server, database):
+        loaded = await _load(settings, database, items, Console(stderr=True))
+        token = DevelopmentIssuer.open(settings.data_folder()).token(
+            Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE
+        )
+        started = time.perf_counter()
+        pulled, pages = await _pull(server.address, token)
+        seconds = time.perf_counter() - started
+    distinct = len({item["id"] for item in pulled})
+    agreed = len(pulled) == distinct == loaded.permitted
+    for item in pulled[:3]:
+        print(json.dumps(item, ensure_ascii=False, indent=2))
+    if not agreed:
+        print(f"The client received {len(pulled)} items, {distinct} distinct; the database permits {loaded.permitted}.")
+    result = {"items": loaded.items, "permitted": len(pulled), "pages": pages, "seconds": round(seconds, 3)}
+    print(json.dumps(result))
+    return agreed
+
+
+async def _pull(address: str, token: str) -> tuple[list[dict[str, Any]], int]:
+    items: list[dict[str, Any]] = []
+    pages = 0
+    variables: dict[str, Any] = {"first": PAGE, "after": None}
+    async with httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        while True:
+            response = await client.post("/graphql", json={"query": QUERY, "variables": variables})
+            answer = response.json()
+            if "errors" in answer:
+                raise RuntimeError(f"the gateway answered {answer['errors'][0]['message']}")
+            page = answer["data"]["trainableContent"]
+            items += page["nodes"]
+            pages += 1
+            if not page["pageInfo"]["hasNextPage"]:
+                return items, pages
+            variables["after"] = page["pageInfo"]["endCursor"]
+
+
+async def _load(settings: Settings, database: Database, items: int | None, console: Console) -> Loaded:
+    """Load the population once. What an interrupted start began is finished; the same facts change nothing twice."""
+    marker = settings.data_folder() / "demo.json"
+    async with connection(database.ingest) as borrowed:
+        there = await borrowed.fetchval("SELECT EXISTS (SELECT FROM grounds.content)")
+        made = _read_marker(marker)
+        if made is None:
+            if there:
+                raise SettingsError(
+                    f"{settings.data} holds facts that are not the demo's (name an empty data folder with --data)"
+                )
+            made = {"items": items or 20_000, "now": datetime.now(UTC).isoformat(), "complete": False}
+            marker.write_text(json.dumps(made))
+        elif items is not None and items != made["items"]:
+            console.print(f"Keeping the {made['items']:,} items that are there (another number needs another --data).")
+        if not (made["complete"] and there):
+            await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)
+            marker.write_text(json.dumps({**made, "complete": True}))
+    return await _count(database)
+
+
+def _read_marker(marker: Path) -> dict[str, Any] | None:
+    try:
+        made: dict[str, Any] = json.loads(marker.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return made
+
+
+async def _ingest_population(borrowed: Connection, items: int, now: datetime, console: Console) -> None:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"Making up {items:,} items", total=items)
+
+        async def blocks() -> AsyncIterator[bytes]:
+            for block in _blocks(population(items, now)):
+                progress.advance(task, block.count(b'"record":"content"'))
+                yield block
+
+        rejected: list[object] = []
+        await ingest(borrowed, blocks(), on_rejected=rejected.append)
+    if rejected:
+        raise RuntimeError(f"the made-up population has {len(rejected)} bad lines")
+
+
+def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+    block = bytearray()
+    for line in lines:
+        block += line
+        if len(block) > 1 << 18:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+async def _count(database: Database) -> Loaded:
+    async with connection(database.staff) as borrowed, borrowed.transaction():
+        await borrowed.execute("SELECT set_config('grounds.purpose', $1, TRUE)", PURPOSE)
+        await borrowed.execute("SET LOCAL statement_timeout = '10min'")
+        row = await borrowed.fetchrow(
+            "SELECT count(*) AS items, count(*) FILTER (WHERE permitted) AS permitted FROM grounds.decision"
+        )
+    assert row is not None
+    return Loaded(row["items"], row["permitted"])
+
+
+def _invitation(address: str, token: str, loaded: Loaded) -> str:
+    asked = "{ trainableContent(first: 3) { nodes { kind language text reason { summary conditions { code evidence } } } } }"
+    body = json.dumps({"query": asked})
+    return f"""
+Grounds listens on {address}/graphql; {loaded.permitted:,} of {loaded.items:,} items qualify.
+
+A token for the training client "{CLIENT}", good for an hour:
+
+{token}
+
+With curl:
+
+curl -s {address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{body}'
+
+With Python (./run python):
+
+from gql import Client, gql
+from gql.transport.httpx import HTTPXTransport
+transport = HTTPXTransport(url="{address}/graphql", headers={{"Authorization": "Bearer {token}"}})
+for item in Client(transport=transport).execute(gql("{asked}"))["trainableContent"]["nodes"]: print(item)
+
+Ctrl-C ends it; {Path('.').name or 'the data'} are kept for the next start."""

@@ -1,0 +1,57 @@
+"""The life of a request, on one screen: where it comes in, who answers, what stands behind."""
+
+import asyncpg
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.auth import Authenticator
+from app.http import BODY_LIMIT, GraphQLEndpoint
+from app.intake import IngestEndpoint
+from db.session import Busy, Database, connection
+from schema.build import build_schema
+from schema.context import Gateway
+
+
+def build(database: Database, secret: bytes, authenticator: Authenticator) -> Starlette:
+    """Construct the application over open pools; everything it needs is made here and handed on."""
+    gateway = Gateway(database, secret)
+    graphql = GraphQLEndpoint(build_schema(), gateway, authenticator)
+    ingest = IngestEndpoint(database, authenticator)
+
+    async def ask(request: Request) -> Response:
+        return await graphql(request)
+
+    async def take_in(request: Request) -> Response:
+        return await ingest(request)
+
+    async def ready(_: Request) -> Response:
+        return await _ready(database)
+
+    return Starlette(
+        routes=[
+            Route("/graphql", ask, methods=["GET", "POST"], max_body_size=BODY_LIMIT),
+            Route("/ingest", take_in, methods=["POST"]),
+            Route("/health", _healthy),
+            Route("/ready", ready),
+        ],
+    )
+
+
+async def _healthy(_: Request) -> Response:
+    """Say that the process answers."""
+    return JSONResponse({"status": "healthy"})
+
+
+async def _ready(database: Database) -> Response:
+    """Say whether requests can be answered: the database is reached and a policy is in force."""
+    try:
+        async with connection(database.staff) as borrowed:
+            version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")
+    except (OSError, Busy, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return JSONResponse({"status": "not ready", "reason": "the database does not answer"}, 503)
+    if version is None:
+        return JSONResponse({"status": "not ready", "reason": "no policy is in force"}, 503)
+    return JSONResponse({"status": "ready", "policy": version})
+

@@ -1,0 +1,53 @@
+"""What the gateway says of itself: one closed set of observations, with no text, query or personal datum in any."""
+
+import logging
+import secrets
+import sys
+
+import structlog
+
+
+def configure_logging() -> None:
+    """Write one JSON object a line to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    # Whole URLs, query included, would be logged there.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class _Observations:
+    """Name each thing that can be observed; nothing else is ever logged."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger()
+
+    def started(self, address: str, issuer: str) -> None:
+        """Note that the server listens."""
+        self._log.info("started", address=address, issuer=issuer)
+
+    def stopped(self) -> None:
+        """Note that the server ended."""
+        self._log.info("stopped")
+
+    def ingested(self, accepted: int, unchanged: int, stale: int, rejected: int) -> None:
+        """Note what became of a stream of facts."""
+        self._log.info("ingested", accepted=accepted, unchanged=unchanged, stale=stale, rejected=rejected)
+
+    def failure(self, error: BaseException) -> str:
+        """Note a failure by its kind and place, never by its message; give the reference that the client is told."""
+        reference = secrets.token_hex(4)
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else None
+        self._log.error("failure", reference=reference, kind=type(error).__name__, place=place)
+        return reference
+
+
+observe = _Observations()

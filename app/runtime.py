@@ -1,0 +1,46 @@
+"""What every command stands on: the database, up to date, and the keys that tokens are checked with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from app.auth import Authenticator, open_keys, static_keys
+from app.issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from app.settings import Settings
+from db.admin import prepare
+from db.embedded import embedded_postgres
+
+EMBEDDED_DATABASE = "grounds"
+
+
+@contextmanager
+def open_server(settings: Settings) -> Iterator[str]:
+    """Give the administrator's URL of a database that is up to date: one's own, or the embedded one."""
+    secret = settings.secret_bytes()
+    if settings.database_url is not None:
+        prepare(settings.database_url, secret)
+        yield settings.database_url
+        return
+    with embedded_postgres(settings.data_folder() / "postgres") as server:
+        url = urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
+        _create_once(server)
+        prepare(url, secret)
+        yield url
+
+
+async def open_authenticator(settings: Settings) -> Authenticator:
+    """Check tokens against the identity provider's keys, or against the development issuer's."""
+    if settings.jwks is None or settings.issuer is None or settings.audience is None:
+        keys = static_keys(DevelopmentIssuer.open(settings.data_folder()).jwks())
+        return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
+    keys = await open_keys(settings.jwks)
+    return Authenticator(keys, issuer=settings.issuer, audience=settings.audience)
+
+
+def _create_once(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [EMBEDDED_DATABASE]).fetchone()
+        if found is None:
+            connection.execute(f"CREATE DATABASE {EMBEDDED_DATABASE}".encode())

@@ -1,0 +1,99 @@
+"""Serve: open the pools, listen, and stop cleanly on SIGTERM and Ctrl-C."""
+
+import asyncio
+import gc
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from app.main import build
+from app.observe import observe
+from app.runtime import open_authenticator
+from app.settings import Settings, SettingsError
+from db.session import Database, open_database
+
+GRACE_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """End by our own handlers: uvicorn's would raise the signal anew, and that would skip the clean end behind us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ask the server to end on SIGTERM and Ctrl-C; in a thread that may not handle signals, leave them alone."""
+        loop = asyncio.get_running_loop()
+        ours = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        for number in ours:
+            loop.add_signal_handler(number, self._end)
+        try:
+            yield
+        finally:
+            for number in ours:
+                loop.remove_signal_handler(number)
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+    @property
+    def address(self) -> str:
+        """Give the URL where it listens."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@asynccontextmanager
+async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIterator[tuple[_Server, Database]]:
+    """Serve in the background until the block ends or a signal comes; `server.should_exit` says which."""
+    secret = settings.secret_bytes()
+    listener = _listen(host, port)
+    authenticator = await open_authenticator(settings)
+    async with open_database(url, secret, connections=settings.connections) as database:
+        server = _Server(
+            uvicorn.Config(
+                build(database, secret, authenticator),
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not running.done():
+            await asyncio.sleep(0.01)
+        # What is alive now stays alive: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        observe.started(server.address, settings.issuer or "development")
+        try:
+            yield server, database
+        finally:
+            server.should_exit = True
+            await running
+            await authenticator.aclose()
+            observe.stopped()
+
+
+async def serve(settings: Settings, url: str, host: str, port: int) -> None:
+    """Serve until a signal comes."""
+    async with serving(settings, url, host, port) as (server, _):
+        while not server.should_exit:
+            await asyncio.sleep(0.05)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named by its protocol, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror} (choose another with --port)") from None
+    return listener

@@ -1,0 +1,80 @@
+"""Read what a position rests on: notices, objections and the ledger of events."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from db.session import Pool, connection
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """Hold a notice."""
+
+    id: int
+    channel: str
+    epoch: str
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    bounced_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectionRow:
+    """Hold an objection as it counts."""
+
+    id: int
+    scope: str
+    channel: str | None
+    received_at: datetime
+    withdrawn_at: datetime | None
+    active_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEventRow:
+    """Hold an event of the ledger."""
+
+    id: int
+    kind: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+async def notices_of(pool: Pool, account: int) -> list[NoticeRow]:
+    """Read an account's notices, the earliest first."""
+    async with connection(pool) as borrowed:
+        rows = await borrowed.fetch(
+            "SELECT id, channel, epoch, sent_at, delivered_at, bounced_at FROM grounds.notice WHERE account = $1"
+            " ORDER BY coalesce(delivered_at, sent_at), id",
+            account,
+        )
+    return [NoticeRow(*row) for row in rows]
+
+
+async def objections_of(pool: Pool, account: int) -> list[ObjectionRow]:
+    """Read the objections that reach an account, the earliest first."""
+    async with connection(pool) as borrowed:
+        rows = await borrowed.fetch(
+            "SELECT o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
+            " o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int)"
+            " FROM grounds.objections_reaching(ARRAY[$1::bigint]) r"
+            " JOIN grounds.objection_in_force o ON o.id = r.objection"
+            " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
+            account,
+        )
+    return [ObjectionRow(*row) for row in rows]
+
+
+async def page_of_events(
+    pool: Pool, after: int, first: int, *, account: int | None
+) -> tuple[list[ConsentEventRow], bool]:
+    """Read a page of the ledger, of one account or of all, and whether there is more."""
+    async with connection(pool) as borrowed:
+        rows = await borrowed.fetch(
+            "SELECT e.id, e.kind, e.occurred_at, e.recorded_at FROM grounds.consent_event e"
+            " WHERE e.id > $1 AND ($3::bigint IS NULL OR e.account = $3 OR e.objection IN ("
+            "   SELECT r.objection FROM grounds.objections_reaching(ARRAY[$3::bigint]) r))"
+            " ORDER BY e.id LIMIT $2::int + 1",
+            *(after, first, account),
+        )
+    return [ConsentEventRow(*row) for row in rows[:first]], len(rows) > first

@@ -1,0 +1,51 @@
+"""NDJSON as it arrives: lines out of a stream of any size, in little memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LINE_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Hold one line: its number from 1, its bytes, and whether it went on after LINE_LIMIT."""
+
+    number: int
+    data: bytes
+    too_long: bool = False
+
+
+class LineSplitter:
+    """Cut blocks of bytes into lines, keeping at most LINE_LIMIT bytes of each; blank lines are counted and left out."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._rest = bytearray()
+        self._too_long = False
+
+    def feed(self, block: bytes) -> Iterator[Line]:
+        """Take a block in and give the lines that it completes."""
+        start = 0
+        while (end := block.find(b"\n", start)) >= 0:
+            self._keep(block[start:end])
+            yield from self._complete()
+            start = end + 1
+        self._keep(block[start:])
+
+    def close(self) -> Iterator[Line]:
+        """Give the last line, which may lack its newline."""
+        if self._rest:
+            yield from self._complete()
+
+    def _keep(self, part: bytes) -> None:
+        room = LINE_LIMIT - len(self._rest)
+        self._too_long = self._too_long or len(part) > room
+        self._rest += part[:room]
+
+    def _complete(self) -> Iterator[Line]:
+        self._number += 1
+        data = bytes(self._rest)
+        if data.strip():
+            yield Line(self._number, data, self._too_long)
+        self._rest.clear()
+        self._too_long = False

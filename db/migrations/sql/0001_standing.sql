@@ -1,0 +1,253 @@
+-- The standing of an account: everything that the conditions ask of an author, one row, one join.
+-- Derived from the facts in the transaction that changes them; nothing has to be refreshed when time passes.
+
+CREATE TABLE grounds.account_standing (
+    account bigint PRIMARY KEY,
+    known boolean,
+    product text,
+    kind text,
+    country text,
+    status text,
+    status_since timestamptz,
+    compromised tstzmultirange,
+    adult_from timestamptz,                              -- by its own birth date
+    minor_until timestamptz NOT NULL,                    -- by any birth date of the same person
+    notice_delivered_at timestamptz,                     -- infinity: never; NULL: the account is not known
+    notice_effective_from timestamptz,
+    objected_public_until timestamptz NOT NULL,          -- infinity: not withdrawn; -infinity: never objected
+    objected_ai_until timestamptz NOT NULL,
+    opted_in_since timestamptz,                          -- infinity: never
+    held_until timestamptz NOT NULL,
+    taken_back_at timestamptz NOT NULL,
+    quarantined boolean NOT NULL,
+    status_month date GENERATED ALWAYS AS (date_trunc('month', status_since AT TIME ZONE 'UTC')::date) STORED,
+    notice_week date GENERATED ALWAYS AS (
+        CASE WHEN isfinite(notice_delivered_at)
+             THEN date_trunc('week', notice_delivered_at AT TIME ZONE 'UTC')::date END) STORED,
+    notice_end_week date GENERATED ALWAYS AS (
+        date_trunc('week', notice_effective_from AT TIME ZONE 'UTC')::date) STORED,
+    opted_in_month date GENERATED ALWAYS AS (
+        CASE WHEN isfinite(opted_in_since)
+             THEN date_trunc('month', opted_in_since AT TIME ZONE 'UTC')::date END) STORED
+) WITH (fillfactor = 80);
+
+-- Every account of the same person, by any chain of links ever seen; each account is its own first.
+CREATE FUNCTION grounds.same_person(accounts bigint[]) RETURNS TABLE (account bigint, member bigint)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE reach (account, member) AS (
+        SELECT a, a FROM unnest(accounts) a
+        UNION
+        SELECT r.account, o.account
+        FROM reach r
+        JOIN grounds.account_person l ON l.account = r.member
+        JOIN grounds.account_person o ON o.person = l.person
+    )
+    SELECT r.account, r.member FROM reach r
+$$;
+
+-- Which objections reach which of these accounts: by account, by person, or by contact and through it the person.
+CREATE FUNCTION grounds.objections_reaching(accounts bigint[]) RETURNS TABLE (account bigint, objection bigint)
+LANGUAGE sql STABLE AS $$
+    WITH member AS MATERIALIZED (SELECT * FROM grounds.same_person(accounts))
+    SELECT m.account, t.objection
+    FROM member m
+    JOIN grounds.account a ON a.id = m.member
+    JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
+    UNION
+    SELECT m.account, t.objection
+    FROM member m
+    JOIN grounds.account_person p ON p.account = m.member
+    JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
+    UNION
+    SELECT m.account, t.objection
+    FROM member m
+    JOIN grounds.account_contact c ON c.account = m.member
+    JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
+$$;
+
+-- An objection as it counts: after a bad line for everything and not withdrawn; a withdrawal before it withdraws nothing.
+CREATE VIEW grounds.objection_in_force AS
+SELECT id, platform_id, received_at, channel,
+    CASE WHEN quarantined_at >= observed_at THEN 'ALL' ELSE scope END AS scope,
+    CASE WHEN quarantined_at >= observed_at OR withdrawn_at < received_at THEN NULL ELSE withdrawn_at END AS withdrawn_at
+FROM grounds.objection;
+
+-- The one derivation of a standing, for every writer.
+CREATE FUNCTION grounds.standing_of(accounts bigint[]) RETURNS TABLE (
+    account bigint, known boolean, product text, kind text, country text, status text, status_since timestamptz,
+    compromised tstzmultirange, adult_from timestamptz, minor_until timestamptz, notice_delivered_at timestamptz,
+    notice_effective_from timestamptz, objected_public_until timestamptz, objected_ai_until timestamptz,
+    opted_in_since timestamptz, held_until timestamptz, taken_back_at timestamptz, quarantined boolean
+) LANGUAGE sql STABLE AS $$
+    WITH parameters AS MATERIALIZED (
+        SELECT document #>> '{notice,epoch}' AS epoch, (document #>> '{notice,period_days}')::int AS period_days
+        FROM grounds.policy WHERE active
+    ), person AS (
+        SELECT m.account, max(a.adult_from) AS minor_until, max(a.birth_date_taken_back_at) AS taken_back_at
+        FROM grounds.same_person(accounts) m JOIN grounds.account a ON a.id = m.member
+        GROUP BY m.account
+    ), objected AS (
+        SELECT r.account,
+            max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'AI_INTERACTIONS') AS public_until,
+            max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'PUBLIC_CONTENT') AS ai_until
+        FROM grounds.objections_reaching(accounts) r JOIN grounds.objection_in_force o ON o.id = r.objection
+        GROUP BY r.account
+    ), noticed AS (
+        SELECT n.account, min(n.delivered_at) AS delivered_at
+        FROM grounds.notice n
+        WHERE n.account = ANY (accounts) AND n.bounced_at IS NULL AND n.epoch >= (SELECT epoch FROM parameters)
+        GROUP BY n.account
+    )
+    SELECT a.id, a.known, a.product, a.kind, a.country, a.status, a.status_since, a.compromised, a.adult_from,
+        coalesce(person.minor_until, '-infinity'),
+        CASE WHEN a.known THEN coalesce(noticed.delivered_at, 'infinity') END,
+        CASE WHEN a.known THEN grounds.notice_period_end(noticed.delivered_at, (SELECT period_days FROM parameters)) END,
+        coalesce(objected.public_until, '-infinity'),
+        coalesce(objected.ai_until, '-infinity'),
+        CASE WHEN a.known THEN coalesce((
+            SELECT min(c.given_at) FROM grounds.consent c
+            WHERE c.account = a.id AND c.withdrawn_at IS NULL AND NOT EXISTS (
+                SELECT FROM grounds.consent w WHERE w.account = a.id AND w.withdrawn_at >= c.given_at)), 'infinity') END,
+        coalesce((SELECT max(coalesce(h.lifted_at, 'infinity')) FROM grounds.hold h
+                  WHERE h.scope = 'ACCOUNT' AND h.value = a.platform_id), '-infinity'),
+        greatest(a.taken_back_at, person.taken_back_at),
+        EXISTS (SELECT FROM grounds.quarantine q
+                WHERE q.record = 'account' AND q.platform_id = a.platform_id AND q.observed_at >= a.observed_at)
+        OR EXISTS (SELECT FROM grounds.quarantine q
+                   WHERE q.account = a.platform_id AND NOT EXISTS (
+                       SELECT FROM grounds.notice n WHERE q.record = 'notice' AND n.platform_id = q.platform_id
+                       AND n.observed_at > q.observed_at) AND NOT EXISTS (
+                       SELECT FROM grounds.consent c WHERE q.record = 'consent' AND c.platform_id = q.platform_id
+                       AND c.observed_at > q.observed_at))
+    FROM grounds.account a
+    JOIN person ON person.account = a.id
+    LEFT JOIN objected ON objected.account = a.id
+    LEFT JOIN noticed ON noticed.account = a.id
+    WHERE a.id = ANY (accounts)
+$$;
+
+CREATE FUNCTION grounds.refresh_standing(accounts bigint[]) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO grounds.account_standing AS s (
+        account, known, product, kind, country, status, status_since, compromised, adult_from, minor_until,
+        notice_delivered_at, notice_effective_from, objected_public_until, objected_ai_until, opted_in_since,
+        held_until, taken_back_at, quarantined)
+    SELECT * FROM grounds.standing_of(accounts)
+    ON CONFLICT (account) DO UPDATE SET (
+        known, product, kind, country, status, status_since, compromised, adult_from, minor_until,
+        notice_delivered_at, notice_effective_from, objected_public_until, objected_ai_until, opted_in_since,
+        held_until, taken_back_at, quarantined) = (
+        excluded.known, excluded.product, excluded.kind, excluded.country, excluded.status, excluded.status_since,
+        excluded.compromised, excluded.adult_from, excluded.minor_until, excluded.notice_delivered_at,
+        excluded.notice_effective_from, excluded.objected_public_until, excluded.objected_ai_until,
+        excluded.opted_in_since, excluded.held_until, excluded.taken_back_at, excluded.quarantined)
+$$;
+
+-- A statement that touches facts leaves the accounts it touched here; at commit one refresh does them all.
+CREATE TABLE grounds.standing_due (accounts bigint[] NOT NULL);
+
+-- Refreshes are serialised: each reads what all earlier ones committed, so no two facts can miss each other (an
+-- objection to a person and a new account of that person, say). READ COMMITTED is what makes the second read fresh.
+CREATE FUNCTION grounds.standing_falls_due() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    due bigint[];
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'facts change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('grounds.standing', 0));
+    WITH gone AS (DELETE FROM grounds.standing_due RETURNING accounts)
+    SELECT array_agg(DISTINCT account ORDER BY account) INTO due FROM gone, unnest(gone.accounts) account;
+    IF due IS NOT NULL THEN
+        PERFORM grounds.refresh_standing(ARRAY(SELECT DISTINCT member FROM grounds.same_person(due) ORDER BY member));
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER falls_due AFTER INSERT ON grounds.standing_due DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION grounds.standing_falls_due();
+
+CREATE FUNCTION grounds.account_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_due SELECT array_agg(n.id) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER arrived AFTER INSERT ON grounds.account REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.account_touched();
+CREATE TRIGGER changed AFTER UPDATE ON grounds.account REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.account_touched();
+
+-- Notices, consents and links belong to an account by its number.
+CREATE FUNCTION grounds.belonging_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT n.account) FROM new_rows n HAVING count(*) > 0;
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT o.account) FROM old_rows o HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER linked AFTER INSERT ON grounds.account_person REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+CREATE TRIGGER linked AFTER INSERT ON grounds.account_contact REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+CREATE TRIGGER arrived AFTER INSERT ON grounds.notice REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+CREATE TRIGGER changed AFTER UPDATE ON grounds.notice REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+CREATE TRIGGER arrived AFTER INSERT ON grounds.consent REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+CREATE TRIGGER changed AFTER UPDATE ON grounds.consent REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+
+-- Objections belong to accounts by their targets.
+CREATE FUNCTION grounds.accounts_targeted(objections bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+    SELECT a.id FROM grounds.objection_target t JOIN grounds.account a ON a.platform_id = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'ACCOUNT'
+    UNION
+    SELECT p.account FROM grounds.objection_target t JOIN grounds.account_person p ON p.person = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'PERSON'
+    UNION
+    SELECT c.account FROM grounds.objection_target t JOIN grounds.account_contact c ON c.contact = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT'
+$$;
+CREATE FUNCTION grounds.objection_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    objections bigint[];
+BEGIN
+    IF TG_TABLE_NAME = 'objection' THEN
+        objections := ARRAY(SELECT n.id FROM new_rows n);
+    ELSE
+        objections := ARRAY(SELECT DISTINCT n.objection FROM new_rows n);
+    END IF;
+    INSERT INTO grounds.standing_due
+    SELECT array_agg(account) FROM grounds.accounts_targeted(objections) account HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER targeted AFTER INSERT ON grounds.objection_target REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.objection_touched();
+CREATE TRIGGER changed AFTER UPDATE ON grounds.objection REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.objection_touched();
+
+-- Quarantine and holds name accounts by the platform's id.
+CREATE FUNCTION grounds.named_account_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'quarantine' THEN
+        INSERT INTO grounds.standing_due
+        SELECT array_agg(DISTINCT a.id) FROM new_rows n JOIN grounds.account a
+        ON a.platform_id = CASE WHEN n.record = 'account' THEN n.platform_id ELSE n.account END HAVING count(*) > 0;
+    ELSE
+        INSERT INTO grounds.standing_due
+        SELECT array_agg(DISTINCT a.id) FROM new_rows n JOIN grounds.account a
+        ON n.scope = 'ACCOUNT' AND a.platform_id = n.value HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER set_aside AFTER INSERT ON grounds.quarantine REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.named_account_touched();
+CREATE TRIGGER opened AFTER INSERT ON grounds.hold REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.named_account_touched();
+CREATE TRIGGER changed AFTER UPDATE ON grounds.hold REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.named_account_touched();

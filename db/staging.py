@@ -1,0 +1,286 @@
+"""From a line to a row: read it, judge it, take identifiers out, and lay it out for its stage."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from asyncpg import Range
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from db.deidentify import PIPELINE_VERSION, deidentify
+from db.lines import LINE_LIMIT, Line
+from db.records import MODELS, Account, Consent, Content, ContentKind, Notice, Objection, Record, Scan
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "account": (
+        *("line", "platform_id", "person", "product", "kind", "born_on", "country", "status", "status_since"),
+        *("compromised", "contacts", "observed_at", "digest"),
+    ),
+    "content": (
+        *("line", "platform_id", "account", "kind", "audience", "audience_since", "language", "text", "media"),
+        *("created_at", "edited_at", "deleted_at", "parent", "referenced", "relations", "reserved"),
+        *("special_category", "safety", "pipeline", "media_deidentified", "observed_at", "digest"),
+    ),
+    "notice": (
+        *("line", "platform_id", "account", "channel", "epoch", "sent_at", "delivered_at", "bounced_at"),
+        *("observed_at", "digest"),
+    ),
+    "objection": (
+        *("line", "platform_id", "account", "person", "contact", "scope", "received_at", "channel", "withdrawn_at"),
+        *("observed_at", "digest"),
+    ),
+    "consent": ("line", "platform_id", "account", "given_at", "withdrawn_at", "observed_at", "digest"),
+    "rejected": ("line", "record", "platform_id", "digest", "observed_at", "account", "person", "contact"),
+}
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Say why a line was set aside, and as much of what it is about as could be read."""
+
+    number: int
+    field: str | None
+    reason: str
+    digest: bytes
+    record: str | None = None
+    id: str | None = None
+    observed_at: datetime | None = None
+    account: str | None = None
+    person: str | None = None
+    contact: str | None = None
+
+    @property
+    def row(self) -> Row | None:
+        """Lay out what has to stay shut; None where nothing can be told of it."""
+        name = self.id
+        if self.record == "objection" and name is None and (self.account or self.person or self.contact):
+            name = f"line:{self.digest.hex()}"
+        if self.record is None or name is None:
+            return None
+        return (
+            *(self.number, self.record, name, self.digest, self.observed_at),
+            *(self.account, self.person, self.contact),
+        )
+
+
+def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str, Row] | Rejected:
+    """Turn a line into its record's name, its id and its row, or into a rejection."""
+    if line.too_long:
+        return _rejected(line, now, None, f"is longer than {LINE_LIMIT} bytes (send the record in fewer)")
+    found = _RECORD.search(line.data)
+    model = MODELS.get(found[1].decode()) if found else None
+    if model is None:
+        return _rejected(line, now, *_unreadable(line.data))
+    try:
+        record = model.model_validate_json(line.data)
+    except ValidationError as error:
+        return _rejected(line, now, *_first_fault(error))
+    if record.observed_at > now + CLOCK_TOLERANCE:
+        return _rejected(line, now, "observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
+    if isinstance(record, Account) and record.product not in products:
+        known = ", ".join(sorted(products))
+        return _rejected(line, now, "product", f"is none of {known} (correct it, or name it in the policy)")
+    return record.record, record.id, _LAYOUT[record.record](line.number, record)
+
+
+# What a broken line says of itself. The quotes stand free of backslashes, so no text inside a string is taken for a key.
+_RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
+_NAMED = {
+    name: re.compile(rb'"' + name.encode() + rb'"\s*:\s*"([^"\\\x00-\x1f]{1,200})"')
+    for name in ("id", "observed_at", "account", "person", "contact")
+}
+
+
+def _rejected(line: Line, now: datetime, field: str | None, reason: str) -> Rejected:
+    said = _said(line)
+    record = said.get("record")
+    observed_at = _believable(said.get("observed_at"), now)
+    return Rejected(
+        line.number,
+        field,
+        reason,
+        hashlib.blake2b(line.data, digest_size=16).digest(),
+        record if record in MODELS else None,
+        *(_name(said.get("id")), observed_at, _name(said.get("account"))),
+        *((_name(said.get("person")), _name(said.get("contact"))) if record == "objection" else (None, None)),
+    )
+
+
+def _said(line: Line) -> dict[str, Any]:
+    """Read what can be read of a bad line: as JSON, or else by the look of its keys."""
+    if not line.too_long:
+        try:
+            said = from_json(line.data)
+            return said if isinstance(said, dict) else {}
+        except ValueError:
+            pass
+    said = {}
+    for name, pattern in {"record": _RECORD, **_NAMED}.items():
+        if found := pattern.search(line.data):
+            said[name] = found[1].decode("utf-8", "replace")
+    return said
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= 200 and "\0" not in value else None
+
+
+def _believable(value: object, now: datetime) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
+    has_offset = isinstance(value, str) and value[-6:].count(":") + value.count("Z") > 0 and "T" in value
+    return instant if instant and has_offset and instant <= now + CLOCK_TOLERANCE else None
+
+
+def _unreadable(data: bytes) -> tuple[str | None, str]:
+    try:
+        said = from_json(data)
+    except ValueError as error:
+        return None, f"is not JSON: {str(error).partition(' at line')[0]} (write one JSON object a line, in UTF-8)"
+    if not isinstance(said, dict):
+        return None, "is not a JSON object (write one JSON object a line)"
+    return "record", f"is none of {', '.join(MODELS)} (say what the line is)"
+
+
+def _first_fault(error: ValidationError) -> tuple[str | None, str]:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    fault = faults[0]
+    if fault["type"] == "json_invalid":
+        reason = fault["msg"].removeprefix("Invalid JSON: ").partition(" at line")[0]
+        return None, f"is not JSON: {reason} (write one JSON object a line, in UTF-8)"
+    more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
+    field = ".".join(str(part) for part in fault["loc"]) or None
+    return field, _REASONS.get(fault["type"], fault["msg"].removeprefix("Value error, ")) + more
+
+
+_REASONS = {
+    "missing": "is missing (state it; an empty list is [])",
+    "extra_forbidden": "is not a field of this record (remove it)",
+}
+
+
+def _digest(*values: object) -> bytes:
+    return hashlib.blake2b(orjson.dumps(values), digest_size=16).digest()
+
+
+def _account(number: int, record: Account) -> Row:
+    windows = [
+        Range(w.since, w.until, lower_inc=w.since is not None, upper_inc=w.until is not None)
+        for w in record.compromised
+    ]
+    contacts = sorted(set(record.contacts))
+    stated = (record.person, record.product, record.kind, record.born_on, record.country, record.status)
+    ends = sorted((str(window.since), str(window.until)) for window in record.compromised)
+    digest = _digest(*stated, record.status_since, ends, contacts)
+    return (
+        *(number, record.id, *stated, record.status_since, windows, contacts),
+        *(record.observed_at, digest),
+    )
+
+
+def _content(number: int, record: Content) -> Row:
+    private = record.kind is ContentKind.PRIVATE_MESSAGE
+    text = None if private or not record.text else deidentify(record.text)
+    pipeline = 0 if not record.text else None if private else PIPELINE_VERSION
+    media = [{"type": m.type, "url": m.url, "sha256": m.sha256} for m in record.media]
+    scans = record.scans
+    special_category = scans.special_category if scans else None
+    safety = scans.safety if scans else None
+    references = sorted({(r.account, r.relation) for r in record.references})
+    rights = sorted({(r.source, r.train_ai) for r in record.rights})
+    said = (record.account, record.kind, record.audience, record.audience_since, record.language)
+    times = (record.created_at, record.edited_at, record.deleted_at, record.parent)
+    flags = [m.deidentified for m in record.media]
+    # A private message leaves nothing of its text behind, not even in a digest.
+    digest = _digest(
+        *said, None if private else record.text, media, flags, *times, references, rights, special_category, safety
+    )
+    return (
+        *(number, record.id, *said, text, orjson.dumps(media).decode() if media and not private else None),
+        *(*times, [account for account, _ in references], [relation for _, relation in references]),
+        *(any(train_ai == "n" for _, train_ai in rights), special_category, safety, pipeline),
+        *(_media_deidentified(flags, bool(record.text)), record.observed_at, digest),
+    )
+
+
+def _media_deidentified(flags: list[bool | None], has_text: bool) -> bool | None:
+    """Say whether every medium is de-identified; unknown as well where there is neither text nor media."""
+    if not flags:
+        return True if has_text else None
+    return False if False in flags else None if None in flags else True
+
+
+def _notice(number: int, record: Notice) -> Row:
+    stated = (record.account, record.channel, record.epoch, record.sent_at, record.delivered_at, record.bounced_at)
+    return (number, record.id, *stated, record.observed_at, _digest(*stated))
+
+
+def _objection(number: int, record: Objection) -> Row:
+    stated = (
+        *(record.account, record.person, record.contact, record.scope),
+        *(record.received_at, record.channel, record.withdrawn_at),
+    )
+    return (number, record.id, *stated, record.observed_at, _digest(*stated))
+
+
+def _consent(number: int, record: Consent) -> Row:
+    stated = (record.account, record.given_at, record.withdrawn_at)
+    return (number, record.id, *stated, record.observed_at, _digest(*stated))
+
+
+_LAYOUT: dict[str, Callable[[int, Any], Row]] = {
+    "account": _account,
+    "content": _content,
+    "notice": _notice,
+    "objection": _objection,
+    "consent": _consent,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Hold staged lines in rounds: within one round no id occurs twice, so each round merges as a set."""
+
+    rounds: list[dict[str, list[Row]]]
+    rejected: list[Rejected]
+    lines: int
+
+
+def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) -> Chunk:
+    """Stage lines in order. The n-th line about one id goes into the n-th round."""
+    rounds: list[dict[str, list[Row]]] = []
+    rejected: list[Rejected] = []
+    seen: dict[tuple[str, str], int] = {}
+    count = 0
+    for line in lines:
+        count += 1
+        staged = stage(line, products, now)
+        if isinstance(staged, Rejected):
+            rejected.append(staged)
+            row = staged.row
+            if row is None:
+                continue
+            record, name, stage_name = row[1], row[2], "rejected"
+        else:
+            record, name, row = staged
+            stage_name = record
+        at = seen.get((record, name), 0)
+        seen[record, name] = at + 1
+        if at == len(rounds):
+            rounds.append({})
+        rounds[at].setdefault(stage_name, []).append(row)
+    return Chunk(rounds, rejected, count)
+
+
+__all__ = ["COLUMNS", "Chunk", "Record", "Rejected", "Row", "Scan", "stage", "stage_chunk"]

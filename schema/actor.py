@@ -1,0 +1,29 @@
+"""Who is asking: the one value that authentication makes and everything behind it reads."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Name what a bearer of a token may be here."""
+
+    TRAINING_CLIENT = "TRAINING_CLIENT"
+    DASHBOARD = "DASHBOARD"
+    PRIVACY_OFFICER = "PRIVACY_OFFICER"
+    AUDITOR = "AUDITOR"
+    DATA_SUBJECT = "DATA_SUBJECT"
+    PLATFORM_INGEST = "PLATFORM_INGEST"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Say who asks, as a verified token states it.
+
+    `client` and `purpose` are set for a TRAINING_CLIENT, `subject` (the platform's account id) for a DATA_SUBJECT.
+    """
+
+    name: str
+    role: Role
+    client: str | None = None
+    purpose: str | None = None
+    subject: str | None = None

@@ -1,0 +1,40 @@
+"""The schema, put together and checked."""
+
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from schema.account import Account
+from schema.compiled import CompilingExecutionContext
+from schema.content import Content
+from schema.governed import check_governance
+from schema.query import Query
+from schema.trainable import TrainableContent
+from schema.values import SCALARS
+
+
+class GatewaySchema(strawberry.Schema):
+    """Execute without a word to the log: strawberry would write the query's text beside each error."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Leave errors to `app.http`, which answers and observes them."""
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """Give graphql-core's schema."""
+        return self._schema
+
+
+def build_schema() -> GatewaySchema:
+    """Build the schema. Raises TypeError when a field does not declare who may read it."""
+    schema = GatewaySchema(
+        query=Query,
+        types=[TrainableContent, Content, Account],
+        extensions=[ParserCache, ValidationCache],
+        execution_context_class=CompilingExecutionContext,
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+    )
+    check_governance(schema.core)
+    return schema

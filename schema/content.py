@@ -1,0 +1,117 @@
+"""An item as those see it who examine, and the person whose it is; and whether and why it qualifies."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import strawberry
+
+from db.content import ContentRow, content_number, page_of_contents
+from schema.account import Account, account_of
+from schema.connection import Connection, checked_first, page_of, read_cursor
+from schema.consent import MOST_ROWS
+from schema.context import Context
+from schema.decision import Eligibility, eligibility_of
+from schema.errors import BadInput
+from schema.governed import CONCERNED, EXAMINERS, governed
+from schema.ids import Kind, ids_of
+from schema.node import Node
+from schema.values import Audience, ContentKind, Role
+
+MOST_IDS = 100
+
+
+async def _account(root: "Content", info: strawberry.Info[Context, None]) -> Account | None:
+    row = await info.context.accounts.load(root.row.account)
+    return account_of(info.context, row) if row else None
+
+
+async def _eligibility(root: "Content", info: strawberry.Info[Context, None]) -> Eligibility:
+    eligibility = await eligibility_by_number(info.context, root.row.id)
+    assert eligibility is not None, "an item that is there has a decision"
+    return eligibility
+
+
+@strawberry.type(description="An item of the platform, permitted or not.")
+class Content(Node):
+    """Hold an item."""
+
+    row: strawberry.Private[ContentRow]
+    id: strawberry.ID = governed(CONCERNED)
+    platform_id: str = governed(EXAMINERS, description="The platform's own id.")
+    kind: ContentKind = governed(CONCERNED)
+    product: str | None = governed(CONCERNED, description="Its account's; null while that is not known.")
+    audience: Audience | None = governed(CONCERNED)
+    language: str | None = governed(CONCERNED)
+    created_at: datetime = governed(CONCERNED)
+    deleted_at: datetime | None = governed(CONCERNED)
+    text_preview: str | None = governed((Role.PRIVACY_OFFICER,), description="The beginning of the de-identified text.")
+    text_sha256: str | None = governed(
+        (Role.AUDITOR,), description="SHA-256 of the de-identified text in UTF-8, in hexadecimal digits."
+    )
+    account: Account | None = governed(CONCERNED, resolver=_account, description="Null while it is not known.")
+    eligibility: Eligibility = governed(CONCERNED, resolver=_eligibility)
+
+
+def content_of(context: Context, row: ContentRow) -> Content:
+    """Show an item to its audience."""
+    return Content(
+        row=row,
+        id=strawberry.ID(context.ids.write(Kind.CONTENT, row.id)),
+        platform_id=row.platform_id,
+        kind=ContentKind(row.kind),
+        product=row.product,
+        audience=Audience(row.audience) if row.audience else None,
+        language=row.language,
+        created_at=row.created_at,
+        deleted_at=row.deleted_at,
+        text_preview=row.preview,
+        text_sha256=row.text_sha256,
+    )
+
+
+async def contents_page(
+    context: Context,
+    first: int,
+    after: str | None,
+    *,
+    account: int | None = None,
+    platform_ids: Sequence[str] | None = None,
+) -> Connection[Content]:
+    """Read a page of items: all of them for examiners, a data subject's own for that person."""
+    if platform_ids is not None and len(platform_ids) > MOST_IDS:
+        raise BadInput(f"platformIds: has {len(platform_ids)} values (name at most {MOST_IDS})")
+    rows, has_next = await page_of_contents(
+        context.database.staff,
+        read_cursor(context.ids, Kind.CONTENT_CURSOR, after),
+        checked_first(first, MOST_ROWS),
+        owner=context.owner,
+        account=account,
+        platform_ids=platform_ids,
+    )
+    contents = [content_of(context, row) for row in rows]
+    return page_of(contents, [row.id for row in rows], context.ids, Kind.CONTENT_CURSOR, after=after, has_next=has_next)
+
+
+async def find_content(context: Context, text: str) -> ContentRow | None:
+    """Find an item by what a person may hold: our id, and for examiners the platform's or a client's own."""
+    number = context.ids.read_as(Kind.CONTENT, text)
+    if number is None and context.owner is None:
+        number = await content_number(context.database.staff, text)
+        if number is None:
+            number = _number_of_a_client(context, text)
+    return None if number is None else await context.contents.load(number)
+
+
+async def eligibility_by_number(context: Context, number: int) -> Eligibility | None:
+    """Decide an item now and explain it."""
+    decision = await context.decisions.load(number)
+    return eligibility_of(decision, await context.gateway.policy(decision.policy)) if decision else None
+
+
+def _number_of_a_client(context: Context, text: str) -> int | None:
+    """Read a reference that a client brings. Each client has a key of its own, and only one fits."""
+    for client in context.gateway.clients:
+        number = ids_of(context.gateway.secret, f"client:{client}").read_as(Kind.TRAINABLE_CONTENT, text)
+        if number is not None:
+            return number
+    return None

@@ -1,0 +1,87 @@
+"""What a resolver can reach: who asks, the database, the ids of its audience, and what one request loads."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from strawberry.dataloader import DataLoader
+
+from db import account as accounts
+from db import content as contents
+from db.account import AccountRow
+from db.content import ContentRow, DecisionRow
+from db.delivery import register_client
+from db.policies import policy_of
+from db.policy.document import Policy
+from db.session import Database
+from schema.actor import Actor, Role
+from schema.ids import Ids, ids_of
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Hold what all requests share: the pools, the secret, and facts that never change once read."""
+
+    database: Database
+    secret: bytes
+    clients: dict[str, int] = field(default_factory=dict)  # a client's number is given once
+    policies: dict[str, Policy] = field(default_factory=dict)  # a version is immutable
+
+    async def client(self, name: str) -> int:
+        """Give a client's number, and make the client known at its first request."""
+        number = self.clients.get(name)
+        if number is None:
+            number = self.clients[name] = await register_client(self.database.training, name)
+        return number
+
+    async def policy(self, version: str) -> Policy:
+        """Give the policy of a version that a statement named."""
+        policy = self.policies.get(version)
+        if policy is None:
+            found = await policy_of(self.database.staff, version)
+            if found is None:
+                raise LookupError(f"no policy {version}")
+            policy = self.policies[version] = found
+        return policy
+
+
+@dataclass
+class Context:
+    """Hold one request."""
+
+    actor: Actor
+    gateway: Gateway
+
+    @property
+    def database(self) -> Database:
+        """Give the pools."""
+        return self.gateway.database
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Give the ids that this audience sees: per client, per data subject, or one for all staff."""
+        actor = self.actor
+        if actor.role is Role.TRAINING_CLIENT:
+            return ids_of(self.gateway.secret, f"client:{actor.client}")
+        if actor.role is Role.DATA_SUBJECT:
+            return ids_of(self.gateway.secret, f"subject:{actor.subject}")
+        return ids_of(self.gateway.secret, "staff")
+
+    @property
+    def owner(self) -> str | None:
+        """Give the account that a data subject is kept to; None for staff."""
+        return (self.actor.subject or "") if self.actor.role is Role.DATA_SUBJECT else None
+
+    @cached_property
+    def decisions(self) -> DataLoader[int, DecisionRow | None]:
+        """Load decisions of a request in one statement."""
+        return DataLoader(lambda numbers: contents.decisions(self.database.staff, numbers))
+
+    @cached_property
+    def accounts(self) -> DataLoader[int, AccountRow | None]:
+        """Load accounts of a request in one statement."""
+        return DataLoader(lambda numbers: accounts.accounts_of(self.database.staff, numbers, self.owner))
+
+    @cached_property
+    def contents(self) -> DataLoader[int, ContentRow | None]:
+        """Load items of a request in one statement."""
+        return DataLoader(lambda numbers: contents.contents_of(self.database.staff, numbers, self.owner))

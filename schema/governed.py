@@ -1,0 +1,107 @@
+"""Who may read a field: one declaration gives the directive in the SDL, the check in the resolver and in the fast path.
+
+A field that declares nothing can be read by nobody: `check_governance` refuses the whole schema.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from strawberry.extensions import FieldExtension
+from strawberry.schema_directive import Location
+from strawberry.types.field import StrawberryField
+
+from schema.errors import Forbidden
+from schema.values import Role
+
+EVERYONE = tuple(Role)
+STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
+EXAMINERS = (Role.PRIVACY_OFFICER, Role.AUDITOR)
+CONCERNED = (*EXAMINERS, Role.DATA_SUBJECT)
+TRAINING = (Role.TRAINING_CLIENT,)
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION], description="Only these roles may read the field; to others it is an error."
+)
+class Governed:
+    """Declare in the SDL who may read a field."""
+
+    readers: list[Role]
+
+
+class Source(Protocol):
+    """Say how a field's value is taken from a row of a page; see `schema.compiled`."""
+
+
+class Governance(FieldExtension):
+    """Let only some roles read a field, and say where its value stands in a row."""
+
+    def __init__(self, readers: Iterable[Role], source: Source | None) -> None:
+        self.readers = frozenset(readers)
+        self.source = source
+
+    def apply(self, field: StrawberryField) -> None:
+        """Print the declaration in the SDL."""
+        field.directives = [*field.directives, Governed(readers=[role for role in Role if role in self.readers])]
+
+    def check(self, role: Role, place: str) -> None:
+        """Raise Forbidden unless the role may read the field."""
+        if role not in self.readers:
+            readers = ", ".join(reader for reader in Role if reader in self.readers)
+            raise Forbidden(f"{place} is for {readers}; this token is for {role} (leave the field out)")
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        """Check, then resolve."""
+        self._check(info)
+        return next_(source, info, **arguments)
+
+    async def resolve_async(
+        self, next_: Callable[..., Awaitable[Any]], source: Any, info: strawberry.Info, **arguments: Any
+    ) -> Any:
+        """Check, then resolve."""
+        self._check(info)
+        return await next_(source, info, **arguments)
+
+    def _check(self, info: strawberry.Info) -> None:
+        role = info.context.actor.role
+        if role not in self.readers:
+            self.check(role, f"{info._raw_info.parent_type.name}.{info.field_name}")
+
+
+def governed(
+    readers: Iterable[Role],
+    *,
+    row: Source | None = None,
+    resolver: Callable[..., Any] | None = None,
+    description: str | None = None,
+) -> Any:
+    """Declare a field and who may read it.
+
+    `row` says where the value stands in a row of a page, which makes the field fit for the compiled path.
+    """
+    return strawberry.field(resolver=resolver, description=description, extensions=[Governance(readers, row)])
+
+
+def governance_of(field: GraphQLField) -> Governance | None:
+    """Find what a field declares."""
+    definition = field.extensions.get("strawberry-definition")
+    if isinstance(definition, StrawberryField):
+        for extension in definition.extensions:
+            if isinstance(extension, Governance):
+                return extension
+    return None
+
+
+def check_governance(schema: GraphQLSchema) -> None:
+    """Refuse a schema in which a field of an object type does not declare its readers."""
+    silent = [
+        f"{name}.{field_name}"
+        for name, kind in schema.type_map.items()
+        if isinstance(kind, GraphQLObjectType) and not name.startswith("__")
+        for field_name, field in kind.fields.items()
+        if governance_of(field) is None
+    ]
+    if silent:
+        raise TypeError(f"these fields do not declare who may read them (use governed()): {', '.join(silent)}")

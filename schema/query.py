@@ -1,0 +1,150 @@
+"""What can be asked."""
+
+from typing import Annotated
+
+import strawberry
+
+from db.account import account_number
+from db.policies import policy_of
+from schema.account import Account, account_of, accounts_page
+from schema.connection import Connection
+from schema.consent import ConsentEvent, events_page
+from schema.content import Content, content_of, contents_page, eligibility_by_number, find_content
+from schema.context import Context
+from schema.decision import Condition, Eligibility, catalogue
+from schema.errors import BadInput
+from schema.governed import CONCERNED, EVERYONE, EXAMINERS, TRAINING, governed
+from schema.ids import Kind
+from schema.node import Node
+from schema.policy import Policy, policy_of_document
+from schema.trainable import TrainableContent, trainable_content, trainable_item
+from schema.values import Role
+
+Info = strawberry.Info[Context, None]
+First = Annotated[int, strawberry.argument(description="How many: 1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
+
+
+async def _own_account(root: "Viewer", info: Info) -> Account | None:
+    subject = info.context.actor.subject
+    return await _account(info, strawberry.ID(subject)) if subject else None
+
+
+@strawberry.type(description="Who asks, as the token says.")
+class Viewer:
+    """Say who asks."""
+
+    name: str = governed(EVERYONE)
+    role: Role = governed(EVERYONE)
+    client: str | None = governed(EVERYONE)
+    purpose: str | None = governed(EVERYONE)
+    account: Account | None = governed(CONCERNED, resolver=_own_account, description="A data subject's own account.")
+
+
+def _viewer(info: Info) -> Viewer:
+    actor = info.context.actor
+    return Viewer(name=actor.name, role=actor.role, client=actor.client, purpose=actor.purpose)
+
+
+async def _eligibility(info: Info, content_id: strawberry.ID) -> Eligibility | None:
+    row = await find_content(info.context, content_id)
+    return await eligibility_by_number(info.context, row.id) if row else None
+
+
+async def _content(info: Info, id: strawberry.ID) -> Content | None:
+    row = await find_content(info.context, id)
+    return content_of(info.context, row) if row else None
+
+
+async def _contents(
+    info: Info,
+    first: First,
+    after: After = None,
+    platform_ids: Annotated[
+        list[str] | None, strawberry.argument(description="Only these, by the platform's own ids; at most 100.")
+    ] = None,
+) -> Connection[Content]:
+    if platform_ids is not None and info.context.actor.role not in EXAMINERS:
+        raise BadInput("platformIds: is for examiners (leave it out)")
+    return await contents_page(info.context, first, after, platform_ids=platform_ids)
+
+
+async def _account(info: Info, id: strawberry.ID) -> Account | None:
+    context = info.context
+    number = context.ids.read_as(Kind.ACCOUNT, id)
+    if number is None:
+        number = await account_number(context.database.staff, id)
+    row = None if number is None else await context.accounts.load(number)
+    return account_of(context, row) if row else None
+
+
+async def _accounts(info: Info, first: First, after: After = None) -> Connection[Account]:
+    return await accounts_page(info.context, first, after)
+
+
+async def _consent_events(info: Info, first: First, after: After = None) -> Connection[ConsentEvent]:
+    context = info.context
+    account = None
+    if context.owner is not None:
+        account = await account_number(context.database.staff, context.owner) or 0  # of nobody, rather than of all
+    return await events_page(context, first, after, account)
+
+
+async def _policy(info: Info, version: str | None = None) -> Policy | None:
+    found = await policy_of(info.context.database.staff, version)
+    return policy_of_document(found) if found else None
+
+
+async def _conditions(info: Info) -> list[Condition]:
+    found = await policy_of(info.context.database.staff, None)
+    return catalogue(found) if found else []
+
+
+async def _node(info: Info, id: strawberry.ID) -> Node | None:
+    context = info.context
+    found = context.ids.read(id)
+    if found is None:
+        return None
+    kind, number = found
+    if kind is Kind.TRAINABLE_CONTENT and context.actor.role in TRAINING:
+        return await trainable_item(context, number)
+    if kind is Kind.CONTENT and context.actor.role in CONCERNED:
+        row = await context.contents.load(number)
+        return content_of(context, row) if row else None
+    if kind is Kind.ACCOUNT and context.actor.role in CONCERNED:
+        account = await context.accounts.load(number)
+        return account_of(context, account) if account else None
+    return None
+
+
+@strawberry.type
+class Query:
+    """Answer what can be asked."""
+
+    viewer: Viewer = governed(EVERYONE, resolver=_viewer, description="Who asks.")
+    trainable_content: Connection[TrainableContent] = governed(
+        TRAINING, resolver=trainable_content, description="Permitted items, each with its reason; 1 to 1000 a page."
+    )
+    eligibility: Eligibility | None = governed(
+        CONCERNED,
+        resolver=_eligibility,
+        description="Whether an item is permitted and why: by our id, or for examiners the platform's or a client's.",
+    )
+    content: Content | None = governed(
+        CONCERNED, resolver=_content, description="An item: by our id, or for examiners the platform's or a client's."
+    )
+    contents: Connection[Content] = governed(CONCERNED, resolver=_contents, description="All items, permitted or not.")
+    account: Account | None = governed(
+        CONCERNED, resolver=_account, description="An account: by our id or the platform's."
+    )
+    accounts: Connection[Account] = governed(CONCERNED, resolver=_accounts, description="All accounts that are known.")
+    consent_events: Connection[ConsentEvent] = governed(
+        CONCERNED, resolver=_consent_events, description="The ledger of positions, in the order it was written."
+    )
+    policy: Policy | None = governed(
+        EVERYONE, resolver=_policy, description="The policy in force, or a version that was."
+    )
+    conditions: list[Condition] = governed(
+        EVERYONE, resolver=_conditions, description="Every condition that the policy in force evaluates."
+    )
+    node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")
