@@ -14,18 +14,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.registry import JWS_HEADER_REGISTRY
 
-from app.issuer import (
-    ALGORITHMS,
-    CLIENT_NAME,
-    MAX_LIFETIME_SECONDS,
-    PURPOSE_NAME,
-    KeySource,
-    KeysUnavailable,
-    VerificationKeys,
-    is_identifier,
-    open_keys,
-    static_keys,
-)
+from app.issuer import CLIENT_NAME, MAX_LIFETIME_SECONDS, PURPOSE_NAME, is_identifier
+from app.keys import ALGORITHMS, KeySource, KeysUnavailable, VerificationKeys, open_keys, static_keys
 from schema.actor import Actor, Role
 
 __all__ = ["Authenticator", "KeySource", "KeysUnavailable", "Unauthorized", "open_keys", "static_keys"]

@@ -1,22 +1,29 @@
 """The `grounds` command."""
 
-import asyncio
-import gzip
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import asyncpg
+import psycopg
 import typer
 import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from app.observe import configure_logging, observe
 from app.settings import Settings, SettingsError, read_settings
+from db.session import Connection, connection, open_database
+from db.stager import Stager
 from schema.actor import Role
+
+if TYPE_CHECKING:
+    from app.intake import Source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 policies = typer.Typer(no_args_is_help=True, help="Show, check and activate policies.")
@@ -36,13 +43,17 @@ def demo(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     items: Annotated[int | None, typer.Option(min=1, help="How many items to make up; 20,000 at first.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Pull everything as a training client, compare, and end.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Pull everything as a training client, compare, and end.")
+    ] = False,
 ) -> None:
     """Try everything: a database, a made-up population, a server, and a token."""
     from app.demo import check as run_check
     from app.demo import demo as run_demo
 
     with _prepared(data) as (settings, url):
+        if settings.jwks is not None:
+            _fail("GROUNDS_JWKS is set, and the demo's tokens are its own (unset it, GROUNDS_ISSUER and _AUDIENCE too)")
         if check:
             if not uvloop.run(run_check(settings, url, host, port, items)):
                 raise typer.Exit(1)
@@ -64,12 +75,14 @@ def ingest(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, .gz too; - is standard input.")],
     data: Data = None,
 ) -> None:
-    """Take facts in. Bad lines go to FILE.rejects.ndjson, and the exit code is then 3."""
+    """Take facts in. Bad lines go to FILE.rejects.ndjson, and the exit code is then 3; it is 2 for a damaged file."""
     for name in files:
-        if name != "-" and not Path(name).is_file():
-            _fail(f"{name}: there is no such file")
+        if name != "-" and (Path(name).is_dir() or not Path(name).exists()):
+            _fail(f"{name}: there is no such file (name files, or - for standard input)")
     with _prepared(data) as (settings, url):
-        rejected = uvloop.run(_ingest_files(settings, url, files))
+        rejected, faults = uvloop.run(_ingest_files(settings, url, files))
+    if faults:
+        _fail("\n".join(faults))
     if rejected:
         raise typer.Exit(REJECTED)
 
@@ -83,14 +96,16 @@ def token(
     data: Data = None,
 ) -> None:
     """Print a bearer token of the development issuer, good for an hour."""
-    from app.issuer import DevelopmentIssuer
+    from app.runtime import open_issuer
 
     with _told():
         settings = read_settings(data)
         if settings.jwks is not None:
-            _fail("GROUNDS_JWKS is set: tokens come from your identity provider")
-        issuer = DevelopmentIssuer.open(settings.data_folder())
-        print(issuer.token(role, client=client, purpose=purpose, subject=subject))
+            _fail("GROUNDS_JWKS is set: tokens come from your identity provider (unset it for the development issuer)")
+        try:
+            print(open_issuer(settings).token(role, client=client, purpose=purpose, subject=subject))
+        except ValueError as error:
+            _fail(f"{error} (see grounds token --help)")
 
 
 @policies.command("show")
@@ -117,9 +132,7 @@ def policy_check(file: Annotated[Path, typer.Argument(help="A policy document, J
 
 
 @policies.command("activate")
-def policy_activate(
-    file: Annotated[Path, typer.Argument(help="A policy document, JSON.")], data: Data = None
-) -> None:
+def policy_activate(file: Annotated[Path, typer.Argument(help="A policy document, JSON.")], data: Data = None) -> None:
     """Put a policy in force, for the next statement anywhere."""
     from db.admin import activate_policy
     from db.policy.document import parse_policy
@@ -141,16 +154,15 @@ def schema_export() -> None:
 
 def main() -> None:
     """Run the command."""
+    configure_logging()
     app()
 
 
 @contextmanager
-def _prepared(data: Path | None):  # type: ignore[no-untyped-def]  # a context manager of (Settings, str)
+def _prepared(data: Path | None) -> Iterator[tuple[Settings, str]]:
     """Read the settings and bring the database up to date; faults end the command with their own words."""
-    from app.observe import configure_logging
     from app.runtime import open_server
 
-    configure_logging()
     with _told():
         settings = read_settings(data)
         with open_server(settings) as url:
@@ -158,8 +170,8 @@ def _prepared(data: Path | None):  # type: ignore[no-untyped-def]  # a context m
 
 
 @contextmanager
-def _told():  # type: ignore[no-untyped-def]  # a context manager of nothing
-    """Turn the faults that we foresee into one clear message."""
+def _told() -> Iterator[None]:
+    """Turn faults into one clear message. What others wrote may quote data: of that only the kind is told."""
     from app.auth import KeysUnavailable
     from db.admin import DatabaseError
     from db.embedded import EmbeddedPostgresError
@@ -167,13 +179,21 @@ def _told():  # type: ignore[no-untyped-def]  # a context manager of nothing
 
     try:
         yield
-    except (SettingsError, DatabaseError, EmbeddedPostgresError, PolicyError, KeysUnavailable, ValueError) as error:
+    except typer.Exit:
+        raise
+    except (SettingsError, DatabaseError, EmbeddedPostgresError, PolicyError, KeysUnavailable) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
+        _fail(f"the database failed with {type(error).__name__} (what was accepted is kept; run the command again)")
+    except OSError as error:
+        _fail(f"{error.filename or 'input, output or the database'}: {error.strerror or type(error).__name__}")
+    except Exception as error:
+        _fail(f"something failed here (tell the developers of the failure {observe.failure(error)} above)")
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     print(f"grounds: {message}", file=sys.stderr)
     raise typer.Exit(2)
 
@@ -183,57 +203,50 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         _fail(f"{file}: {error.strerror}")
-        raise
 
 
-async def _ingest_files(settings: Settings, url: str, files: list[str]) -> int:
-    from db.session import connection, open_database
+async def _ingest_files(settings: Settings, url: str, files: list[str]) -> tuple[int, list[str]]:
+    """Take files in, one after the other; give how many lines were rejected, and which files are damaged."""
+    from app.intake import Source
 
     rejected = 0
-    async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
-        for name in files:
-            rejected += await _ingest_file(borrowed, name)
-    return rejected
+    faults: list[str] = []
+    stager = Stager()
+    try:
+        async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+            for name in files:
+                source = Source(name)
+                rejected += await _ingest_file(borrowed, stager, source)
+                if source.fault is not None:
+                    faults.append(source.fault)
+    finally:
+        stager.close()
+    return rejected, faults
 
 
-async def _ingest_file(borrowed: object, name: str) -> int:
+async def _ingest_file(borrowed: Connection, stager: Stager, source: "Source") -> int:
     """Take one file in, show how far it is, and set its bad lines aside beside it."""
-    from app.intake import describe
+    from app.intake import RejectsFile
     from db.ingest import ingest
 
-    aside = Path("stdin.rejects.ndjson" if name == "-" else f"{name}.rejects.ndjson")
-    aside.unlink(missing_ok=True)
     console = Console(stderr=True)
-    size = None if name == "-" else Path(name).stat().st_size
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=size)
-
-        def set_aside(rejected: object) -> None:
-            with aside.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(describe(rejected), ensure_ascii=False) + "\n")
-
-        summary = await ingest(borrowed, _blocks(name, lambda at: progress.update(task, completed=at)), on_rejected=set_aside)
-    _print_summary(name, summary.as_dict())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with (
+        RejectsFile(source) as rejects,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task(source.name, total=source.size)
+        blocks = source.blocks(lambda at: progress.update(task, completed=at))
+        summary = await ingest(borrowed, blocks, stager, on_rejected=rejects.add)
+    _print_summary(source.name, summary.as_dict())
     rejected = summary.total("rejected")
     if rejected:
-        print(f"{rejected} lines were set aside in {aside}", file=sys.stderr)
+        print(f"{rejected} lines were set aside in {rejects.path}", file=sys.stderr)
     return rejected
 
 
 def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:
-    table = Table("record", "accepted", "unchanged", "stale", "rejected", title=name, title_justify="left")
+    table = Table("record", "accepted", "unchanged", "stale", "rejected", title=Text(name), title_justify="left")
     for record, outcomes in counts.items():
         table.add_row(record, *(str(count) for count in outcomes.values()))
     Console(highlight=False).print(table)
-
-
-async def _blocks(name: str, at: Callable[[int], object]) -> AsyncIterator[bytes]:
-    """Read a file block by block, in a thread, and tell how far it is."""
-    stream: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")
-    with stream:
-        unpacked = gzip.open(stream) if name.endswith(".gz") else stream
-        while block := await asyncio.to_thread(unpacked.read, 1 << 18):
-            yield block
-            if name != "-":
-                at(stream.tell())

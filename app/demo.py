@@ -1,5 +1,6 @@
 """`grounds demo`: a made-up platform to try everything on, and `--check`, which pulls it as a training client would."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,12 +13,13 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress
 
-from app.issuer import DevelopmentIssuer
 from app.population import population
+from app.runtime import open_issuer
 from app.server import serving
 from app.settings import Settings, SettingsError
 from db.ingest import ingest
 from db.session import Connection, Database, connection
+from db.stager import Stager
 from schema.actor import Role
 
 CLIENT = "demo"
@@ -44,22 +46,21 @@ async def demo(settings: Settings, url: str, host: str, port: int, items: int | 
     """Load what is missing, serve, and print how to try it, until a signal comes."""
     out = Console(highlight=False, soft_wrap=True)
     async with serving(settings, url, host, port) as (server, database):
-        loaded = await _load(settings, database, items, Console(stderr=True))
-        token = DevelopmentIssuer.open(settings.data_folder()).token(
-            Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE
-        )
-        out.print(_invitation(server.address, token, loaded), markup=False)
-        while not server.should_exit:
-            await _pause()
+        loading = asyncio.create_task(_load(settings, database, items, Console(stderr=True)))
+        ending = asyncio.create_task(server.ending.wait())
+        await asyncio.wait({loading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            loading.cancel()
+            return
+        out.print(_invitation(server.address, _token(settings), await loading), markup=False)
+        await ending
 
 
 async def check(settings: Settings, url: str, host: str, port: int, items: int | None) -> bool:
     """Pull every permitted item over HTTP, compare with what the database decides, and say how it went."""
     async with serving(settings, url, host, port) as (server, database):
         loaded = await _load(settings, database, items, Console(stderr=True))
-        token = DevelopmentIssuer.open(settings.data_folder()).token(
-            Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE
-        )
+        token = _token(settings)
         started = time.perf_counter()
         pulled, pages = await _pull(server.address, token)
         seconds = time.perf_counter() - started
@@ -72,6 +73,10 @@ async def check(settings: Settings, url: str, host: str, port: int, items: int |
     result = {"items": loaded.items, "permitted": len(pulled), "pages": pages, "seconds": round(seconds, 3)}
     print(json.dumps(result))
     return agreed
+
+
+def _token(settings: Settings) -> str:
+    return open_issuer(settings).token(Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE)
 
 
 async def _pull(address: str, token: str) -> tuple[list[dict[str, Any]], int]:
@@ -131,7 +136,11 @@ async def _ingest_population(borrowed: Connection, items: int, now: datetime, co
                 yield block
 
         rejected: list[object] = []
-        await ingest(borrowed, blocks(), on_rejected=rejected.append)
+        stager = Stager()
+        try:
+            await ingest(borrowed, blocks(), stager, on_rejected=rejected.append)
+        finally:
+            stager.close()
     if rejected:
         raise RuntimeError(f"the made-up population has {len(rejected)} bad lines")
 
@@ -158,7 +167,8 @@ async def _count(database: Database) -> Loaded:
 
 
 def _invitation(address: str, token: str, loaded: Loaded) -> str:
-    asked = "{ trainableContent(first: 3) { nodes { kind language text reason { summary conditions { code evidence } } } } }"
+    reason = "reason { summary conditions { code evidence } }"
+    asked = f"{{ trainableContent(first: 3) {{ nodes {{ kind language text {reason} }} }} }}"
     body = json.dumps({"query": asked})
     return f"""
 Grounds listens on {address}/graphql; {loaded.permitted:,} of {loaded.items:,} items qualify.
@@ -178,4 +188,4 @@ from gql.transport.httpx import HTTPXTransport
 transport = HTTPXTransport(url="{address}/graphql", headers={{"Authorization": "Bearer {token}"}})
 for item in Client(transport=transport).execute(gql("{asked}"))["trainableContent"]["nodes"]: print(item)
 
-Ctrl-C ends it; {Path('.').name or 'the data'} are kept for the next start."""
+Ctrl-C ends it; the data are kept for the next start."""

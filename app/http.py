@@ -1,26 +1,29 @@
 """POST and GET /graphql, to the letter of the GraphQL-over-HTTP specification."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
 import orjson
-from graphql import GraphQLError
-from starlette.requests import Request
+from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
-from strawberry.types.graphql import OperationType
 
 from app.auth import Authenticator, Unauthorized
 from app.observe import observe
 from db.session import Busy
+from schema.actor import Actor
 from schema.build import GatewaySchema
 from schema.context import Context, Gateway
 
 BODY_LIMIT = 64 * 1024
 SOURCE_LIMIT = 16 * 1024
+TOKEN_LIMIT = 1000
 REQUEST_SECONDS = 10.0
 ERRORS_SHOWN = 5
 
@@ -62,26 +65,68 @@ class GraphQLEndpoint:
         try:
             media = _negotiated(request.headers.get("accept"))
             actor = await self._authenticator.actor(request.headers.get("authorization"))
-            asked = await _read(request)
             async with asyncio.timeout(REQUEST_SECONDS):
-                result = await self._schema.execute(
-                    asked.query,
-                    variable_values=asked.variables,
-                    operation_name=asked.operation,
-                    context_value=Context(actor, self._gateway),
-                    allowed_operation_types=_READING if asked.read_only else _ALL,
-                )
-            return _answer(result, media)
+                return _answer(await self._execute(actor, await _read(request)), media)
         except Unauthorized as refusal:
             return _refusal(media, 401, refusal.reason, {"WWW-Authenticate": "Bearer"})
         except Refused as refusal:
             return _refusal(media, refusal.status, refusal.message, refusal.headers)
         except TimeoutError:
             return _refusal(media, 503, "the request took too long (ask for less)", {"Retry-After": "1"})
+        except HTTPException:
+            raise
+        except ClientDisconnect:
+            return _refusal(media, 400, "the request broke off (send it again)")
+        except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
+            return _refusal(media, 500, _failed(error))
+
+    async def _execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
+        try:
+            operation = _operation(asked)
+        except GraphQLError as error:
+            return PreExecutionError(data=None, errors=[error])
+        if asked.read_only and operation is not OperationType.QUERY:
+            raise Refused(405, f"a {operation.value} cannot be sent by GET (send it by POST)", Allow="POST")
+        return await self._schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            operation_name=asked.operation,
+            context_value=Context(actor, self._gateway),
+        )
 
 
-_ALL = (OperationType.QUERY, OperationType.MUTATION)
-_READING = (OperationType.QUERY,)
+async def refused(_: Request, error: Exception) -> Response:
+    """Answer in JSON where no route answers: an unknown path, or a method that a path does not take."""
+    assert isinstance(error, HTTPException)
+    todo = {404: "there is nothing at this path (see /graphql and /ingest)", 405: "the path does not take this method"}
+    return _refusal(JSON, error.status_code, todo.get(error.status_code, error.detail), dict(error.headers or {}))
+
+
+def _operation(asked: GraphQLRequest) -> OperationType:
+    """Tell what kind of operation is asked for (GetOperation of the GraphQL specification).
+
+    Raises GraphQLError for a document that cannot be read, and where no one operation is meant.
+    """
+    operations = _operations(asked.query)
+    if asked.operation is None and len(operations) == 1:
+        return next(iter(operations.values()))
+    if asked.operation is None:
+        found = "none" if not operations else ", ".join(name or "one without a name" for name in operations)
+        raise GraphQLError(f"operationName: is missing, and the document has not one operation but {found} (name one)")
+    if asked.operation not in operations:
+        known = ", ".join(name for name in operations if name) or "none with a name"
+        raise GraphQLError(f"operationName: is no operation of the document, which has {known} (name one of them)")
+    return operations[asked.operation]
+
+
+@lru_cache(maxsize=256)
+def _operations(query: str) -> Mapping[str | None, OperationType]:
+    document = parse(query, max_tokens=TOKEN_LIMIT)
+    return {
+        definition.name.value if definition.name else None: definition.operation
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+    }
 
 
 def _negotiated(accept: str | None) -> str:
@@ -104,7 +149,7 @@ def _negotiated(accept: str | None) -> str:
 
 
 async def _read(request: Request) -> GraphQLRequest:
-    if request.method == "GET":
+    if request.method != "POST":
         asked: Any = dict(request.query_params)
         for name in ("variables", "extensions"):
             if asked.get(name):
@@ -115,10 +160,19 @@ async def _read(request: Request) -> GraphQLRequest:
             raise Refused(415, f"the body's Content-Type is not {JSON} (send JSON)")
         if "charset=" in content_type[2].lower() and "utf-8" not in content_type[2].lower():
             raise Refused(415, "the body's charset is not UTF-8 (send UTF-8)")
-        asked = _parsed(await request.body(), "the body")
+        asked = _parsed(await _body(request), "the body")
     if not isinstance(asked, dict):
-        raise Refused(400, "the body is not a JSON object (send {\"query\": ...}; batches are not taken)")
-    return _checked(asked, read_only=request.method == "GET")
+        raise Refused(400, 'the body is not a JSON object (send {"query": ...}; batches are not taken)')
+    return _checked(asked, read_only=request.method != "POST")
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for block in request.stream():
+        body += block
+        if len(body) > BODY_LIMIT:
+            raise Refused(413, f"the body is longer than {BODY_LIMIT} bytes (ask for less at once)")
+    return bytes(body)
 
 
 def _parsed(text: str | bytes, what: str) -> Any:
@@ -150,7 +204,8 @@ def _answer(result: ExecutionResult, media: str) -> Response:
     if errors:
         body["errors"] = _shown(errors)
     status = 200
-    if isinstance(result, PreExecutionError):
+    # What a field answers has a path; an error without one, such as a variable's, came before anything was executed.
+    if isinstance(result, PreExecutionError) or (result.data is None and all(error.path is None for error in errors)):
         status = 400 if media == GRAPHQL_RESPONSE else 200
     else:
         body["data"] = result.data
@@ -169,12 +224,15 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         told, code = "the database took too long (ask for less, or try again)", "TIMEOUT"
     else:
-        reference = observe.failure(cause)
-        told, code = f"something failed here (tell the operator the reference {reference})", "INTERNAL"
+        told, code = _failed(cause), "INTERNAL"
     shown: dict[str, Any] = {"message": told, "extensions": {"code": code}}
     if error.path:
         shown["path"] = error.path
     return shown
+
+
+def _failed(error: BaseException) -> str:
+    return f"something failed here (tell the operator the reference {observe.failure(error)})"
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

@@ -10,15 +10,16 @@ from app.auth import Authenticator
 from app.http import BODY_LIMIT, GraphQLEndpoint
 from app.intake import IngestEndpoint
 from db.session import Busy, Database, connection
+from db.stager import Stager
 from schema.build import build_schema
 from schema.context import Gateway
 
 
-def build(database: Database, secret: bytes, authenticator: Authenticator) -> Starlette:
+def build(database: Database, stager: Stager, secret: bytes, authenticator: Authenticator) -> Starlette:
     """Construct the application over open pools; everything it needs is made here and handed on."""
     gateway = Gateway(database, secret)
     graphql = GraphQLEndpoint(build_schema(), gateway, authenticator)
-    ingest = IngestEndpoint(database, authenticator)
+    ingest = IngestEndpoint(database, stager, authenticator)
 
     async def ask(request: Request) -> Response:
         return await graphql(request)
@@ -54,4 +55,3 @@ async def _ready(database: Database) -> Response:
     if version is None:
         return JSONResponse({"status": "not ready", "reason": "no policy is in force"}, 503)
     return JSONResponse({"status": "ready", "policy": version})
-

@@ -8,7 +8,7 @@ import psycopg
 
 from app.auth import Authenticator, open_keys, static_keys
 from app.issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from db.admin import prepare
 from db.embedded import embedded_postgres
 
@@ -33,14 +33,28 @@ def open_server(settings: Settings) -> Iterator[str]:
 async def open_authenticator(settings: Settings) -> Authenticator:
     """Check tokens against the identity provider's keys, or against the development issuer's."""
     if settings.jwks is None or settings.issuer is None or settings.audience is None:
-        keys = static_keys(DevelopmentIssuer.open(settings.data_folder()).jwks())
+        keys = static_keys(open_issuer(settings).jwks())
         return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
     keys = await open_keys(settings.jwks)
     return Authenticator(keys, issuer=settings.issuer, audience=settings.audience)
 
 
+def open_issuer(settings: Settings) -> DevelopmentIssuer:
+    """Open the development issuer of the data folder; raise SettingsError when its key cannot be used."""
+    try:
+        return DevelopmentIssuer.open(settings.data_folder())
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use issuer.json in {settings.data}: {error.strerror} (see whose it is, or give another --data)"
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{settings.data}: {error}") from None
+
+
 def _create_once(server: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
+        # Who shares the server may come at the same moment as who started it.
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('grounds.database', 0))")
         found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [EMBEDDED_DATABASE]).fetchone()
         if found is None:
             connection.execute(f"CREATE DATABASE {EMBEDDED_DATABASE}".encode())

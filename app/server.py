@@ -15,12 +15,23 @@ from app.observe import observe
 from app.runtime import open_authenticator
 from app.settings import Settings, SettingsError
 from db.session import Database, open_database
+from db.stager import Stager
 
 GRACE_SECONDS = 5
 
 
 class _Server(uvicorn.Server):
     """End by our own handlers: uvicorn's would raise the signal anew, and that would skip the clean end behind us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self.ending = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -37,6 +48,7 @@ class _Server(uvicorn.Server):
 
     def _end(self) -> None:
         self.should_exit = True
+        self.ending.set()
 
     @property
     def address(self) -> str:
@@ -47,14 +59,15 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIterator[tuple[_Server, Database]]:
-    """Serve in the background until the block ends or a signal comes; `server.should_exit` says which."""
+    """Serve in the background until the block ends; `server.ending` is set when a signal asks for it."""
     secret = settings.secret_bytes()
     listener = _listen(host, port)
     authenticator = await open_authenticator(settings)
+    stager = Stager()
     async with open_database(url, secret, connections=settings.connections) as database:
         server = _Server(
             uvicorn.Config(
-                build(database, secret, authenticator),
+                build(database, stager, secret, authenticator),
                 http="httptools",
                 lifespan="off",
                 log_config=None,
@@ -64,8 +77,7 @@ async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIt
             )
         )
         running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not running.done():
-            await asyncio.sleep(0.01)
+        await server.listening.wait()
         # What is alive now stays alive: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -76,14 +88,14 @@ async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIt
             server.should_exit = True
             await running
             await authenticator.aclose()
+            stager.close()
             observe.stopped()
 
 
 async def serve(settings: Settings, url: str, host: str, port: int) -> None:
     """Serve until a signal comes."""
     async with serving(settings, url, host, port) as (server, _):
-        while not server.should_exit:
-            await asyncio.sleep(0.05)
+        await server.ending.wait()
 
 
 def _listen(host: str, port: int) -> socket.socket:

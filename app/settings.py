@@ -2,10 +2,13 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,17 +19,21 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Hold every setting of the gateway."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="GROUNDS_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="GROUNDS_", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     data: Path = Field(Path(".grounds"), description="The data folder: keys, and the embedded PostgreSQL.")
     database_url: str | None = Field(
         None,
         validation_alias="DATABASE_URL",
+        repr=False,
         description="A PostgreSQL of one's own, 15 or later, as a user who may create roles; else the embedded one.",
     )
     secret: str | None = Field(
         None,
         min_length=32,
+        repr=False,
         description="What pseudonyms, cursors and role passwords are derived from; else made in the data folder.",
     )
     jwks: str | None = Field(None, description="The identity provider's keys: a file or an http(s) URL.")
@@ -35,6 +42,23 @@ class Settings(BaseSettings):
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="Connections that training clients share; the others have fewer."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        """Refuse what the drivers read differently; never quote it, for it holds a password."""
+        try:
+            parts = urlsplit(url or "postgresql:")
+            sound = parts.scheme in {"postgresql", "postgres"} and parts.netloc.count("@") <= 1
+            sound = sound and parts.port != 0 and not parts.fragment
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(
+                "is no URL of a PostgreSQL (write postgresql://user:password@host:5432/database,"
+                " and percent-encode what is special in user and password: %40 for @, %2F for /, %3A for :)"
+            )
+        return url
 
     @model_validator(mode="after")
     def _production_is_whole(self) -> Self:
@@ -53,14 +77,16 @@ class Settings(BaseSettings):
             return self.secret.encode()
         path = self.data_folder() / "secret"
         try:
-            with open(path, "x", opener=_private) as file:
-                file.write(secrets.token_hex(32))
-        except FileExistsError:
-            pass
-        secret = path.read_text()
+            if not path.exists():
+                _create_once(path, secrets.token_hex(32))
+            secret = path.read_bytes().strip()
+        except OSError as error:
+            raise SettingsError(
+                f"cannot use {path}: {error.strerror} (see whose it is, or set GROUNDS_SECRET)"
+            ) from None
         if len(secret) < 32:
             raise SettingsError(f"{path} is damaged: it must hold 64 hexadecimal digits (restore it from a backup)")
-        return secret.encode()
+        return secret
 
     def data_folder(self) -> Path:
         """Give the data folder; make it, for its owner alone, at the first start."""
@@ -95,5 +121,16 @@ def _environment_name(place: tuple[int | str, ...]) -> str:
     return f"{name if name == 'DATABASE_URL' else f'GROUNDS_{name}'}: "
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _create_once(path: Path, content: str) -> None:
+    """Make a file for its owner alone. It appears whole or not at all, and never over another process's."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()

@@ -79,9 +79,7 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
             view = sql.Identifier("grounds", name)
             audience = "grounds_training" if name == "trainable_content" else "grounds_staff"
             connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(view))
-            connection.execute(
-                sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body)  # type: ignore[arg-type]  # compiled here, not a literal
-            )
+            connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
             connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, sql.Identifier(audience)))
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
@@ -103,7 +101,7 @@ def _connected(url: str) -> psycopg.Connection:
 
 def _lock(connection: psycopg.Connection) -> None:
     """Let one administrator work at a time. Polled: a blocking lock can deadlock with concurrent index builds."""
-    while not connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() == (True,):
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         time.sleep(0.05)
 
 

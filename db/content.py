@@ -40,9 +40,12 @@ class DecisionRow:
 
 
 PREVIEW_CHARACTERS = 80
+_CODES = tuple(condition.code for condition in CONDITIONS)
+_EVIDENCE = evidence_columns()
 _COLUMNS = f"""
     c.id, c.account, c.platform_id, c.kind, a.product, c.audience, c.language, c.created_at, c.deleted_at,
-    CASE WHEN length(c.text) > {PREVIEW_CHARACTERS} THEN left(c.text, {PREVIEW_CHARACTERS}) || '…' ELSE c.text END AS preview,
+    CASE WHEN length(c.text) > {PREVIEW_CHARACTERS} THEN left(c.text, {PREVIEW_CHARACTERS}) || '…' ELSE c.text END
+        AS preview,
     encode(sha256(convert_to(c.text, 'UTF8')), 'hex') AS text_sha256
     FROM grounds.content c JOIN grounds.account a ON a.id = c.account
 """
@@ -96,8 +99,8 @@ async def decisions(pool: Pool, numbers: list[int]) -> list[DecisionRow | None]:
         row["id"]: DecisionRow(
             row["permitted"],
             row["ground"],
-            {condition.code: row[condition.code] for condition in CONDITIONS},
-            {column: row[column] for column in evidence_columns()},
+            {code: row[code] for code in _CODES},
+            {column: row[column] for column in _EVIDENCE},
             row["policy"],
             row["decided_at"],
         )

@@ -29,7 +29,8 @@ from urllib.parse import unquote
 from db.identifiers import DEVICE, Span, find_ibans, find_lettered, find_numbers
 
 PIPELINE_VERSION: int = 1
-EMAIL, HANDLE, IP, URL = "[EMAIL]", "[HANDLE]", "[IP]", "[URL]"
+EMAIL, HANDLE, IP, URL, WITHHELD = "[EMAIL]", "[HANDLE]", "[IP]", "[URL]", "[WITHHELD]"
+_ROUNDS = 8
 
 Detector = Callable[[str], Iterator[Span]]
 
@@ -61,13 +62,13 @@ def _characters(codes: Iterable[int]) -> str:
 _FOLDING = _folding()
 _FOLDABLE = re.compile(f"[{_characters(_FOLDING)}\U00010000-\U0001efff\U0001fb00-\U000fffff]")
 _LOOKALIKES = _characters(code for code, plain in _FOLDING.items() if plain and plain in "0123456789@/=([{")
-_MAY_IDENTIFY = re.compile(rf"[\d@/=(\[{{{_LOOKALIKES}]")
+_MAY_IDENTIFY = re.compile(rf"[\d@/=(\[{{:{_LOOKALIKES}](?:(?<!:)|(?<=\w:)\S)")
 
 _URL = re.compile(
     r"""(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,15})?://[^\s<>"]+
     | (?<!\w)[Ww]{3}[0-9]?\.[^\s<>"]+
-    | (?<!\w)(?i:mailto|sips?|skype|xmpp):[^\s<>"]+
-    | (?<!\w)(?i:tel|sms|fax|callto|whatsapp):\+?[0-9()./-]{6,}(?:;[^\s<>"]*)?(?![ ]?[0-9])
+    | (?<![A-Za-z])(?i:mailto|sips?|skype|xmpp):[^\s<>"]+
+    | (?<![A-Za-z])(?i:tel|sms|fax|callto|whatsapp):\+?[0-9()./-]{6,}(?:;[^\s<>"]*)?(?![ ]?[0-9])
     | (?<![\w@-])(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?::[0-9]{1,5})?/[^\s<>"]+""",
     re.VERBOSE,
 )
@@ -84,7 +85,7 @@ _SUBDOMAINS = r"""
 _IDENTIFYING = re.compile(
     rf"""[@?=&] | ^(?!https?:|ftps?:|www)[a-z]+:(?!//)
     | [0-9]{{7}} | (?:[0-9][._-]?){{9}}
-    | //\[ | (?:^|//)[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}
+    | //\[[0-9a-f:] | (?:^|//)[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}
     | /(?:~|accounts?/|authors?/|channel/|id/|in/|members?/|people/|person/|profil(?:es?)?/|users?/|u/)[^/]
     | (?:^|[/.])(?:{_NETWORKS})(?::[0-9]+)?/[^/]
     | (?:^|//)(?!www\.)[^/.]+\.(?:{_SUBDOMAINS})(?![^/:])""",
@@ -108,23 +109,27 @@ def _is_token(run: str) -> bool:
     return len(run) >= 16 or not (run.islower() or run.isupper())
 
 
-_LOCAL = r"[\w.%+&'-]"
 _AT = r"(?:[ \t]?@[ \t]?|[ \t]{0,2}[(\[{][ \t]?(?:@|at|ät|arroba|arobase)[ \t]?[)\]}][ \t]{0,2})"
 _DOT = r"(?:\.|[ \t]?[(\[{][ \t]?(?:\.|dot|punkt|point|punto|ponto)[ \t]?[)\]}][ \t]?|[ \t]dot[ \t])"
-_EMAIL = re.compile(
-    rf"(?<!{_LOCAL}){_LOCAL}++(?P<at>{_AT})(?:[\w-]++{_DOT})+(?P<top>xn--[\w-]+|[^\W\d_]{{2,}})", re.IGNORECASE
+_WORD_OR_EMAIL = re.compile(
+    rf"[\w.%+&'-]++(?P<at>{_AT})?(?(at)(?:[\w-]++{_DOT})+(?P<top>xn--[\w-]+|[^\W\d_]{{2,}}))", re.IGNORECASE
 )
 
 
 def find_emails(text: str) -> Iterator[Span]:
-    """Find e-mail addresses (RFC 5321, RFC 6531), also with spaces or bracketed words for the signs."""
-    for match in _EMAIL.finditer(text):
+    """Find e-mail addresses (RFC 5321, RFC 6531), also with spaces or bracketed words for the signs.
+
+    Every word is matched and most are dropped: so none is read twice, however long, and none hides the next.
+    """
+    for match in _WORD_OR_EMAIL.finditer(text):
+        if match["at"] is None:
+            continue
         is_place = match["at"].strip() == "@" != match["at"] and not match["top"].islower()
         if not is_place:
-            yield Span(match.start() + len(match[0]) - len(match[0].lstrip(".%+&'-")), match.end(), EMAIL)
+            yield Span(match.end() - len(match[0].lstrip(".%+&'-")), match.end(), EMAIL)
 
 
-_HANDLE = re.compile(r"(?:@\w++(?:[.-]\w++)*+)+(?::[a-z0-9-]++(?:\.[a-z0-9-]++)++)?|@\[[0-9]+:[^\]\n]{1,100}\]")
+_HANDLE = re.compile(r"(?:@\w++(?:[.-]\w++)*+(?::[a-z0-9-]++(?:\.[a-z0-9-]++)++)?)+|@\[[0-9]+:[^\[\]\n]{1,100}\]")
 _TIME = re.compile("@[0-9]{1,2}(?:[.h][0-9]{0,2})?(?:am|pm|h|uhr|st|nd|rd|th)?|@[0-9]{1,3}", re.IGNORECASE)
 
 
@@ -145,7 +150,7 @@ _MAC = re.compile(
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
 _IPV4 = re.compile(rf"(?<![\w.])(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9]|\.[0-9])")
 _IPV6 = re.compile(
-    rf"(?<![0-9a-z])(?:(?:{_QUAD}:){{7}}{_QUAD}|(?:{_QUAD}:){{1,6}}(?::{_QUAD}){{1,6}}|(?:{_QUAD}:){{1,7}}:|:(?::{_QUAD}){{1,7}})"
+    rf"(?<![0-9a-z])(?P<address>(?:{_QUAD}:){{7}}{_QUAD}|(?:{_QUAD}:){{1,6}}(?::{_QUAD}){{1,6}}|(?:{_QUAD}:){{1,7}}:|:(?::{_QUAD}){{1,7}})"
     r"(?:%[0-9a-z]+)?(?![0-9a-z])",
     re.IGNORECASE,
 )
@@ -161,7 +166,7 @@ def find_addresses(text: str) -> Iterator[Span]:
     for match in _IPV4.finditer(text):
         yield Span(match.start(), match.end(), IP)
     for match in _IPV6.finditer(text):
-        if sum(map(str.isalnum, match[0])) >= 5 and any(map(str.isdigit, match[0])):
+        if sum(map(str.isalnum, match["address"])) >= 5 and any(map(str.isdigit, match["address"])):
             yield Span(match.start(), match.end(), IP)
 
 
@@ -192,22 +197,26 @@ _ANY_GATE = Stage("".join(stage.characters for stage in STAGES), "|".join(stage.
 def deidentify(text: str) -> str:
     """Replace every identifier in the text by its placeholder; return the very same object when there is none.
 
-    Pure, never raises, and idempotent: a replacement may lay bare what it stood against, so this repeats until nothing
-    is found. Linear in the length of the text.
+    Pure, never raises, idempotent, and linear in the length of the text. A replacement may lay bare what stood against
+    it, so this repeats until nothing is found: twice, as a rule. A text made to need many rounds is withheld whole.
     """
-    gate = _ANY_GATE if text.isascii() else _MAY_IDENTIFY
-    while gate.search(text) and (spans := _find(text)):
+    for _ in range(_ROUNDS):
+        if not text.isascii() and not _MAY_IDENTIFY.search(text):
+            return text
+        folded, places = _fold(text)
+        if not _ANY_GATE.search(folded) or not (spans := _find(folded)):
+            return text
         end, pieces = 0, list[str]()
         for span in spans:
-            pieces += text[end : span.start], span.placeholder
-            end = span.end
+            start, stop = (places[span.start], places[span.end]) if places else (span.start, span.end)
+            pieces += text[end:start], span.placeholder
+            end = stop
         text = "".join(pieces) + text[end:]
-    return text
+    return WITHHELD
 
 
-def _find(text: str) -> list[Span]:
-    """Run the detectors over the folded text; return what they found as places in the text itself, in order."""
-    folded, places = _fold(text)
+def _find(folded: str) -> list[Span]:
+    """Run the detectors, each on what the earlier ones left, and put in order what they found."""
     found: list[Span] = []
     for stage in STAGES:
         if stage.gate.search(folded):
@@ -215,8 +224,7 @@ def _find(text: str) -> list[Span]:
                 if spans := _disjoint(detector(folded)):
                     folded = _over_written(folded, spans)
                     found += spans
-    found.sort()
-    return [Span(places[start], places[end], kind) for start, end, kind in found] if places else found
+    return sorted(found)
 
 
 def _fold(text: str) -> tuple[str, list[int]]:

@@ -54,6 +54,13 @@ async def register_client(pool: Pool, name: str) -> int:
         return number
 
 
+async def client_names(pool: Pool) -> list[str]:
+    """Name every client that ever asked."""
+    async with connection(pool) as borrowed:
+        rows = await borrowed.fetch("SELECT name FROM grounds.client ORDER BY id")
+    return [row["name"] for row in rows]
+
+
 async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter) -> Delivered:
     """Read a page and write its receipt, in one statement and so in one snapshot and one commit.
 

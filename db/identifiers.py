@@ -228,10 +228,10 @@ _DATE = re.compile(
 )
 _CURRENCY = "(?:[€$£¥%]|(?:EUR|USD|GBP|CHF|PLN|CZK|HUF|SEK|NOK|DKK|RON|BGN|[Ee]uros?|Kč|zł|Ft|kr|lei)(?![A-Za-z]))"
 _AMOUNT_BEFORE = re.compile(rf"{_CURRENCY} ?$|(?:^|[^0-9 ./-])[0-9]{{1,3}}\.$")
-_AMOUNT_AFTER = re.compile(rf" ?{_CURRENCY}|[.,][0-9]{{1,2}}(?!(?:[ ()/-]{{1,4}}|\.)?[0-9])")
+_AMOUNT_AFTER = re.compile(rf" ?{_CURRENCY}|[.,][0-9]{{1,2}}(?![0-9A-Za-z:]|(?:[ ()/-]{{1,4}}|\.)[0-9])")
 _THOUSANDS = re.compile(r"[0-9]{1,3}([ .])(?:[0-9]{3}\1)*000")
 _SEPARATED = re.compile("[^0-9]+")
-_PLUS = re.compile(r"(?<![0-9])\+[ (]{0,2}$")
+_PLUS = re.compile(r"\+[ (]{0,2}$")
 
 
 class _Block:
@@ -307,7 +307,7 @@ def _fitting(numbers: _Index, block: _Block, at: int) -> tuple[int, str] | None:
 
 
 def _in_place(block: _Block, at: int, count: int, placeholder: str) -> bool:
-    """Refuse an amount, and a phone that is not separated evenly (after the area code); a card is never mistaken."""
+    """Refuse an amount, and what only three threes or a phone's groups, cut unevenly, would tell from a list."""
     if placeholder == CARD:
         return True
     text, written = block.text, block.written(at, count)
@@ -318,8 +318,12 @@ def _in_place(block: _Block, at: int, count: int, placeholder: str) -> bool:
         or _THOUSANDS.fullmatch(written)
     ):
         return False
-    separators = _SEPARATED.findall(written)[1:]
-    return placeholder != PHONE or (len(set(separators)) <= 1 and "/" not in separators)
+    separators = _SEPARATED.findall(written)
+    if placeholder == PHONE:
+        separators = separators[1:]
+    elif block.lengths[at : at + count] != (3, 3, 3):
+        return True
+    return len(set(separators)) <= 1 and "/" not in separators
 
 
 def _international(block: _Block, at: int) -> int:
@@ -327,8 +331,7 @@ def _international(block: _Block, at: int) -> int:
     if at == 0 and block.has_plus and block.groups[0][0] != "0":
         return _reach(block, at, 8, 16)
     if block.groups[at].startswith("00") and block.digits(at, 2)[2:3] not in ("", "0"):
-        count = _reach(block, at, 10, 18)
-        return 0 if _is_span_of_time(block.written(at, max(count, 1))) else count
+        return _reach(block, at, 10, 18)
     return 0
 
 
@@ -336,29 +339,28 @@ def _trunk(block: _Block, at: int) -> int:
     """Count the groups of a phone number that begins with the trunk prefix 0, however they are cut."""
     if block.groups[at][0] != "0" or block.groups[at][1:2] in ("", "0"):
         return 0
-    count = _reach(block, at, 8, 12)
-    lengths = block.lengths[at : at + count]
-    if count == 0 or _is_span_of_time(block.written(at, count)):
-        return 0
-    if max(lengths) == 2:
-        return 5 if count >= 5 else 0
-    return count if count > 1 or lengths[0] >= 9 else 0
+    for count in range(_reach(block, at, 8, 12), 0, -1):
+        lengths = block.lengths[at : at + count]
+        if sum(lengths) < (8 if count > 1 else 9):
+            break
+        if max(lengths) > 2 or count == 5:
+            return count
+    return 0
 
 
 def _reach(block: _Block, at: int, shortest: int, longest: int) -> int:
-    """Count the groups that fit in that many digits, leaving the next number that begins with 0 to itself."""
+    """Count the groups that fit in that many digits, up to the next number with a 0 in front, or opening hours."""
     total = count = 0
     for group in block.groups[at : at + longest]:
-        begins_another = total >= 9 and group[0] == "0" and sum(block.lengths[at + count : at + count + 6]) >= 9
-        if begins_another or total + len(group) > longest:
+        begins_another = (
+            total >= max(9, shortest) and group[0] == "0" and sum(block.lengths[at + count : at + count + 6]) >= 9
+        )
+        written = block.written(at, count + 1)
+        if begins_another or total + len(group) > longest or ("." in written and "-" in written):
             break
         total += len(group)
         count += 1
     return count if total >= shortest else 0
-
-
-def _is_span_of_time(written: str) -> bool:
-    return "." in written and "-" in written
 
 
 def _alone(pattern: str) -> re.Pattern[str]:
@@ -379,21 +381,26 @@ def find_lettered(text: str) -> Iterator[Span]:
                 yield Span(match.start(), match.end(), NATIONAL_ID)
 
 
-_IBAN_HEAD = re.compile("(?<![0-9A-Za-z])(?:IBAN)?([A-Z]{2}[0-9]{2})", re.IGNORECASE | re.ASCII)
+_IBAN_HEAD = re.compile("[A-Za-z]{2}[0-9]{2}")
+_IBAN_CHARACTERS = {"n": "[0-9]", "a": "[A-Za-z]", "c": "[0-9A-Za-z]"}
 
 
 @cache
 def _iban_body(country: str) -> re.Pattern[str] | None:
     """Compile what follows a country's check digits, from the registry of ISO 13616; None where it has no IBAN."""
     structure = numdb.get("iban").info(country)[0][1].get("bban", "")
-    length = sum(map(int, re.findall("[0-9]+", structure)))
-    return re.compile(rf"(?:[ .-]?[0-9A-Za-z]){{{length}}}") if length else None
+    parts = re.findall("([0-9]+)!([nac])", structure)
+    return (
+        re.compile("".join(f"(?:[ .-]?{_IBAN_CHARACTERS[kind]}){{{length}}}" for length, kind in parts))
+        if parts
+        else None
+    )
 
 
 def find_ibans(text: str) -> Iterator[Span]:
     """Find IBANs, in either case, with or without separators (ISO 13616; the check is ISO 7064 MOD 97-10)."""
     for head in _IBAN_HEAD.finditer(text):
-        body = _iban_body(head[1][:2].upper())
+        body = _iban_body(head[0][:2].upper())
         match = body.match(text, head.end()) if body else None
-        if match and iban.is_valid(head[1] + match[0], check_country=False):
-            yield Span(head.start(1), match.end(), IBAN)
+        if match and iban.is_valid(head[0] + match[0], check_country=False):
+            yield Span(head.start(), match.end(), IBAN)

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from concurrent.futures import Executor
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
 
-from db.lines import Line, LineSplitter
-from db.policy.document import PLATFORM_PRODUCTS, parse_policy
-from db.records import MODELS
+from db.lines import LINE_LIMIT
+from db.policy.document import parse_policy
+from db.records import MODELS, PLATFORM_PRODUCTS
 from db.session import Connection, queries
-from db.staging import COLUMNS, Chunk, Rejected, stage_chunk
+from db.stager import StagedBlock, Stager
+from db.staging import COLUMNS, Rejected
 
-CHUNK_LINES = 5000
-CHUNK_BYTES = 8 * 1024 * 1024
+CHUNK_BYTES = LINE_LIMIT
 
 
 @dataclass(slots=True)
@@ -44,31 +45,35 @@ class Summary:
 async def ingest(
     connection: Connection,
     blocks: AsyncIterable[bytes],
+    stager: Stager,
     *,
     on_rejected: Callable[[Rejected], None],
     on_progress: Callable[[int], None] = lambda _: None,
-    executor: Executor | None = None,
 ) -> Summary:
     """Stream NDJSON into the database and count what became of it.
 
     Each chunk is one transaction: a crash loses nothing that was accepted, and running again finishes the job.
-    `on_progress` hears how many bytes are merged. The next chunk is staged, in `executor`, while one merges.
+    The next chunk is staged while one merges. `on_progress` hears of the bytes of each chunk that is merged.
     """
     summary = Summary()
     await queries.create_stages(connection)
     products = await _products(connection)
-    loop = asyncio.get_running_loop()
-    waiting: tuple[asyncio.Future[Chunk], int] | None = None
-    async for lines, size in _chunks(blocks):
-        now = await connection.fetchval("SELECT grounds.decision_time()")
-        staged = loop.run_in_executor(executor, stage_chunk, lines, products, now)
+    waiting: asyncio.Task[StagedBlock] | None = None
+    size = 0
+    try:
+        async for chunk, line in _chunks(blocks):
+            now = await connection.fetchval("SELECT grounds.decision_time()")
+            staged = asyncio.create_task(stager.stage(chunk, line, products, now, first=line == 1))
+            if waiting is not None:
+                await _merge(connection, await waiting, summary, on_rejected)
+                on_progress(size)
+            waiting, size = staged, len(chunk)
         if waiting is not None:
-            await _merge(connection, await waiting[0], summary, on_rejected)
-            on_progress(waiting[1])
-        waiting = staged, size
-    if waiting is not None:
-        await _merge(connection, await waiting[0], summary, on_rejected)
-        on_progress(waiting[1])
+            await _merge(connection, await waiting, summary, on_rejected)
+            on_progress(size)
+    finally:
+        if waiting is not None:
+            waiting.cancel()
     return summary
 
 
@@ -77,26 +82,31 @@ async def _products(connection: Connection) -> frozenset[str]:
     return parse_policy(document).products if document else PLATFORM_PRODUCTS
 
 
-async def _chunks(blocks: AsyncIterable[bytes]) -> AsyncIterator[tuple[list[Line], int]]:
-    """Gather lines into chunks bounded by lines and by bytes, each with the bytes that it took from the stream."""
-    splitter = LineSplitter()
-    lines: list[Line] = []
-    held = taken = 0
+async def _chunks(blocks: AsyncIterable[bytes]) -> AsyncIterator[tuple[bytes, int]]:
+    """Cut a stream into chunks of whole lines, each with the number of its first line.
+
+    Of a line that is longer than two chunks the middle is left out: it is too long anyway, and memory stays flat.
+    """
+    held = bytearray()
+    line = 1
     async for block in blocks:
-        taken += len(block)
-        for line in splitter.feed(block):
-            lines.append(line)
-            held += len(line.data)
-            if len(lines) >= CHUNK_LINES or held >= CHUNK_BYTES:
-                yield lines, taken
-                lines, held, taken = [], 0, 0
-    lines.extend(splitter.close())
-    if lines or taken:
-        yield lines, taken
+        held += block
+        if len(held) < CHUNK_BYTES:
+            continue
+        end = held.rfind(b"\n") + 1
+        if end:
+            chunk = bytes(held[:end])
+            yield chunk, line
+            line += chunk.count(b"\n")
+            del held[:end]
+        elif len(held) > 2 * CHUNK_BYTES:
+            del held[2 * CHUNK_BYTES :]
+    if held:
+        yield bytes(held), line
 
 
 async def _merge(
-    connection: Connection, chunk: Chunk, summary: Summary, on_rejected: Callable[[Rejected], None]
+    connection: Connection, chunk: StagedBlock, summary: Summary, on_rejected: Callable[[Rejected], None]
 ) -> None:
     """Merge a chunk in one transaction; only what is committed is counted and reported."""
     outcomes: list[tuple[str, str, int]] = []
@@ -116,10 +126,10 @@ async def _merge(
         summary.add(rejected.record, "rejected")
 
 
-async def _merge_round(connection: Connection, stages: dict[str, list[tuple[object, ...]]]) -> None:
+async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> None:
     """Merge one round: names first, so that everything has something to point to; what was set aside last."""
     for name, rows in stages.items():
-        await connection.copy_records_to_table(f"stage_{name}", records=rows, columns=COLUMNS[name])
+        await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=COLUMNS[name])
     await queries.name_accounts(connection)
     for name in MODELS:
         if name in stages:
@@ -141,13 +151,12 @@ _SAID = {None: "accepted", "changed": "accepted", "unchanged": "unchanged", "sta
 _CLEAR = "TRUNCATE " + ", ".join(f"stage_{name}" for name in COLUMNS)
 
 
-def _conflict(row: object) -> Rejected:
-    number, record, name = row  # type: ignore[misc]  # a record of the query `conflicts`
+def _conflict(row: Mapping[str, Any]) -> Rejected:
     return Rejected(
-        number,
+        row["line"],
         "observed_at",
         "says otherwise than the stored record of the same instant (send the right one with a later observed_at)",
         b"",
-        record,
-        name,
+        row["record"],
+        row["platform_id"],
     )

@@ -16,10 +16,10 @@ class Line:
 
 
 class LineSplitter:
-    """Cut blocks of bytes into lines, keeping at most LINE_LIMIT bytes of each; blank lines are counted and left out."""
+    """Cut blocks of bytes into lines of at most LINE_LIMIT bytes; blank lines are counted and left out."""
 
-    def __init__(self) -> None:
-        self._number = 0
+    def __init__(self, first: int = 1) -> None:
+        self._number = first - 1
         self._rest = bytearray()
         self._too_long = False
 

@@ -1,20 +1,23 @@
 """From a line to a row: read it, judge it, take identifiers out, and lay it out for its stage."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import field as dataclass_field
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from asyncpg import Range
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from db.deidentify import PIPELINE_VERSION, deidentify
 from db.lines import LINE_LIMIT, Line
-from db.records import MODELS, Account, Consent, Content, ContentKind, Notice, Objection, Record, Scan
+from db.policy.document import PRIVATE_KINDS
+from db.records import MODELS, Account, Consent, Content, ContentKind, Instant, Notice, Objection, Record, Scan
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -45,18 +48,22 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Say why a line was set aside, and as much of what it is about as could be read."""
+    """Say why a line was set aside, and as much of what it is about as could be read.
+
+    `original` is the line itself, where it is a whole JSON object that cannot be a private message.
+    """
 
     number: int
     field: str | None
     reason: str
-    digest: bytes
+    digest: bytes = dataclass_field(repr=False)
     record: str | None = None
     id: str | None = None
     observed_at: datetime | None = None
     account: str | None = None
     person: str | None = None
     contact: str | None = None
+    original: bytes | None = dataclass_field(default=None, repr=False)
 
     @property
     def row(self) -> Row | None:
@@ -92,17 +99,18 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str
     return record.record, record.id, _LAYOUT[record.record](line.number, record)
 
 
-# What a broken line says of itself. The quotes stand free of backslashes, so no text inside a string is taken for a key.
 _RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
-_NAMED = {
-    name: re.compile(rb'"' + name.encode() + rb'"\s*:\s*"([^"\\\x00-\x1f]{1,200})"')
-    for name in ("id", "observed_at", "account", "person", "contact")
+# What a broken line says of itself. No quote stands behind a backslash, so no text in a string is taken for a key.
+_SAID = {
+    name: re.compile(rf'"{name}"\s*:\s*"([^"\\\x00-\x1f]{{1,200}})"', re.ASCII)
+    for name in ("record", "id", "observed_at", "account", "person", "contact")
 }
+_INSTANT = TypeAdapter(Instant)
 
 
 def _rejected(line: Line, now: datetime, field: str | None, reason: str) -> Rejected:
     said = _said(line)
-    record = said.get("record")
+    record = _name(said.get("record"))
     observed_at = _believable(said.get("observed_at"), now)
     return Rejected(
         line.number,
@@ -112,7 +120,31 @@ def _rejected(line: Line, now: datetime, field: str | None, reason: str) -> Reje
         record if record in MODELS else None,
         *(_name(said.get("id")), observed_at, _name(said.get("account"))),
         *((_name(said.get("person")), _name(said.get("contact"))) if record == "objection" else (None, None)),
+        line.data if _may_be_shown(line) else None,
     )
+
+
+def _may_be_shown(line: Line) -> bool:
+    """Say whether a bad line is a whole JSON object that cannot be a private message, whichever way it is read."""
+    try:
+        said = None if line.too_long else json.loads(line.data.decode(), object_pairs_hook=_each_named_once)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(said, dict):
+        return False
+    if said.get("record") == "content":
+        return said.get("kind") in _SHOWN_KINDS
+    return _name(said.get("record")) in MODELS and "text" not in said
+
+
+def _each_named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) < len(pairs):
+        raise ValueError("a name stands twice, and readers differ in which they take")
+    return said
+
+
+_SHOWN_KINDS = [kind.value for kind in ContentKind if kind not in PRIVATE_KINDS]
 
 
 def _said(line: Line) -> dict[str, Any]:
@@ -123,11 +155,8 @@ def _said(line: Line) -> dict[str, Any]:
             return said if isinstance(said, dict) else {}
         except ValueError:
             pass
-    said = {}
-    for name, pattern in {"record": _RECORD, **_NAMED}.items():
-        if found := pattern.search(line.data):
-            said[name] = found[1].decode("utf-8", "replace")
-    return said
+    text = line.data.decode(errors="replace")
+    return {name: found[1] for name, pattern in _SAID.items() if (found := pattern.search(text))}
 
 
 def _name(value: object) -> str | None:
@@ -136,11 +165,10 @@ def _name(value: object) -> str | None:
 
 def _believable(value: object, now: datetime) -> datetime | None:
     try:
-        instant = datetime.fromisoformat(value).astimezone(UTC) if isinstance(value, str) else None
-    except (ValueError, OverflowError):
+        instant = _INSTANT.validate_python(value)
+    except ValidationError:
         return None
-    has_offset = isinstance(value, str) and value[-6:].count(":") + value.count("Z") > 0 and "T" in value
-    return instant if instant and has_offset and instant <= now + CLOCK_TOLERANCE else None
+    return instant if instant <= now + CLOCK_TOLERANCE else None
 
 
 def _unreadable(data: bytes) -> tuple[str | None, str]:
@@ -153,6 +181,9 @@ def _unreadable(data: bytes) -> tuple[str | None, str]:
     return "record", f"is none of {', '.join(MODELS)} (say what the line is)"
 
 
+_FIELD_SHOWN = 200  # an unknown field is named as the line names it
+
+
 def _first_fault(error: ValidationError) -> tuple[str | None, str]:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     fault = faults[0]
@@ -160,8 +191,11 @@ def _first_fault(error: ValidationError) -> tuple[str | None, str]:
         reason = fault["msg"].removeprefix("Invalid JSON: ").partition(" at line")[0]
         return None, f"is not JSON: {reason} (write one JSON object a line, in UTF-8)"
     more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
-    field = ".".join(str(part) for part in fault["loc"]) or None
-    return field, _REASONS.get(fault["type"], fault["msg"].removeprefix("Value error, ")) + more
+    place = ".".join(str(part) for part in fault["loc"])[:_FIELD_SHOWN] or None
+    reason = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch" and r"[^\x00]" in reason:
+        reason = "holds the character NUL, which cannot be stored (remove it)"
+    return place, _REASONS.get(fault["type"], reason) + more
 
 
 _REASONS = {

@@ -5,9 +5,10 @@ fragments, aliases, @skip and @include) is compiled once into Python source that
 same declarations as the ordinary path, governance included. What a field does not declare falls back to that path.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from graphql import GraphQLEnumType, GraphQLField, GraphQLList, GraphQLObjectType, GraphQLOutputType, get_named_type
 from graphql.execution.collect_fields import FieldDetails
@@ -22,18 +23,19 @@ Shape = tuple[tuple[str, str, "Shape | None"], ...]
 _CACHE_SIZE = 256
 
 
-class Page(Protocol):
-    """Hold rows of one statement, and what they have in common."""
+class RowPage(ABC):
+    """Hold rows of one statement, and what they have in common: a page that the compiled path may answer."""
+
+    columns: ClassVar[Mapping[str, int]]
+    """Where each column stands in a row."""
 
     @property
-    def rows(self) -> Sequence[Sequence[Any]]:
+    @abstractmethod
+    def rows(self) -> Sequence[Any]:
         """Give the rows, values in the order of `columns`."""
 
     @property
-    def columns(self) -> Mapping[str, int]:
-        """Say where each column stands."""
-
-    @property
+    @abstractmethod
     def variant(self) -> str:
         """Name what a compiled function may rely on besides the shape, such as the policy's version."""
 
@@ -105,7 +107,7 @@ class Compiler:
     objects come from the very same sources.
     """
 
-    page: Page
+    page: RowPage
     role: Role
     names: dict[str, Any] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
@@ -132,12 +134,11 @@ class Compiler:
         return "{" + ", ".join(entries) + "}"
 
     def render(self, kind: GraphQLObjectType, shape: Shape | None, values: Mapping[str, Any]) -> Any:
-        """Build now an object that does not depend on the row, from values by field name."""
+        """Build an object from values by field name: one that the row does not change, or does by few values."""
         if shape is None:
             return kind.extensions["strawberry-definition"].origin(
                 **{_python_name(declared): values[name] for name, declared in kind.fields.items()}
             )
-        self.check(kind, shape)
         return {key: kind.name if name == "__typename" else values[name] for key, name, _ in shape}
 
     def check(self, kind: GraphQLObjectType, shape: Shape) -> None:
@@ -157,6 +158,8 @@ class Compiler:
             return repr(kind.name)
         governance = self._governance(kind, name)
         governance.check(self.role, f"{kind.name}.{name}")
+        if beneath is not None:
+            self.check(_object_type(kind.fields[name].type), beneath)
         if governance.source is None or kind.fields[name].args:
             raise NotCompiled
         return str(governance.source.expression(self, kind.fields[name], beneath))
@@ -172,10 +175,10 @@ class Compiler:
         return value
 
 
-Rows = Callable[[Page], list[Any]]
+Rows = Callable[[RowPage], list[Any]]
 
 
-def compile_rows(page: Page, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
+def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
     """Compile the function that answers for all rows of pages like this one.
 
     Raises NotCompiled when the ordinary path has to answer, and Forbidden when the role may not read a field.
@@ -214,16 +217,10 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
             return super().complete_list_value(return_type, field_details_list, info, path, instances, position_context)
 
 
-class RowPage:
-    """Mark a page that the compiled path may answer."""
-
-    __slots__ = ()
-
-
 _cache: dict[tuple[type, str, Role, str, Shape | None], Rows] = {}
 
 
-def _compiled(page: Page, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
+def _compiled(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
     key = (type(page), page.variant, role, kind.name, shape)
     rows = _cache.pop(key, None) or compile_rows(page, role, kind, shape)
     _cache[key] = rows  # last in, last out: the least recently used goes first

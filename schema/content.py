@@ -6,6 +6,7 @@ from datetime import datetime
 import strawberry
 
 from db.content import ContentRow, content_number, page_of_contents
+from db.delivery import client_names
 from schema.account import Account, account_of
 from schema.connection import Connection, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS
@@ -98,7 +99,7 @@ async def find_content(context: Context, text: str) -> ContentRow | None:
     if number is None and context.owner is None:
         number = await content_number(context.database.staff, text)
         if number is None:
-            number = _number_of_a_client(context, text)
+            number = await _number_of_a_client(context, text)
     return None if number is None else await context.contents.load(number)
 
 
@@ -108,9 +109,9 @@ async def eligibility_by_number(context: Context, number: int) -> Eligibility | 
     return eligibility_of(decision, await context.gateway.policy(decision.policy)) if decision else None
 
 
-def _number_of_a_client(context: Context, text: str) -> int | None:
+async def _number_of_a_client(context: Context, text: str) -> int | None:
     """Read a reference that a client brings. Each client has a key of its own, and only one fits."""
-    for client in context.gateway.clients:
+    for client in await client_names(context.database.staff):
         number = ids_of(context.gateway.secret, f"client:{client}").read_as(Kind.TRAINABLE_CONTENT, text)
         if number is not None:
             return number

@@ -1,12 +1,12 @@
 """A decision and its reasons: conditions with their outcomes and evidence, the ground and its legal basis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import strawberry
-from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 from db.content import DecisionRow
 from db.policy.compile import conditions_of
@@ -15,7 +15,7 @@ from db.policy.conditions import Condition as CatalogueCondition
 from db.policy.document import Policy
 from db.policy.evidence import Evidence
 from db.policy.grounds import GROUNDS
-from schema.compiled import Column, Compiler, Made, OfPage, Shape
+from schema.compiled import Column, RowPage
 from schema.governed import CONCERNED, EVERYONE, STAFF, TRAINING, governed
 from schema.values import GroundCode
 
@@ -26,7 +26,7 @@ _READERS = (*TRAINING, *CONCERNED)
 class Outcome(StrEnum):
     """Name what became of a condition."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 - an outcome, no password
     FAIL = "FAIL"
     UNKNOWN = "UNKNOWN"
 
@@ -65,12 +65,32 @@ class Condition:
 class ConditionResult:
     """Say how a condition came out."""
 
-    code: str = governed(_READERS)
-    outcome: Outcome = governed(_READERS)
-    required: bool = governed(_READERS, description="Whether the item's ground needs it.")
+    code: str = governed(_READERS, row=Column("code"))
+    outcome: Outcome = governed(_READERS, row=Column("outcome"))
+    required: bool = governed(_READERS, row=Column("required"), description="Whether the item's ground needs it.")
     evidence: str | None = governed(
-        _READERS, description="What shows it, coarsely: weeks and months, never a birth date."
+        _READERS,
+        row=Column("evidence"),
+        description="What shows it, coarsely: weeks and months, never a birth date.",
     )
+
+
+@dataclass(frozen=True)
+class ConditionResults(RowPage):
+    """Hold how every condition came out for one item, as rows for the compiled path."""
+
+    columns = {"code": 0, "outcome": 1, "required": 2, "evidence": 3}  # noqa: RUF012 - never changed
+    results: list[tuple[str, str, bool, str | None]]
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Give the results."""
+        return self.results
+
+    @property
+    def variant(self) -> str:
+        """Name nothing: these rows are alike under every policy."""
+        return ""
 
 
 def catalogue(policy: Policy) -> list[Condition]:
@@ -98,106 +118,6 @@ def evidence_of_policy(evidence: Evidence, policy: Policy) -> str | None:
     return evidence.show(facts[evidence.fact])
 
 
-class _ByGround:
-    """Take a value that follows from the row's ground alone."""
-
-    def __init__(self, values: Callable[[Compiler, GraphQLObjectType | None, Shape | None], dict[str, Any]]) -> None:
-        self._values = values
-
-    def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Look the value up by the ground."""
-        kind = get_named_type(declared.type)
-        values = self._values(compiler, kind if isinstance(kind, GraphQLObjectType) else None, shape)
-        return f"{compiler.bind(values)}[row[{compiler.page.columns['ground']}]]"
-
-
-def _bases(compiler: Compiler, kind: GraphQLObjectType | None, shape: Shape | None) -> dict[str, Any]:
-    assert kind is not None
-    return {
-        code: compiler.render(kind, shape, {"title": ground.basis, "iri": ground.dpv})
-        for code, ground in GROUNDS.items()
-    }
-
-
-class _PassedConditions:
-    """Take the conditions that a delivered row passed: those of its ground, with the row's own evidence."""
-
-    def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Write one list a ground; what the row does not change is made once."""
-        kind = get_named_type(declared.type)
-        assert isinstance(kind, GraphQLObjectType)
-        policy: Policy = compiler.page.policy  # type: ignore[attr-defined]  # rows with reasons come with their policy
-        lists = {ground: compiler.bind(self._list(compiler, kind, shape, ground, policy)) for ground in GROUNDS}
-        choice = compiler.bind({ground: compiler.names[name] for ground, name in lists.items()})
-        return f"{choice}[row[{compiler.page.columns['ground']}]](row)"
-
-    def _list(
-        self, compiler: Compiler, kind: GraphQLObjectType, shape: Shape | None, ground: GroundCode, policy: Policy
-    ) -> Callable[[Sequence[Any]], list[Any]]:
-        names: dict[str, Any] = {}
-        entries = []
-        for condition in conditions_of(policy):
-            if condition.code not in GROUNDS[ground].required:
-                continue
-            name = f"c{len(names)}"
-            result = _Rendered(compiler, kind, shape, condition, policy)
-            if condition.evidence is None or condition.evidence.of_policy:
-                names[name] = result[None]
-                entries.append(name)
-            else:
-                names[name] = result
-                entries.append(f"{name}[row[{compiler.page.columns[condition.evidence.column]}]]")
-        made: Callable[[Sequence[Any]], list[Any]] = eval(f"lambda row: [{', '.join(entries)}]", names)  # noqa: S307 - made of our own names
-        return made
-
-
-class _Rendered(dict[Any, Any]):
-    """Remember a passed condition as it reads with each value of its evidence: months, weeks, countries."""
-
-    def __init__(
-        self,
-        compiler: Compiler,
-        kind: GraphQLObjectType,
-        shape: Shape | None,
-        condition: CatalogueCondition,
-        policy: Policy,
-    ) -> None:
-        super().__init__()
-        self._made_of = compiler, kind, shape, condition, policy
-
-    def __missing__(self, value: object) -> Any:
-        compiler, kind, shape, condition, policy = self._made_of
-        evidence = condition.evidence
-        shown = (
-            None
-            if evidence is None
-            else evidence_of_policy(evidence, policy)
-            if evidence.of_policy
-            else evidence.show(value)
-        )
-        outcome = Outcome.PASS if shape is None else Outcome.PASS.value
-        fields = {"code": condition.code, "outcome": outcome, "required": True, "evidence": shown}
-        made = self[value] = compiler.render(kind, shape, fields)
-        return made
-
-
-@strawberry.type(description="Why an item qualified: complete, and decided by the statement that delivered it.")
-class QualifyingReason:
-    """Say why an item qualified."""
-
-    ground: GroundCode = governed(TRAINING, row=Column("ground"))
-    legal_basis: LegalBasis = governed(TRAINING, row=_ByGround(_bases))
-    summary: str = governed(
-        TRAINING,
-        row=_ByGround(lambda *_: {code: ground.summary for code, ground in GROUNDS.items()}),
-        description="A sentence for people.",
-    )
-    conditions: list[ConditionResult] = governed(TRAINING, row=_PassedConditions())
-    policy_version: str = governed(TRAINING, row=OfPage("policy_version"))
-    decided_at: datetime = governed(TRAINING, row=OfPage("decided_at"))
-    receipt: strawberry.ID = governed(TRAINING, row=OfPage("receipt"), description="The receipt of the page.")
-
-
 @strawberry.type(description="Whether an item is permitted, and every condition with its evidence.")
 class Eligibility:
     """Explain a decision."""
@@ -214,45 +134,46 @@ class Eligibility:
 def eligibility_of(decision: DecisionRow, policy: Policy) -> Eligibility:
     """Explain a decision that was made under a policy."""
     ground = GROUNDS[GroundCode(decision.ground)]
-    results = [_result(condition, decision, policy) for condition in conditions_of(policy)]
-    missed = [result for result in results if result.required and result.outcome is not Outcome.PASS]
+    results = [
+        (
+            condition.code,
+            _OUTCOMES[decision.outcomes[condition.code]],
+            condition.code in ground.required,
+            _shown(condition, decision, policy),
+        )
+        for condition in conditions_of(policy)
+    ]
     return Eligibility(
         permitted=decision.permitted,
         ground=ground.code,
         legal_basis=legal_basis(ground.code),
-        summary=ground.summary if decision.permitted else _refusal(missed),
-        conditions=results,
+        summary=ground.summary if decision.permitted else _refusal(results),
+        conditions=ConditionResults(results),  # type: ignore[arg-type]  # rows, which the executor answers for
         policy_version=decision.policy,
         decided_at=decision.decided_at,
     )
 
 
-def _result(condition: CatalogueCondition, decision: DecisionRow, policy: Policy) -> ConditionResult:
+def _shown(condition: CatalogueCondition, decision: DecisionRow, policy: Policy) -> str | None:
     evidence = condition.evidence
-    shown = None
-    if evidence is not None:
-        shown = (
-            evidence_of_policy(evidence, policy)
-            if evidence.of_policy
-            else evidence.show(decision.evidence[evidence.column])
-        )
-    return ConditionResult(
-        code=condition.code,
-        outcome=_OUTCOMES[decision.outcomes[condition.code]],
-        required=condition.code in GROUNDS[GroundCode(decision.ground)].required,
-        evidence=shown,
-    )
+    if evidence is None:
+        return None
+    if evidence.of_policy:
+        return evidence_of_policy(evidence, policy)
+    return evidence.show(decision.evidence[evidence.column])
 
 
-def _refusal(missed: list[ConditionResult]) -> str:
+def _refusal(results: list[tuple[str, str, bool, str | None]]) -> str:
     sentences = {condition.code: condition.sentence for condition in CONDITIONS}
-    reasons = " ".join(f"{_SAID[result.outcome]}: {sentences[result.code]}" for result in missed)
-    return f"Not permitted. {reasons}"
+    missed = (
+        f"{_SAID[outcome]}: {sentences[code]}"
+        for code, outcome, required, _ in results
+        if required and outcome in _SAID
+    )
+    return " ".join(["Not permitted.", *missed])
 
 
-_OUTCOMES = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.UNKNOWN}
-_SAID = {Outcome.FAIL: "Does not hold", Outcome.UNKNOWN: "Is not known to hold"}
+_OUTCOMES = {True: Outcome.PASS.value, False: Outcome.FAIL.value, None: Outcome.UNKNOWN.value}
+_SAID = {Outcome.FAIL.value: "Does not hold", Outcome.UNKNOWN.value: "Is not known to hold"}
 tri_state = {True: TriState.YES, False: TriState.NO, None: TriState.UNKNOWN}
 """Say TRUE, FALSE or NULL as people do."""
-
-__all__ = ["Condition", "ConditionResult", "Eligibility", "LegalBasis", "Made", "QualifyingReason", "TriState"]

@@ -81,7 +81,10 @@ def governed(
 
     `row` says where the value stands in a row of a page, which makes the field fit for the compiled path.
     """
-    return strawberry.field(resolver=resolver, description=description, extensions=[Governance(readers, row)])
+    governance = Governance(readers, row)
+    if resolver is None:
+        return strawberry.field(description=description, extensions=[governance])
+    return strawberry.field(resolver=resolver, description=description, extensions=[governance])
 
 
 def governance_of(field: GraphQLField) -> Governance | None:

@@ -25,7 +25,7 @@ First = Annotated[int, strawberry.argument(description="How many: 1 to 100.")]
 After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
 
 
-async def _own_account(root: "Viewer", info: Info) -> Account | None:
+async def _own_account(info: Info) -> Account | None:
     subject = info.context.actor.subject
     return await _account(info, strawberry.ID(subject)) if subject else None
 

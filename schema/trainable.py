@@ -16,11 +16,11 @@ from db.policy.document import Policy
 from schema.compiled import Column, Compiler, Listed, Made, RowPage, SameRow, Shape
 from schema.connection import Connection, checked_first, page_info, read_cursor
 from schema.context import Context
-from schema.decision import QualifyingReason
 from schema.errors import BadInput
 from schema.governed import TRAINING, governed
 from schema.ids import Ids, Kind
 from schema.node import Node
+from schema.reason import QualifyingReason
 from schema.values import ContentKind, GroundCode, Region
 
 MOST_ITEMS = 1000
@@ -34,8 +34,6 @@ class _Media:
         """Build each medium; most rows have none."""
         kind = get_named_type(declared.type)
         assert isinstance(kind, GraphQLObjectType)
-        if shape is not None:
-            compiler.check(kind, shape)
 
         def media(text: str | None) -> list[Any]:
             return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)] if text else []
@@ -96,7 +94,7 @@ class TrainablePage(RowPage):
     columns: ClassVar[dict[str, int]] = {name: position for position, name in enumerate(page_columns())}
 
     @property
-    def rows(self) -> Sequence[Sequence[Any]]:
+    def rows(self) -> Sequence[Any]:
         """Give the rows."""
         return self.delivered.rows
 

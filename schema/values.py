@@ -3,6 +3,7 @@
 from typing import NewType
 
 import strawberry
+from strawberry.types.scalar import ScalarDefinition
 
 from db.policy.grounds import GroundCode
 from db.records import (
@@ -28,7 +29,7 @@ strawberry.enum(ObjectionChannel, description="How an objection came in.")
 
 Region = NewType("Region", str)
 
-SCALARS = {
+SCALARS: dict[object, ScalarDefinition] = {
     Region: strawberry.scalar(
         name="Region", description="A country by its code of ISO 3166-1 alpha-2.", serialize=str, parse_value=str
     )

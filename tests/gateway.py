@@ -49,12 +49,16 @@ class TestGateway:
             claims = {"client": "client", "purpose": "GENAI_TRAINING", **claims}
         return self.issuer.token(role, **claims)
 
-    async def post(self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any) -> httpx.Response:
+    async def post(
+        self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any
+    ) -> httpx.Response:
         """Send a GraphQL request."""
         headers = {"Authorization": f"Bearer {self.token(role, **claims)}"}
         return await self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
 
-    async def ask(self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any) -> dict[str, Any]:
+    async def ask(
+        self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any
+    ) -> dict[str, Any]:
         """Send a GraphQL request that must succeed, and give its data."""
         answer = (await self.post(role, query, variables, **claims)).json()
         assert "errors" not in answer, answer["errors"]
@@ -84,7 +88,7 @@ class TestGateway:
                 return found
             after = page["pageInfo"]["endCursor"]
 
-    async def pull(self, first: int = 100, filter: dict[str, Any] | None = None, **claims: Any) -> list[dict[str, Any]]:  # noqa: A002 - the API's name
+    async def pull(self, first: int = 100, filter: dict[str, Any] | None = None, **claims: Any) -> list[dict[str, Any]]:
         """Pull every page as a training client."""
         items: list[dict[str, Any]] = []
         after = None

@@ -137,7 +137,9 @@ def _parameters(policy: Policy, unclaimed: str) -> dict[str, str]:
             f"(SELECT coalesce((SELECT k.suspended FROM grounds.client k WHERE k.id = {CLAIMED_CLIENT}),"
             f" {unclaimed} OR {CLAIMED_CLIENT} IS NOT NULL))"
         ),
-        "global_hold": f"(SELECT EXISTS (SELECT FROM grounds.hold h WHERE h.scope = 'GLOBAL' AND {_open(dwell.hold_hours)}))",
+        "global_hold": (
+            f"(SELECT EXISTS (SELECT FROM grounds.hold h WHERE h.scope = 'GLOBAL' AND {_open(dwell.hold_hours)}))"
+        ),
         "held_countries": _held("COUNTRY", dwell.hold_hours),
         "held_products": _held("PRODUCT", dwell.hold_hours),
     }

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """Name the fact that shows a condition and how people read it.
 
@@ -17,7 +18,7 @@ class Evidence:
     weekly: bool = False
     of_policy: bool = False
 
-    @property
+    @cached_property
     def column(self) -> str:
         """Give the name of the fact's column in the compiled views."""
         return "account_kind" if self.fact == "s.kind" else self.fact.partition(".")[2]

@@ -1,15 +1,16 @@
 -- name: set_conflicts_aside!
--- Another statement about the same instant: the first stands, and what it is about stays shut until a later one.
+-- Another statement about the same instant: the first stands, and what it is about stays shut until a later one. It is
+-- told from the same statement about another instant, which may be a conflict of its own.
 INSERT INTO stage_rejected (line, record, platform_id, digest, observed_at, account, person, contact)
-SELECT line, 'account', platform_id, digest, observed_at, NULL, NULL, NULL
+SELECT line, 'account', platform_id, digest || timestamptz_send(observed_at), observed_at, NULL, NULL, NULL
 FROM stage_account WHERE outcome = 'conflict'
-UNION ALL SELECT line, 'content', platform_id, digest, observed_at, NULL, NULL, NULL
+UNION ALL SELECT line, 'content', platform_id, digest || timestamptz_send(observed_at), observed_at, NULL, NULL, NULL
 FROM stage_content WHERE outcome = 'conflict'
-UNION ALL SELECT line, 'notice', platform_id, digest, observed_at, account, NULL, NULL
+UNION ALL SELECT line, 'notice', platform_id, digest || timestamptz_send(observed_at), observed_at, account, NULL, NULL
 FROM stage_notice WHERE outcome = 'conflict'
-UNION ALL SELECT line, 'objection', platform_id, digest, observed_at, account, person, contact
+UNION ALL SELECT line, 'objection', platform_id, digest || timestamptz_send(observed_at), observed_at, account, person, contact
 FROM stage_objection WHERE outcome = 'conflict'
-UNION ALL SELECT line, 'consent', platform_id, digest, observed_at, account, NULL, NULL
+UNION ALL SELECT line, 'consent', platform_id, digest || timestamptz_send(observed_at), observed_at, account, NULL, NULL
 FROM stage_consent WHERE outcome = 'conflict';
 
 -- name: time_rejected!

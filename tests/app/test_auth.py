@@ -21,7 +21,8 @@ from joserfc.util import int_to_base64, json_b64encode, urlsafe_b64encode
 
 import app.auth
 from app.auth import Authenticator, KeySource, KeysUnavailable, Unauthorized, open_keys, static_keys
-from app.issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer, KeyTiming
+from app.issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from app.keys import KeyTiming
 from schema.actor import Actor, Role
 
 NOW = 1_800_000_000

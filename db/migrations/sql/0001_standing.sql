@@ -32,15 +32,18 @@ CREATE TABLE grounds.account_standing (
 ) WITH (fillfactor = 80);
 
 -- Every account of the same person, by any chain of links ever seen; each account is its own first.
+-- Here and below, OFFSET 0 keeps a look-up a look-up: one index probe an account, however large the tables are and
+-- whatever their statistics say.
 CREATE FUNCTION grounds.same_person(accounts bigint[]) RETURNS TABLE (account bigint, member bigint)
 LANGUAGE sql STABLE AS $$
     WITH RECURSIVE reach (account, member) AS (
         SELECT a, a FROM unnest(accounts) a
         UNION
-        SELECT r.account, o.account
-        FROM reach r
-        JOIN grounds.account_person l ON l.account = r.member
-        JOIN grounds.account_person o ON o.person = l.person
+        SELECT r.account, other.account
+        FROM reach r CROSS JOIN LATERAL (
+            SELECT o.account
+            FROM grounds.account_person l JOIN grounds.account_person o ON o.person = l.person
+            WHERE l.account = r.member OFFSET 0) other
     )
     SELECT r.account, r.member FROM reach r
 $$;
@@ -48,21 +51,20 @@ $$;
 -- Which objections reach which of these accounts: by account, by person, or by contact and through it the person.
 CREATE FUNCTION grounds.objections_reaching(accounts bigint[]) RETURNS TABLE (account bigint, objection bigint)
 LANGUAGE sql STABLE AS $$
-    WITH member AS MATERIALIZED (SELECT * FROM grounds.same_person(accounts))
-    SELECT m.account, t.objection
-    FROM member m
-    JOIN grounds.account a ON a.id = m.member
-    JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
-    UNION
-    SELECT m.account, t.objection
-    FROM member m
-    JOIN grounds.account_person p ON p.account = m.member
-    JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
-    UNION
-    SELECT m.account, t.objection
-    FROM member m
-    JOIN grounds.account_contact c ON c.account = m.member
-    JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
+    SELECT DISTINCT m.account, named.objection
+    FROM grounds.same_person(accounts) m CROSS JOIN LATERAL (
+        SELECT t.objection
+        FROM grounds.account a JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
+        WHERE a.id = m.member
+        UNION ALL
+        SELECT t.objection
+        FROM grounds.account_person p JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
+        WHERE p.account = m.member
+        UNION ALL
+        SELECT t.objection
+        FROM grounds.account_contact c JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
+        WHERE c.account = m.member
+        OFFSET 0) named
 $$;
 
 -- An objection as it counts: after a bad line for everything and not withdrawn; a withdrawal before it withdraws nothing.
@@ -84,19 +86,16 @@ CREATE FUNCTION grounds.standing_of(accounts bigint[]) RETURNS TABLE (
         FROM grounds.policy WHERE active
     ), person AS (
         SELECT m.account, max(a.adult_from) AS minor_until, max(a.birth_date_taken_back_at) AS taken_back_at
-        FROM grounds.same_person(accounts) m JOIN grounds.account a ON a.id = m.member
+        FROM grounds.same_person(accounts) m CROSS JOIN LATERAL (
+            SELECT adult_from, birth_date_taken_back_at FROM grounds.account WHERE id = m.member OFFSET 0) a
         GROUP BY m.account
     ), objected AS (
         SELECT r.account,
             max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'AI_INTERACTIONS') AS public_until,
             max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'PUBLIC_CONTENT') AS ai_until
-        FROM grounds.objections_reaching(accounts) r JOIN grounds.objection_in_force o ON o.id = r.objection
+        FROM grounds.objections_reaching(accounts) r CROSS JOIN LATERAL (
+            SELECT scope, withdrawn_at FROM grounds.objection_in_force WHERE id = r.objection OFFSET 0) o
         GROUP BY r.account
-    ), noticed AS (
-        SELECT n.account, min(n.delivered_at) AS delivered_at
-        FROM grounds.notice n
-        WHERE n.account = ANY (accounts) AND n.bounced_at IS NULL AND n.epoch >= (SELECT epoch FROM parameters)
-        GROUP BY n.account
     )
     SELECT a.id, a.known, a.product, a.kind, a.country, a.status, a.status_since, a.compromised, a.adult_from,
         coalesce(person.minor_until, '-infinity'),
@@ -110,20 +109,20 @@ CREATE FUNCTION grounds.standing_of(accounts bigint[]) RETURNS TABLE (
                 SELECT FROM grounds.consent w WHERE w.account = a.id AND w.withdrawn_at >= c.given_at)), 'infinity') END,
         coalesce((SELECT max(coalesce(h.lifted_at, 'infinity')) FROM grounds.hold h
                   WHERE h.scope = 'ACCOUNT' AND h.value = a.platform_id), '-infinity'),
-        greatest(a.taken_back_at, person.taken_back_at),
+        CASE WHEN a.known THEN greatest(a.taken_back_at, person.taken_back_at) ELSE '-infinity' END,
         EXISTS (SELECT FROM grounds.quarantine q
                 WHERE q.record = 'account' AND q.platform_id = a.platform_id AND q.observed_at >= a.observed_at)
         OR EXISTS (SELECT FROM grounds.quarantine q
-                   WHERE q.account = a.platform_id AND NOT EXISTS (
-                       SELECT FROM grounds.notice n WHERE q.record = 'notice' AND n.platform_id = q.platform_id
-                       AND n.observed_at > q.observed_at) AND NOT EXISTS (
-                       SELECT FROM grounds.consent c WHERE q.record = 'consent' AND c.platform_id = q.platform_id
-                       AND c.observed_at > q.observed_at))
-    FROM grounds.account a
-    JOIN person ON person.account = a.id
-    LEFT JOIN objected ON objected.account = a.id
-    LEFT JOIN noticed ON noticed.account = a.id
-    WHERE a.id = ANY (accounts)
+                   WHERE q.account = a.platform_id AND q.observed_at >= coalesce(CASE q.record
+                       WHEN 'notice' THEN (SELECT observed_at FROM grounds.notice WHERE platform_id = q.platform_id)
+                       WHEN 'consent' THEN (SELECT observed_at FROM grounds.consent WHERE platform_id = q.platform_id)
+                       END, '-infinity') OFFSET 0)
+    FROM person
+    CROSS JOIN LATERAL (SELECT * FROM grounds.account WHERE id = person.account OFFSET 0) a
+    CROSS JOIN LATERAL (
+        SELECT min(n.delivered_at) AS delivered_at FROM grounds.notice n
+        WHERE n.account = person.account AND n.bounced_at IS NULL AND n.epoch >= (SELECT epoch FROM parameters)) noticed
+    LEFT JOIN objected ON objected.account = person.account
 $$;
 
 CREATE FUNCTION grounds.refresh_standing(accounts bigint[]) RETURNS void LANGUAGE sql AS $$
@@ -148,7 +147,7 @@ CREATE TABLE grounds.standing_due (accounts bigint[] NOT NULL);
 -- Refreshes are serialised: each reads what all earlier ones committed, so no two facts can miss each other (an
 -- objection to a person and a new account of that person, say). READ COMMITTED is what makes the second read fresh.
 CREATE FUNCTION grounds.standing_falls_due() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$
 DECLARE
     due bigint[];
 BEGIN
@@ -184,6 +183,12 @@ BEGIN
     INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT n.account) FROM new_rows n HAVING count(*) > 0;
     IF TG_OP = 'UPDATE' THEN
         INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT o.account) FROM old_rows o HAVING count(*) > 0;
+    END IF;
+    IF TG_TABLE_NAME IN ('notice', 'consent') THEN -- what a bad line shut may be another account than the good one's
+        INSERT INTO grounds.standing_due
+        SELECT array_agg(DISTINCT a.id) FROM new_rows n
+        JOIN grounds.quarantine q ON q.record = TG_TABLE_NAME AND q.platform_id = n.platform_id
+        JOIN grounds.account a ON a.platform_id = q.account HAVING count(*) > 0;
     END IF;
     RETURN NULL;
 END $$;

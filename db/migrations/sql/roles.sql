@@ -17,9 +17,15 @@ ALTER ROLE grounds_training LOGIN;
 ALTER ROLE grounds_staff LOGIN;
 ALTER ROLE grounds_ingest LOGIN;
 
--- These settings hold from log-in; SET ROLE would not apply them. Estimates of eligibility are far off (53 rows against
--- hundreds of thousands), so that a page keeps index order only where sorting is off.
+-- These settings hold from log-in; SET ROLE would not apply them. Estimates of eligibility are far off (1 row against
+-- hundreds of thousands), so a page is held to its one good plan: items in the order of an index, and for each of them
+-- a look-up of its author's standing.
 ALTER ROLE grounds_training SET enable_sort = off;
+ALTER ROLE grounds_training SET enable_seqscan = off;
+ALTER ROLE grounds_training SET enable_bitmapscan = off;
+ALTER ROLE grounds_training SET enable_hashjoin = off;
+ALTER ROLE grounds_training SET enable_mergejoin = off;
+ALTER ROLE grounds_training SET enable_material = off;
 ALTER ROLE grounds_training SET jit = off;
 ALTER ROLE grounds_training SET plan_cache_mode = force_generic_plan;
 ALTER ROLE grounds_training SET statement_timeout = '5s';
@@ -30,5 +36,9 @@ ALTER ROLE grounds_staff SET statement_timeout = '5s';
 ALTER ROLE grounds_staff SET lock_timeout = '500ms';
 ALTER ROLE grounds_staff SET timezone = 'UTC';
 ALTER ROLE grounds_staff SET default_transaction_read_only = on;
+-- A merge looks a few thousand names up in tables of millions: by index, whatever the statistics of a new database say.
+ALTER ROLE grounds_ingest SET enable_hashjoin = off;
+ALTER ROLE grounds_ingest SET enable_mergejoin = off;
+ALTER ROLE grounds_ingest SET random_page_cost = 1.1;
 ALTER ROLE grounds_ingest SET jit = off;
 ALTER ROLE grounds_ingest SET timezone = 'UTC';

@@ -1,0 +1,92 @@
+"""What the benchmarks measure on: a made-up platform of any size, kept in a folder, and a real server over it."""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import asyncpg
+import httpx
+
+from app.population import population
+from app.runtime import open_server
+from app.settings import Settings
+from db.admin import role_password
+from db.ingest import ingest
+from db.session import Connection, connection, open_database
+from db.stager import Stager
+
+
+@contextmanager
+def loaded(data: Path, items: int) -> Iterator[tuple[Settings, str]]:
+    """Give a database that holds so many items; a folder that holds them already is used as it is."""
+    settings = Settings(data=data)
+    with open_server(settings) as url:
+        asyncio.run(_load(settings, url, items))
+        yield settings, url
+
+
+async def _load(settings: Settings, url: str, items: int) -> None:
+    stager = Stager()
+    async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+        there = await borrowed.fetchval("SELECT count(*) FROM grounds.content")
+        if there < items:
+            started = perf_counter()
+            await ingest(borrowed, blocks(population(items, datetime.now(UTC))), stager, on_rejected=print)
+            print(f"loaded {items:,} items in {perf_counter() - started:.1f} s", flush=True)
+    stager.close()
+    admin = await asyncpg.connect(url)
+    await admin.execute("VACUUM ANALYZE")
+    await admin.close()
+
+
+async def blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Gather lines into blocks."""
+    block = bytearray()
+    for line in lines:
+        block += line
+        if len(block) > 1 << 18:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Run `grounds serve` as a process of its own, as in production, and give a client of it."""
+    command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
+    environment = {**os.environ, "GROUNDS_DATA": str(settings.data)}
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        started = (await process.stderr.readline()).decode()
+        address = started.partition('"address": "')[2].partition('"')[0]
+        async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+            yield client
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def training_connection(settings: Settings, url: str) -> Connection:
+    """Connect as training clients do."""
+    password = role_password(settings.secret_bytes(), "grounds_training")
+    return await asyncpg.connect(url, user="grounds_training", password=password)
+
+
+async def interleaved(calls: Mapping[str, Callable[[int], Awaitable[object]]], rounds: int) -> dict[str, float]:
+    """Time calls in turn, each round at another place, so that noise meets all of them; give medians in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(-5, rounds):
+        for name, call in calls.items():
+            started = perf_counter()
+            await call(turn % rounds)
+            if turn >= 0:
+                times[name].append(perf_counter() - started)
+    return {name: statistics.median(taken) for name, taken in times.items()}

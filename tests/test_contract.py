@@ -1,0 +1,25 @@
+"""The committed schema is the schema."""
+
+from pathlib import Path
+
+import pytest
+import strawberry
+
+from schema.build import build_schema
+from schema.governed import EVERYONE, check_governance, governed
+
+COMMITTED = Path(__file__).parents[1] / "schema" / "schema.graphql"
+
+
+def test_the_committed_sdl_is_the_one_that_is_served() -> None:
+    assert COMMITTED.read_text(encoding="utf-8") == build_schema().as_str() + "\n", "run: grounds schema export"
+
+
+def test_a_field_that_does_not_declare_its_readers_does_not_start() -> None:
+    @strawberry.type
+    class Query:
+        declared: str = governed(EVERYONE, resolver=lambda: "")
+        silent: str = strawberry.field(resolver=lambda: "")
+
+    with pytest.raises(TypeError, match=r"Query\.silent"):
+        check_governance(strawberry.Schema(query=Query)._schema)
