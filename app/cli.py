@@ -186,7 +186,7 @@ def _told() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
-        _fail(f"the database failed with {type(error).__name__} (what was accepted is kept; run the command again)")
+        _fail(f"the database failed with {type(error).__name__} (see its log, and run the command again)")
     except OSError as error:
         _fail(f"{error.filename or 'input, output or the database'}: {error.strerror or type(error).__name__}")
     except Exception as error:

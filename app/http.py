@@ -73,6 +73,8 @@ class GraphQLEndpoint:
             return _refusal(media, refusal.status, refusal.message, refusal.headers)
         except TimeoutError:
             return _refusal(media, 503, "the request took too long (ask for less)", {"Retry-After": "1"})
+        except asyncio.CancelledError:  # the server cancels what outlasts its grace, and would log a trace
+            return _refusal(media, 503, "the gateway stops (try again)", {"Retry-After": "1"})
         except HTTPException:
             raise
         except ClientDisconnect:
@@ -152,8 +154,7 @@ async def _read(request: Request) -> GraphQLRequest:
     if request.method != "POST":
         asked: Any = dict(request.query_params)
         for name in ("variables", "extensions"):
-            if asked.get(name):
-                asked[name] = _parsed(asked[name], name)
+            asked[name] = _parsed(asked[name], name) if asked.get(name) else None
     else:
         content_type = request.headers.get("content-type", "").partition(";")
         if content_type[0].strip().lower() != JSON:
@@ -223,6 +224,8 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
         return dict(error.formatted)
     if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         told, code = "the database took too long (ask for less, or try again)", "TIMEOUT"
+    elif isinstance(cause, asyncpg.CharacterNotInRepertoireError):
+        told, code = "an argument holds the character NUL, which no id and no name has (remove it)", "BAD_USER_INPUT"
     else:
         told, code = _failed(cause), "INTERNAL"
     shown: dict[str, Any] = {"message": told, "extensions": {"code": code}}

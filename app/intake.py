@@ -1,5 +1,6 @@
 """A platform's facts come in as NDJSON, streamed to POST /ingest or in files, and it is told what became of them."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -59,6 +60,8 @@ class IngestEndpoint:
                 summary = await ingest(borrowed, _blocks(request), self._stager, on_rejected=note)
         except Busy:
             return _refusal(503, "other streams are being taken in (try again)", {"Retry-After": "1"})
+        except asyncio.CancelledError:  # the server cancels what outlasts its grace, and would log a trace
+            return _refusal(503, "the gateway stops; what came whole is kept (send it again)", {"Retry-After": "1"})
         except ClientDisconnect:
             return _refusal(400, "the stream broke off; what came whole is kept (send it again)")
         except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -47,11 +49,13 @@ class Settings(BaseSettings):
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
         """Refuse what the drivers read differently; never quote it, for it holds a password."""
+        if url is None:
+            return None
         try:
-            parts = urlsplit(url or "postgresql:")
-            sound = parts.scheme in {"postgresql", "postgres"} and parts.netloc.count("@") <= 1
-            sound = sound and parts.port != 0 and not parts.fragment
-        except ValueError:
+            parts = urlsplit(url)
+            sound = parts.scheme in {"postgresql", "postgres"} and parts.netloc.count("@") <= 1 and parts.port != 0
+            conninfo_to_dict(url)
+        except (ValueError, ProgrammingError):
             sound = False
         if not sound:
             raise ValueError(

@@ -43,8 +43,10 @@ def prepare(url: str, secret: bytes) -> None:
         if _version(connection) != _newest():
             connection.execute("CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION grounds_owner")
             _migrate(url)
-        if active_policy(connection) is None:
-            put_in_force(connection, default_policy())
+        policy = active_policy(connection) or default_policy()
+        row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
+        if row is None or row[0] != _digest(policy):
+            put_in_force(connection, policy)
 
 
 def active_policy(connection: psycopg.Connection) -> Policy | None:
@@ -83,13 +85,17 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
             connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, sql.Identifier(audience)))
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
-            "INSERT INTO grounds.policy (version, document, active) VALUES (%s, %s, TRUE)"
-            " ON CONFLICT (version) DO UPDATE SET active = TRUE, activated_at = now()",
-            [policy.version, policy.document()],
+            "INSERT INTO grounds.policy (version, document, active, compiled) VALUES (%s, %s, TRUE, %s)"
+            " ON CONFLICT (version) DO UPDATE SET active = TRUE, compiled = excluded.compiled, activated_at = now()",
+            [policy.version, policy.document(), _digest(policy)],
         )
         if before is None or before.notice != policy.notice:
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
             connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account ORDER BY id))")
+
+
+def _digest(policy: Policy) -> str:
+    return hashlib.sha256("\n".join(compiled_views(policy).values()).encode()).hexdigest()
 
 
 def _connected(url: str) -> psycopg.Connection:

@@ -113,5 +113,6 @@ _DECISIONS = """
 SELECT d.*, claim.version AS policy, grounds.decision_time() AS decided_at
 FROM (SELECT p.version, set_config('grounds.purpose', p.document #>> '{purposes,0}', TRUE) AS purpose
       FROM grounds.policy p WHERE p.active OFFSET 0) claim -- gone with the transaction
-CROSS JOIN LATERAL (SELECT * FROM grounds.decision WHERE id = ANY ($1::bigint[]) AND claim.purpose IS NOT NULL) d
+CROSS JOIN LATERAL ( -- OFFSET 0 holds the planner to this order: the claim first, then what reads it
+    SELECT * FROM grounds.decision WHERE id = ANY ($1::bigint[]) AND claim.purpose IS NOT NULL OFFSET 0) d
 """

@@ -17,8 +17,9 @@ Choices
   digit. The time in "@5pm" stays. Chains, and name@instance.example, are one handle.
 - "name (at) example (dot) org" is caught in brackets, and " dot " after an @; bare " at " is too ordinary a word.
 - MAC addresses and IMEIs are [DEVICE]. Four numbers up to 255 are an IP address even if they count a version's parts,
-  unless a letter stands before them (v1.2.3.4); so is an IPv6 address with at least five hexadecimal digits.
+  unless a v stands before them; IPv6 needs five hexadecimal digits, so ::1 stays.
 - Names of people, postal addresses and nicknames without @ are not looked for.
+- A text that is built so that identifiers keep appearing as others go is withheld: all of it becomes [WITHHELD].
 """
 
 import re
@@ -69,7 +70,7 @@ _URL = re.compile(
     | (?<!\w)[Ww]{3}[0-9]?\.[^\s<>"]+
     | (?<![A-Za-z])(?i:mailto|sips?|skype|xmpp):[^\s<>"]+
     | (?<![A-Za-z])(?i:tel|sms|fax|callto|whatsapp):\+?[0-9()./-]{6,}(?:;[^\s<>"]*)?(?![ ]?[0-9])
-    | (?<![\w@-])(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?::[0-9]{1,5})?/[^\s<>"]+""",
+    | (?<![\w@-])(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::[0-9]{1,5})?/[^\s<>"]+""",
     re.VERBOSE,
 )
 _URL_END = ".,;:!?'*_~)]}\u2026\u2019\u201d\u00bb"
@@ -148,7 +149,7 @@ _MAC = re.compile(
     re.IGNORECASE,
 )
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
-_IPV4 = re.compile(rf"(?<![\w.])(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9]|\.[0-9])")
+_IPV4 = re.compile(rf"(?<![0-9Vv])(?<![0-9]\.)(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9]|\.[0-9])")
 _IPV6 = re.compile(
     rf"(?<![0-9a-z])(?P<address>(?:{_QUAD}:){{7}}{_QUAD}|(?:{_QUAD}:){{1,6}}(?::{_QUAD}){{1,6}}|(?:{_QUAD}:){{1,7}}:|:(?::{_QUAD}){{1,7}})"
     r"(?:%[0-9a-z]+)?(?![0-9a-z])",
@@ -180,7 +181,7 @@ class Stage:
 
 STAGES = (
     Stage(":/=", r"(?<=[A-Za-z]:)\S|(?<=\w/)\S|(?<=//)\S|(?<==)", find_urls),
-    Stage("@([{", rf"(?<=@)[ \t]?[\w-]++(?:{_DOT})|(?<=[(\[{{])[ \t]?[aAäÄ@]", find_emails),
+    Stage("@([{", rf"(?<=@)[ \t]?[\w-]++(?i:{_DOT})|(?<=[(\[{{])[ \t]?[aAäÄ@]", find_emails),
     Stage("@", "(?<=@)", find_handles),
     Stage(
         ".:-",

@@ -2,7 +2,7 @@
 
 A number is found by how its digits are grouped ("6-4": six digits, a separator, four digits), then by the pattern of
 its digits, and last by its check digits (python-stdnum, which names the source of each), so that the costly test is
-rarely reached. Every function takes a text whose digits are ASCII, and is linear in its length.
+rarely reached. Every finder takes a text with ASCII digits, and is linear in its length.
 
 Choices
 - The check digit decides: card and national number come before phone, whatever the grouping.
@@ -105,18 +105,8 @@ def _is_luxembourgish_person(digits: str) -> bool:
     return luhn.is_valid(digits[:12]) and verhoeff.is_valid(digits[:11] + digits[12])
 
 
-def _is_swedish_person(digits: str) -> bool:
-    """Verify a personnummer or samordningsnummer, with or without its century."""
-    return luhn.is_valid(digits[-10:])
-
-
 def _without_separators(check: Callable[[str], bool]) -> Callable[[str], bool]:
     return lambda number: check(number.translate(_SEPARATORS))
-
-
-def _is_spanish_person(number: str) -> bool:
-    """Verify a DNI, NIE or NIF; a DNI may lack its leading zeros."""
-    return es_nif.is_valid(number.zfill(9))
 
 
 _SEPARATORS = str.maketrans("", "", " .-")
@@ -163,7 +153,7 @@ NUMBERS = (
         "se.personnummer",
         "10 6-4 12 8-4",
         f"(?:18|19|20)?{_YY}{_MM}(?:[06][1-9]|[1278][0-9]|[39][01])[0-9]{{4}}",
-        _is_swedish_person,
+        lambda digits: luhn.is_valid(digits[-10:]),
     ),
     _national("si.emso", "13", f"{_DD}{_MM}[09][0-9]{{8}}", emso.is_valid),
     Number(DEVICE, "imei", "15 2-6-6-1 8-6-1", "[0-9]{15}", imei.is_valid),
@@ -186,8 +176,8 @@ LETTERED = (
     Lettered("cy.tic", "[0-9]{8}[ -]?[A-Z]", cy_tic.is_valid),
     Lettered(
         "es.nif",
-        r"(?:[0-9]{8}|[0-9]{1,2}\.[0-9]{3}\.[0-9]{3}|[KLMXYZ][ -]?[0-9]{7})[ -]?[A-Z]",
-        _without_separators(_is_spanish_person),
+        r"(?:[0-9]{8}|[0-9]{1,2}[. ][0-9]{3}[. ][0-9]{3}|[KLMXYZ][ -]?[0-9]{7})[ -]?[A-Z]",
+        _without_separators(lambda number: es_nif.is_valid(number.zfill(9))),
     ),
     Lettered("fi.hetu", "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-Y]", partial(hetu.is_valid, allow_temporary=True)),
     Lettered("fr.nir", "[1-478] ?[0-9]{2} ?[0-9]{2} ?2[AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", nir.is_valid),
@@ -238,23 +228,36 @@ class _Block:
     """Hold a run of digits and separators as its groups of digits."""
 
     def __init__(self, text: str, start: int, end: int) -> None:
-        found = list(_DIGITS.finditer(text, start, end))
         self.text = text
-        self.groups = [group[0] for group in found]
-        self.spans = [group.span() for group in found]
+        self.groups = _DIGITS.findall(text, start, end)
+        self.spans = [group.span() for group in _DIGITS.finditer(text, start, end)]
         self.lengths = tuple(map(len, self.groups))
         self.has_plus = _PLUS.search(text, max(0, start - 4), start) is not None
+
+    def is_dull(self, at: int) -> bool:
+        """Tell quickly that nothing begins here."""
+        lengths = self.lengths
+        if at == 0 or self.groups[at][0] == "0":
+            return False
+        return lengths[at : at + 2] not in _BEGINNINGS and lengths[at : at + 1] not in _BEGINNINGS
+
+    def begins_with_plus(self, at: int) -> bool:
+        return at == 0 and self.has_plus
 
     def digits(self, at: int, count: int) -> str:
         return "".join(self.groups[at : at + count])
 
+    def ends(self, at: int, count: int) -> tuple[int, int]:
+        return self.spans[at][0], self.spans[at + count - 1][1]
+
     def written(self, at: int, count: int) -> str:
-        return self.text[self.spans[at][0] : self.spans[at + count - 1][1]]
+        start, end = self.ends(at, count)
+        return self.text[start:end]
 
     def span(self, at: int, count: int, placeholder: str) -> Span:
         """Include the plus sign, and the bracket that opens an area code."""
-        start, end = self.spans[at][0], self.spans[at + count - 1][1]
-        if at == 0 and self.has_plus:
+        start, end = self.ends(at, count)
+        if self.begins_with_plus(at):
             start = self.text.rindex("+", 0, start)
         if self.text[start - 1 : start] == "(" and ")" in self.text[start:end]:
             start -= 1
@@ -264,18 +267,9 @@ class _Block:
 def find_numbers(text: str) -> Iterator[Span]:
     """Find cards, national numbers, IMEIs and phones among the digits, the longest way to write one first."""
     for run in _BLOCK.finditer(text):
-        block = _Block(text, *run.span())
-        at, lengths = 0, block.lengths
-        while at < len(lengths):
-            if (
-                block.groups[at][0] != "0"
-                and lengths[at : at + 2] not in _BEGINNINGS
-                and lengths[at : at + 1] not in _BEGINNINGS
-                and at
-            ):
-                at += 1
-                continue
-            count, placeholder = _read(block, at)
+        block, at = _Block(text, *run.span()), 0
+        while at < len(block.groups):
+            count, placeholder = (1, "") if block.is_dull(at) else _read(block, at)
             if placeholder:
                 yield block.span(at, count, placeholder)
             at += count
@@ -301,34 +295,33 @@ def _fitting(numbers: _Index, block: _Block, at: int) -> tuple[int, str] | None:
         if lengths[at : at + count] != grouping:
             continue
         digits = block.digits(at, count)
-        if pattern.fullmatch(digits) and number.is_valid(digits) and _in_place(block, at, count, number.placeholder):
+        if not pattern.fullmatch(digits) or not number.is_valid(digits):
+            continue
+        if number.placeholder == CARD or not (_is_amount(block, at, count) or _is_list(block, at, number, grouping)):
             return count, number.placeholder
     return None
 
 
-def _in_place(block: _Block, at: int, count: int, placeholder: str) -> bool:
-    """Refuse an amount, and what only three threes or a phone's groups, cut unevenly, would tell from a list."""
-    if placeholder == CARD:
+def _is_amount(block: _Block, at: int, count: int) -> bool:
+    start, end = block.ends(at, count)
+    if _AMOUNT_BEFORE.search(block.text, max(0, start - 8), start) or _AMOUNT_AFTER.match(block.text, end):
         return True
-    text, written = block.text, block.written(at, count)
-    start, end = block.spans[at][0], block.spans[at + count - 1][1]
-    if (
-        _AMOUNT_BEFORE.search(text, max(0, start - 8), start)
-        or _AMOUNT_AFTER.match(text, end)
-        or _THOUSANDS.fullmatch(written)
-    ):
-        return False
-    separators = _SEPARATED.findall(written)
-    if placeholder == PHONE:
+    return _THOUSANDS.fullmatch(block.written(at, count)) is not None
+
+
+def _is_list(block: _Block, at: int, number: Number, grouping: _Grouping) -> bool:
+    """Tell from its separators a list of numbers, which can look like a phone (after the area code) or three threes."""
+    separators = _SEPARATED.findall(block.written(at, len(grouping)))
+    if number.placeholder == PHONE:
         separators = separators[1:]
-    elif block.lengths[at : at + count] != (3, 3, 3):
-        return True
-    return len(set(separators)) <= 1 and "/" not in separators
+    elif grouping != (3, 3, 3):
+        return False
+    return len(set(separators)) > 1 or "/" in separators
 
 
 def _international(block: _Block, at: int) -> int:
     """Count the groups of a phone number that begins with + or 00 (E.164: 15 digits at most, and a "(0)")."""
-    if at == 0 and block.has_plus and block.groups[0][0] != "0":
+    if block.begins_with_plus(at) and block.groups[0][0] != "0":
         return _reach(block, at, 8, 16)
     if block.groups[at].startswith("00") and block.digits(at, 2)[2:3] not in ("", "0"):
         return _reach(block, at, 10, 18)
@@ -336,14 +329,16 @@ def _international(block: _Block, at: int) -> int:
 
 
 def _trunk(block: _Block, at: int) -> int:
-    """Count the groups of a phone number that begins with the trunk prefix 0, however they are cut."""
-    if block.groups[at][0] != "0" or block.groups[at][1:2] in ("", "0"):
+    """Count the groups of a phone number that begins with the trunk prefix 0 or (0), however they are cut."""
+    end = block.spans[at][1]
+    first = block.digits(at, 2) if block.text[end : end + 1] == ")" else block.groups[at]
+    if first[0] != "0" or first[1:2] in ("", "0"):
         return 0
     for count in range(_reach(block, at, 8, 12), 0, -1):
         lengths = block.lengths[at : at + count]
         if sum(lengths) < (8 if count > 1 else 9):
             break
-        if max(lengths) > 2 or count == 5:
+        if max(lengths) > 2 or lengths == (2, 2, 2, 2, 2):
             return count
     return 0
 
@@ -352,11 +347,10 @@ def _reach(block: _Block, at: int, shortest: int, longest: int) -> int:
     """Count the groups that fit in that many digits, up to the next number with a 0 in front, or opening hours."""
     total = count = 0
     for group in block.groups[at : at + longest]:
-        begins_another = (
-            total >= max(9, shortest) and group[0] == "0" and sum(block.lengths[at + count : at + count + 6]) >= 9
-        )
+        is_next = group[0] == "0" and total >= max(9, shortest) and sum(block.lengths[at + count : at + count + 6]) >= 9
         written = block.written(at, count + 1)
-        if begins_another or total + len(group) > longest or ("." in written and "-" in written):
+        is_hours = "." in written and "-" in written and not block.begins_with_plus(at)
+        if is_next or is_hours or total + len(group) > longest:
             break
         total += len(group)
         count += 1
@@ -390,11 +384,8 @@ def _iban_body(country: str) -> re.Pattern[str] | None:
     """Compile what follows a country's check digits, from the registry of ISO 13616; None where it has no IBAN."""
     structure = numdb.get("iban").info(country)[0][1].get("bban", "")
     parts = re.findall("([0-9]+)!([nac])", structure)
-    return (
-        re.compile("".join(f"(?:[ .-]?{_IBAN_CHARACTERS[kind]}){{{length}}}" for length, kind in parts))
-        if parts
-        else None
-    )
+    body = "".join(f"(?:[ .-]?{_IBAN_CHARACTERS[kind]}){{{length}}}" for length, kind in parts)
+    return re.compile(body) if body else None
 
 
 def find_ibans(text: str) -> Iterator[Span]:

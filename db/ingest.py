@@ -109,24 +109,32 @@ async def _merge(
     connection: Connection, chunk: StagedBlock, summary: Summary, on_rejected: Callable[[Rejected], None]
 ) -> None:
     """Merge a chunk in one transaction; only what is committed is counted and reported."""
-    outcomes: list[tuple[str, str, int]] = []
-    conflicts: list[Rejected] = []
+    merged: list[_Round] = []
     async with connection.transaction():
         await queries.one_ingest_at_a_time(connection)
         for stages in chunk.rounds:
-            await _merge_round(connection, stages)
-            outcomes += [tuple(row) async for row in queries.count_outcomes(connection)]
-            conflicts += [_conflict(row) async for row in queries.conflicts(connection)]
-            await connection.execute(_CLEAR)
-    for record, outcome, count in outcomes:
-        summary.add(record, _SAID[outcome], count)
+            if merged:
+                await connection.execute(_CLEAR)
+            merged.append(await _merge_round(connection, stages))
+    for round_ in merged:
+        for record, outcome, count in round_.outcomes:
+            summary.add(record, _SAID[outcome], count)
+    conflicts = [rejected for round_ in merged for rejected in round_.conflicts]
     for rejected in sorted([*chunk.rejected, *conflicts], key=lambda rejected: rejected.number):
         on_rejected(rejected)
     for rejected in chunk.rejected:
         summary.add(rejected.record, "rejected")
 
 
-async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Say what became of a round: how many lines of a record had which outcome, and which stood against others."""
+
+    outcomes: list[tuple[str, str | None, int]]
+    conflicts: list[Rejected]
+
+
+async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
     """Merge one round: names first, so that everything has something to point to; what was set aside last."""
     for name, rows in stages.items():
         await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=COLUMNS[name])
@@ -135,9 +143,15 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> None
         if name in stages:
             for step in _STEPS[name]:
                 await getattr(queries, step)(connection)
-    await queries.set_conflicts_aside(connection)
-    for step in ("time_rejected", "quarantine_rejected", "force_objections", "target_forced_objections"):
-        await getattr(queries, step)(connection)
+    outcomes = [(row[0], row[1], row[2]) for row in await connection.fetch(queries.count_outcomes.sql)]
+    conflicts = []
+    if any(outcome == "conflict" for _, outcome, _ in outcomes):
+        conflicts = [_conflict(dict(row)) for row in await connection.fetch(queries.conflicts.sql)]
+        await queries.set_conflicts_aside(connection)
+    if conflicts or "rejected" in stages:
+        for step in ("time_rejected", "quarantine_rejected", "force_objections", "target_forced_objections"):
+            await getattr(queries, step)(connection)
+    return _Round(outcomes, conflicts)
 
 
 _STEPS = {

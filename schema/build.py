@@ -2,7 +2,7 @@
 
 import strawberry
 from graphql import GraphQLError, GraphQLSchema
-from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.extensions import AddValidationRules, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -10,9 +10,17 @@ from schema.account import Account
 from schema.compiled import CompilingExecutionContext
 from schema.content import Content
 from schema.governed import check_governance
+from schema.limits import DocumentLimits
 from schema.query import Query
 from schema.trainable import TrainableContent
 from schema.values import SCALARS
+
+
+class _Limits(AddValidationRules):
+    """Refuse documents that ask for too much."""
+
+    def __init__(self) -> None:
+        super().__init__([DocumentLimits])
 
 
 class GatewaySchema(strawberry.Schema):
@@ -32,7 +40,7 @@ def build_schema() -> GatewaySchema:
     schema = GatewaySchema(
         query=Query,
         types=[TrainableContent, Content, Account],
-        extensions=[ParserCache, ValidationCache],
+        extensions=[ParserCache, ValidationCache, _Limits],
         execution_context_class=CompilingExecutionContext,
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )

@@ -119,10 +119,15 @@ class TestGateway:
 def set_clock(database_url: str, now: datetime) -> None:
     """Replace the one function that every decision takes the time from."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "CREATE OR REPLACE FUNCTION grounds.decision_time() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
-            f" RETURN timestamptz '{now.astimezone(UTC).isoformat()}'".encode()
-        )
+        connection.execute(clock_statement(now))
+
+
+def clock_statement(now: datetime) -> bytes:
+    """Write the statement that sets the clock."""
+    return (
+        "CREATE OR REPLACE FUNCTION grounds.decision_time() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+        f" RETURN timestamptz '{now.astimezone(UTC).isoformat()}'"
+    ).encode()
 
 
 @asynccontextmanager

@@ -122,9 +122,9 @@ class World:
         """Load one line at an instant; return "accepted", "unchanged", "stale" or "rejected"."""
         self._forget(None)
         raw = (line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line).rstrip(b"\r\n")
-        fields = read_line(raw)
+        fields, whole = read_line(raw)
         try:
-            name, record = self._normalised(fields, at)
+            name, record = self._normalised(fields if whole else {}, at)
         except ValueError:
             digest = hashlib.sha256(raw).digest()
             if digest not in self._rejected:

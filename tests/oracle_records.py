@@ -204,17 +204,17 @@ _made_out = {
 }
 
 
-def read_line(line: bytes) -> Record:
-    """Return the object in a line, or else what can be made out of the line's first LONGEST_LINE bytes."""
+def read_line(line: bytes) -> tuple[Record, bool]:
+    """Return the object in a line and True, or else what can be made out of its first LONGEST_LINE bytes and False."""
     if len(line) <= LONGEST_LINE:
         try:
             value = _json.decode(line.decode())
-            return value if isinstance(value, dict) else {}
+            return (value, True) if isinstance(value, dict) else ({}, False)
         except (ValueError, RecursionError):
             pass
     text = line[:LONGEST_LINE].decode(errors="replace")
     found = {name: shape.search(text) for name, shape in _made_out.items()}
-    return {name: match[1] for name, match in found.items() if match}
+    return {name: match[1] for name, match in found.items() if match}, False
 
 
 def readable(parse: Parser, value: Any) -> Any:

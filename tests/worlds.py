@@ -54,8 +54,8 @@ class Batch:
     instants: list[datetime]
 
 
-def make_batch(seed: int, worlds: int) -> Batch:
-    """Make a batch of some worlds; a world has 25 lines or so about 8 items."""
+def make_batch(seed: int, worlds: int, instants: int = 5) -> Batch:
+    """Make a batch of some worlds, to be decided at some instants; a world has 23 lines or so about 7 items."""
     random = Random(seed)
     now = _instant_of_decision(random)
     policy = DEFAULT_POLICY if random.random() < 0.5 else _policy(random, seed, now)
@@ -63,17 +63,18 @@ def make_batch(seed: int, worlds: int) -> Batch:
     loaded_at = sorted(
         {now - 60 * DAY, *random.sample([now - taken_back, now - taken_back + TICK, now - HOUR, now], 2)}
     )
-    instants = [now, now - TICK, now + TICK, random.choice([now + taken_back, now + random.randrange(90) * DAY])]
+    decided_at = [now, now - TICK, now + TICK, now + taken_back]
+    decided_at += (_around(random, now + random.randrange(-20, 90) * DAY) for _ in range(instants - len(decided_at)))
     stages: list[tuple[datetime, list[bytes]]] = [(clock, []) for clock in loaded_at]
     holds = _holds(random, now, timedelta(hours=policy["dwell"]["hold_hours"]))
     for number in range(worlds):
-        maker = _Maker(random, f"{MARK}{number:04x}", policy, now, instants)
+        maker = _Maker(random, f"{MARK}{number:04x}", policy, now, decided_at)
         for line in maker.lines(loaded_at):
             random.choice(stages)[1].append(line)
         holds += maker.holds()
     for _, lines in stages:
         random.shuffle(lines)
-    return Batch(seed, policy, stages, holds, instants)
+    return Batch(seed, policy, stages, holds, decided_at)
 
 
 def _instant_of_decision(random: Random) -> datetime:
@@ -94,7 +95,7 @@ def _policy(random: Random, seed: int, now: datetime) -> Facts:
         grounds[ground] = {"kinds": kinds[:count], "products": random.sample(PRODUCTS, random.choice([1, 3, 5]))}
         del kinds[:count]
     starts = [DEFAULT_POLICY["effective_from"], _around(random, now).isoformat(), "2025-01-01T00:00:00+02:00"]
-    ends = [None, None, _around(random, now + DAY).isoformat(), (now + TICK).isoformat(), (now + 2 * TICK).isoformat()]
+    ends = [None, None, *(at.isoformat() for at in (_around(random, now + DAY), now + 2 * TICK, now + 3 * TICK))]
     dwell = {name: random.choice([0, 1, 5, count]) for name, count in DEFAULT_POLICY["dwell"].items()}
     return DEFAULT_POLICY | {
         "version": f"made-{seed}",
@@ -140,22 +141,22 @@ class _Maker:
         self.birth, adult_on = random.choice(ADULTHOODS)
         adult_at = datetime.combine(datetime.fromisoformat(adult_on), time(12), UTC)
         self.moments = [now - 200 * DAY, now - 40 * DAY, adult_at, adult_at - TICK]
-        self.observed = [now - days * DAY for days in (50, 40, 30, 20)]
+        self.observed = [now - days * DAY for days in (80, 70, 65, 20)]
         self.kinds = [kind for ground in policy["grounds"].values() for kind in ground["kinds"]]
 
     def lines(self, clocks: list[datetime]) -> list[bytes]:
         """Make every line: each record in one version or more, bad and repeated lines among them."""
         records = [self.account(name) for name in self.accounts]
         records += [self.content(name) for name in self.items]
-        records += [self.notice(number) for number in range(len(self.accounts))]
-        records += [self.objection(number) for number in range(self.random.choice([0, 0, 1, 2]))]
-        records += [self.consent(number) for number in range(self.random.choice([0, 1, 4]))]
+        records += [self.notice(f"{self.tag}.n{number}") for number in range(len(self.accounts))]
+        records += [self.objection(f"{self.tag}.o{number}") for number in range(self.random.choice([0, 0, 1, 2]))]
+        records += [self.consent(f"{self.tag}.k{number}") for number in range(self.random.choice([0, 1, 4]))]
         for record in list(records):
             while self.random.random() < 0.25:
                 records.append(self.again(record))
         for record in records:
             record["observed_at"] = self.stamp(self.random.choice(self.observed))
-        lines = [json.dumps(record).encode() for record in records]
+        lines = [json.dumps(record).encode() + self.random.choice([b"", b"", b"\r"]) for record in records]
         for record in self.random.choices(records, k=self.random.choice([0, 0, 1, 3])):
             lines.append(self.bad(self.again(record) | {"observed_at": record["observed_at"]}, clocks))
         return lines + self.random.choices(lines, k=self.random.choice([0, 1]))
@@ -166,7 +167,7 @@ class _Maker:
         if self.random.random() < 0.5:
             return fresh
         changed = [name for name in fresh if name in record and fresh[name] != record[name]]
-        return record | {name: fresh[name] for name in changed[:1]}
+        return record | {name: fresh[name] for name in self.random.sample(changed, min(1, len(changed)))}
 
     def holds(self) -> list[Hold]:
         """Make a hold on an account, or none."""
@@ -187,11 +188,11 @@ class _Maker:
     def maybe(self, *instants: datetime | None) -> str | None:
         """Write one of some instants, None and an instant in the future among them."""
         chosen = self.random.choice([*instants, None, self.now + 100 * DAY])
-        return chosen and self.stamp(chosen)
+        return None if chosen is None else self.stamp(chosen)
 
     def otherwise(self, record: Facts, changes: dict[str, Callable[[], Any]]) -> Facts:
         """State none, one or two fields of a record otherwise."""
-        names = self.random.sample(sorted(changes), self.random.choice([0, 0, 0, 1, 1, 2]))
+        names = self.random.sample(sorted(changes), self.random.choice([0, 0, 0, 0, 1, 1, 2]))
         return record | {name: changes[name]() for name in names}
 
     def account(self, name: str) -> Facts:
@@ -266,13 +267,12 @@ class _Maker:
             [{"deidentified": True}, {"deidentified": True}, {"deidentified": False}, {}]
         )
 
-    def notice(self, number: int | str) -> Facts:
-        """State a notice: at first one to each account, later perhaps to another."""
-        choice, first = self.random.choice, isinstance(number, int)
+    def notice(self, name: str) -> Facts:
+        """State a notice: one to each account, or to another."""
+        choice = self.random.choice
         record = {
-            "record": "notice", "id": f"{self.tag}.n{number}" if first else number, "channel": choice(["IN_APP", "EMAIL"]),
-            "account": self.accounts[number] if isinstance(number, int) else choice(self.anyone), "epoch": "2026-01",
-            "delivered_at": "2025-02-03T04:05:06Z",
+            "record": "notice", "id": name, "account": self.accounts[int(name[-1])], "epoch": "2026-01",
+            "channel": choice(["IN_APP", "EMAIL"]), "delivered_at": "2025-02-03T04:05:06Z",
         }  # fmt: skip
         return self.otherwise(record, {
             "account": lambda: choice(self.anyone),
@@ -287,7 +287,7 @@ class _Maker:
         day = ends_on - timedelta(days=self.policy["notice"]["period_days"])
         return _around(self.random, datetime.combine(day, time(10), UTC) - self.random.choice([0, 1]) * DAY)
 
-    def objection(self, number: int | str) -> Facts:
+    def objection(self, name: str) -> Facts:
         """State an objection."""
         choice, received_at = self.random.choice, self.random.choice([self.now - 400 * DAY, self.now + DAY])
         targets = {
@@ -298,17 +298,17 @@ class _Maker:
         named = self.random.sample(sorted(targets), choice([1, 1, 1, 2]))
         withdrawn = [None, *(self.turn("withdrawal_days") for _ in range(2)), _around(self.random, received_at)]
         return {
-            "record": "objection", "id": f"{self.tag}.o{number}" if isinstance(number, int) else number,
+            "record": "objection", "id": name,
             "scope": choice(["ALL", "PUBLIC_CONTENT", "AI_INTERACTIONS"]), "received_at": self.stamp(received_at),
             "channel": choice(["FORM", "LETTER"]), "withdrawn_at": self.maybe(*withdrawn),
         } | {name: targets[name] for name in named}  # fmt: skip
 
-    def consent(self, number: int | str) -> Facts:
+    def consent(self, name: str) -> Facts:
         """State a consent."""
         given = [self.now - 100 * DAY, self.now - 10 * DAY]
         instants = [*given, _around(self.random, given[0]), _around(self.random, self.now)]
         return {
-            "record": "consent", "id": f"{self.tag}.k{number}" if isinstance(number, int) else number,
+            "record": "consent", "id": name,
             "account": self.random.choice(self.anyone), "given_at": self.maybe(*given, *instants),
             "withdrawn_at": self.random.choice([None, None, None, self.maybe(*instants)]),
         }  # fmt: skip

@@ -31,9 +31,11 @@ ON CONFLICT DO NOTHING;
 
 -- name: link_contacts!
 INSERT INTO grounds.account_contact (account, contact)
-SELECT a.id, contact
-FROM stage_account s JOIN grounds.account a ON a.platform_id = s.platform_id, unnest(s.contacts) contact
-WHERE NOT EXISTS (SELECT FROM grounds.account_contact c WHERE c.account = a.id AND c.contact = contact)
+SELECT a.id, stated.contact
+FROM stage_account s
+JOIN grounds.account a ON a.platform_id = s.platform_id
+CROSS JOIN unnest(s.contacts) stated (contact)
+WHERE NOT EXISTS (SELECT FROM grounds.account_contact c WHERE c.account = a.id AND c.contact = stated.contact)
 ON CONFLICT DO NOTHING;
 
 -- name: store_account!

@@ -3,16 +3,30 @@
 CREATE FUNCTION grounds.record_notice_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO grounds.consent_event (kind, occurred_at, account)
-    SELECT said.kind, said.occurred_at, NEW.account
-    FROM (VALUES ('NOTICE_SENT', NEW.sent_at, OLD.sent_at), ('NOTICE_DELIVERED', NEW.delivered_at, OLD.delivered_at),
-                 ('NOTICE_BOUNCED', NEW.bounced_at, OLD.bounced_at)) said (kind, occurred_at, earlier)
-    WHERE said.occurred_at IS NOT NULL AND said.occurred_at IS DISTINCT FROM said.earlier;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO grounds.consent_event (kind, occurred_at, account)
+        SELECT said.kind, said.occurred_at, n.account
+        FROM new_rows n CROSS JOIN LATERAL (
+            VALUES ('NOTICE_SENT', n.sent_at), ('NOTICE_DELIVERED', n.delivered_at), ('NOTICE_BOUNCED', n.bounced_at)
+        ) said (kind, occurred_at)
+        WHERE said.occurred_at IS NOT NULL;
+    ELSE
+        INSERT INTO grounds.consent_event (kind, occurred_at, account)
+        SELECT said.kind, said.occurred_at, n.account
+        FROM new_rows n JOIN old_rows o ON o.id = n.id CROSS JOIN LATERAL (
+            VALUES ('NOTICE_SENT', n.sent_at, o.sent_at), ('NOTICE_DELIVERED', n.delivered_at, o.delivered_at),
+                   ('NOTICE_BOUNCED', n.bounced_at, o.bounced_at)
+        ) said (kind, occurred_at, earlier)
+        WHERE said.occurred_at IS NOT NULL AND said.occurred_at IS DISTINCT FROM said.earlier;
+    END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER recorded AFTER INSERT OR UPDATE ON grounds.notice
-    FOR EACH ROW EXECUTE FUNCTION grounds.record_notice_events();
+CREATE TRIGGER recorded AFTER INSERT ON grounds.notice REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.record_notice_events();
+CREATE TRIGGER corrected AFTER UPDATE ON grounds.notice REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.record_notice_events();
 
+-- Objections and consents are few: a row at a time reads better.
 CREATE FUNCTION grounds.record_objection_events() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

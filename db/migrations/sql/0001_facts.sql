@@ -199,6 +199,7 @@ CREATE TABLE grounds.policy (
     version text PRIMARY KEY,
     document json NOT NULL,
     active boolean NOT NULL,
+    compiled text NOT NULL, -- a digest of the views that it became: a release with other rules compiles anew
     activated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX policy_active ON grounds.policy (active) WHERE active;

@@ -1,0 +1,221 @@
+"""Facts over HTTP: the good lines land, each bad one is told of, and a stream that breaks off leaves nothing behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from app.intake import REJECTS_SHOWN
+from db.lines import LINE_LIMIT
+from schema.actor import Role
+from tests.facts import NOW, fact
+from tests.gateway import TestGateway
+
+NOTHING = {"accepted": 0, "unchanged": 0, "stale": 0, "rejected": 0}
+CANARY = "a line that nobody may read again"
+BAD: list[tuple[Any, dict[str, Any], str]] = [
+    (b'{"record": "content", "id": "cut', {"record": "content"}, "is not JSON: EOF while parsing a string"),
+    (b"nonsense", {}, "is not JSON: expected"),
+    (b"[]", {}, "is not a JSON object"),
+    (b"7", {}, "is not a JSON object"),
+    (b'{"record": "comment"}', {"field": "record"}, "is none of account, content, notice, objection, consent"),
+    (b'{"record": ["content"]}', {"field": "record"}, "is none of account, content"),
+    (b"{}", {"field": "record"}, "is none of account, content"),
+    (
+        json.dumps(fact("content", id="utf")).encode()[:-1] + b', "\xff": 1}',
+        {"record": "content", "id": "utf"},
+        "is not JSON",
+    ),
+    (b"\xff\xfe\x00\x00", {}, "is not JSON"),
+    (b"[" * 200_000, {}, "is not JSON: recursion limit exceeded"),
+    (fact("content", id="nul", text=f"{CANARY} \0"), {"field": "text"}, "holds the character NUL"),
+    (fact("account", id="nul\0"), {"field": "id", "id": None}, "holds the character NUL"),
+    (
+        fact("content", id="long", text=CANARY * (5 * LINE_LIMIT // len(CANARY))),
+        {},
+        f"is longer than {LINE_LIMIT} bytes",
+    ),
+    (fact("content", id="unknown", colour="red"), {"field": "colour"}, "is not a field of this record (remove it)"),
+    (fact("content", id="enum", audience="PUBLIK"), {"field": "audience"}, "Input should be 'PUBLIC', 'FRIENDS'"),
+    (
+        fact("content", id="day", created_at="2025-02-30T00:00:00Z"),
+        {"field": "created_at"},
+        "an instant that does not exist",
+    ),
+    (
+        fact("content", id="zone", created_at="2025-02-03T00:00:00"),
+        {"field": "created_at"},
+        "an instant of RFC 3339 with",
+    ),
+    (fact("account", id="born", born_on="2001-02-30"), {"field": "born_on"}, "is a day that does not exist"),
+    (fact("account", id="mars", product="MYSPACE"), {"field": "product"}, "is none of FACEBOOK, INSTAGRAM"),
+    (fact("content", id="ahead", observed_at="2999-01-01T00:00:00Z"), {"field": "observed_at"}, "ahead of the clock"),
+    (fact("notice", id="epoch", account="else", epoch="2025-13"), {"field": "epoch"}, "String should match pattern"),
+    (fact("objection", id="whose"), {"field": None}, "names no account, person or contact"),
+    ({key: value for key, value in fact("content").items() if key != "media"}, {"field": "media"}, "is missing"),
+    (fact("content", id="many", kind=7, audience=7), {"field": "kind"}, "; 1 more"),
+    (fact("content", id="x" * 201), {"field": "id", "id": None}, "should have at most 200 characters"),
+]
+
+
+async def test_each_bad_line_is_told_of_by_number_field_and_reason_and_the_good_ones_land(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    lines: list[Any] = [fact("account"), fact("notice")]
+    for bad, _, _ in BAD:
+        lines += [bad, fact("content", id=f"good-{len(lines)}"), b" "]
+    lines = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in lines]
+    answer = await gateway.ingest(lines)
+    assert answer["total"] == {"accepted": len(BAD) + 2, "unchanged": 0, "stale": 0, "rejected": len(BAD)}
+    assert len(await gateway.pull()) == len(BAD)
+    for number, (rejected, (_, place, reason)) in enumerate(zip(answer["rejects"], BAD, strict=True)):
+        assert rejected.keys() == {"line", "record", "id", "field", "reason"}, "and never what the line says"
+        assert rejected["line"] == 3 + 3 * number
+        assert rejected | place == rejected, reason
+        assert reason in rejected["reason"]
+    assert CANARY not in json.dumps(answer)
+    again = await gateway.ingest(lines)
+    assert again["total"] == {"accepted": 0, "unchanged": len(BAD) + 2, "stale": 0, "rejected": len(BAD)}
+    assert again["rejects"] == answer["rejects"]
+
+
+async def test_the_summary_counts_each_record(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    objection = fact("objection", account="author")
+    first = await gateway.ingest(
+        [fact("account", 3), fact("notice"), fact("content"), objection, fact("consent"), "{}"]
+    )
+    assert list(first["records"]) == ["account", "content", "notice", "objection", "consent", "unreadable"]
+    assert first["records"]["content"] == NOTHING | {"accepted": 1}
+    assert first["records"]["unreadable"] == NOTHING | {"rejected": 1}
+    second = [fact("account", 2), fact("content", audience="FRIENDS"), fact("content", 3), fact("notice")]
+    answer = await gateway.ingest(second)
+    assert answer["records"] == {
+        "account": NOTHING | {"stale": 1},
+        "content": NOTHING | {"accepted": 1, "rejected": 1},
+        "notice": NOTHING | {"unchanged": 1},
+    }
+    (conflict,) = answer["rejects"]
+    assert (conflict["line"], conflict["id"], conflict["field"]) == (2, "item", "observed_at")
+    assert "says otherwise than the stored record of the same instant" in conflict["reason"]
+
+
+async def test_more_bad_lines_than_are_shown_are_all_counted(gateway: TestGateway) -> None:
+    answer = await gateway.ingest(["{}"] * (REJECTS_SHOWN + 5))
+    assert answer["total"]["rejected"] == REJECTS_SHOWN + 5
+    assert len(answer["rejects"]) == REJECTS_SHOWN
+
+
+async def test_nothing_is_an_answer_too(gateway: TestGateway) -> None:
+    for content in (b"", b"\n", b" \n\r\n\n"):
+        response = await post(gateway, content)
+        assert (response.status_code, response.json()) == (200, {"records": {}, "total": NOTHING, "rejects": []})
+
+
+async def test_only_the_platform_may_tell_facts(gateway: TestGateway) -> None:
+    line = json.dumps(fact("account")).encode()
+    for role in Role:
+        subject = {"subject": "author"} if role is Role.DATA_SUBJECT else {}
+        token = gateway.token(role, **subject)
+        response = await post(gateway, line, Authorization=f"Bearer {token}")
+        assert response.status_code == (200 if role is Role.PLATFORM_INGEST else 403)
+        if role is not Role.PLATFORM_INGEST:
+            said = f"ingest is for PLATFORM_INGEST; this token is for {role} (ask for another)"
+            assert response.json() == {"errors": [{"message": said}]}
+            assert gateway.execute("SELECT count(*) FROM grounds.account") == [(0,)]
+    for wrong in ("", "Bearer nonsense", "Basic dTpw"):
+        response = await post(gateway, line, Authorization=wrong)
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+        assert response.json()["errors"][0]["message"]
+
+
+async def test_a_compressed_stream_is_refused_rather_than_taken_for_bad_lines(gateway: TestGateway) -> None:
+    response = await post(gateway, b"\x1f\x8b", Content_Encoding="gzip")
+    assert response.status_code == 415
+    assert response.json()["errors"][0]["message"].startswith("the body is compressed")
+
+
+async def test_a_stream_is_merged_while_it_comes(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    seen: list[int] = []
+
+    async def blocks() -> AsyncIterator[bytes]:
+        filler = "x" * 2000
+        for number in range(1500):
+            line = json.dumps(fact("content", id=f"item-{number}", text=filler)).encode() + b"\n"
+            for start in range(0, len(line), 700):
+                yield line[start : start + 700]
+            if number == 1499:
+                seen.append(await soon_merged(gateway))
+
+    response = await post(gateway, blocks())
+    assert response.json()["total"] == NOTHING | {"accepted": 1500}
+    assert 0 < seen[0] < 1500, "the last block is merged when the stream has ended"
+
+
+async def test_a_client_that_goes_away_leaves_what_was_merged_and_a_clean_connection(
+    gateway: TestGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.set_clock(NOW)
+    lines = [json.dumps(fact("content", id=f"item-{number}", text="y" * 2000)) for number in range(2000)]
+    body = ("\n".join(lines) + '\n{"record": "content", "id": "half').encode()
+    place = urlsplit(gateway.address)
+    for cut in (body, body[:100], b""):
+        _, writer = await asyncio.open_connection(place.hostname, place.port)
+        token = gateway.token(Role.PLATFORM_INGEST)
+        head = (
+            "POST /ingest HTTP/1.1",
+            "Host: x",
+            f"Authorization: Bearer {token}",
+            f"Content-Length: {2 * len(body)}",
+        )
+        writer.write("\r\n".join([*head, "", ""]).encode() + cut)
+        await writer.drain()
+        if cut is body:
+            assert await soon_merged(gateway)
+        writer.close()
+        await writer.wait_closed()
+    merged = gateway.execute("SELECT count(*) FROM grounds.content")[0][0]
+    assert 0 < merged <= 2000
+    assert gateway.execute("SELECT count(*) FROM grounds.quarantine") == [(0,)], "half a line is not a bad line"
+    for _ in range(3):  # more often than there are connections
+        answer = await gateway.ingest(lines)
+        assert answer["total"]["rejected"] == answer["total"]["stale"] == 0
+    assert answer["total"]["unchanged"] == 2000
+    assert gateway.execute("SELECT count(*), count(DISTINCT platform_id) FROM grounds.content") == [(2000, 2000)]
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
+async def test_a_failure_inside_is_told_as_a_reference_only(
+    gateway: TestGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.set_clock(NOW)
+    gateway.execute("ALTER TABLE grounds.content ADD CONSTRAINT never CHECK (kind <> 'POST')")
+    response = await post(gateway, json.dumps(fact("content", text=CANARY)).encode())
+    assert response.status_code == 500
+    told = response.json()["errors"][0]["message"]
+    assert told.startswith("something failed here (tell the operator the reference ")
+    logged = "".join(capsys.readouterr())
+    assert "CheckViolationError" in logged
+    assert CANARY not in logged + response.text
+    gateway.execute("ALTER TABLE grounds.content DROP CONSTRAINT never")
+    assert (await gateway.ingest([fact("content")]))["total"] == NOTHING | {"accepted": 1}
+
+
+async def soon_merged(gateway: TestGateway) -> int:
+    """Wait until something is merged, and say how many items."""
+    for _ in range(1000):
+        (count,) = gateway.execute("SELECT count(*) FROM grounds.content")[0]
+        if count:
+            return int(count)
+        await asyncio.sleep(0.02)
+    return 0
+
+
+async def post(gateway: TestGateway, content: Any, **headers: str) -> httpx.Response:
+    given = {"Authorization": f"Bearer {gateway.token(Role.PLATFORM_INGEST)}"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return await gateway.client.post("/ingest", content=content, headers=given)

@@ -1,0 +1,240 @@
+"""Who sees what: every field for every role as the SDL says, and what is hidden is as if it were not."""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from graphql import (
+    DirectiveNode,
+    EnumValueNode,
+    FieldDefinitionNode,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    ListValueNode,
+    build_schema,
+    get_named_type,
+    is_leaf_type,
+    is_required_argument,
+)
+
+from db.admin import role_password
+from schema.actor import Role
+from schema.ids import Kind, ids_of
+from tests.facts import NOW, fact
+from tests.gateway import SECRET, TestGateway
+
+SDL = build_schema((Path(__file__).parents[2] / "schema" / "schema.graphql").read_text(encoding="utf-8"))
+SUBJECT = "objector"
+Way = tuple[tuple[str, GraphQLField], ...]
+
+
+@pytest.fixture
+async def peopled(gateway: TestGateway) -> TestGateway:
+    """A gateway with an author whose items are permitted but one, and another who objected and wrote one item."""
+    gateway.set_clock(NOW)
+    media = [{"type": "image/jpeg", "url": "https://media.example/1", "sha256": None, "deidentified": True}]
+    accounts = [fact("account"), fact("account", id=SUBJECT)]
+    notices = [fact("notice"), fact("notice", id="theirs", account=SUBJECT)]
+    items = [fact("content", media=media), fact("content", id="own", account=SUBJECT)]
+    hidden = fact("content", id="hidden", audience="FRIENDS")
+    answer = await gateway.ingest([*accounts, *notices, *items, hidden, fact("objection", account=SUBJECT)])
+    assert answer["total"]["rejected"] == 0
+    return gateway
+
+
+def object_types(schema: GraphQLSchema) -> dict[str, GraphQLObjectType]:
+    types = schema.type_map.items()
+    return {name: kind for name, kind in types if isinstance(kind, GraphQLObjectType) and not name.startswith("__")}
+
+
+def readers(field: GraphQLField) -> set[Role]:
+    """Read the directive of a field in the committed SDL."""
+    assert isinstance(field.ast_node, FieldDefinitionNode)
+    (directive,) = [node for node in field.ast_node.directives or () if node.name.value == "governed"]
+    assert isinstance(directive, DirectiveNode)
+    (argument,) = directive.arguments or ()
+    assert isinstance(argument.value, ListValueNode)
+    return {Role(value.value) for value in argument.value.values if isinstance(value, EnumValueNode)}
+
+
+def ways(role: Role) -> dict[str, Way]:
+    """Find the shortest way to every object type over fields that a role may read."""
+    found: dict[str, Way] = {"Query": ()}
+    queue = deque(["Query"])
+    while queue:
+        kind = queue.popleft()
+        for name, field in object_types(SDL)[kind].fields.items():
+            beneath = get_named_type(field.type).name
+            if beneath in object_types(SDL) and beneath not in found and role in readers(field):
+                found[beneath] = (*found[kind], (name, field))
+                queue.append(beneath)
+    return found
+
+
+def selection(way: Way, ids: dict[str, str]) -> str:
+    """Write a query along a way, with an id where one is asked for, by the field that asks."""
+    text = ""
+    for name, field in reversed(way):
+        known = {"first": "5", "id": ids.get(name, ids["item"]), "contentId": ids["item"]}
+        given = ", ".join(f"{key}: {known[key]}" for key, arg in field.args.items() if is_required_argument(arg))
+        beneath = text or ("" if is_leaf_type(get_named_type(field.type)) else "{ __typename }")
+        text = f"{{ {name}{f'({given})' if given else ''} {beneath} }}"
+    return text
+
+
+def answers(data: Any, names: list[str]) -> Iterator[Any]:
+    """Walk an answer along field names, through lists."""
+    if isinstance(data, list):
+        for each in data:
+            yield from answers(each, names)
+    elif not names:
+        yield data
+    elif data is not None and names[0] in data:
+        yield from answers(data[names[0]], names[1:])
+
+
+async def ids_for(gateway: TestGateway, role: Role, claims: dict[str, Any]) -> dict[str, str]:
+    """Find an item's id, and what else can be asked for by id, as a role may hold them."""
+    if role is Role.TRAINING_CLIENT:
+        (item, *_) = await gateway.pull()
+        return {"item": json.dumps(item["id"])}
+    if role in (Role.PRIVACY_OFFICER, Role.AUDITOR, Role.DATA_SUBJECT):
+        chosen = "" if role is Role.DATA_SUBJECT else ', platformIds: ["own"]'
+        found = await gateway.ask(
+            role, f"{{ contents(first: 1{chosen}) {{ nodes {{ id account {{ id }} }} }} }}", **claims
+        )
+        (node,) = found["contents"]["nodes"]
+        return {"item": json.dumps(node["id"]), "account": json.dumps(node["account"]["id"])}
+    return {"item": '"unknown"'}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(peopled: TestGateway, role: Role) -> None:
+    claims: dict[str, Any] = {"subject": SUBJECT} if role is Role.DATA_SUBJECT else {}
+    ids = await ids_for(peopled, role, claims)
+    for kind, way in ways(role).items():
+        for name, field in object_types(SDL)[kind].fields.items():
+            query = selection((*way, (name, field)), ids)
+            answer = (await peopled.post(role, query, **claims)).json()
+            found = list(answers(answer.get("data"), [*(step for step, _ in way), name]))
+            if role in readers(field):
+                assert "errors" not in answer, (query, answer["errors"])
+                assert found, f"nothing to see: {query}"
+            else:
+                assert {error["extensions"]["code"] for error in answer["errors"]} == {"FORBIDDEN"}, query
+                assert answer["errors"][0]["message"].startswith(f"{kind}.{name} is for "), answer["errors"]
+                assert not any(found), "forbidden, and answered"
+
+
+def test_every_type_is_reached_by_somebody() -> None:
+    assert set().union(*(ways(role) for role in Role)) == set(object_types(SDL))
+
+
+async def test_what_is_hidden_from_a_person_is_as_if_it_were_not(peopled: TestGateway) -> None:
+    others = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.content")}
+    accounts = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.account")}
+    own, staff, client = (ids_of(SECRET, name) for name in (f"subject:{SUBJECT}", "staff", "client:client"))
+    hidden = ["item", own.write(Kind.CONTENT, others["item"]), staff.write(Kind.CONTENT, others["item"])]
+    hidden += ["author", own.write(Kind.ACCOUNT, accounts["author"]), staff.write(Kind.ACCOUNT, accounts["author"])]
+    hidden += [client.write(Kind.TRAINABLE_CONTENT, others["item"]), staff.write(Kind.CONTENT, others["own"])]
+    never = ["nothing", own.write(Kind.CONTENT, 10**6), own.write(Kind.ACCOUNT, 10**6), "A" * 22, "", "x" * 999]
+    query = "query Look($id: ID!) { content(id: $id) { id } account(id: $id) { id } node(id: $id) { id }"
+    query += " eligibility(contentId: $id) { permitted } }"
+    seen = {id: await peopled.post(Role.DATA_SUBJECT, query, {"id": id}, subject=SUBJECT) for id in hidden + never}
+    assert {answer.text for answer in seen.values()} == {seen["nothing"].text}
+    assert set(seen["nothing"].json()["data"].values()) == {None}
+    mine = {"id": own.write(Kind.CONTENT, others["own"])}
+    assert (await peopled.ask(Role.DATA_SUBJECT, query, mine, subject=SUBJECT))["content"] == mine
+
+
+async def test_a_person_reads_their_own_lists_only(peopled: TestGateway) -> None:
+    query = "{ accounts(first: 9) { nodes { id } } contents(first: 9) { nodes { id } }"
+    query += " consentEvents(first: 9) { nodes { kind } } viewer { account { id } } }"
+    theirs = await peopled.ask(Role.DATA_SUBJECT, query, subject=SUBJECT)
+    assert [len(theirs[name]["nodes"]) for name in ("accounts", "contents", "consentEvents")] == [1, 1, 2]
+    assert theirs["viewer"]["account"] == theirs["accounts"]["nodes"][0]
+    nobody = await peopled.ask(Role.DATA_SUBJECT, query, subject="nobody")
+    assert [nobody[name]["nodes"] for name in ("accounts", "contents", "consentEvents")] == [[], [], []]
+    assert nobody["viewer"]["account"] is None
+    everything = await peopled.ask(Role.AUDITOR, query)
+    assert [len(everything[name]["nodes"]) for name in ("accounts", "contents", "consentEvents")] == [2, 3, 3]
+
+
+async def test_what_a_training_client_may_not_have_is_as_if_it_were_not(peopled: TestGateway) -> None:
+    numbers = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.content")}
+    own, other = ids_of(SECRET, "client:client"), ids_of(SECRET, "client:other")
+    hidden = [own.write(Kind.TRAINABLE_CONTENT, numbers[name]) for name in ("hidden", "own")]
+    hidden += [other.write(Kind.TRAINABLE_CONTENT, numbers["item"]), own.write(Kind.CONTENT, numbers["item"]), "item"]
+    never = [own.write(Kind.TRAINABLE_CONTENT, 10**6), "A" * 22, "nothing", "", own.write(Kind.RECEIPT, 1)]
+    query = "query Look($id: ID!) { node(id: $id) { __typename id } }"
+    seen = {id: (await peopled.post(Role.TRAINING_CLIENT, query, {"id": id})).text for id in hidden + never}
+    assert set(seen.values()) == {'{"data":{"node":null}}'}
+    assert peopled.execute("SELECT count(*) FROM grounds.delivery") == [(0,)]
+    for field in ("content(id: $id) { id }", "eligibility(contentId: $id) { permitted }", "account(id: $id) { id }"):
+        look = f"query Look($id: ID!) {{ {field} }}"
+        texts = {(await peopled.post(Role.TRAINING_CLIENT, look, {"id": id})).text for id in hidden + never}
+        assert len(texts) == 1
+        assert "FORBIDDEN" in texts.pop()
+
+
+async def test_the_training_login_reads_the_compiled_view_and_its_own_receipts_and_nothing_else(
+    peopled: TestGateway,
+) -> None:
+    await peopled.pull(client="one")
+    await peopled.pull(client="two")
+    (one,), (two,) = peopled.execute("SELECT id FROM grounds.client ORDER BY id")
+    relations = peopled.execute(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN ('grounds', 'public') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
+    )
+    assert len(relations) > 15
+    with training_login(peopled.database_url) as connection:
+
+        def allowed(statement: str) -> bool:
+            try:
+                connection.execute(statement.encode())
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState):
+                return False
+            return True
+
+        readable = {name for schema, name in relations if allowed(f'SELECT * FROM "{schema}"."{name}" LIMIT 1')}
+        assert readable == {"trainable_content", "delivery"}
+        for schema, name in relations:
+            assert not allowed(f'DELETE FROM "{schema}"."{name}"'), name
+            assert not allowed(f'INSERT INTO "{schema}"."{name}" DEFAULT VALUES'), name
+        for statement in (
+            *("CREATE TABLE grounds.mine ()", "CREATE TABLE public.mine ()", "SET ROLE grounds_owner"),
+            *("SET ROLE grounds_staff", "SELECT grounds.same_person(ARRAY[1])", "ALTER ROLE grounds_staff LOGIN"),
+            *("SELECT grounds.refresh_standing(ARRAY[1])", "SELECT grounds.objections_reaching(ARRAY[1])"),
+            *("COPY grounds.delivery TO PROGRAM 'true'", "SELECT pg_read_file('/etc/hostname')"),
+        ):
+            assert not allowed(statement), statement
+        # Nothing without a claim, and with one no more than is the client's own.
+        for view in ("trainable_content", "delivery"):
+            assert connection.execute(f"SELECT * FROM grounds.{view}".encode()).fetchall() == []
+        connection.execute("SELECT set_config('grounds.client', %s, FALSE)", [str(one)])
+        assert connection.execute("SELECT DISTINCT client FROM grounds.delivery").fetchall() == [(one,)]
+        assert connection.execute("SELECT * FROM grounds.trainable_content").fetchall() == []
+        connection.execute("SELECT set_config('grounds.purpose', 'GENAI_TRAINING', FALSE)")
+        (row,) = connection.execute("SELECT id FROM grounds.trainable_content").fetchall()
+        assert peopled.execute("SELECT platform_id FROM grounds.content WHERE id = %s", row[0]) == [("item",)]
+    assert peopled.execute("SELECT client FROM grounds.delivery ORDER BY id") == [(one,), (two,)]
+
+
+def training_login(database_url: str) -> "psycopg.Connection[tuple[Any, ...]]":
+    """Log in as the training pool does."""
+    place = urlsplit(database_url)
+    return psycopg.connect(
+        host=place.hostname,
+        port=place.port,
+        dbname=place.path.removeprefix("/"),
+        user="grounds_training",
+        password=role_password(SECRET, "grounds_training"),
+        autocommit=True,
+    )

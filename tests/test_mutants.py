@@ -1,0 +1,240 @@
+"""Break the gateway on purpose, one rule at a time, and show that the comparison with the oracle notices.
+
+A mutant is an edit of SQL: of the compiled views, of a function of the standing, or of a named query that merges.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from uuid import uuid4
+
+import aiosql
+import psycopg
+import pytest
+
+from db.policy.compile import compiled_views, conditions_of, predicate
+from db.policy.document import parse_policy
+from db.session import queries
+from tests.agreement import Disagreement, compare, enforce, explain, load, reading
+from tests.cases import INSTANTS, POLICY, batch_of_cases
+from tests.gateway import TestGateway, open_gateway
+from tests.oracle import World
+
+ENFORCED = parse_policy(json.dumps(POLICY))
+NOW = "(SELECT grounds.decision_time())"
+PAGE, VIEWS = "the page's view", "both views"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Hold an edit: where, what stands there, and what is to stand there instead."""
+
+    name: str
+    where: str
+    old: str
+    new: str
+
+
+def clauses() -> Iterator[Mutant]:
+    """Drop each condition from the page, and from the page alone."""
+    for condition in conditions_of(ENFORCED):
+        # The comparison asks as one client that may ask; test_laws asks as others.
+        if condition.code != "PURPOSE_MATCH":
+            rule = predicate(condition, ENFORCED, unclaimed="TRUE")
+            yield Mutant(f"no {condition.code} in the page", PAGE, rule, "TRUE")
+
+
+OF_VIEWS = [
+    Mutant("a programme that begins a tick late", VIEWS, f"{NOW} >= timestamptz", f"{NOW} > timestamptz"),
+    Mutant("a programme that ends a tick late", VIEWS, f"{NOW} < timestamptz", f"{NOW} <= timestamptz"),
+    Mutant("a status that waits a tick longer", VIEWS, "s.status_since <=", "s.status_since <"),
+    Mutant("an account that waits a tick longer", VIEWS, "s.taken_back_at <=", "s.taken_back_at <"),
+    Mutant("an item that waits a tick longer", VIEWS, "c.taken_back_at <=", "c.taken_back_at <"),
+    Mutant("an account that need not wait", VIEWS, "s.taken_back_at <= ", "TRUE OR now() = "),
+    Mutant("a minor by the own account only", VIEWS, f"s.minor_until <= {NOW} AND", ""),
+    Mutant("a minor at creation by the own account only", VIEWS, "s.minor_until <= c.created_at AND", ""),
+    Mutant("an adult a tick late", VIEWS, f"s.adult_from <= {NOW})", f"s.adult_from < {NOW})"),
+    Mutant("an adult at creation a tick late", VIEWS, "s.adult_from <= c.created_at", "s.adult_from < c.created_at"),
+    Mutant("an adult by any account", VIEWS, f"s.minor_until <= {NOW} AND", f"s.minor_until <= {NOW} OR"),
+    Mutant("a notice a tick late", VIEWS, "s.notice_delivered_at <=", "s.notice_delivered_at <"),
+    Mutant("a notice period that ends a tick late", VIEWS, "s.notice_effective_from <=", "s.notice_effective_from <"),
+    Mutant("an objection that lasts a tick longer", VIEWS, "END <= (SELECT", "END < (SELECT"),
+    Mutant("an objection over once withdrawn", VIEWS, "- interval '336 hours'", ""),
+    Mutant("objections of either scope for prompts", VIEWS, "THEN s.objected_ai_until", "THEN s.objected_public_until"),
+    Mutant("objections of either scope for posts", VIEWS, "ELSE s.objected_public_until", "ELSE s.objected_ai_until"),
+    Mutant("an unknown author who did not object", VIEWS, "hours') AND s.known)", "hours'))"),
+    Mutant("an unknown person named who did not object", VIEWS, "AND o.known", ""),
+    Mutant("no quarantine of accounts", VIEWS, "(NOT s.quarantined OR NULL)", "TRUE"),
+    Mutant("a quarantine that fails", VIEWS, "(NOT s.quarantined OR NULL)", "NOT s.quarantined"),
+    Mutant("no quarantine of items", VIEWS, "(c.quarantined_at < c.observed_at OR NULL)", "TRUE"),
+    Mutant(
+        "a quarantine that ends at its instant",
+        VIEWS,
+        "c.quarantined_at < c.observed",
+        "c.quarantined_at <= c.observed",
+    ),
+    Mutant("comments without a parent", VIEWS, "c.kind <> 'COMMENT' OR", "TRUE OR"),
+    Mutant("comments under what is deleted", VIEWS, "AND p.deleted_at IS NULL", ""),
+    Mutant("comments under what is live or public", VIEWS, "'PUBLIC' AND p.deleted_at", "'PUBLIC' OR p.deleted_at"),
+    Mutant("nobody named", VIEWS, "NOT c.has_references OR", "TRUE OR"),
+    Mutant("one harmless person named is enough", VIEWS, "TRUE = ALL", "TRUE = ANY"),
+    Mutant("a person named who is adult a tick late", VIEWS, f"o.adult_from <= {NOW}", f"o.adult_from < {NOW}"),
+    Mutant("a minor named by the own account only", VIEWS, f"o.minor_until <= {NOW} AND", ""),
+    Mutant("an audience that waits a tick longer", VIEWS, "c.audience_since <=", "c.audience_since <"),
+    Mutant("an item that settles a tick late", VIEWS, "c.settled_at <=", "c.settled_at <"),
+    Mutant("an unknown country held by nobody", VIEWS, "NOT s.country = ANY", "NOT coalesce(s.country, '') = ANY"),
+    Mutant(
+        "a hold over once lifted", VIEWS, "> grounds.decision_time() - interval '24 hours'", "> grounds.decision_time()"
+    ),
+    Mutant("a hold that lasts a tick longer", VIEWS, "'infinity') > grounds.dec", "'infinity') >= grounds.dec"),
+    Mutant("an account's hold that lasts a tick longer", VIEWS, "s.held_until <=", "s.held_until <"),
+    Mutant(
+        "a picture that nobody looked at", VIEWS, "AND c.media_deidentified", "AND c.media_deidentified IS NOT FALSE"
+    ),
+    Mutant("every product", VIEWS, "s.product IN ('FACEBOOK', 'INSTAGRAM')", "s.product IS NOT NULL"),
+    Mutant("consent a tick late", VIEWS, "s.opted_in_since <=", "s.opted_in_since <"),
+    Mutant("one verdict of two", VIEWS, 'd."AUDIENCE_PUBLIC" AND d."AUDIENCE_STABLE"', 'd."AUDIENCE_PUBLIC"'),
+]
+OF_STANDINGS = [
+    Mutant("notices that bounced", "standing_of", "n.bounced_at IS NULL AND ", ""),
+    Mutant("later epochs only", "standing_of", "n.epoch >= (", "n.epoch > ("),
+    Mutant("the latest notice", "standing_of", "min(n.delivered_at)", "max(n.delivered_at)"),
+    Mutant("consents withdrawn", "standing_of", "w.withdrawn_at >= c.given_at", "w.withdrawn_at > c.given_at"),
+    Mutant("any one withdrawal", "standing_of", "max(coalesce(o.withdrawn_at, ", "min(coalesce(o.withdrawn_at, "),
+    Mutant("prompts under each objection", "standing_of", "(WHERE o.scope <> 'PUBLIC_CONTENT')", "(WHERE TRUE)"),
+    Mutant("lifted holds on accounts", "standing_of", "max(coalesce(h.lifted_at, 'infinity'))", "max(h.lifted_at)"),
+    Mutant("a birth date taken back elsewhere", "standing_of", "person.taken_back_at)", "a.taken_back_at)"),
+    Mutant("the best birth date of a person", "standing_of", "max(a.adult_from)", "min(a.adult_from)"),
+    Mutant("bad lines of accounts", "standing_of", "q.record = 'account' AND", "FALSE AND"),
+    Mutant(
+        "bad lines of notices", "standing_of", "WHEN 'notice' THEN", "WHEN 'notice' THEN now() + interval '9 y' + 0 *"
+    ),
+    Mutant("objections by a contact", "objections_reaching", "'CONTACT'", "'NONE'"),
+    Mutant("objections by a person", "objections_reaching", "'PERSON'", "'NONE'"),
+    Mutant("a person's other accounts", "same_person", "o.person = l.person", "o.person = l.person AND FALSE"),
+    Mutant("withdrawn before received", "objection_in_force", "withdrawn_at < received_at", "FALSE"),
+    Mutant("bad objections", "objection_in_force", "quarantined_at >= observed_at", "FALSE"),
+]
+OF_LOADS = [
+    Mutant("a year's first day", "adult_from", "12, 31, 12", "1, 1, 12"),
+    Mutant("a month's first day", "adult_from", "'1 mon'", "'1 day'"),
+    Mutant("links to persons", "merge_account.sql", "WHERE s.person IS NOT NULL", "WHERE FALSE"),
+    Mutant("links in stale lines", "merge_account.sql", "WHERE s.person IS NOT NULL", "WHERE s.outcome IS NULL"),
+    Mutant("a second contact", "merge_account.sql", "c.contact = stated.contact", "c.contact = c.contact"),
+    Mutant("compromises taken back", "merge_account.sql", "NOT a.compromised <@ s.compromised", "FALSE"),
+    Mutant("birth dates taken back", "merge_account.sql", "WHEN a.adult_from >", "WHEN FALSE AND a.adult_from >"),
+    Mutant("accounts' deletions taken back", "merge_account.sql", "a.status IN ('DELETED', 'DELETION_PENDING')", "FALSE"),
+    Mutant("deletions taken back", "merge_content.sql", "c.deleted_at IS NOT NULL AND s.deleted_at IS NULL", "FALSE"),
+    Mutant("reservations taken back", "merge_content.sql", "c.reserved AND NOT s.reserved", "FALSE"),
+    Mutant("flags taken back", "merge_content.sql", "c.safety = 'FLAGGED' AND", "FALSE AND"),
+    Mutant("stale lines", "merge_content.sql", "THEN 'stale'", "THEN 'changed'"),
+    Mutant("conflicts stored", "merge_content.sql", "ELSE 'conflict' END", "ELSE 'changed' END"),
+    Mutant("conflicts not seen", "merge_content.sql", "ELSE 'conflict' END", "ELSE 'unchanged' END"),
+    Mutant("names dropped", "merge_content.sql", "AND r.content = c.id", "AND r.content = c.id AND FALSE"),
+    Mutant("names added", "merge_content.sql", "(s.outcome IS NULL OR s.outcome = 'changed') AND card", "s.outcome IS NULL AND card"),
+    Mutant("bounces taken back", "merge_notice.sql", "n.bounced_at IS NOT NULL AND s.bounced_at IS NULL", "FALSE"),
+    Mutant("later targets", "merge_objection.sql", "(s.outcome IS NULL OR s.outcome = 'changed') AND", "s.outcome IS NULL AND"),
+    Mutant("targets of bad lines", "quarantine.sql", "r.record = 'objection' AND target", "FALSE AND target"),
+    Mutant("bad lines of items", "quarantine.sql", "greatest(c.quarantined_at, f.observed_at)", "c.quarantined_at"),
+    Mutant("a conflict once only", "quarantine.sql", " || timestamptz_send(observed_at)", ""),
+    *(
+        Mutant(f"changes that {trigger} tells of", "trigger", "", trigger)
+        for trigger in (
+            *("account.changed", "account_person.linked", "account_contact.linked", "notice.arrived", "notice.changed"),
+            *("consent.arrived", "consent.changed", "objection_target.targeted", "objection.changed", "hold.opened"),
+            "quarantine.set_aside",
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loaded(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, World]]:
+    """A database with every case in it, and the oracle's world of the same; a test rolls back what it breaks."""
+    name = f"mutants_{uuid4().hex}"
+    with psycopg.connect(cluster, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_of_tests STRATEGY file_copy".encode())
+        url = f"{cluster.rpartition('/')[0]}/{name}"
+        yield url, asyncio.run(_load(url, tmp_path_factory.mktemp("mutants")))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+async def _load(url: str, data: Path) -> World:
+    async with open_gateway(url, data) as gateway:
+        oracle, found = await _load_cases(gateway)
+    assert not found
+    return oracle
+
+
+async def _load_cases(gateway: TestGateway) -> tuple[World, list[Disagreement]]:
+    batch = batch_of_cases()
+    enforce(gateway, batch)
+    return await load(gateway, batch)
+
+
+async def test_the_gateway_as_it_is_agrees_with_the_oracle_on_every_case(gateway: TestGateway) -> None:
+    oracle, found = await _load_cases(gateway)
+    with reading(gateway.database_url) as connection:
+        decided, differing = compare(connection, oracle, INSTANTS)
+    found += differing
+    assert not found, await explain(gateway, batch_of_cases(), found)
+    assert decided > 700
+
+
+@pytest.mark.parametrize("mutant", [*clauses(), *OF_VIEWS, *OF_STANDINGS], ids=lambda mutant: mutant.name)
+def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], mutant: Mutant) -> None:
+    url, oracle = loaded
+    with reading(url) as connection, connection.transaction(force_rollback=True):
+        install(connection, mutant)
+        connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account))")
+        assert compare(connection, oracle, INSTANTS)[1]
+
+
+@pytest.mark.parametrize("mutant", OF_LOADS, ids=lambda mutant: mutant.name)
+async def test_a_gateway_that_loads_otherwise_is_caught(
+    gateway: TestGateway, mutant: Mutant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mutant.where.endswith(".sql"):
+        text = resources.files("db").joinpath("queries", mutant.where).read_text()
+        changed = aiosql.from_str(edited(text, mutant), "asyncpg", mandatory_parameters=False)
+        for name in changed.available_queries:
+            monkeypatch.setattr(queries, name, getattr(changed, name))
+    else:
+        with psycopg.connect(gateway.database_url, autocommit=True) as connection:
+            install(connection, mutant)
+    oracle, found = await _load_cases(gateway)
+    with reading(gateway.database_url) as connection:
+        assert found + compare(connection, oracle, INSTANTS)[1]
+
+
+def install(connection: psycopg.Connection, mutant: Mutant) -> None:
+    """Put a mutant in the place of what it is made from."""
+    if mutant.where in (PAGE, VIEWS):
+        bodies = compiled_views(ENFORCED)
+        for name in ("trainable_content",) if mutant.where == PAGE else bodies:
+            body = edited(bodies[name], mutant)
+            connection.execute(f"CREATE OR REPLACE VIEW grounds.{name} WITH (security_barrier) AS {body}".encode())
+    elif mutant.where == "trigger":
+        table, _, trigger = mutant.new.partition(".")
+        connection.execute(f"ALTER TABLE grounds.{table} DISABLE TRIGGER {trigger}".encode())
+    elif mutant.where == "objection_in_force":
+        (text,) = _row(connection, "SELECT pg_get_viewdef('grounds.objection_in_force'::regclass)")
+        connection.execute(f"CREATE OR REPLACE VIEW grounds.objection_in_force AS {edited(text, mutant)}".encode())
+    else:
+        (text,) = _row(connection, f"SELECT pg_get_functiondef('grounds.{mutant.where}'::regproc)")
+        connection.execute(edited(text, mutant).encode())
+
+
+def edited(text: str, mutant: Mutant) -> str:
+    """Make the edit; a mutant that no longer finds its place fails here."""
+    assert mutant.old in text, f"{mutant.where} no longer says {mutant.old!r} (let the mutant edit what it says now)"
+    return text.replace(mutant.old, mutant.new)
+
+
+def _row(connection: psycopg.Connection, query: str) -> tuple[str, ...]:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row
