@@ -2,12 +2,13 @@
 
 import asyncpg
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.auth import Authenticator
-from app.http import BODY_LIMIT, GraphQLEndpoint
+from app.http import GraphQLEndpoint, refused
 from app.intake import IngestEndpoint
 from db.session import Busy, Database, connection
 from db.stager import Stager
@@ -32,11 +33,12 @@ def build(database: Database, stager: Stager, secret: bytes, authenticator: Auth
 
     return Starlette(
         routes=[
-            Route("/graphql", ask, methods=["GET", "POST"], max_body_size=BODY_LIMIT),
+            Route("/graphql", ask, methods=["GET", "POST"]),
             Route("/ingest", take_in, methods=["POST"]),
             Route("/health", _healthy),
             Route("/ready", ready),
         ],
+        exception_handlers={HTTPException: refused},
     )
 
 

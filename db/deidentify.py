@@ -110,7 +110,7 @@ def _is_token(run: str) -> bool:
     return len(run) >= 16 or not (run.islower() or run.isupper())
 
 
-_AT = r"(?:[ \t]?@[ \t]?|[ \t]{0,2}[(\[{][ \t]?(?:@|at|ät|arroba|arobase)[ \t]?[)\]}][ \t]{0,2})"
+_AT = r"(?:@[ \t]?|[ \t]@[ \t]|[ \t]{0,2}[(\[{][ \t]?(?:@|at|ät|arroba|arobase)[ \t]?[)\]}][ \t]{0,2})"
 _DOT = r"(?:\.|[ \t]?[(\[{][ \t]?(?:\.|dot|punkt|point|punto|ponto)[ \t]?[)\]}][ \t]?|[ \t]dot[ \t])"
 _WORD_OR_EMAIL = re.compile(
     rf"[\w.%+&'-]++(?P<at>{_AT})?(?(at)(?:[\w-]++{_DOT})+(?P<top>xn--[\w-]+|[^\W\d_]{{2,}}))", re.IGNORECASE
@@ -126,7 +126,8 @@ def find_emails(text: str) -> Iterator[Span]:
         if match["at"] is None:
             continue
         is_place = match["at"].strip() == "@" != match["at"] and not match["top"].islower()
-        if not is_place:
+        is_handle = text[match.start() - 1 : match.start()] == "@"
+        if not is_place and not is_handle:
             yield Span(match.end() - len(match[0].lstrip(".%+&'-")), match.end(), EMAIL)
 
 
@@ -179,6 +180,8 @@ class Stage:
         self.gate = re.compile(f"[{re.escape(characters)}](?:{surroundings})")
 
 
+_SEVEN_DIGITS = "(?<=[0-9])(?:[^0-9]{0,4}[0-9]){6}"
+_CODICE_FISCALE = "(?:(?<=[A-Za-z]{3}[0-9])|(?<=[A-Za-z]{3}[ -][0-9]))[0-9L-Vl-v][A-Ta-t][0-9L-Vl-v]{2}"
 STAGES = (
     Stage(":/=", r"(?<=[A-Za-z]:)\S|(?<=\w/)\S|(?<=//)\S|(?<==)", find_urls),
     Stage("@([{", rf"(?<=@)[ \t]?[\w-]++(?i:{_DOT})|(?<=[(\[{{])[ \t]?[aAäÄ@]", find_emails),
@@ -190,7 +193,7 @@ STAGES = (
         find_devices,
         find_addresses,
     ),
-    Stage("0123456789", "(?<=[0-9])(?:[^0-9]{0,4}[0-9]){6}", find_ibans, find_lettered, find_numbers),
+    Stage("0123456789", f"{_SEVEN_DIGITS}|{_CODICE_FISCALE}", find_ibans, find_lettered, find_numbers),
 )
 _ANY_GATE = Stage("".join(stage.characters for stage in STAGES), "|".join(stage.surroundings for stage in STAGES)).gate
 

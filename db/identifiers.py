@@ -10,6 +10,7 @@ Choices
   separator, they come after the phones.
 - Of the tax numbers only those stand here that every person has (AT, CY, DE, ES, FR, GR, HU, PT). Portuguese ones of
   companies, and VAT numbers, are left alone.
+- An Italian codice fiscale may have letters for digits (omocodia), but not for the first one.
 - Malta's number has no check digit: seven digits and one of its eight capital letters, written together, are enough.
 - A number beside a currency, with decimals, behind a decimal point, or in thousands that end in 000 is an amount and
   stays; so do dates and opening hours. Only a card, or a phone that begins with + or 0, is taken all the same.
@@ -131,13 +132,13 @@ NUMBERS = (
     _national("be.ssn", "11 2-2-2-3-2 6-3-2 6-5", f"{_YY}(?:[024][0-9]|[135][0-2])[0-9]{{7}}", ssn.is_valid),
     _national("bg.egn", "10 6-4", f"{_YY}(?:[024][1-9]|[135][0-2]){_DD}[0-9]{{4}}", egn.is_valid),
     _national("cz.rc sk.rc", "10 6-4 6-3", f"{_YY}(?:[0257][1-9]|[1368][0-2]){_DD}[0-9]{{3,4}}", rc.is_valid),
-    _national("de.idnr", "11 2-3-3-3", "[1-9][0-9]{10}", idnr.is_valid),
+    _national("de.idnr", "2-3-3-3", "[1-9][0-9]{10}", idnr.is_valid),
     _national("dk.cpr", "6-4", f"{_DD}{_MM}[0-9]{{6}}", cpr.is_valid),
     _national("ee.ik lt.asmens", "11", f"[1-8]{_YY}{_MM}{_DD}[0-9]{{4}}|9[0-9]{{10}}", asmens.is_valid),
     _national("fr.nif", "13 2-2-3-3-3", "[0-3][0-9]{12}", fr_nif.is_valid),
     _national("gr.afm", "9 3-3-3", "[0-9]{9}", gr_afm.is_valid),
     _national("gr.amka", "11 6-5", f"{_DD}{_MM}[0-9]{{7}}", amka.is_valid),
-    _national("hr.oib", "11", "[0-9]{11}", oib.is_valid),
+    _national("hr.oib de.idnr", "11", "[0-9]{11}", oib.is_valid),  # the German check is the same and asks for more
     _national("hu.person", "11 1-6-4", f"[1-8]{_YY}{_MM}{_DD}[0-9]{{4}}", _is_hungarian_person),
     _national("hu.taj", "9 3-3-3", "[0-9]{9}", _is_hungarian_insured),
     _national("hu.tax", "10", "8[0-9]{9}", _is_hungarian_taxpayer),

@@ -45,7 +45,7 @@ class LineSplitter:
     def _complete(self) -> Iterator[Line]:
         self._number += 1
         data = bytes(self._rest)
-        if data.strip():
+        if self._too_long or data.strip():
             yield Line(self._number, data, self._too_long)
         self._rest.clear()
         self._too_long = False

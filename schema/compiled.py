@@ -193,6 +193,11 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
     return compiled
 
 
+def instances(page: RowPage, role: Role, kind: GraphQLObjectType) -> list[Any]:
+    """Build the declared objects of a page's rows, every field filled, for whoever needs them one by one."""
+    return _compiled(page, role, kind, None)(page)
+
+
 class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
     """Execute as strawberry does, but answer a page of rows by a compiled function."""
 
@@ -213,8 +218,8 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
             shape = _shape(self, kind, field_details_list)
             return _compiled(result, role, kind, shape)(result)
         except NotCompiled:
-            instances = _compiled(result, role, kind, None)(result)
-            return super().complete_list_value(return_type, field_details_list, info, path, instances, position_context)
+            objects = instances(result, role, kind)
+            return super().complete_list_value(return_type, field_details_list, info, path, objects, position_context)
 
 
 _cache: dict[tuple[type, str, Role, str, Shape | None], Rows] = {}

@@ -43,8 +43,9 @@ class Governance(FieldExtension):
         self.source = source
 
     def apply(self, field: StrawberryField) -> None:
-        """Print the declaration in the SDL."""
-        field.directives = [*field.directives, Governed(readers=[role for role in Role if role in self.readers])]
+        """Print the declaration in the SDL; a field is applied once for each schema that is built of it."""
+        others = [directive for directive in field.directives if not isinstance(directive, Governed)]
+        field.directives = [*others, Governed(readers=[role for role in Role if role in self.readers])]
 
     def check(self, role: Role, place: str) -> None:
         """Raise Forbidden unless the role may read the field."""

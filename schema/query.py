@@ -107,7 +107,7 @@ async def _node(info: Info, id: strawberry.ID) -> Node | None:
         return None
     kind, number = found
     if kind is Kind.TRAINABLE_CONTENT and context.actor.role in TRAINING:
-        return await trainable_item(context, number)
+        return await trainable_item(info, number)
     if kind is Kind.CONTENT and context.actor.role in CONCERNED:
         row = await context.contents.load(number)
         return content_of(context, row) if row else None

@@ -13,7 +13,7 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 from db.delivery import Delivered, Filter, deliver
 from db.policy.compile import page_columns
 from db.policy.document import Policy
-from schema.compiled import Column, Compiler, Listed, Made, RowPage, SameRow, Shape
+from schema.compiled import Column, Compiler, Listed, Made, RowPage, SameRow, Shape, instances
 from schema.connection import Connection, checked_first, page_info, read_cursor
 from schema.context import Context
 from schema.errors import BadInput
@@ -159,10 +159,14 @@ async def trainable_content(
     )
 
 
-async def trainable_item(context: Context, number: int) -> TrainableContent | None:
+async def trainable_item(info: strawberry.Info[Context, None], number: int) -> TrainableContent | None:
     """Deliver one item by the statement that delivers pages, with a receipt of its own; None if not permitted."""
+    context = info.context
     page = await _deliver(context, 0, 1, Filter(item=number))
-    return page if page.rows else None  # type: ignore[return-value]  # the executor takes the page's only row
+    kind = info._raw_info.schema.get_type("TrainableContent")
+    assert isinstance(kind, GraphQLObjectType)
+    items: list[TrainableContent] = instances(page, context.actor.role, kind)
+    return items[0] if items else None
 
 
 async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:

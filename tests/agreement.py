@@ -42,7 +42,7 @@ def enforce(gateway: TestGateway, batch: Batch) -> None:
 async def load(gateway: TestGateway, batch: Batch) -> tuple[World, list[Disagreement]]:
     """Load a batch into the gateway over HTTP and into an oracle; give the oracle and where the answers differ.
 
-    Holds are opened after the first stage, so that accounts come before and after theirs.
+    Holds are opened after the first stage and after the last, so that accounts come before and after theirs.
     """
     oracle = World(batch.policy)
     found = []
@@ -50,7 +50,8 @@ async def load(gateway: TestGateway, batch: Batch) -> tuple[World, list[Disagree
         gateway.set_clock(clock)
         found += await load_lines(gateway, oracle, clock, lines)
         if number == 0:
-            open_holds(gateway, oracle, batch.holds)
+            open_holds(gateway, oracle, batch.holds[::2])
+    open_holds(gateway, oracle, batch.holds[1::2])
     return oracle, found
 
 

@@ -19,7 +19,7 @@ POLICY = DEFAULT_POLICY | {
     "effective_until": (NOW + DAY + TICK).isoformat(),
     "grounds": DEFAULT_POLICY["grounds"] | {"OPTED_IN": {"kinds": ["VIDEO"], "products": ["FACEBOOK"]}},
 }
-INSTANTS = [NOW - 2 * TICK, NOW - TICK, NOW, NOW + TICK, NOW + DAY - TICK, NOW + DAY, NOW + DAY + TICK]
+INSTANTS = [NOW, NOW - TICK, NOW + TICK, NOW - 2 * TICK, NOW + DAY, NOW + DAY - TICK, NOW + DAY + TICK]
 LONG_AGO, LATELY = NOW - 60 * DAY, NOW - 7 * DAY  # when the facts are loaded
 CREATED_AT = "2026-01-01T00:00:00Z"
 OTHER_HASH = "b" * 64
@@ -128,6 +128,10 @@ OF_OBJECTIONS = [
         account(person="p"), other(person="p", contacts=[HASH]), objection(contact=HASH),
     ]),
     Case("one that named another later", [objection(account="author"), objection(day=4, account="nobody")]),
+    Case("one that names the author later", [objection(account="nobody"), objection(day=4, account="author")]),
+    Case("one withdrawn and one not", [
+        objection(account="author", withdrawn_at=at(-90)), objection(id="second", account="author"),
+    ]),
     Case("one whose withdrawal was taken back", [
         objection(account="author", withdrawn_at=at(-90)), objection(day=4, account="author"),
     ]),
@@ -226,13 +230,17 @@ OF_NEWS = [
     Case("a minor's other account", [account(person="p")], [other(person="p", born_on="2012")]),
     Case("a link to a minor's account", [other(person="p", born_on="2012")], [account(day=4, person="p")]),
     Case("a link to a person who objected", [objection(person="p")], [account(person="p")]),
+    Case("a link in a stale line", [objection(person="p")], [account(day=1, person="p")]),
+    Case("a contact in a stale line", [objection(contact=HASH)], [account(day=1, contacts=[HASH])]),
     Case("a contact that objected", [objection(contact=HASH)], [account(contacts=[HASH])]),
     Case("a notice at last", [notice(delivered_at=None)], [notice(id="n", delivered_at="2025-05-01T00:00:00Z")]),
     Case("a bounce of the notice", [], [notice(bounced_at=at(-90))]),
     Case("a consent at last", [content(kind="VIDEO")], [consent()]),
     Case("a consent withdrawn", [content(kind="VIDEO"), consent()], [consent(day=4, withdrawn_at=at(-1))]),
     Case("an objection at last", [], [objection(account="author")]),
-    Case("a withdrawal at last", [objection(account="author")], [objection(day=4, withdrawn_at=at(-14), person="p")]),
+    Case("a withdrawal at last", [objection(account="author")], [
+        objection(day=4, account="author", withdrawn_at=at(-14)),
+    ]),
     Case("a bad line of the account at last", [], [account(country="Ireland")]),
     Case("a bad line of the item at last", [], [content(audience="PUBLIK")]),
 ]  # fmt: skip

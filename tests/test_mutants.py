@@ -24,8 +24,11 @@ from tests.gateway import TestGateway, open_gateway
 from tests.oracle import World
 
 ENFORCED = parse_policy(json.dumps(POLICY))
-NOW = "(SELECT grounds.decision_time())"
-PAGE, VIEWS = "the page's view", "both views"
+NOW, CHANGED = "(SELECT grounds.decision_time())", "(s.outcome IS NULL OR s.outcome = 'changed')"
+PAGE, DECISION, VIEWS = "the page's view", "the decision's view", "both views"
+# What others imply of each permitted item (both in the past, it is settled; a period ends after its notice), and what
+# the comparison cannot see, for it always asks as one client that may ask (tests/test_laws.py asks as others).
+NOT_SEEN = {"AUTHOR_ADULT_NOW", "NOTICE_DELIVERED", "PURPOSE_MATCH"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,7 @@ class Mutant:
 def clauses() -> Iterator[Mutant]:
     """Drop each condition from the page, and from the page alone."""
     for condition in conditions_of(ENFORCED):
-        # The comparison asks as one client that may ask; test_laws asks as others.
-        if condition.code != "PURPOSE_MATCH":
+        if condition.code not in NOT_SEEN:
             rule = predicate(condition, ENFORCED, unclaimed="TRUE")
             yield Mutant(f"no {condition.code} in the page", PAGE, rule, "TRUE")
 
@@ -70,12 +72,7 @@ OF_VIEWS = [
     Mutant("no quarantine of accounts", VIEWS, "(NOT s.quarantined OR NULL)", "TRUE"),
     Mutant("a quarantine that fails", VIEWS, "(NOT s.quarantined OR NULL)", "NOT s.quarantined"),
     Mutant("no quarantine of items", VIEWS, "(c.quarantined_at < c.observed_at OR NULL)", "TRUE"),
-    Mutant(
-        "a quarantine that ends at its instant",
-        VIEWS,
-        "c.quarantined_at < c.observed",
-        "c.quarantined_at <= c.observed",
-    ),
+    Mutant("a quarantine that ends at its instant", VIEWS, "quarantined_at < c.observ", "quarantined_at <= c.observ"),
     Mutant("comments without a parent", VIEWS, "c.kind <> 'COMMENT' OR", "TRUE OR"),
     Mutant("comments under what is deleted", VIEWS, "AND p.deleted_at IS NULL", ""),
     Mutant("comments under what is live or public", VIEWS, "'PUBLIC' AND p.deleted_at", "'PUBLIC' OR p.deleted_at"),
@@ -86,17 +83,13 @@ OF_VIEWS = [
     Mutant("an audience that waits a tick longer", VIEWS, "c.audience_since <=", "c.audience_since <"),
     Mutant("an item that settles a tick late", VIEWS, "c.settled_at <=", "c.settled_at <"),
     Mutant("an unknown country held by nobody", VIEWS, "NOT s.country = ANY", "NOT coalesce(s.country, '') = ANY"),
-    Mutant(
-        "a hold over once lifted", VIEWS, "> grounds.decision_time() - interval '24 hours'", "> grounds.decision_time()"
-    ),
+    Mutant("a hold over once lifted", VIEWS, "decision_time() - interval '24 hours')", "decision_time())"),
     Mutant("a hold that lasts a tick longer", VIEWS, "'infinity') > grounds.dec", "'infinity') >= grounds.dec"),
     Mutant("an account's hold that lasts a tick longer", VIEWS, "s.held_until <=", "s.held_until <"),
-    Mutant(
-        "a picture that nobody looked at", VIEWS, "AND c.media_deidentified", "AND c.media_deidentified IS NOT FALSE"
-    ),
+    Mutant("a picture that nobody looked at", VIEWS, "c.media_deidentified", "c.media_deidentified IS NOT FALSE"),
     Mutant("every product", VIEWS, "s.product IN ('FACEBOOK', 'INSTAGRAM')", "s.product IS NOT NULL"),
     Mutant("consent a tick late", VIEWS, "s.opted_in_since <=", "s.opted_in_since <"),
-    Mutant("one verdict of two", VIEWS, 'd."AUDIENCE_PUBLIC" AND d."AUDIENCE_STABLE"', 'd."AUDIENCE_PUBLIC"'),
+    Mutant("one verdict of two", DECISION, 'd."AUDIENCE_PUBLIC" AND d."AUDIENCE_STABLE"', 'd."AUDIENCE_PUBLIC"'),
 ]
 OF_STANDINGS = [
     Mutant("notices that bounced", "standing_of", "n.bounced_at IS NULL AND ", ""),
@@ -109,9 +102,7 @@ OF_STANDINGS = [
     Mutant("a birth date taken back elsewhere", "standing_of", "person.taken_back_at)", "a.taken_back_at)"),
     Mutant("the best birth date of a person", "standing_of", "max(a.adult_from)", "min(a.adult_from)"),
     Mutant("bad lines of accounts", "standing_of", "q.record = 'account' AND", "FALSE AND"),
-    Mutant(
-        "bad lines of notices", "standing_of", "WHEN 'notice' THEN", "WHEN 'notice' THEN now() + interval '9 y' + 0 *"
-    ),
+    Mutant("bad lines of notices", "standing_of", "q.account = a.platform_id AND", "FALSE AND"),
     Mutant("objections by a contact", "objections_reaching", "'CONTACT'", "'NONE'"),
     Mutant("objections by a person", "objections_reaching", "'PERSON'", "'NONE'"),
     Mutant("a person's other accounts", "same_person", "o.person = l.person", "o.person = l.person AND FALSE"),
@@ -122,11 +113,11 @@ OF_LOADS = [
     Mutant("a year's first day", "adult_from", "12, 31, 12", "1, 1, 12"),
     Mutant("a month's first day", "adult_from", "'1 mon'", "'1 day'"),
     Mutant("links to persons", "merge_account.sql", "WHERE s.person IS NOT NULL", "WHERE FALSE"),
-    Mutant("links in stale lines", "merge_account.sql", "WHERE s.person IS NOT NULL", "WHERE s.outcome IS NULL"),
+    Mutant("links in stale lines", "merge_account.sql", "WHERE s.person IS", "WHERE s.outcome IS NULL AND s.person IS"),
     Mutant("a second contact", "merge_account.sql", "c.contact = stated.contact", "c.contact = c.contact"),
     Mutant("compromises taken back", "merge_account.sql", "NOT a.compromised <@ s.compromised", "FALSE"),
     Mutant("birth dates taken back", "merge_account.sql", "WHEN a.adult_from >", "WHEN FALSE AND a.adult_from >"),
-    Mutant("accounts' deletions taken back", "merge_account.sql", "a.status IN ('DELETED', 'DELETION_PENDING')", "FALSE"),
+    Mutant("accounts' deletions taken back", "merge_account.sql", "a.status IN ('DEL", "FALSE AND a.status IN ('DEL"),
     Mutant("deletions taken back", "merge_content.sql", "c.deleted_at IS NOT NULL AND s.deleted_at IS NULL", "FALSE"),
     Mutant("reservations taken back", "merge_content.sql", "c.reserved AND NOT s.reserved", "FALSE"),
     Mutant("flags taken back", "merge_content.sql", "c.safety = 'FLAGGED' AND", "FALSE AND"),
@@ -134,9 +125,9 @@ OF_LOADS = [
     Mutant("conflicts stored", "merge_content.sql", "ELSE 'conflict' END", "ELSE 'changed' END"),
     Mutant("conflicts not seen", "merge_content.sql", "ELSE 'conflict' END", "ELSE 'unchanged' END"),
     Mutant("names dropped", "merge_content.sql", "AND r.content = c.id", "AND r.content = c.id AND FALSE"),
-    Mutant("names added", "merge_content.sql", "(s.outcome IS NULL OR s.outcome = 'changed') AND card", "s.outcome IS NULL AND card"),
+    Mutant("names added", "merge_content.sql", CHANGED, "s.outcome IS NULL"),
     Mutant("bounces taken back", "merge_notice.sql", "n.bounced_at IS NOT NULL AND s.bounced_at IS NULL", "FALSE"),
-    Mutant("later targets", "merge_objection.sql", "(s.outcome IS NULL OR s.outcome = 'changed') AND", "s.outcome IS NULL AND"),
+    Mutant("later targets", "merge_objection.sql", CHANGED, "s.outcome IS NULL"),
     Mutant("targets of bad lines", "quarantine.sql", "r.record = 'objection' AND target", "FALSE AND target"),
     Mutant("bad lines of items", "quarantine.sql", "greatest(c.quarantined_at, f.observed_at)", "c.quarantined_at"),
     Mutant("a conflict once only", "quarantine.sql", " || timestamptz_send(observed_at)", ""),
@@ -148,7 +139,7 @@ OF_LOADS = [
             "quarantine.set_aside",
         )
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +181,7 @@ def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], m
     with reading(url) as connection, connection.transaction(force_rollback=True):
         install(connection, mutant)
         connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account))")
-        assert compare(connection, oracle, INSTANTS)[1]
+        assert differs(connection, oracle)
 
 
 @pytest.mark.parametrize("mutant", OF_LOADS, ids=lambda mutant: mutant.name)
@@ -207,14 +198,19 @@ async def test_a_gateway_that_loads_otherwise_is_caught(
             install(connection, mutant)
     oracle, found = await _load_cases(gateway)
     with reading(gateway.database_url) as connection:
-        assert found + compare(connection, oracle, INSTANTS)[1]
+        assert found or differs(connection, oracle)
+
+
+def differs(connection: psycopg.Connection, oracle: World) -> bool:
+    """Say whether the two decide differently at some instant."""
+    return any(compare(connection, oracle, [instant])[1] for instant in INSTANTS)
 
 
 def install(connection: psycopg.Connection, mutant: Mutant) -> None:
     """Put a mutant in the place of what it is made from."""
-    if mutant.where in (PAGE, VIEWS):
+    if mutant.where in (PAGE, DECISION, VIEWS):
         bodies = compiled_views(ENFORCED)
-        for name in ("trainable_content",) if mutant.where == PAGE else bodies:
+        for name in {PAGE: ["trainable_content"], DECISION: ["decision"]}.get(mutant.where, bodies):
             body = edited(bodies[name], mutant)
             connection.execute(f"CREATE OR REPLACE VIEW grounds.{name} WITH (security_barrier) AS {body}".encode())
     elif mutant.where == "trigger":

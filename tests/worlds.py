@@ -239,7 +239,8 @@ class _Maker:
             "record": "content", "id": name, "account": choice(self.accounts), "kind": kind,
             "audience": None if kind == "AI_INTERACTION" else "PUBLIC", "audience_since": "2024-01-01T00:00:00Z",
             "language": choice(["en", "de-AT", None]), "text": f"A note about the weather, number {name[-2:]}.",
-            "media": [], "created_at": self.stamp(choice(self.moments)), "references": [], "rights": [],
+            "media": [], "created_at": self.stamp(choice(self.moments)), "rights": [],
+            "references": choice([[], [], [], [{"account": choice(self.accounts), "relation": "MENTION"}]]),
             "parent": choice([*self.items, f"{self.tag}.none"]) if kind == "COMMENT" else None,
             "scans": {"special_category": "CLEAR", "safety": "CLEAR"},
         }  # fmt: skip
@@ -277,7 +278,7 @@ class _Maker:
         return self.otherwise(record, {
             "account": lambda: choice(self.anyone),
             "epoch": lambda: choice(["2025-03", "2025-04", "2025-12", "2027-01"]),
-            "delivered_at": lambda: self.maybe(*(self.delivery() for _ in range(3))),
+            "delivered_at": lambda: self.maybe(*(self.delivery() for _ in range(3)), _around(self.random, self.now)),
             "bounced_at": lambda: self.maybe(self.now - DAY, self.now - 300 * DAY),
         })  # fmt: skip
 
