@@ -20,7 +20,12 @@ def open_server(settings: Settings) -> Iterator[str]:
     """Give the administrator's URL of a database that is up to date: one's own, or the embedded one."""
     secret = settings.secret_bytes()
     if settings.database_url is not None:
-        prepare(settings.database_url, secret)
+        try:
+            prepare(settings.database_url, secret)
+        except psycopg.errors.InsufficientPrivilege:
+            raise SettingsError(
+                "DATABASE_URL: its user may not set the database up (name one that owns it and may create roles)"
+            ) from None
         yield settings.database_url
         return
     with embedded_postgres(settings.data_folder() / "postgres") as server:

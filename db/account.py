@@ -40,7 +40,7 @@ _ROW = """
     s.objected_ai_until > p.withdrawal_cutoff AS objects_to_ai,
     CASE WHEN greatest(s.objected_public_until, s.objected_ai_until) > p.withdrawal_cutoff THEN (
         SELECT min(o.received_at)
-        FROM grounds.objections_reaching(ARRAY[a.id]) r JOIN grounds.objection_in_force o ON o.id = r.objection
+        FROM grounds.objections_reaching(a.id) r JOIN grounds.objection_in_force o ON o.id = r.objection
         WHERE coalesce(o.withdrawn_at, 'infinity') > p.withdrawal_cutoff) END AS objected_since,
     p.version AS policy
     FROM grounds.account a

@@ -57,7 +57,7 @@ async def objections_of(pool: Pool, account: int) -> list[ObjectionRow]:
         rows = await borrowed.fetch(
             "SELECT o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
             " o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int)"
-            " FROM grounds.objections_reaching(ARRAY[$1::bigint]) r"
+            " FROM grounds.objections_reaching($1::bigint) r"
             " JOIN grounds.objection_in_force o ON o.id = r.objection"
             " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
             account,
@@ -73,7 +73,7 @@ async def page_of_events(
         rows = await borrowed.fetch(
             "SELECT e.id, e.kind, e.occurred_at, e.recorded_at FROM grounds.consent_event e"
             " WHERE e.id > $1 AND ($3::bigint IS NULL OR e.account = $3 OR e.objection IN ("
-            "   SELECT r.objection FROM grounds.objections_reaching(ARRAY[$3::bigint]) r))"
+            "   SELECT r.objection FROM grounds.objections_reaching($3::bigint) r))"
             " ORDER BY e.id LIMIT $2::int + 1",
             *(after, first, account),
         )

@@ -14,7 +14,7 @@ Choices
   mixed: 16 long, or 8 long with both cases), a profile path (/in/…, /user/…, /~…), any path on a social network, or a
   subdomain of a host where people are subdomains. A domain with a path is a URL without its scheme, too.
 - A handle may follow a word directly (RT@name), unless it is shorter than three characters (tod@s) or begins with a
-  digit. The time in "@5pm" stays. Chains, and name@instance.example, are one handle.
+  digit. The time in "@5pm" stays. Chains, and @name@instance.example, are one handle.
 - "name (at) example (dot) org" is caught in brackets, and " dot " after an @; bare " at " is too ordinary a word.
 - MAC addresses and IMEIs are [DEVICE]. Four numbers up to 255 are an IP address even if they count a version's parts,
   unless a v stands before them; IPv6 needs five hexadecimal digits, so ::1 stays.
@@ -69,7 +69,7 @@ _URL = re.compile(
     r"""(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,15})?://[^\s<>"]+
     | (?<!\w)[Ww]{3}[0-9]?\.[^\s<>"]+
     | (?<![A-Za-z])(?i:mailto|sips?|skype|xmpp):[^\s<>"]+
-    | (?<![A-Za-z])(?i:tel|sms|fax|callto|whatsapp):\+?[0-9()./-]{6,}(?:;[^\s<>"]*)?(?![ ]?[0-9])
+    | (?<![A-Za-z])(?i:tel|sms|fax|callto|whatsapp):\+?(?:[()./-]{0,2}[0-9]){8,}(?:;[^\s<>"]*)?
     | (?<![\w@-])(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::[0-9]{1,5})?/[^\s<>"]+""",
     re.VERBOSE,
 )
@@ -126,8 +126,9 @@ def find_emails(text: str) -> Iterator[Span]:
         if match["at"] is None:
             continue
         is_place = match["at"].strip() == "@" != match["at"] and not match["top"].islower()
-        is_handle = text[match.start() - 1 : match.start()] == "@"
-        if not is_place and not is_handle:
+        if text[match.start() - 1 : match.start()] == "@":
+            yield Span(match.start() - 1, match.end(), HANDLE)
+        elif not is_place:
             yield Span(match.end() - len(match[0].lstrip(".%+&'-")), match.end(), EMAIL)
 
 
@@ -136,7 +137,7 @@ _TIME = re.compile("@[0-9]{1,2}(?:[.h][0-9]{0,2})?(?:am|pm|h|uhr|st|nd|rd|th)?|@
 
 
 def find_handles(text: str) -> Iterator[Span]:
-    """Find @name, @name@instance.example, @name:server.example, and mentions written @[number:…]."""
+    """Find @name, @name:server.example, chains of them, and mentions written @[number:…]."""
     for match in _HANDLE.finditer(text):
         before = text[match.start() - 1 : match.start()]
         is_part_of_word = (before.isalnum() or before == "_") and (len(match[0]) < 4 or match[0][1].isdigit())
@@ -150,7 +151,7 @@ _MAC = re.compile(
     re.IGNORECASE,
 )
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
-_IPV4 = re.compile(rf"(?<![0-9Vv])(?<![0-9]\.)(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9]|\.[0-9])")
+_IPV4 = re.compile(rf"(?<![0-9Vv])(?<![0-9]\.)(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9]|\.[0-9]{{1,9}}(?![0-9A-Za-z:]))")
 _IPV6 = re.compile(
     rf"(?<![0-9a-z])(?P<address>(?:{_QUAD}:){{7}}{_QUAD}|(?:{_QUAD}:){{1,6}}(?::{_QUAD}){{1,6}}|(?:{_QUAD}:){{1,7}}:|:(?::{_QUAD}){{1,7}})"
     r"(?:%[0-9a-z]+)?(?![0-9a-z])",

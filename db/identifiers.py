@@ -218,9 +218,9 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|1[0-2])[./-](?:19|20)[0-9]{2}(?! ?[0-9])"
 )
 _CURRENCY = "(?:[€$£¥%]|(?:EUR|USD|GBP|CHF|PLN|CZK|HUF|SEK|NOK|DKK|RON|BGN|[Ee]uros?|Kč|zł|Ft|kr|lei)(?![A-Za-z]))"
-_AMOUNT_BEFORE = re.compile(rf"{_CURRENCY} ?$|(?:^|[^0-9 ./-])[0-9]{{1,3}}\.$")
+_AMOUNT_BEFORE = re.compile(rf"(?<!\S){_CURRENCY} ?$|(?:^|[^0-9 ./-])[0-9]{{1,3}}\.$")
 _AMOUNT_AFTER = re.compile(rf" ?{_CURRENCY}|[.,][0-9]{{1,2}}(?![0-9A-Za-z:]|(?:[ ()/-]{{1,4}}|\.)[0-9])")
-_THOUSANDS = re.compile(r"[0-9]{1,3}([ .])(?:[0-9]{3}\1)*000")
+_AMOUNT = re.compile(r"[0-9]{1,3}([ .])(?:[0-9]{3}\1)*000|[0-9]{1,2}\.[0-9]{5,}")
 _SEPARATED = re.compile("[^0-9]+")
 _PLUS = re.compile(r"\+[ (]{0,2}$")
 
@@ -307,7 +307,7 @@ def _is_amount(block: _Block, at: int, count: int) -> bool:
     start, end = block.ends(at, count)
     if _AMOUNT_BEFORE.search(block.text, max(0, start - 8), start) or _AMOUNT_AFTER.match(block.text, end):
         return True
-    return _THOUSANDS.fullmatch(block.written(at, count)) is not None
+    return _AMOUNT.fullmatch(block.written(at, count)) is not None
 
 
 def _is_list(block: _Block, at: int, number: Number, grouping: _Grouping) -> bool:

@@ -215,7 +215,7 @@ def _account(number: int, record: Account) -> Row:
     ]
     contacts = sorted(set(record.contacts))
     stated = (record.person, record.product, record.kind, record.born_on, record.country, record.status)
-    ends = sorted((str(window.since), str(window.until)) for window in record.compromised)
+    ends = sorted({(str(window.since), str(window.until)) for window in record.compromised})
     digest = _digest(*stated, record.status_since, ends, contacts)
     return (
         *(number, record.id, *stated, record.status_since, windows, contacts),

@@ -12,11 +12,11 @@ import psycopg
 from db.admin import activate_policy
 from db.policy.document import parse_policy
 from tests.gateway import TestGateway, clock_statement
-from tests.oracle import OUTCOMES, Outcome, World
+from tests.oracle import OUTCOMES, World
 from tests.oracle_records import CONDITIONS, DEFAULT_POLICY, RECORDS, read_line
 from tests.worlds import MARK, Batch, Hold
 
-Judgement = tuple[bool, str, Mapping[str, Outcome]]  # permitted, ground, and the outcome of each condition
+Judgement = tuple[bool, str, Mapping[str, str]]  # permitted, ground, and the outcome of each condition
 CLIENT = "client"
 
 
@@ -143,7 +143,9 @@ def permitted_items(connection: psycopg.Connection, mark: str = MARK) -> set[str
     return {item for (item,) in rows if item.startswith(mark)}
 
 
-def differences(expected: dict[str, Judgement], got: dict[str, Judgement], instant: datetime) -> list[Disagreement]:
+def differences(
+    expected: Mapping[str, Judgement], got: Mapping[str, Judgement], instant: datetime
+) -> list[Disagreement]:
     """Compare decisions; of an item that differs, say only what differs."""
     found = []
     for item in sorted(expected.keys() | got.keys()):
@@ -157,7 +159,8 @@ def _apart(expected: Judgement | None, got: Judgement | None) -> tuple[object, o
         return expected, got
     sides = [{"permitted": side[0], "ground": side[1], **side[2]} for side in (expected, got)]
     names = [name for name in sides[0] | sides[1] if sides[0].get(name) != sides[1].get(name)]
-    return tuple({name: side.get(name) for name in names} for side in sides)  # type: ignore[return-value]  # two
+    wanted, given = ({name: str(side.get(name)) for name in names} for side in sides)
+    return wanted, given
 
 
 async def explain(gateway: TestGateway, batch: Batch, found: list[Disagreement]) -> str:

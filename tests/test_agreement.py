@@ -4,11 +4,22 @@ import secrets
 
 import pytest
 
-from tests.agreement import compare, decisions, enforce, explain, judged, load, load_lines, permitted, reading
+from tests.agreement import (
+    compare,
+    decisions,
+    differences,
+    enforce,
+    explain,
+    judged,
+    load,
+    load_lines,
+    permitted,
+    reading,
+)
 from tests.gateway import TestGateway
 from tests.worlds import make_batch
 
-SEEDS, WORLDS, DECISIONS = 12, 100, 20_000
+SEEDS, WORLDS, DECISIONS = 10, 80, 20_000
 LONG_BATCHES, LONG_WORLDS, LONG_INSTANTS, LONG_DECISIONS = 40, 400, 24, 2_000_000
 
 
@@ -47,15 +58,15 @@ async def test_the_api_explains_every_item_and_a_client_pulls_exactly_what_is_pe
     enforce(gateway, batch)
     oracle, found = await load(gateway, batch)
     assert not found
-    expected = max((judged(oracle, instant) for instant in batch.instants), key=lambda each: len(permitted(each)))
-    instant = next(instant for instant in batch.instants if judged(oracle, instant) == expected)
+    verdicts = {instant: judged(oracle, instant) for instant in batch.instants}
+    instant = max(verdicts, key=lambda each: len(permitted(verdicts[each])))
+    expected = verdicts[instant]
     gateway.set_clock(instant)
-    explained = await gateway.decisions()
-    assert explained == expected
+    assert not differences(expected, await gateway.decisions(), instant)
     pulled = [await pull(gateway, first) for first in (1, 7, 100, 1000)]
     for ids, items in pulled:
         assert len(set(ids)) == len(ids) == len(items)
-        assert set(items) == permitted(expected)
+        assert set(items) == permitted(expected) != set()
         assert (ids, items) == pulled[0]
 
 

@@ -211,7 +211,7 @@ async def test_the_training_login_reads_the_compiled_view_and_its_own_receipts_a
         for statement in (
             *("CREATE TABLE grounds.mine ()", "CREATE TABLE public.mine ()", "SET ROLE grounds_owner"),
             *("SET ROLE grounds_staff", "SELECT grounds.same_person(ARRAY[1])", "ALTER ROLE grounds_staff LOGIN"),
-            *("SELECT grounds.refresh_standing(ARRAY[1])", "SELECT grounds.objections_reaching(ARRAY[1])"),
+            *("SELECT grounds.refresh_standing(ARRAY[1])", "SELECT grounds.objections_reaching(1)"),
             *("COPY grounds.delivery TO PROGRAM 'true'", "SELECT pg_read_file('/etc/hostname')"),
         ):
             assert not allowed(statement), statement

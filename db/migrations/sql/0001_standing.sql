@@ -48,23 +48,26 @@ LANGUAGE sql STABLE AS $$
     SELECT r.account, r.member FROM reach r
 $$;
 
--- Which objections reach which of these accounts: by account, by person, or by contact and through it the person.
-CREATE FUNCTION grounds.objections_reaching(accounts bigint[]) RETURNS TABLE (account bigint, objection bigint)
-LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT m.account, named.objection
-    FROM grounds.same_person(accounts) m CROSS JOIN LATERAL (
-        SELECT t.objection
-        FROM grounds.account a JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
-        WHERE a.id = m.member
-        UNION ALL
-        SELECT t.objection
-        FROM grounds.account_person p JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
-        WHERE p.account = m.member
-        UNION ALL
-        SELECT t.objection
-        FROM grounds.account_contact c JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
-        WHERE c.account = m.member
-        OFFSET 0) named
+-- Which objections name an account: itself, a person of its, or a contact of its.
+CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
+    SELECT t.objection
+    FROM grounds.account a JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
+    WHERE a.id = named
+    UNION ALL
+    SELECT t.objection
+    FROM grounds.account_person p JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
+    WHERE p.account = named
+    UNION ALL
+    SELECT t.objection
+    FROM grounds.account_contact c JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
+    WHERE c.account = named
+    OFFSET 0
+$$;
+
+-- Which objections reach an account: those that name any account of the same person.
+CREATE FUNCTION grounds.objections_reaching(reached bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT n.objection
+    FROM grounds.same_person(ARRAY[reached]) m CROSS JOIN LATERAL grounds.objections_naming(m.member) n
 $$;
 
 -- An objection as it counts: after a bad line for everything and not withdrawn; a withdrawal before it withdraws nothing.
@@ -84,18 +87,22 @@ CREATE FUNCTION grounds.standing_of(accounts bigint[]) RETURNS TABLE (
     WITH parameters AS MATERIALIZED (
         SELECT document #>> '{notice,epoch}' AS epoch, (document #>> '{notice,period_days}')::int AS period_days
         FROM grounds.policy WHERE active
+    ), same AS MATERIALIZED (
+        SELECT m.account, m.member FROM grounds.same_person(accounts) m
     ), person AS (
         SELECT m.account, max(a.adult_from) AS minor_until, max(a.birth_date_taken_back_at) AS taken_back_at
-        FROM grounds.same_person(accounts) m CROSS JOIN LATERAL (
+        FROM same m CROSS JOIN LATERAL (
             SELECT adult_from, birth_date_taken_back_at FROM grounds.account WHERE id = m.member OFFSET 0) a
         GROUP BY m.account
     ), objected AS (
-        SELECT r.account,
+        SELECT m.account,
             max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'AI_INTERACTIONS') AS public_until,
             max(coalesce(o.withdrawn_at, 'infinity')) FILTER (WHERE o.scope <> 'PUBLIC_CONTENT') AS ai_until
-        FROM grounds.objections_reaching(accounts) r CROSS JOIN LATERAL (
-            SELECT scope, withdrawn_at FROM grounds.objection_in_force WHERE id = r.objection OFFSET 0) o
-        GROUP BY r.account
+        FROM same m
+        CROSS JOIN LATERAL grounds.objections_naming(m.member) n
+        CROSS JOIN LATERAL (
+            SELECT scope, withdrawn_at FROM grounds.objection_in_force WHERE id = n.objection OFFSET 0) o
+        GROUP BY m.account
     )
     SELECT a.id, a.known, a.product, a.kind, a.country, a.status, a.status_since, a.compromised, a.adult_from,
         coalesce(person.minor_until, '-infinity'),
@@ -142,12 +149,16 @@ CREATE FUNCTION grounds.refresh_standing(accounts bigint[]) RETURNS void LANGUAG
 $$;
 
 -- A statement that touches facts leaves the accounts it touched here; at commit one refresh does them all.
-CREATE TABLE grounds.standing_due (accounts bigint[] NOT NULL);
+CREATE TABLE grounds.standing_due (
+    accounts bigint[] NOT NULL,
+    of_person boolean NOT NULL -- whether the person's other accounts are due with them
+);
 
 -- Refreshes are serialised: each reads what all earlier ones committed, so no two facts can miss each other (an
 -- objection to a person and a new account of that person, say). READ COMMITTED is what makes the second read fresh.
 CREATE FUNCTION grounds.standing_falls_due() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$
 DECLARE
     due bigint[];
 BEGIN
@@ -155,10 +166,18 @@ BEGIN
         RAISE EXCEPTION 'facts change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('grounds.standing', 0));
-    WITH gone AS (DELETE FROM grounds.standing_due RETURNING accounts)
-    SELECT array_agg(DISTINCT account ORDER BY account) INTO due FROM gone, unnest(gone.accounts) account;
+    WITH gone AS (
+        DELETE FROM grounds.standing_due RETURNING accounts, of_person
+    ), named AS (
+        SELECT DISTINCT account, of_person FROM gone, unnest(gone.accounts) account
+    ), persons AS (
+        SELECT array_agg(account) AS accounts FROM named WHERE of_person
+    )
+    SELECT array_agg(account ORDER BY account) INTO due FROM (
+        SELECT account FROM named
+        UNION SELECT m.member FROM persons CROSS JOIN LATERAL grounds.same_person(persons.accounts) m) touched;
     IF due IS NOT NULL THEN
-        PERFORM grounds.refresh_standing(ARRAY(SELECT DISTINCT member FROM grounds.same_person(due) ORDER BY member));
+        PERFORM grounds.refresh_standing(due);
     END IF;
     RETURN NULL;
 END $$;
@@ -168,7 +187,7 @@ CREATE CONSTRAINT TRIGGER falls_due AFTER INSERT ON grounds.standing_due DEFERRA
 CREATE FUNCTION grounds.account_touched() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO grounds.standing_due SELECT array_agg(n.id) FROM new_rows n HAVING count(*) > 0;
+    INSERT INTO grounds.standing_due SELECT array_agg(n.id), TRUE FROM new_rows n HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 CREATE TRIGGER arrived AFTER INSERT ON grounds.account REFERENCING NEW TABLE AS new_rows
@@ -176,19 +195,17 @@ CREATE TRIGGER arrived AFTER INSERT ON grounds.account REFERENCING NEW TABLE AS 
 CREATE TRIGGER changed AFTER UPDATE ON grounds.account REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION grounds.account_touched();
 
--- Notices, consents and links belong to an account by its number.
+-- Links belong to an account by its number, and to its person; notices and consents are the account's own.
 CREATE FUNCTION grounds.belonging_touched() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    of_person constant boolean := TG_TABLE_NAME IN ('account_person', 'account_contact');
 BEGIN
-    INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT n.account) FROM new_rows n HAVING count(*) > 0;
+    INSERT INTO grounds.standing_due
+    SELECT array_agg(DISTINCT n.account), of_person FROM new_rows n HAVING count(*) > 0;
     IF TG_OP = 'UPDATE' THEN
-        INSERT INTO grounds.standing_due SELECT array_agg(DISTINCT o.account) FROM old_rows o HAVING count(*) > 0;
-    END IF;
-    IF TG_TABLE_NAME IN ('notice', 'consent') THEN -- what a bad line shut may be another account than the good one's
         INSERT INTO grounds.standing_due
-        SELECT array_agg(DISTINCT a.id) FROM new_rows n
-        JOIN grounds.quarantine q ON q.record = TG_TABLE_NAME AND q.platform_id = n.platform_id
-        JOIN grounds.account a ON a.platform_id = q.account HAVING count(*) > 0;
+        SELECT array_agg(DISTINCT o.account), of_person FROM old_rows o HAVING count(*) > 0;
     END IF;
     RETURN NULL;
 END $$;
@@ -227,7 +244,7 @@ BEGIN
         objections := ARRAY(SELECT DISTINCT n.objection FROM new_rows n);
     END IF;
     INSERT INTO grounds.standing_due
-    SELECT array_agg(account) FROM grounds.accounts_targeted(objections) account HAVING count(*) > 0;
+    SELECT array_agg(account), TRUE FROM grounds.accounts_targeted(objections) account HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 CREATE TRIGGER targeted AFTER INSERT ON grounds.objection_target REFERENCING NEW TABLE AS new_rows
@@ -241,11 +258,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_TABLE_NAME = 'quarantine' THEN
         INSERT INTO grounds.standing_due
-        SELECT array_agg(DISTINCT a.id) FROM new_rows n JOIN grounds.account a
+        SELECT array_agg(DISTINCT a.id), FALSE FROM new_rows n JOIN grounds.account a
         ON a.platform_id = CASE WHEN n.record = 'account' THEN n.platform_id ELSE n.account END HAVING count(*) > 0;
     ELSE
         INSERT INTO grounds.standing_due
-        SELECT array_agg(DISTINCT a.id) FROM new_rows n JOIN grounds.account a
+        SELECT array_agg(DISTINCT a.id), FALSE FROM new_rows n JOIN grounds.account a
         ON n.scope = 'ACCOUNT' AND a.platform_id = n.value HAVING count(*) > 0;
     END IF;
     RETURN NULL;

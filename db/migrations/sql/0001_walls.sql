@@ -16,7 +16,8 @@ GRANT SELECT ON grounds.account, grounds.account_person, grounds.account_contact
     grounds.notice, grounds.objection, grounds.objection_in_force, grounds.objection_target, grounds.consent,
     grounds.consent_event, grounds.hold, grounds.content, grounds.content_reference, grounds.policy,
     grounds.client, grounds.delivery TO grounds_staff;
-GRANT EXECUTE ON FUNCTION grounds.same_person(bigint[]), grounds.objections_reaching(bigint[]) TO grounds_staff;
+GRANT EXECUTE ON FUNCTION grounds.same_person(bigint[]), grounds.objections_naming(bigint),
+    grounds.objections_reaching(bigint) TO grounds_staff;
 
 GRANT SELECT, INSERT, UPDATE ON grounds.account, grounds.notice, grounds.objection, grounds.consent, grounds.content
     TO grounds_ingest;

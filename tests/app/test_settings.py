@@ -1,0 +1,196 @@
+"""Settings come from the environment; a wrong one stops the start with words that hold no secret."""
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import psycopg
+import pytest
+
+from app.issuer import DevelopmentIssuer
+from app.runtime import open_server
+from app.settings import Settings, SettingsError, read_settings
+from schema.actor import Role
+from tests.app.test_cli import environment, grounds, serving, summaries, write
+from tests.facts import fact
+from tests.gateway import SECRET
+
+PASSWORD = "pass-that-nobody-may-see"  # a canary
+IDENTITY = {"GROUNDS_JWKS": "keys.json", "GROUNDS_ISSUER": "https://issuer.example", "GROUNDS_AUDIENCE": "grounds"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without the settings of whoever runs the tests."""
+    for name in os.environ.keys() - environment(Path()).keys():
+        monkeypatch.delenv(name)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(SettingsError) as refused:
+            read_settings()
+    return str(refused.value)
+
+
+def test_nothing_has_to_be_set(tmp_path: Path) -> None:
+    settings = read_settings(tmp_path / "data")
+    assert settings == Settings(data=tmp_path / "data")
+    assert (settings.database_url, settings.jwks, settings.connections) == (None, None, 8)
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "GROUNDS_SECRET", "GROUNDS_DATA", *IDENTITY):
+        monkeypatch.setenv(name, "")
+    assert read_settings() == Settings(data=Path(".grounds"))
+
+
+def test_an_identity_provider_is_named_wholly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in IDENTITY:
+        told = refusal(monkeypatch, **{name: value for name, value in IDENTITY.items() if name != missing})
+        assert told.startswith(f"{missing} not set: ")
+        assert told.endswith("(set all three, or none for the development issuer)")
+    assert refusal(monkeypatch, GROUNDS_JWKS="keys.json").startswith("GROUNDS_ISSUER and GROUNDS_AUDIENCE not set: ")
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().jwks == "keys.json"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        f"host=127.0.0.1 password={PASSWORD}",
+        f"mysql://user:{PASSWORD}@127.0.0.1/db",
+        f"http://user:{PASSWORD}@127.0.0.1/db",
+        f"postgresql://user:{PASSWORD}/@127.0.0.1/db",
+        f"postgresql://user:@{PASSWORD}@127.0.0.1/db",
+        f"postgresql://user:{PASSWORD}#@127.0.0.1/db",
+        f"postgresql://user:{PASSWORD}%zz@127.0.0.1/db",
+        f"postgresql://user:{PASSWORD}@127.0.0.1:0/db",
+        f"postgresql://user:{PASSWORD}@127.0.0.1:99999/db",
+        f"postgresql://user:{PASSWORD}@127.0.0.1:port/db",
+        f"postgresql://user:{PASSWORD}@127.0.0.1/db?option={PASSWORD}",
+    ],
+)
+def test_a_database_url_that_cannot_be_one_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    told = refusal(monkeypatch, DATABASE_URL=url)
+    assert told.startswith(
+        "DATABASE_URL: is no URL of a PostgreSQL (write postgresql://user:password@host:5432/database"
+    )
+    assert PASSWORD not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:p%40ss%2Fword@127.0.0.1:5432/grounds",
+        "postgres://user@[::1]/grounds?sslmode=require",
+        "postgresql:///grounds?host=/run/postgresql",
+    ],
+)
+def test_a_database_url_may_be_any_that_the_drivers_read_alike(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    settings = read_settings()
+    assert settings.database_url == url
+    assert "ss%2Fword" not in repr(settings)
+
+
+def test_every_fault_is_told_and_no_secret_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(monkeypatch, GROUNDS_SECRET=PASSWORD[:20], GROUNDS_CONNECTIONS="0", DATABASE_URL=PASSWORD)
+    assert sorted(line.partition(":")[0] for line in told.splitlines()) == [
+        "DATABASE_URL",
+        "GROUNDS_CONNECTIONS",
+        "GROUNDS_SECRET",
+    ]
+    assert PASSWORD[:20] not in told
+    monkeypatch.setenv("GROUNDS_SECRET", PASSWORD * 2)
+    assert PASSWORD not in repr(read_settings())
+
+
+def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = [Settings(data=tmp_path / "deep" / "data") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        (secret,) = set(pool.map(Settings.secret_bytes, settings))
+    assert len(secret) == 64
+    assert Settings(data=tmp_path / "deep" / "data").secret_bytes() == secret
+    assert [file.name for file in (tmp_path / "deep" / "data").iterdir()] == ["secret"]
+    assert stat.S_IMODE((tmp_path / "deep" / "data" / "secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "deep" / "data").stat().st_mode) == 0o700
+    assert Settings(data=tmp_path, secret="s" * 32).secret_bytes() == b"s" * 32
+
+
+def test_a_damaged_secret_is_told_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("short")
+    with pytest.raises(SettingsError, match="is damaged: it must hold 64 hexadecimal digits"):
+        Settings(data=tmp_path).secret_bytes()
+    (tmp_path / "secret").unlink()
+    (tmp_path / "secret").mkdir()
+    with pytest.raises(SettingsError, match="Is a directory"):
+        Settings(data=tmp_path).secret_bytes()
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(SettingsError, match=r"cannot make the data folder .* \(name another with --data\)"):
+            Settings(data=folder).data_folder()
+
+
+def test_a_database_user_who_may_not_set_it_up_is_told_so(database_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
+        try:
+            place = urlsplit(database_url)
+            url = urlunsplit(place._replace(netloc=f"weak:weak@{place.hostname}:{place.port}"))
+            with pytest.raises(SettingsError) as refused, open_server(Settings(data=tmp_path, database_url=url)):
+                pass
+        finally:
+            connection.execute("DROP ROLE weak")
+    said = "DATABASE_URL: its user may not set the database up (name one that owns it and may create roles)"
+    assert str(refused.value) == said
+
+
+@pytest.mark.xdist_group("serve")
+def test_a_wrong_setting_stops_a_command_in_its_own_words(tmp_path: Path) -> None:
+    unreachable = f"postgresql://user:{PASSWORD}@127.0.0.1:1/db"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "issuer.json").write_text("{}")
+    for env, said in (
+        ({"GROUNDS_JWKS": "keys.json"}, "grounds: GROUNDS_ISSUER and GROUNDS_AUDIENCE not set: "),
+        ({"DATABASE_URL": unreachable}, "grounds: cannot reach PostgreSQL (check DATABASE_URL): "),
+        ({"DATABASE_URL": unreachable + "?x=1"}, "grounds: DATABASE_URL: is no URL of a PostgreSQL "),
+    ):
+        told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)
+        assert (told.returncode, told.stdout) == (2, "")
+        assert told.stderr.startswith(said)
+        assert PASSWORD not in told.stderr
+    told = grounds("token", "--role", "AUDITOR", data=tmp_path / "data", env=IDENTITY)
+    assert (told.returncode, told.stderr.startswith("grounds: GROUNDS_JWKS is set: ")) == (2, True)
+
+
+@pytest.mark.xdist_group("serve")
+def test_a_postgresql_of_ones_own_and_an_identity_provider_serve_as_well(database_url: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+    told = grounds("serve", "--port", "0", data=data, env=env | IDENTITY)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("grounds: GROUNDS_JWKS must be the file or the http(s) URL of a JSON Web Key Set: ")
+    told = grounds("ingest", write(tmp_path / "facts", fact("account")), data=data, env=env)
+    assert (told.returncode, summaries(told)) == (0, [{"account": [1, 0, 0, 0]}])
+    with serving(data, tmp_path / "log", env=env) as server:
+        assert httpx.get(f"{server.address}/ready").json() == {"status": "ready", "policy": "2025-05-27"}
+        bearer = {"Authorization": f"Bearer {DevelopmentIssuer.open(data).token(Role.AUDITOR)}"}
+        query = {"query": "{ accounts(first: 5) { nodes { product } } }"}
+        answer = httpx.post(f"{server.address}/graphql", json=query, headers=bearer).json()
+        assert answer == {"data": {"accounts": {"nodes": [{"product": "FACEBOOK"}]}}}
+        assert server.stop() == 0
+    assert not (data / "postgres").exists()
+    assert not (data / "secret").exists()
