@@ -241,6 +241,9 @@ OF_NEWS = [
     Case("a withdrawal at last", [objection(account="author")], [
         objection(day=4, account="author", withdrawn_at=at(-14)),
     ]),
+    Case("a good notice to another account at last", [notice(id="n", epoch="spring"), other()], [
+        notice(id="n", day=4, account="other"),
+    ]),
     Case("a bad line of the account at last", [], [account(country="Ireland")]),
     Case("a bad line of the item at last", [], [content(audience="PUBLIK")]),
 ]  # fmt: skip

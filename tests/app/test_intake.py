@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.intake import REJECTS_SHOWN
+from db.ingest import CHUNK_BYTES
 from db.lines import LINE_LIMIT
 from schema.actor import Role
 from tests.facts import NOW, fact
@@ -17,6 +18,8 @@ from tests.gateway import TestGateway
 
 NOTHING = {"accepted": 0, "unchanged": 0, "stale": 0, "rejected": 0}
 CANARY = "a line that nobody may read again"
+WIDTH = 8000
+LINES = 4 * CHUNK_BYTES // WIDTH  # of that width, a stream of more than four chunks
 BAD: list[tuple[Any, dict[str, Any], str]] = [
     (b'{"record": "content", "id": "cut', {"record": "content"}, "is not JSON: EOF while parsing a string"),
     (b"nonsense", {}, "is not JSON: expected"),
@@ -143,24 +146,22 @@ async def test_a_stream_is_merged_while_it_comes(gateway: TestGateway) -> None:
     seen: list[int] = []
 
     async def blocks() -> AsyncIterator[bytes]:
-        filler = "x" * 2000
-        for number in range(1500):
-            line = json.dumps(fact("content", id=f"item-{number}", text=filler)).encode() + b"\n"
-            for start in range(0, len(line), 700):
-                yield line[start : start + 700]
-            if number == 1499:
-                seen.append(await soon_merged(gateway))
+        for number in range(LINES):
+            line = json.dumps(fact("content", id=f"item-{number}", text="x" * WIDTH)).encode() + b"\n"
+            for start in range(0, len(line), 7000):
+                yield line[start : start + 7000]
+        seen.append(await soon_merged(gateway))
 
     response = await post(gateway, blocks())
-    assert response.json()["total"] == NOTHING | {"accepted": 1500}
-    assert 0 < seen[0] < 1500, "the last block is merged when the stream has ended"
+    assert response.json()["total"] == NOTHING | {"accepted": LINES}
+    assert 0 < seen[0] < LINES, "the last block is merged when the stream has ended"
 
 
 async def test_a_client_that_goes_away_leaves_what_was_merged_and_a_clean_connection(
     gateway: TestGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway.set_clock(NOW)
-    lines = [json.dumps(fact("content", id=f"item-{number}", text="y" * 2000)) for number in range(2000)]
+    lines = [json.dumps(fact("content", id=f"item-{number}", text="y" * WIDTH)) for number in range(LINES)]
     body = ("\n".join(lines) + '\n{"record": "content", "id": "half').encode()
     place = urlsplit(gateway.address)
     for cut in (body, body[:100], b""):
@@ -179,13 +180,13 @@ async def test_a_client_that_goes_away_leaves_what_was_merged_and_a_clean_connec
         writer.close()
         await writer.wait_closed()
     merged = gateway.execute("SELECT count(*) FROM grounds.content")[0][0]
-    assert 0 < merged <= 2000
+    assert 0 < merged <= LINES
     assert gateway.execute("SELECT count(*) FROM grounds.quarantine") == [(0,)], "half a line is not a bad line"
     for _ in range(3):  # more often than there are connections
         answer = await gateway.ingest(lines)
         assert answer["total"]["rejected"] == answer["total"]["stale"] == 0
-    assert answer["total"]["unchanged"] == 2000
-    assert gateway.execute("SELECT count(*), count(DISTINCT platform_id) FROM grounds.content") == [(2000, 2000)]
+    assert answer["total"]["unchanged"] == LINES
+    assert gateway.execute("SELECT count(*), count(DISTINCT platform_id) FROM grounds.content") == [(LINES, LINES)]
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
@@ -207,7 +208,7 @@ async def test_a_failure_inside_is_told_as_a_reference_only(
 
 async def soon_merged(gateway: TestGateway) -> int:
     """Wait until something is merged, and say how many items."""
-    for _ in range(1000):
+    for _ in range(400):
         (count,) = gateway.execute("SELECT count(*) FROM grounds.content")[0]
         if count:
             return int(count)

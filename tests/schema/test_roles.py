@@ -183,12 +183,14 @@ async def test_what_a_training_client_may_not_have_is_as_if_it_were_not(peopled:
         assert "FORBIDDEN" in texts.pop()
 
 
-async def test_the_training_login_reads_the_compiled_view_and_its_own_receipts_and_nothing_else(
+async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_nothing_else(
     peopled: TestGateway,
 ) -> None:
-    await peopled.pull(client="one")
-    await peopled.pull(client="two")
-    (one,), (two,) = peopled.execute("SELECT id FROM grounds.client ORDER BY id")
+    functions = peopled.execute(
+        "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
+        " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
+    )
+    assert functions == [("decision_time",), ("register_client",), ("write_receipt",)]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname IN ('grounds', 'public') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"
@@ -210,12 +212,17 @@ async def test_the_training_login_reads_the_compiled_view_and_its_own_receipts_a
             assert not allowed(f'INSERT INTO "{schema}"."{name}" DEFAULT VALUES'), name
         for statement in (
             *("CREATE TABLE grounds.mine ()", "CREATE TABLE public.mine ()", "SET ROLE grounds_owner"),
-            *("SET ROLE grounds_staff", "SELECT grounds.same_person(ARRAY[1])", "ALTER ROLE grounds_staff LOGIN"),
-            *("SELECT grounds.refresh_standing(ARRAY[1])", "SELECT grounds.objections_reaching(1)"),
+            *("SET ROLE grounds_staff", "ALTER ROLE grounds_staff LOGIN"),
             *("COPY grounds.delivery TO PROGRAM 'true'", "SELECT pg_read_file('/etc/hostname')"),
         ):
             assert not allowed(statement), statement
-        # Nothing without a claim, and with one no more than is the client's own.
+
+
+async def test_the_training_login_sees_nothing_without_a_claim_and_with_one_its_own_only(peopled: TestGateway) -> None:
+    await peopled.pull(client="one")
+    await peopled.pull(client="two")
+    (one,), (two,) = peopled.execute("SELECT id FROM grounds.client ORDER BY id")
+    with training_login(peopled.database_url) as connection:
         for view in ("trainable_content", "delivery"):
             assert connection.execute(f"SELECT * FROM grounds.{view}".encode()).fetchall() == []
         connection.execute("SELECT set_config('grounds.client', %s, FALSE)", [str(one)])

@@ -207,6 +207,12 @@ BEGIN
         INSERT INTO grounds.standing_due
         SELECT array_agg(DISTINCT o.account), of_person FROM old_rows o HAVING count(*) > 0;
     END IF;
+    IF TG_TABLE_NAME IN ('notice', 'consent') THEN -- what a bad line shut may be another account than the good one's
+        INSERT INTO grounds.standing_due
+        SELECT array_agg(DISTINCT a.id), FALSE FROM new_rows n
+        JOIN grounds.quarantine q ON q.record = TG_TABLE_NAME AND q.platform_id = n.platform_id
+        JOIN grounds.account a ON a.platform_id = q.account HAVING count(*) > 0;
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER linked AFTER INSERT ON grounds.account_person REFERENCING NEW TABLE AS new_rows
