@@ -84,7 +84,8 @@ class Scan(StrEnum):
 
 PLATFORM_PRODUCTS = frozenset({"FACEBOOK", "INSTAGRAM", "MESSENGER", "WHATSAPP"})
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_LAST_YEAR = 9000  # a period after a later instant would leave the calendar
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 
 
@@ -94,9 +95,12 @@ def _instant(value: object) -> datetime | None:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError("is not an instant of RFC 3339 with an offset (write it like 2025-05-27T12:00:00Z)")
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is an instant that does not exist (check the day, the hour and the offset)") from None
+    if instant.year > _LAST_YEAR:
+        raise ValueError(f"is an instant after the year {_LAST_YEAR} (leave it null where there is none)")
+    return instant
 
 
 def _stated_instant(value: object) -> datetime:

@@ -105,7 +105,7 @@ OF_STANDINGS = [
     Mutant("bad lines of notices", "standing_of", "q.account = a.platform_id AND", "FALSE AND"),
     Mutant("objections by a contact", "objections_naming", "'CONTACT'", "'NONE'"),
     Mutant("objections by a person", "objections_naming", "'PERSON'", "'NONE'"),
-    Mutant("a person's other accounts", "same_person", "o.person = l.person", "o.person = l.person AND FALSE"),
+    Mutant("a person's other accounts", "same_person", "person = l.person", "person = l.person AND FALSE"),
     Mutant("withdrawn before received", "objection_in_force", "withdrawn_at < received_at", "FALSE"),
     Mutant("bad objections", "objection_in_force", "quarantined_at >= observed_at", "FALSE"),
 ]

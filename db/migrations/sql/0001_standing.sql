@@ -42,8 +42,8 @@ LANGUAGE sql STABLE AS $$
         SELECT r.account, other.account
         FROM reach r CROSS JOIN LATERAL (
             SELECT o.account
-            FROM grounds.account_person l JOIN grounds.account_person o ON o.person = l.person
-            WHERE l.account = r.member OFFSET 0) other
+            FROM (SELECT person FROM grounds.account_person WHERE account = r.member OFFSET 0) l
+            CROSS JOIN LATERAL (SELECT account FROM grounds.account_person WHERE person = l.person OFFSET 0) o) other
     )
     SELECT r.account, r.member FROM reach r
 $$;
@@ -51,17 +51,12 @@ $$;
 -- Which objections name an account: itself, a person of its, or a contact of its.
 CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
     SELECT t.objection
-    FROM grounds.account a JOIN grounds.objection_target t ON t.kind = 'ACCOUNT' AND t.value = a.platform_id
-    WHERE a.id = named
-    UNION ALL
-    SELECT t.objection
-    FROM grounds.account_person p JOIN grounds.objection_target t ON t.kind = 'PERSON' AND t.value = p.person
-    WHERE p.account = named
-    UNION ALL
-    SELECT t.objection
-    FROM grounds.account_contact c JOIN grounds.objection_target t ON t.kind = 'CONTACT' AND t.value = c.contact
-    WHERE c.account = named
-    OFFSET 0
+    FROM (SELECT 'ACCOUNT' AS kind, platform_id AS value FROM grounds.account WHERE id = named
+          UNION ALL SELECT 'PERSON', person FROM grounds.account_person WHERE account = named
+          UNION ALL SELECT 'CONTACT', contact FROM grounds.account_contact WHERE account = named
+          OFFSET 0) name
+    CROSS JOIN LATERAL (
+        SELECT objection FROM grounds.objection_target WHERE kind = name.kind AND value = name.value OFFSET 0) t
 $$;
 
 -- Which objections reach an account: those that name any account of the same person.
