@@ -17,8 +17,21 @@ def configure_logging() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # What libraries log would else go to standard error as it is, traces included.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
     # Whole URLs, query included, would be logged there.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class _Libraries(logging.Handler):
+    """Note where a library logs and the kind of an error; our own modules' messages hold no data and are kept."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one observation."""
+        error = record.exc_info[0] if record.exc_info else None
+        said = record.getMessage() if record.name.startswith("app.") else None
+        place, kind = f"{record.name}:{record.lineno}", error.__name__ if error else None
+        structlog.get_logger().log(record.levelno, "library", place=place, kind=kind, said=said)
 
 
 class _Observations:

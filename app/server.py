@@ -78,9 +78,11 @@ async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIt
         )
         running = asyncio.create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
-        # What is alive now stays alive: the collector need not look at it again.
+        # What is alive now stays alive: the collector need not look at it again. A page makes thousands of objects and
+        # no circles, so the collector may come more seldom (its default is every 700 objects).
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         observe.started(server.address, settings.issuer or "development")
         try:
             yield server, database

@@ -17,7 +17,18 @@ from pydantic_core import from_json
 from db.deidentify import PIPELINE_VERSION, deidentify
 from db.lines import LINE_LIMIT, Line
 from db.policy.document import PRIVATE_KINDS
-from db.records import MODELS, Account, Consent, Content, ContentKind, Instant, Notice, Objection, Record, Scan
+from db.records import (
+    MODELS,
+    Account,
+    Consent,
+    Content,
+    ContentKind,
+    Instant,
+    Notice,
+    Objection,
+    Right,
+    Scans,
+)
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
@@ -91,6 +102,8 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str
         record = model.model_validate_json(line.data)
     except ValidationError as error:
         return _rejected(line, now, *_first_fault(error))
+    if _states_a_field_twice(line.data):
+        return _rejected(line, now, None, "states a field twice; readers differ in which they take (state it once)")
     if record.observed_at > now + CLOCK_TOLERANCE:
         return _rejected(line, now, "observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
     if isinstance(record, Account) and record.product not in products:
@@ -99,6 +112,20 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str
     return record.record, record.id, _LAYOUT[record.record](line.number, record)
 
 
+def _states_a_field_twice(data: bytes) -> bool:
+    """Tell whether an object of the line names a field twice; look closely only where a name is there more than once."""
+    if all(data.count(name) < 2 for name in _NAMES) and not _ESCAPED_LETTER.search(data):
+        return False
+    try:
+        json.loads(data, object_pairs_hook=_each_named_once)
+    except ValueError:
+        return True
+    return False
+
+
+_NAMED = (*MODELS.values(), Right, Scans)
+_NAMES = sorted({f'"{name}"'.encode() for model in _NAMED for name in model.model_fields})
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 _RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
 # What a broken line says of itself. No quote stands behind a backslash, so no text in a string is taken for a key.
 _SAID = {
@@ -315,6 +342,3 @@ def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) 
             rounds.append({})
         rounds[at].setdefault(stage_name, []).append(row)
     return Chunk(rounds, rejected, count)
-
-
-__all__ = ["COLUMNS", "Chunk", "Record", "Rejected", "Row", "Scan", "stage", "stage_chunk"]

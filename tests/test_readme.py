@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def grounds(*arguments: str, data: Path, input: str = "") -> subprocess.CompletedProcess[str]:  # noqa: A002 - as subprocess
+def grounds(*arguments: str, data: Path, input: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from app.cli import main; main()", *arguments]
     environment = {"GROUNDS_DATA": str(data), "PATH": "/usr/bin:/bin"}
     return subprocess.run(command, cwd=ROOT, env=environment, input=input, capture_output=True, text=True, check=False)

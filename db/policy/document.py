@@ -115,7 +115,7 @@ def _faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
     try:
         document = json.loads(text)
         version = document.get("version") if isinstance(document, dict) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         version = None
     label = f"policy {version}" if isinstance(version, str) else name
     faults = []

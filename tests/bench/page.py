@@ -5,17 +5,18 @@
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import orjson
 
 from app.issuer import DevelopmentIssuer
 from app.settings import Settings
 from db.policy.compile import page_columns
+from db.session import Connection
 from schema.actor import Role
-from schema.ids import Kind, ids_of
+from schema.ids import Ids, Kind, ids_of
 from tests.bench.world import interleaved, loaded, served, training_connection
 
 CLIENT = "bench"
@@ -47,38 +48,51 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
         " set_config('grounds.purpose', 'GENAI_TRAINING', FALSE)",
         CLIENT,
     )
-    select = f"SELECT {', '.join(page_columns())} FROM grounds.trainable_content WHERE id > $1 ORDER BY id LIMIT $2"
     ids = ids_of(settings.secret_bytes(), f"client:{CLIENT}")
     token = DevelopmentIssuer.open(settings.data).token(Role.TRAINING_CLIENT, client=CLIENT, purpose="GENAI_TRAINING")
     numbers = [row[0] for row in await bare.fetch("SELECT id FROM grounds.trainable_content", timeout=600)]
     print(f"{len(numbers):,} items are permitted")
     async with served(settings) as client:
-        client.headers["Authorization"] = f"Bearer {token}"
         for size in (100, 1000):
             starts = numbers[: max(1, len(numbers) - size - 1)]
             places = [starts[len(starts) * turn // rounds] for turn in range(rounds)]
-
-            async def plain(turn: int, places: list[int] = places, size: int = size) -> bytes:
-                rows: list[asyncpg.Record] = await bare.fetch(select, places[turn], size + 1)
-                return orjson.dumps([dict(row) for row in rows])
-
-            def over_http(query: str, places: list[int] = places, size: int = size) -> Any:
-                async def call(turn: int) -> None:
-                    after = ids.write(Kind.TRAINABLE_CONTENT_CURSOR, places[turn])
-                    body = {"query": query, "variables": {"first": size, "after": after}}
-                    response = await client.post("/graphql", json=body)
-                    assert b'"errors"' not in response.content[:20], response.text[:200]
-
-                return call
-
             medians = await interleaved(
-                {"bare SQL and orjson": plain, "every field": over_http(QUERY), "without conditions": over_http(LEAN)},
+                {
+                    "bare SQL and orjson": _bare(bare, places, size),
+                    "every field": _over_http(client, token, QUERY, ids, places, size),
+                    "without conditions": _over_http(client, token, LEAN, ids, places, size),
+                },
                 rounds,
             )
             base = medians["bare SQL and orjson"]
             for name, median in medians.items():
                 print(f"page of {size:5}  {name:22} {median * 1e3:8.2f} ms  {median / base:5.2f} x")
     await bare.close()
+
+
+Call = Callable[[int], Awaitable[object]]
+
+
+def _bare(connection: Connection, places: list[int], size: int) -> Call:
+    select = f"SELECT {', '.join(page_columns())} FROM grounds.trainable_content WHERE id > $1 ORDER BY id LIMIT $2"
+
+    async def call(turn: int) -> bytes:
+        return orjson.dumps([dict(row) for row in await connection.fetch(select, places[turn], size + 1)])
+
+    return call
+
+
+def _over_http(client: HTTPConnection, token: str, query: str, ids: Ids, places: list[int], size: int) -> Call:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    async def call(turn: int) -> None:
+        after = ids.write(Kind.TRAINABLE_CONTENT_CURSOR, places[turn])
+        body = orjson.dumps({"query": query, "variables": {"first": size, "after": after}})
+        client.request("POST", "/graphql", body, headers)
+        answer = client.getresponse().read()
+        assert b'"errors"' not in answer[:20], answer[:200]
+
+    return call
 
 
 def main() -> None:

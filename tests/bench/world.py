@@ -6,13 +6,13 @@ import statistics
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from time import perf_counter
 
 import asyncpg
-import httpx
 
 from app.population import population
 from app.runtime import open_server
@@ -58,8 +58,8 @@ async def blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Run `grounds serve` as a process of its own, as in production, and give a client of it."""
+async def served(settings: Settings) -> AsyncIterator[HTTPConnection]:
+    """Run `grounds serve` as a process of its own, as in production, and give a connection to it that costs little."""
     command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
     environment = {**os.environ, "GROUNDS_DATA": str(settings.data)}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
@@ -67,7 +67,7 @@ async def served(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         assert process.stderr is not None
         started = (await process.stderr.readline()).decode()
         address = started.partition('"address": "')[2].partition('"')[0]
-        async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+        with closing(HTTPConnection(address.removeprefix("http://"), timeout=60)) as client:
             yield client
     finally:
         process.terminate()

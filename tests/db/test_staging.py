@@ -206,3 +206,24 @@ def test_no_byte_of_a_line_can_stop_a_stream() -> None:
             at = random.randrange(len(line))
             line[at : at + random.randrange(3)] = bytes([random.randrange(256)])
         staged(bytes(line))
+
+
+@pytest.mark.parametrize(
+    ("once", "again"),
+    [
+        ('"kind": "POST"', '"kind": "PRIVATE_MESSAGE", "kind": "POST"'),
+        ('"kind": "POST"', '"\\u006bind": "PRIVATE_MESSAGE", "kind": "POST"'),
+        ('"rights": []', '"rights": [{"source": "TDMREP", "train_ai": "n", "train_ai": "y"}]'),
+        ('"scans": {', '"scans": {"safety": "FLAGGED", '),
+    ],
+)
+def test_a_line_that_states_a_field_twice_is_set_aside(once: str, again: str) -> None:
+    line = json.dumps(fact("content", kind="POST", scans={"safety": "CLEAR", "special_category": "CLEAR"}))
+    assert once in line
+    assert "twice" in rejected(line.replace(once, again)).reason
+
+
+def test_names_that_stand_twice_in_different_objects_or_in_a_text_are_no_fault() -> None:
+    said = fact("content", text='she said "kind": "text"', references=[{"account": "a", "relation": "TAG"}] * 2)
+    assert not isinstance(staged(said), Rejected)
+    assert not isinstance(staged(fact("content", text="kind", language="de")), Rejected)
