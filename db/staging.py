@@ -113,7 +113,7 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str
 
 
 def _states_a_field_twice(data: bytes) -> bool:
-    """Tell whether an object of the line names a field twice; look closely only where a name is there more than once."""
+    """Tell whether an object of the line names a field twice; look closely only where a name is there twice."""
     if all(data.count(name) < 2 for name in _NAMES) and not _ESCAPED_LETTER.search(data):
         return False
     try:

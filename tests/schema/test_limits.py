@@ -24,7 +24,7 @@ def faults(document: str) -> list[str]:
         ("{ viewer { " + "name @skip(if: false) " * 11 + "} }", "10 directives"),
         ("{ viewer { " + "name " * 501 + "} }", "500 fields"),
         (
-            "{ ...A } fragment A on Query { ...B ...B ...B } fragment B on Query { viewer { name } a: policy { title } }",
+            "{ ...A } fragment A on Query { ...B ...B ...B } fragment B on Query { viewer { name } policy { title } }",
             "root",
         ),
     ],
