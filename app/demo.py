@@ -131,7 +131,7 @@ async def _ingest_population(borrowed: Connection, items: int, now: datetime, co
         task = progress.add_task(f"Making up {items:,} items", total=items)
 
         async def blocks() -> AsyncIterator[bytes]:
-            for block in _blocks(population(items, now)):
+            for block in in_blocks(population(items, now)):
                 progress.advance(task, block.count(b'"record":"content"'))
                 yield block
 
@@ -145,7 +145,8 @@ async def _ingest_population(borrowed: Connection, items: int, now: datetime, co
         raise RuntimeError(f"the made-up population has {len(rejected)} bad lines")
 
 
-def _blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+def in_blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Gather lines into blocks, as a file would give them."""
     block = bytearray()
     for line in lines:
         block += line

@@ -16,6 +16,7 @@ from app.runtime import open_authenticator
 from app.settings import Settings, SettingsError
 from db.session import Database, open_database
 from db.stager import Stager
+from db.walls import check_walls
 
 GRACE_SECONDS = 5
 
@@ -61,6 +62,7 @@ class _Server(uvicorn.Server):
 async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIterator[tuple[_Server, Database]]:
     """Serve in the background until the block ends; `server.ending` is set when a signal asks for it."""
     secret = settings.secret_bytes()
+    check_walls(url)
     listener = _listen(host, port)
     authenticator = await open_authenticator(settings)
     stager = Stager()

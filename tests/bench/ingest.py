@@ -8,7 +8,6 @@ import asyncio
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -34,7 +33,7 @@ async def measure(settings: Settings, url: str, lines: list[bytes]) -> None:
         rates = {}
         for name in ("ingest", "the same again"):
             started = perf_counter()
-            await ingest(borrowed, _stream(lines), stager, on_rejected=print)
+            await ingest(borrowed, blocks(iter(lines)), stager, on_rejected=print)
             rates[name] = count / (perf_counter() - started)
     stager.close()
     rates["plain COPY"] = count / await _plain_copy(url, lines)
@@ -52,11 +51,6 @@ async def _plain_copy(url: str, lines: list[bytes]) -> float:
     seconds = perf_counter() - started
     await admin.close()
     return seconds
-
-
-async def _stream(lines: list[bytes]) -> AsyncIterator[bytes]:
-    async for block in blocks(iter(lines)):
-        yield block
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from time import perf_counter
 
 import asyncpg
 
+from app.demo import in_blocks
 from app.population import population
 from app.runtime import open_server
 from app.settings import Settings
@@ -47,14 +48,9 @@ async def _load(settings: Settings, url: str, items: int) -> None:
 
 
 async def blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather lines into blocks."""
-    block = bytearray()
-    for line in lines:
-        block += line
-        if len(block) > 1 << 18:
-            yield bytes(block)
-            block.clear()
-    yield bytes(block)
+    """Give lines as a stream of blocks."""
+    for block in in_blocks(lines):
+        yield block
 
 
 @asynccontextmanager
