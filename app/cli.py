@@ -111,8 +111,6 @@ def token(
 @policies.command("show")
 def policy_show(data: Data = None) -> None:
     """Print the policy in force."""
-    import psycopg
-
     from db.admin import active_policy
 
     with _prepared(data) as (_, url), psycopg.connect(url) as connection:
