@@ -14,6 +14,7 @@ from graphql import GraphQLEnumType, GraphQLField, GraphQLList, GraphQLObjectTyp
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from db.policy.document import Policy
 from schema.actor import Role
 from schema.governed import Source, governance_of
 
@@ -28,16 +29,13 @@ class RowPage(ABC):
 
     columns: ClassVar[Mapping[str, int]]
     """Where each column stands in a row."""
+    policy: Policy | None
+    """What decided the rows, where their reasons follow from it."""
 
     @property
     @abstractmethod
     def rows(self) -> Sequence[Any]:
         """Give the rows, values in the order of `columns`."""
-
-    @property
-    @abstractmethod
-    def variant(self) -> str:
-        """Name what a compiled function may rely on besides the shape, such as the policy's version."""
 
 
 class NotCompiled(Exception):
@@ -52,7 +50,7 @@ class Column(Source):
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
         """Index the row."""
-        return f"row[{compiler.page.columns[self.name]}]"
+        return f"row[{compiler.columns[self.name]}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Made(Source):
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
         """Call the function with the columns' values."""
-        values = ", ".join(f"row[{compiler.page.columns[name]}]" for name in self.columns)
+        values = ", ".join(f"row[{compiler.columns[name]}]" for name in self.columns)
         return f"{compiler.bind(self.function)}({values})"
 
 
@@ -103,11 +101,13 @@ class SameRow(Source):
 class Compiler:
     """Compile one selection for one role and one kind of page.
 
+    What is compiled outlives the page that asked first, so the compiler knows what such pages share and no rows.
     With `shape` None in `object`, instances of the declared types are built, every field filled: the ordinary path's
     objects come from the very same sources.
     """
 
-    page: RowPage
+    columns: Mapping[str, int]
+    policy: Policy | None
     role: Role
     names: dict[str, Any] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
@@ -183,7 +183,7 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
 
     Raises NotCompiled when the ordinary path has to answer, and Forbidden when the role may not read a field.
     """
-    compiler = Compiler(page, role)
+    compiler = Compiler(page.columns, page.policy, role)
     body = compiler.object(kind, shape)
     each = ", ".join(["row", *(f"each_{name}" for name in compiler.lists)])
     lists = "".join(f", page.{name}" for name in compiler.lists)
@@ -226,7 +226,8 @@ _cache: dict[tuple[type, str, Role, str, Shape | None], Rows] = {}
 
 
 def _compiled(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
-    key = (type(page), page.variant, role, kind.name, shape)
+    version = page.policy.version if page.policy else ""
+    key = (type(page), version, role, kind.name, shape)
     rows = _cache.pop(key, None) or compile_rows(page, role, kind, shape)
     _cache[key] = rows  # last in, last out: the least recently used goes first
     if len(_cache) > _CACHE_SIZE:

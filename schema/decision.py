@@ -81,16 +81,12 @@ class ConditionResults(RowPage):
 
     columns = {"code": 0, "outcome": 1, "required": 2, "evidence": 3}  # noqa: RUF012 - never changed
     results: list[tuple[str, str, bool, str | None]]
+    policy: None = None
 
     @property
     def rows(self) -> Sequence[Any]:
         """Give the results."""
         return self.results
-
-    @property
-    def variant(self) -> str:
-        """Name nothing: these rows are alike under every policy."""
-        return ""
 
 
 def catalogue(policy: Policy) -> list[Condition]:

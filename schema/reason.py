@@ -27,7 +27,7 @@ class _ByGround:
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
         """Look the value up by the ground."""
         values = compiler.bind(self._values(compiler, declared, shape))
-        return f"{values}[row[{compiler.page.columns['ground']}]]"
+        return f"{values}[row[{compiler.columns['ground']}]]"
 
 
 def _bases(compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> dict[str, Any]:
@@ -39,12 +39,13 @@ def _bases(compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> d
 
 def _conditions(compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> dict[str, Any]:
     """Make, for each ground, the function from a row to its conditions: all passed, each with the row's evidence."""
-    policy: Policy = compiler.page.policy  # type: ignore[attr-defined]  # rows with reasons come with their policy
+    policy = compiler.policy
+    assert policy is not None, "rows with reasons come with their policy"
     made: dict[str, Any] = {}
     for code, ground in GROUNDS.items():
         needed = [condition for condition in conditions_of(policy) if condition.code in ground.required]
         entries = [_Passed(compiler, _named(declared), shape, condition, policy) for condition in needed]
-        columns = [compiler.page.columns[entry.column] if entry.column else None for entry in entries]
+        columns = [compiler.columns[entry.column] if entry.column else None for entry in entries]
         made[code] = _instances(entries, columns) if shape is None else _json(entries, columns)
     return made
 

@@ -38,7 +38,7 @@ class _Media:
         def media(text: str | None) -> list[Any]:
             return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)] if text else []
 
-        return f"{compiler.bind(media)}(row[{compiler.page.columns['media']}])"
+        return f"{compiler.bind(media)}(row[{compiler.columns['media']}])"
 
 
 @strawberry.type(description="A picture, film or sound; de-identified.")
@@ -97,11 +97,6 @@ class TrainablePage(RowPage):
     def rows(self) -> Sequence[Any]:
         """Give the rows."""
         return self.delivered.rows
-
-    @property
-    def variant(self) -> str:
-        """Name the policy: reasons follow from it."""
-        return self.policy.version
 
     @cached_property
     def numbers(self) -> list[int]:
