@@ -150,6 +150,15 @@ def schema_export() -> None:
     print(build_schema().as_str())
 
 
+@schemas.command("visibility")
+def schema_visibility() -> None:
+    """Print who may read which field, as a table in Markdown."""
+    from schema.build import build_schema
+    from schema.visibility import visibility_table
+
+    print(visibility_table(build_schema().core))
+
+
 def main() -> None:
     """Run the command."""
     configure_logging()

@@ -100,8 +100,8 @@ async def _pull(address: str, token: str) -> tuple[list[dict[str, Any]], int]:
 async def _load(settings: Settings, database: Database, items: int | None, console: Console) -> Loaded:
     """Load the population once. What an interrupted start began is finished; the same facts change nothing twice."""
     marker = settings.data_folder() / "demo.json"
+    there = bool(await database.examiner("demo").fetchval("SELECT id FROM grounds.content LIMIT 1"))
     async with connection(database.ingest) as borrowed:
-        there = await borrowed.fetchval("SELECT EXISTS (SELECT FROM grounds.content)")
         made = _read_marker(marker)
         if made is None:
             if there:
@@ -158,8 +158,10 @@ def in_blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 async def _count(database: Database) -> Loaded:
     async with connection(database.staff) as borrowed, borrowed.transaction():
-        await borrowed.execute("SELECT set_config('grounds.purpose', $1, TRUE)", PURPOSE)
         await borrowed.execute("SET LOCAL statement_timeout = '10min'")
+        await borrowed.execute(
+            "SELECT set_config('grounds.examiner', 'demo', TRUE), set_config('grounds.purpose', $1, TRUE)", PURPOSE
+        )
         row = await borrowed.fetchrow(
             "SELECT count(*) AS items, count(*) FILTER (WHERE permitted) AS permitted FROM grounds.decision"
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from db.session import Pool, connection
+from db.session import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +54,30 @@ _ROW = """
 """
 
 
-async def page_of_accounts(pool: Pool, after: int, first: int, *, owner: str | None) -> tuple[list[AccountRow], bool]:
+async def page_of_accounts(
+    reader: Reader, after: int, first: int, *, owner: str | None
+) -> tuple[list[AccountRow], bool]:
     """Read a page of accounts and whether there are more."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            f"SELECT {_ROW} AND a.id > $1 AND ($3::text IS NULL OR a.platform_id = $3) ORDER BY a.id LIMIT $2::int + 1",
-            *(after, first, owner),
-        )
+    narrowed, values = ("", ()) if owner is None else (" AND a.platform_id = $3", (owner,))
+    rows = await reader.fetch(
+        f"SELECT {_ROW} AND a.id > $1{narrowed} ORDER BY a.id LIMIT $2::int + 1", after, first, *values
+    )
     return [AccountRow(*row) for row in rows[:first]], len(rows) > first
 
 
-async def accounts_of(pool: Pool, numbers: Sequence[int], owner: str | None) -> list[AccountRow | None]:
+async def accounts_of(reader: Reader, numbers: Sequence[int], owner: str | None) -> list[AccountRow | None]:
     """Read accounts by their numbers, in that order."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            f"SELECT {_ROW} AND a.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
-            *(numbers, owner),
-        )
+    rows = await reader.fetch(
+        f"SELECT {_ROW} AND a.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
+        *(numbers, owner),
+    )
     found = {row["id"]: AccountRow(*row) for row in rows}
     return [found.get(number) for number in numbers]
 
 
-async def account_number(pool: Pool, platform_id: str) -> int | None:
+async def account_number(reader: Reader, platform_id: str) -> int | None:
     """Find the number of the account that the platform calls so."""
-    async with connection(pool) as borrowed:
-        number: int | None = await borrowed.fetchval(
-            "SELECT id FROM grounds.account WHERE platform_id = $1 AND known", platform_id
-        )
-        return number
+    number: int | None = await reader.fetchval(
+        "SELECT id FROM grounds.account WHERE platform_id = $1 AND known", platform_id
+    )
+    return number

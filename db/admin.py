@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from db.access import LOGIN_ROLES, VIEWS
 from db.policy.compile import compiled_views
 from db.policy.document import Policy, PolicyError, default_policy, parse_policy
 
-LOGIN_ROLES = ("grounds_training", "grounds_staff", "grounds_ingest")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x67726F756E6473  # "grounds"
 
@@ -77,12 +77,13 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
             raise PolicyError(
                 f"policy {policy.version}: another document was in force under this version (give it a new version)"
             )
-        for name, body in compiled_views(policy).items():
-            view = sql.Identifier("grounds", name)
-            audience = "grounds_training" if name == "trainable_content" else "grounds_staff"
-            connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(view))
+        views = compiled_views(policy)
+        connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
+        for name, body in views.items():
+            view = _in_schema(name)
+            readers = sql.SQL(", ").join(map(sql.Identifier, VIEWS[name]))
             connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
-            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, sql.Identifier(audience)))
+            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, readers))
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
             "INSERT INTO grounds.policy (version, document, active, compiled) VALUES (%s, %s, TRUE, %s)"
@@ -92,6 +93,10 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
         if before is None or before.notice != policy.notice:
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
             connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account ORDER BY id))")
+
+
+def _in_schema(name: str) -> sql.Identifier:
+    return sql.Identifier("grounds", name)
 
 
 def _digest(policy: Policy) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from db.session import Pool, connection
+from db.session import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +40,47 @@ class ConsentEventRow:
     recorded_at: datetime
 
 
-async def notices_of(pool: Pool, account: int) -> list[NoticeRow]:
+async def notices_of(reader: Reader, account: int) -> list[NoticeRow]:
     """Read an account's notices, the earliest first."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            "SELECT id, channel, epoch, sent_at, delivered_at, bounced_at FROM grounds.notice WHERE account = $1"
-            " ORDER BY coalesce(delivered_at, sent_at), id",
-            account,
-        )
+    rows = await reader.fetch(
+        "SELECT id, channel, epoch, sent_at, delivered_at, bounced_at FROM grounds.notice WHERE account = $1"
+        " ORDER BY coalesce(delivered_at, sent_at), id",
+        account,
+    )
     return [NoticeRow(*row) for row in rows]
 
 
-async def objections_of(pool: Pool, account: int) -> list[ObjectionRow]:
+async def objections_of(reader: Reader, account: int) -> list[ObjectionRow]:
     """Read the objections that reach an account, the earliest first."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            "SELECT o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
-            " o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int)"
-            " FROM grounds.objections_reaching($1::bigint) r"
-            " JOIN grounds.objection_in_force o ON o.id = r.objection"
-            " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
-            account,
-        )
+    rows = await reader.fetch(
+        "SELECT o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
+        " o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int)"
+        " FROM grounds.objections_reaching($1::bigint) r"
+        " JOIN grounds.objection_in_force o ON o.id = r.objection"
+        " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
+        account,
+    )
     return [ObjectionRow(*row) for row in rows]
 
 
 async def page_of_events(
-    pool: Pool, after: int, first: int, *, account: int | None
+    reader: Reader, after: int, first: int, *, account: int | None
 ) -> tuple[list[ConsentEventRow], bool]:
     """Read a page of the ledger, of one account or of all, and whether there is more."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            "SELECT e.id, e.kind, e.occurred_at, e.recorded_at FROM grounds.consent_event e"
-            " WHERE e.id > $1 AND ($3::bigint IS NULL OR e.account = $3 OR e.objection IN ("
-            "   SELECT r.objection FROM grounds.objections_reaching($3::bigint) r))"
-            " ORDER BY e.id LIMIT $2::int + 1",
-            *(after, first, account),
-        )
+    if account is None:
+        rows = await reader.fetch(f"{_EVENTS} WHERE e.id > $1 ORDER BY e.id LIMIT $2::int + 1", after, first)
+    else:
+        rows = await reader.fetch(_EVENTS_OF_ACCOUNT, after, first, account)
     return [ConsentEventRow(*row) for row in rows[:first]], len(rows) > first
+
+
+_EVENTS = "SELECT e.id, e.kind, e.occurred_at, e.recorded_at FROM grounds.consent_event e"
+# Its own, and those of each objection that reaches it: either way by an index that is in order.
+_EVENTS_OF_ACCOUNT = f"""
+SELECT * FROM (
+    ({_EVENTS} WHERE e.account = $3::bigint AND e.id > $1 ORDER BY e.id LIMIT $2::int + 1)
+    UNION ALL
+    SELECT o.* FROM grounds.objections_reaching($3::bigint) r CROSS JOIN LATERAL (
+        {_EVENTS} WHERE e.objection = r.objection AND e.id > $1 ORDER BY e.id LIMIT $2::int + 1) o
+) theirs ORDER BY id LIMIT $2::int + 1
+"""

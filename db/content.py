@@ -7,7 +7,7 @@ from typing import Any
 
 from db.policy.compile import evidence_columns
 from db.policy.conditions import CONDITIONS
-from db.session import Pool, connection
+from db.session import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ _COLUMNS = f"""
 
 
 async def page_of_contents(
-    pool: Pool,
+    reader: Reader,
     after: int,
     first: int,
     *,
@@ -60,41 +60,39 @@ async def page_of_contents(
     account: int | None = None,
     platform_ids: Sequence[str] | None = None,
 ) -> tuple[list[ContentRow], bool]:
-    """Read a page of items and whether there are more."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            f"SELECT {_COLUMNS} WHERE c.id > $1 AND ($3::text IS NULL OR a.platform_id = $3)"
-            " AND ($4::bigint IS NULL OR c.account = $4) AND ($5::text[] IS NULL OR c.platform_id = ANY ($5))"
-            " ORDER BY c.id LIMIT $2::int + 1",
-            *(after, first, owner, account, platform_ids),
-        )
+    """Read a page of items and whether there are more. Each narrowing has its clause, so that each has its index."""
+    clauses = {
+        "c.account = (SELECT o.id FROM grounds.account o WHERE o.platform_id = ${}::text)": owner,
+        "c.account = ${}::bigint": account,
+        "c.platform_id = ANY (${}::text[])": platform_ids,
+    }
+    used = {clause: value for clause, value in clauses.items() if value is not None}
+    narrowed = "".join(f" AND {clause.format(number)}" for number, clause in enumerate(used, start=3))
+    rows = await reader.fetch(
+        f"SELECT {_COLUMNS} WHERE c.id > $1{narrowed} ORDER BY c.id LIMIT $2::int + 1", after, first, *used.values()
+    )
     return [ContentRow(*row) for row in rows[:first]], len(rows) > first
 
 
-async def contents_of(pool: Pool, numbers: list[int], owner: str | None) -> list[ContentRow | None]:
+async def contents_of(reader: Reader, numbers: list[int], owner: str | None) -> list[ContentRow | None]:
     """Read items by their numbers, in that order."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(
-            f"SELECT {_COLUMNS} WHERE c.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
-            *(numbers, owner),
-        )
+    rows = await reader.fetch(
+        f"SELECT {_COLUMNS} WHERE c.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
+        *(numbers, owner),
+    )
     found = {row["id"]: ContentRow(*row) for row in rows}
     return [found.get(number) for number in numbers]
 
 
-async def content_number(pool: Pool, platform_id: str) -> int | None:
+async def content_number(reader: Reader, platform_id: str) -> int | None:
     """Find the number of the item that the platform calls so."""
-    async with connection(pool) as borrowed:
-        number: int | None = await borrowed.fetchval(
-            "SELECT id FROM grounds.content WHERE platform_id = $1", platform_id
-        )
-        return number
+    number: int | None = await reader.fetchval("SELECT id FROM grounds.content WHERE platform_id = $1", platform_id)
+    return number
 
 
-async def decisions(pool: Pool, numbers: list[int]) -> list[DecisionRow | None]:
+async def decisions(reader: Reader, numbers: list[int]) -> list[DecisionRow | None]:
     """Decide items for a client with the policy's first purpose, in one statement."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(_DECISIONS, numbers)
+    rows = await reader.fetch(_DECISIONS.format(reader.decisions), numbers)
     found = {
         row["id"]: DecisionRow(
             row["permitted"],
@@ -111,8 +109,8 @@ async def decisions(pool: Pool, numbers: list[int]) -> list[DecisionRow | None]:
 
 _DECISIONS = """
 SELECT d.*, claim.version AS policy, grounds.decision_time() AS decided_at
-FROM (SELECT p.version, set_config('grounds.purpose', p.document #>> '{purposes,0}', TRUE) AS purpose
+FROM (SELECT p.version, set_config('grounds.purpose', p.document #>> '{{purposes,0}}', TRUE) AS purpose
       FROM grounds.policy p WHERE p.active OFFSET 0) claim -- gone with the transaction
 CROSS JOIN LATERAL ( -- OFFSET 0 holds the planner to this order: the claim first, then what reads it
-    SELECT * FROM grounds.decision WHERE id = ANY ($1::bigint[]) AND claim.purpose IS NOT NULL OFFSET 0) d
+    SELECT * FROM grounds.{} WHERE id = ANY ($1::bigint[]) AND claim.purpose IS NOT NULL OFFSET 0) d
 """

@@ -8,7 +8,7 @@ from functools import lru_cache
 import asyncpg
 
 from db.policy.compile import page_columns
-from db.session import Pool, connection
+from db.session import Pool, Reader, connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,9 @@ async def register_client(pool: Pool, name: str) -> int:
         return number
 
 
-async def client_names(pool: Pool) -> list[str]:
+async def client_names(reader: Reader) -> list[str]:
     """Name every client that ever asked."""
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch("SELECT name FROM grounds.client ORDER BY id")
-    return [row["name"] for row in rows]
+    return [row["name"] for row in await reader.fetch("SELECT name FROM grounds.client ORDER BY id")]
 
 
 async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter) -> Delivered:

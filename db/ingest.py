@@ -111,7 +111,7 @@ async def _merge(
     """Merge a chunk in one transaction; only what is committed is counted and reported."""
     merged: list[_Round] = []
     async with connection.transaction():
-        await queries.one_ingest_at_a_time(connection)
+        await queries.begin_merge(connection)
         for stages in chunk.rounds:
             if merged:
                 await connection.execute(_CLEAR)  # rows only: TRUNCATE makes new files, and most rounds are small

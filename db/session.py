@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import aiosql
 import asyncpg
 
+from db.access import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING
 from db.admin import role_password
 
 ACQUIRE_SECONDS = 1.0
@@ -30,21 +32,63 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Hold the pools: what training clients, staff and data subjects, and the platform's ingest connect through."""
+    """Hold the pools: what each audience connects through. What all may know, everybody reads as a dashboard does."""
 
     training: Pool
     staff: Pool
+    subject: Pool
+    dashboard: Pool
     ingest: Pool
+
+    def examiner(self, role: str) -> "Reader":
+        """Read as an officer or an auditor."""
+        return Reader(self.staff, "examiner", role, "decision")
+
+    def data_subject(self, account: str) -> "Reader":
+        """Read as the person whose account the platform calls so."""
+        return Reader(self.subject, "subject", account, "own_decision")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Read for somebody: every statement claims who that is, and row security shows nothing without the claim."""
+
+    pool: Pool
+    claim: str
+    who: str
+    decisions: str
+    """The view that holds the decisions that this reader may see."""
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        """Run one statement, and hand out its rows."""
+        async with connection(self.pool) as borrowed:
+            return await borrowed.fetch(_claiming(statement, self.claim, len(values) + 1), *values, self.who)
+
+    async def fetchval(self, statement: str, *values: Any) -> Any:
+        """Run one statement, and hand out the one value that it finds, or None."""
+        rows = await self.fetch(statement, *values)
+        return rows[0][0] if rows else None
+
+
+@lru_cache(maxsize=256)
+def _claiming(statement: str, claim: str, position: int) -> str:
+    """Wrap a statement so that it claims for its own transaction, in one round trip.
+
+    The claim stands in a condition of its own above a query that OFFSET 0 keeps whole: PostgreSQL decides such a
+    condition before it asks for the first row.
+    """
+    said = f"set_config('grounds.{claim}', ${position}, TRUE)"
+    return f"SELECT q.* FROM ({statement} OFFSET 0) q WHERE (SELECT {said}) <> ''"
 
 
 @asynccontextmanager
 async def open_database(url: str, secret: bytes, *, connections: int = 8) -> AsyncIterator[Database]:
     """Open the pools, and close them at the end. `connections` is the size of the training pool."""
-    training = _pool(url, secret, "grounds_training", connections)
-    staff = _pool(url, secret, "grounds_staff", max(2, connections // 2))
-    ingest = _pool(url, secret, "grounds_ingest", 2)
-    async with training, staff, ingest:
-        yield Database(training, staff, ingest)
+    fewer = max(2, connections // 2)
+    sizes = {TRAINING: connections, STAFF: fewer, SUBJECT: fewer, DASHBOARD: 2, INGEST: 2}
+    training, staff, subject, dashboard, ingest = (_pool(url, secret, role, size) for role, size in sizes.items())
+    async with training, staff, subject, dashboard, ingest:
+        yield Database(training, staff, subject, dashboard, ingest)
 
 
 @asynccontextmanager
@@ -68,11 +112,11 @@ def _pool(url: str, secret: bytes, role: str, size: int) -> Pool:
         password=role_password(secret, role),
         min_size=1,
         max_size=size,
-        command_timeout=30 if role != "grounds_ingest" else None,
+        command_timeout=30 if role != INGEST else None,
         server_settings={"application_name": role},
-        reset=_nothing_to_reset if role == "grounds_training" else None,
+        reset=None if role == INGEST else _nothing_to_reset,
     )
 
 
 async def _nothing_to_reset(connection: Connection) -> None:
-    """Spare a round trip: the training role only runs the page statement, whose claims end with its transaction."""
+    """Spare a round trip: these roles run single statements, whose claims end with their transaction."""

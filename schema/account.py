@@ -69,7 +69,7 @@ def account_of(context: Context, row: AccountRow) -> Account:
 async def accounts_page(context: Context, first: int, after: str | None) -> Connection[Account]:
     """Read a page of accounts: all of them for examiners, a data subject's own for that person."""
     rows, has_next = await page_of_accounts(
-        context.database.staff,
+        context.reader,
         read_cursor(context.ids, Kind.ACCOUNT_CURSOR, after),
         checked_first(first, MOST_ROWS),
         owner=context.owner,

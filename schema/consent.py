@@ -79,7 +79,7 @@ class ConsentEvent:
 async def events_page(context: Context, first: int, after: str | None, account: int | None) -> Connection[ConsentEvent]:
     """Read a page of the ledger, of one account or of all."""
     rows, has_next = await page_of_events(
-        context.database.staff,
+        context.reader,
         read_cursor(context.ids, Kind.CONSENT_EVENT_CURSOR, after),
         checked_first(first, MOST_ROWS),
         account=account,
@@ -109,7 +109,7 @@ async def _notices(root: "Consent", info: strawberry.Info[Context, None]) -> lis
             delivered_at=row.delivered_at,
             bounced_at=row.bounced_at,
         )
-        for row in await notices_of(context.database.staff, root.account.id)
+        for row in await notices_of(context.reader, root.account.id)
     ]
 
 
@@ -124,7 +124,7 @@ async def _objections(root: "Consent", info: strawberry.Info[Context, None]) -> 
             withdrawn_at=row.withdrawn_at,
             active_until=row.active_until,
         )
-        for row in await objections_of(context.database.staff, root.account.id)
+        for row in await objections_of(context.reader, root.account.id)
     ]
 
 

@@ -82,7 +82,7 @@ async def contents_page(
     if platform_ids is not None and len(platform_ids) > MOST_IDS:
         raise BadInput(f"platformIds: has {len(platform_ids)} values (name at most {MOST_IDS})")
     rows, has_next = await page_of_contents(
-        context.database.staff,
+        context.reader,
         read_cursor(context.ids, Kind.CONTENT_CURSOR, after),
         checked_first(first, MOST_ROWS),
         owner=context.owner,
@@ -97,7 +97,7 @@ async def find_content(context: Context, text: str) -> ContentRow | None:
     """Find an item by what a person may hold: our id, and for examiners the platform's or a client's own."""
     number = context.ids.read_as(Kind.CONTENT, text)
     if number is None and context.owner is None:
-        number = await content_number(context.database.staff, text)
+        number = await content_number(context.reader, text)
         if number is None:
             number = await _number_of_a_client(context, text)
     return None if number is None else await context.contents.load(number)
@@ -111,7 +111,7 @@ async def eligibility_by_number(context: Context, number: int) -> Eligibility | 
 
 async def _number_of_a_client(context: Context, text: str) -> int | None:
     """Read a reference that a client brings. Each client has a key of its own, and only one fits."""
-    for client in await client_names(context.database.staff):
+    for client in await client_names(context.reader):
         number = ids_of(context.gateway.secret, f"client:{client}").read_as(Kind.TRAINABLE_CONTENT, text)
         if number is not None:
             return number

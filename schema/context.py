@@ -12,7 +12,7 @@ from db.content import ContentRow, DecisionRow
 from db.delivery import register_client
 from db.policies import policy_of
 from db.policy.document import Policy
-from db.session import Database
+from db.session import Database, Reader
 from schema.actor import Actor, Role
 from schema.ids import Ids, ids_of
 
@@ -37,7 +37,7 @@ class Gateway:
         """Give the policy of a version that a statement named."""
         policy = self.policies.get(version)
         if policy is None:
-            found = await policy_of(self.database.staff, version)
+            found = await policy_of(self.database.dashboard, version)
             if found is None:
                 raise LookupError(f"no policy {version}")
             policy = self.policies[version] = found
@@ -66,6 +66,16 @@ class Context:
             return ids_of(self.gateway.secret, f"subject:{actor.subject}")
         return ids_of(self.gateway.secret, "staff")
 
+    @cached_property
+    def reader(self) -> Reader:
+        """Give what this audience reads through. Others than those concerned have none."""
+        actor = self.actor
+        if actor.role is Role.DATA_SUBJECT:
+            return self.database.data_subject(actor.subject or "")
+        if actor.role in (Role.PRIVACY_OFFICER, Role.AUDITOR):
+            return self.database.examiner(actor.role)
+        raise LookupError(f"{actor.role} reads no rows of people")
+
     @property
     def owner(self) -> str | None:
         """Give the account that a data subject is kept to; None for staff."""
@@ -74,14 +84,14 @@ class Context:
     @cached_property
     def decisions(self) -> DataLoader[int, DecisionRow | None]:
         """Load decisions of a request in one statement."""
-        return DataLoader(lambda numbers: contents.decisions(self.database.staff, numbers))
+        return DataLoader(lambda numbers: contents.decisions(self.reader, numbers))
 
     @cached_property
     def accounts(self) -> DataLoader[int, AccountRow | None]:
         """Load accounts of a request in one statement."""
-        return DataLoader(lambda numbers: accounts.accounts_of(self.database.staff, numbers, self.owner))
+        return DataLoader(lambda numbers: accounts.accounts_of(self.reader, numbers, self.owner))
 
     @cached_property
     def contents(self) -> DataLoader[int, ContentRow | None]:
         """Load items of a request in one statement."""
-        return DataLoader(lambda numbers: contents.contents_of(self.database.staff, numbers, self.owner))
+        return DataLoader(lambda numbers: contents.contents_of(self.reader, numbers, self.owner))

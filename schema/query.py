@@ -73,7 +73,7 @@ async def _account(info: Info, id: strawberry.ID) -> Account | None:
     context = info.context
     number = context.ids.read_as(Kind.ACCOUNT, id)
     if number is None:
-        number = await account_number(context.database.staff, id)
+        number = await account_number(context.reader, id)
     row = None if number is None else await context.accounts.load(number)
     return account_of(context, row) if row else None
 
@@ -86,17 +86,17 @@ async def _consent_events(info: Info, first: First, after: After = None) -> Conn
     context = info.context
     account = None
     if context.owner is not None:
-        account = await account_number(context.database.staff, context.owner) or 0  # of nobody, rather than of all
+        account = await account_number(context.reader, context.owner) or 0  # of nobody, rather than of all
     return await events_page(context, first, after, account)
 
 
 async def _policy(info: Info, version: str | None = None) -> Policy | None:
-    found = await policy_of(info.context.database.staff, version)
+    found = await policy_of(info.context.database.dashboard, version)
     return policy_of_document(found) if found else None
 
 
 async def _conditions(info: Info) -> list[Condition]:
-    found = await policy_of(info.context.database.staff, None)
+    found = await policy_of(info.context.database.dashboard, None)
     return catalogue(found) if found else []
 
 

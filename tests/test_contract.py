@@ -7,12 +7,19 @@ import strawberry
 
 from schema.build import build_schema
 from schema.governed import EVERYONE, check_governance, governed
+from schema.visibility import visibility_table
 
+README = Path(__file__).parents[1] / "README.md"
 COMMITTED = Path(__file__).parents[1] / "schema" / "schema.graphql"
 
 
 def test_the_committed_sdl_is_the_one_that_is_served() -> None:
     assert COMMITTED.read_text(encoding="utf-8") == build_schema().as_str() + "\n", "run: grounds schema export"
+
+
+def test_the_readmes_table_of_who_reads_what_is_the_one_that_is_enforced() -> None:
+    table = visibility_table(build_schema().core)
+    assert table in README.read_text(encoding="utf-8"), "run: grounds schema visibility, and put it into the README"
 
 
 def test_a_field_that_does_not_declare_its_readers_does_not_start() -> None:

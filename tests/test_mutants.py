@@ -210,7 +210,9 @@ def install(connection: psycopg.Connection, mutant: Mutant) -> None:
     """Put a mutant in the place of what it is made from."""
     if mutant.where in (PAGE, DECISION, VIEWS):
         bodies = compiled_views(ENFORCED)
-        for name in {PAGE: ["trainable_content"], DECISION: ["decision"]}.get(mutant.where, bodies):
+        for name in {PAGE: ["trainable_content"], DECISION: ["decision"]}.get(
+            mutant.where, ["trainable_content", "decision"]
+        ):
             body = edited(bodies[name], mutant)
             connection.execute(f"CREATE OR REPLACE VIEW grounds.{name} WITH (security_barrier) AS {body}".encode())
     elif mutant.where == "trigger":

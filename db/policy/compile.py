@@ -25,6 +25,10 @@ def compiled_views(policy: Policy) -> dict[str, str]:
     return {
         "trainable_content": f"{_permitted(policy)}\nORDER BY c.id",
         "decision": _decision(policy),
+        "own_decision": (
+            "SELECT d.* FROM grounds.decision d WHERE d.account = ("
+            "SELECT a.id FROM grounds.account a WHERE a.platform_id = grounds.claim('subject'))"
+        ),
     }
 
 

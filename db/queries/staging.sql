@@ -28,6 +28,6 @@ CREATE TEMP TABLE IF NOT EXISTS stage_rejected (
     contact text
 ) ON COMMIT DELETE ROWS;
 
--- name: one_ingest_at_a_time!
--- Two merges at once would judge against what the other is about to change.
-SELECT pg_advisory_xact_lock(hashtextextended('grounds.ingest', 0));
+-- name: begin_merge!
+-- Two merges at once would judge against what the other is about to change. Row security asks for the claim.
+SELECT pg_advisory_xact_lock(hashtextextended('grounds.ingest', 0)), set_config('grounds.ingest', 'on', TRUE);

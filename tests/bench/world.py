@@ -36,7 +36,7 @@ def loaded(data: Path, items: int) -> Iterator[tuple[Settings, str]]:
 async def _load(settings: Settings, url: str, items: int) -> None:
     stager = Stager()
     async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
-        there = await borrowed.fetchval("SELECT count(*) FROM grounds.content")
+        there = await database.examiner("benchmark").fetchval("SELECT count(*) FROM grounds.content")
         if there < items:
             started = perf_counter()
             await ingest(borrowed, blocks(population(items, datetime.now(UTC))), stager, on_rejected=print)

@@ -190,7 +190,9 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
     )
-    assert functions == [("decision_time",), ("register_client",), ("write_receipt",)]
+    assert functions == [
+        *(("claim",), ("claimed",), ("claimed_client",), ("decision_time",), ("register_client",), ("write_receipt",))
+    ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname IN ('grounds', 'public') AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')"

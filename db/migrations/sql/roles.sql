@@ -3,7 +3,8 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['grounds_owner', 'grounds_training', 'grounds_staff', 'grounds_ingest'] LOOP
+    FOREACH name IN ARRAY ARRAY['grounds_owner', 'grounds_training', 'grounds_staff', 'grounds_subject', 'grounds_dashboard',
+        'grounds_ingest'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I', name);
         END IF;
@@ -15,6 +16,8 @@ END $$;
 ALTER ROLE grounds_owner NOLOGIN;
 ALTER ROLE grounds_training LOGIN;
 ALTER ROLE grounds_staff LOGIN;
+ALTER ROLE grounds_subject LOGIN;
+ALTER ROLE grounds_dashboard LOGIN;
 ALTER ROLE grounds_ingest LOGIN;
 
 -- These settings hold from log-in; SET ROLE would not apply them. Estimates of eligibility are far off (1 row against
@@ -36,6 +39,16 @@ ALTER ROLE grounds_staff SET statement_timeout = '5s';
 ALTER ROLE grounds_staff SET lock_timeout = '500ms';
 ALTER ROLE grounds_staff SET timezone = 'UTC';
 ALTER ROLE grounds_staff SET default_transaction_read_only = on;
+ALTER ROLE grounds_subject SET jit = off;
+ALTER ROLE grounds_subject SET statement_timeout = '5s';
+ALTER ROLE grounds_subject SET lock_timeout = '500ms';
+ALTER ROLE grounds_subject SET timezone = 'UTC';
+ALTER ROLE grounds_subject SET default_transaction_read_only = on;
+ALTER ROLE grounds_dashboard SET jit = off;
+ALTER ROLE grounds_dashboard SET statement_timeout = '5s';
+ALTER ROLE grounds_dashboard SET lock_timeout = '500ms';
+ALTER ROLE grounds_dashboard SET timezone = 'UTC';
+ALTER ROLE grounds_dashboard SET default_transaction_read_only = on;
 -- A merge looks a few thousand names up in tables of millions: by index, whatever the statistics of a new database say.
 ALTER ROLE grounds_ingest SET enable_hashjoin = off;
 ALTER ROLE grounds_ingest SET enable_mergejoin = off;

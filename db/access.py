@@ -1,0 +1,139 @@
+"""Who may reach what in the database: one declaration, which a migration applies and every start compares.
+
+Every table has row security, forced on its owner too. A rule names the claim that it asks for; a claim is set for one
+statement's transaction only, and without it a rule shows nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+OWNER = "grounds_owner"
+TRAINING = "grounds_training"
+STAFF = "grounds_staff"
+SUBJECT = "grounds_subject"
+DASHBOARD = "grounds_dashboard"
+INGEST = "grounds_ingest"
+LOGIN_ROLES = (TRAINING, STAFF, SUBJECT, DASHBOARD, INGEST)
+
+ANY_CLAIM = "(SELECT grounds.claimed())"
+EXAMINING = "(SELECT grounds.examining())"
+INGESTING = "(SELECT grounds.ingesting())"
+OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
+OWN_OBJECTION = "IN (SELECT grounds.objections_reaching((SELECT grounds.claimed_account())))"
+OF_CLIENT = "client = (SELECT grounds.claimed_client())"
+EVERYTHING = "true"  # where there is nothing to hide: policies are public
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Let a role do this to the rows of a table for which the rule holds."""
+
+    privileges: frozenset[str]
+    rows: str
+
+
+def _read(rows: str) -> Access:
+    return Access(frozenset({"SELECT"}), rows)
+
+
+def _merge(*privileges: str) -> Access:
+    return Access(frozenset({"SELECT", *privileges}), INGESTING)
+
+
+def _kept(rows: str = ANY_CLAIM) -> Access:
+    """Hold the owner to a rule; its privileges come with owning."""
+    return Access(frozenset(), rows)
+
+
+TABLES: dict[str, dict[str, Access]] = {
+    "account": {
+        OWNER: _kept(),
+        STAFF: _read(EXAMINING),
+        SUBJECT: _read("platform_id = (SELECT grounds.claim('subject'))"),
+        INGEST: _merge("INSERT", "UPDATE"),
+    },
+    "account_person": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT")},
+    "account_contact": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT")},
+    "account_standing": {OWNER: _kept(), STAFF: _read(EXAMINING), SUBJECT: _read(OWN_ACCOUNT)},
+    "standing_due": {OWNER: _kept()},
+    "notice": {
+        OWNER: _kept(),
+        STAFF: _read(EXAMINING),
+        SUBJECT: _read(OWN_ACCOUNT),
+        INGEST: _merge("INSERT", "UPDATE"),
+    },
+    "objection": {
+        OWNER: _kept(),
+        STAFF: _read(EXAMINING),
+        SUBJECT: _read(f"id {OWN_OBJECTION}"),
+        INGEST: _merge("INSERT", "UPDATE"),
+    },
+    "objection_target": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT")},
+    "consent": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT", "UPDATE")},
+    "consent_event": {
+        OWNER: _kept(),
+        STAFF: _read(EXAMINING),
+        SUBJECT: _read(f"{OWN_ACCOUNT} OR objection {OWN_OBJECTION}"),
+    },
+    "hold": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "quarantine": {OWNER: _kept(), INGEST: _merge("INSERT")},
+    "content": {
+        OWNER: _kept(),
+        STAFF: _read(EXAMINING),
+        SUBJECT: _read(OWN_ACCOUNT),
+        INGEST: _merge("INSERT", "UPDATE"),
+    },
+    "content_reference": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT", "DELETE")},
+    "policy": {role: _kept(EVERYTHING) if role == OWNER else _read(EVERYTHING) for role in (
+        OWNER, STAFF, SUBJECT, DASHBOARD, INGEST)},
+    "client": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "delivery": {OWNER: _kept(OF_CLIENT), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
+}  # fmt: skip
+
+# Views read as their owner, but the one that says how an objection counts: it shows what its reader may see.
+VIEWS: dict[str, tuple[str, ...]] = {
+    "trainable_content": (TRAINING,),
+    "decision": (STAFF,),
+    "own_decision": (SUBJECT,),
+    "objection_in_force": (STAFF, SUBJECT),
+}
+BARRIERS = ("trainable_content", "decision", "own_decision")
+
+# What a rule or a statement of each role calls. The claims' readers are everybody's: rules are checked as who asks.
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "decision_time()": LOGIN_ROLES,
+    "claim(text)": LOGIN_ROLES,
+    "claimed()": LOGIN_ROLES,
+    "claimed_client()": LOGIN_ROLES,
+    "claimed_account()": (SUBJECT,),
+    "examining()": (STAFF,),
+    "ingesting()": (INGEST,),
+    "write_receipt(bigint[])": (TRAINING,),
+    "register_client(text)": (TRAINING,),
+    "objections_reaching(bigint)": (STAFF, SUBJECT),
+    "adult_from(text)": (INGEST,),
+}
+
+
+def statements(existing: frozenset[str]) -> Iterator[str]:
+    """Write what brings the tables, views and functions that exist in line with the declaration."""
+    yield "REVOKE ALL ON ALL TABLES IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
+    yield "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
+    yield "GRANT USAGE ON SCHEMA grounds TO " + ", ".join(LOGIN_ROLES)
+    for table in existing & TABLES.keys():
+        yield f"ALTER TABLE grounds.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        for role, access in TABLES[table].items():
+            yield f"DROP POLICY IF EXISTS {role} ON grounds.{table}"
+            yield f"CREATE POLICY {role} ON grounds.{table} TO {role} USING ({access.rows})"
+            if access.privileges:
+                yield f"GRANT {', '.join(sorted(access.privileges))} ON grounds.{table} TO {role}"
+    for view in existing & VIEWS.keys():
+        yield f"GRANT SELECT ON grounds.{view} TO {', '.join(VIEWS[view])}"
+    for function, roles in FUNCTIONS.items():
+        yield f"GRANT EXECUTE ON FUNCTION grounds.{function} TO {', '.join(roles)}"
+
+
+def plain(expression: str) -> str:
+    """Reduce a rule to what PostgreSQL and we write alike: it adds parentheses, casts and names for columns."""
+    return re.sub(r"::\w+| AS \w+|[\s()]", "", expression)

@@ -1,0 +1,28 @@
+"""Who may read what, as a table for people: written from the declarations that the resolvers enforce."""
+
+from collections import defaultdict
+
+from graphql import GraphQLObjectType, GraphQLSchema
+
+from schema.governed import governance_of
+from schema.values import Role
+
+
+def visibility_table(schema: GraphQLSchema) -> str:
+    """Write the table in Markdown: of each type the fields that the same roles may read, a line."""
+    header = ["type", "fields", *(f"`{role}`" for role in Role)]
+    lines = [header, ["---", "---", *(":-:" for _ in Role)]]
+    for name, kind in sorted(schema.type_map.items()):
+        if isinstance(kind, GraphQLObjectType) and not name.startswith("__"):
+            lines += [[f"`{name}`", ", ".join(fields), *marks] for marks, fields in _by_readers(kind).items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _by_readers(kind: GraphQLObjectType) -> dict[tuple[str, ...], list[str]]:
+    """Gather the fields of a type by who may read them."""
+    fields: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, field in kind.fields.items():
+        governance = governance_of(field)
+        readers = governance.readers if governance else frozenset()
+        fields[tuple("✓" if role in readers else "" for role in Role)].append(name)
+    return fields
