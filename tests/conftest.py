@@ -10,8 +10,18 @@ import pytest
 from db.admin import prepare
 from db.embedded import embedded_postgres, remove_embedded_postgres
 from tests.gateway import SECRET, TestGateway, open_gateway
+from tests.mutants import killed, pytest_terminal_summary  # noqa: F401 - a fixture and a hook, found here by name
 
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="Run the tests that take minutes too (-m long: them alone).")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("long") and config.option.markexpr == "not long":
+        config.option.markexpr = ""
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from db.session import queries
 from tests.agreement import Disagreement, compare, enforce, explain, load, reading
 from tests.cases import INSTANTS, POLICY, batch_of_cases
 from tests.gateway import TestGateway, open_gateway
+from tests.mutants import Killed
 from tests.oracle import World
 
 ENFORCED = parse_policy(json.dumps(POLICY))
@@ -176,17 +177,17 @@ async def test_the_gateway_as_it_is_agrees_with_the_oracle_on_every_case(gateway
 
 
 @pytest.mark.parametrize("mutant", [*clauses(), *OF_VIEWS, *OF_STANDINGS], ids=lambda mutant: mutant.name)
-def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], mutant: Mutant) -> None:
+def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], mutant: Mutant, killed: Killed) -> None:
     url, oracle = loaded
     with reading(url) as connection, connection.transaction(force_rollback=True):
         install(connection, mutant)
         connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account))")
-        assert differs(connection, oracle)
+        killed(mutant.name, mutant.where, differs(connection, oracle))
 
 
 @pytest.mark.parametrize("mutant", OF_LOADS, ids=lambda mutant: mutant.name)
 async def test_a_gateway_that_loads_otherwise_is_caught(
-    gateway: TestGateway, mutant: Mutant, monkeypatch: pytest.MonkeyPatch
+    gateway: TestGateway, mutant: Mutant, monkeypatch: pytest.MonkeyPatch, killed: Killed
 ) -> None:
     if mutant.where.endswith(".sql"):
         text = resources.files("db").joinpath("queries", mutant.where).read_text()
@@ -198,12 +199,17 @@ async def test_a_gateway_that_loads_otherwise_is_caught(
             install(connection, mutant)
     oracle, found = await _load_cases(gateway)
     with reading(gateway.database_url) as connection:
-        assert found or differs(connection, oracle)
+        killed(mutant.name, mutant.where, killer(found) or differs(connection, oracle))
 
 
-def differs(connection: psycopg.Connection, oracle: World) -> bool:
-    """Say whether the two decide differently at some instant."""
-    return any(compare(connection, oracle, [instant])[1] for instant in INSTANTS)
+def differs(connection: psycopg.Connection, oracle: World) -> str | None:
+    """Say where the two decide differently, at the first instant at which they do."""
+    return next((said for at in INSTANTS if (said := killer(compare(connection, oracle, [at])[1]))), None)
+
+
+def killer(found: list[Disagreement]) -> str | None:
+    """Say by what a difference showed."""
+    return f"the oracle: {found[0].where}, {found[0].expected} and not {found[0].got}" if found else None
 
 
 def install(connection: psycopg.Connection, mutant: Mutant) -> None:
