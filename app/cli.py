@@ -54,6 +54,11 @@ def demo(
     with _prepared(data) as (settings, url):
         if settings.jwks is not None:
             _fail("GROUNDS_JWKS is set, and the demo's tokens are its own (unset it, GROUNDS_ISSUER and _AUDIENCE too)")
+        if settings.hosts or settings.documents_only:
+            _fail(
+                "GROUNDS_HOSTS or GROUNDS_DOCUMENTS_ONLY is set, and the demo asks by its own address with documents of"
+                " its own (unset them for it)"
+            )
         if check:
             if not uvloop.run(run_check(settings, url, host, port, items)):
                 raise typer.Exit(1)

@@ -1,51 +1,46 @@
 """POST and GET /graphql, to the letter of the GraphQL-over-HTTP specification."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import orjson
-from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
+from graphql import GraphQLError, OperationType, ValueNode
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from app.auth import Authenticator, Unauthorized
+from app.documents import Documents, identifier_of, query_of
+from app.edges import JSON, Refused, refusal
 from app.observe import observe
 from db.session import Busy
 from schema.actor import Actor
 from schema.build import GatewaySchema
 from schema.context import Context, Gateway
+from schema.errors import BadInput, Forbidden
 
-BODY_LIMIT = 64 * 1024
-SOURCE_LIMIT = 16 * 1024
-TOKEN_LIMIT = 1000
-REQUEST_SECONDS = 10.0
-ERRORS_SHOWN = 5
+BODY_LIMIT: Final = 64 * 1024
+REQUEST_SECONDS: Final = 10.0
+ERRORS_SHOWN: Final = 5
 
-GRAPHQL_RESPONSE = "application/graphql-response+json"
-JSON = "application/json"
+GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 
-
-class Refused(Exception):
-    """Refuse a request before there is a result: `status`, and what to do."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = headers
+_QUALITY: Final = re.compile(r"[01](\.[0-9]*)?")
+# What graphql-core and strawberry add to their messages: names that were not asked for, and an exception's own text.
+_ADDED: Final = re.compile(r" Did you mean .*|(cannot represent a \w+): .*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """Hold what a request asks."""
+    """Hold what a request asks; at least one of `query` and `document` is there."""
 
-    query: str
+    query: str | None
+    document: str | None
     variables: dict[str, Any] | None
     operation: str | None
     read_only: bool
@@ -54,8 +49,11 @@ class GraphQLRequest:
 class GraphQLEndpoint:
     """Answer GraphQL requests: who asks, what is asked, execute, encode."""
 
-    def __init__(self, schema: GatewaySchema, gateway: Gateway, authenticator: Authenticator) -> None:
+    def __init__(
+        self, schema: GatewaySchema, documents: Documents, gateway: Gateway, authenticator: Authenticator
+    ) -> None:
         self._schema = schema
+        self._documents = documents
         self._gateway = gateway
         self._authenticator = authenticator
 
@@ -67,30 +65,31 @@ class GraphQLEndpoint:
             actor = await self._authenticator.actor(request.headers.get("authorization"))
             async with asyncio.timeout(REQUEST_SECONDS):
                 return _answer(await self._execute(actor, await _read(request)), media)
-        except Unauthorized as refusal:
-            return _refusal(media, 401, refusal.reason, {"WWW-Authenticate": "Bearer"})
-        except Refused as refusal:
-            return _refusal(media, refusal.status, refusal.message, refusal.headers)
+        except Unauthorized as refused:
+            return refusal(media, 401, refused.reason, {"WWW-Authenticate": "Bearer"})
+        except Refused as refused:
+            return refusal(media, refused.status, refused.message, refused.headers)
         except TimeoutError:
-            return _refusal(media, 503, "the request took too long (ask for less)", {"Retry-After": "1"})
+            return refusal(media, 503, "the request took too long (ask for less)", {"Retry-After": "1"})
         except asyncio.CancelledError:  # the server cancels what outlasts its grace, and would log a trace
-            return _refusal(media, 503, "the gateway stops (try again)", {"Retry-After": "1"})
+            return refusal(media, 503, "the gateway stops (try again)", {"Retry-After": "1"})
         except HTTPException:
             raise
         except ClientDisconnect:
-            return _refusal(media, 400, "the request broke off (send it again)")
+            return refusal(media, 400, "the request broke off (send it again)")
         except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
-            return _refusal(media, 500, _failed(error))
+            return refusal(media, 500, _failed(error))
 
     async def _execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
         try:
-            operation = _operation(asked)
+            document = self._documents.find(asked.query, asked.document, actor.role)
+            operation = document.operation(asked.operation)
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])
         if asked.read_only and operation is not OperationType.QUERY:
             raise Refused(405, f"a {operation.value} cannot be sent by GET (send it by POST)", Allow="POST")
         return await self._schema.execute(
-            asked.query,
+            document.text,
             variable_values=asked.variables,
             operation_name=asked.operation,
             context_value=Context(actor, self._gateway),
@@ -101,56 +100,39 @@ async def refused(_: Request, error: Exception) -> Response:
     """Answer in JSON where no route answers: an unknown path, or a method that a path does not take."""
     assert isinstance(error, HTTPException)
     todo = {404: "there is nothing at this path (see /graphql and /ingest)", 405: "the path does not take this method"}
-    return _refusal(JSON, error.status_code, todo.get(error.status_code, error.detail), dict(error.headers or {}))
-
-
-def _operation(asked: GraphQLRequest) -> OperationType:
-    """Tell what kind of operation is asked for (GetOperation of the GraphQL specification).
-
-    Raises GraphQLError for a document that cannot be read, and where no one operation is meant.
-    """
-    operations = _operations(asked.query)
-    if asked.operation is None and len(operations) == 1:
-        return next(iter(operations.values()))
-    if asked.operation is None:
-        found = "none" if not operations else ", ".join(name or "one without a name" for name in operations)
-        raise GraphQLError(f"operationName: is missing, and the document has not one operation but {found} (name one)")
-    if asked.operation not in operations:
-        known = ", ".join(name for name in operations if name) or "none with a name"
-        raise GraphQLError(f"operationName: is no operation of the document, which has {known} (name one of them)")
-    return operations[asked.operation]
-
-
-@lru_cache(maxsize=256)
-def _operations(query: str) -> Mapping[str | None, OperationType]:
-    document = parse(query, max_tokens=TOKEN_LIMIT)
-    return {
-        definition.name.value if definition.name else None: definition.operation
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode)
-    }
+    return refusal(JSON, error.status_code, todo.get(error.status_code, error.detail), dict(error.headers or {}))
 
 
 def _negotiated(accept: str | None) -> str:
     """Choose the media type of the answer; of equals the newer one is chosen only where it is named."""
     if accept is None:
         return JSON
-    wishes: dict[str, float] = {}
-    for part in accept.split(","):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        try:
-            wishes[name] = float(quality)
-        except ValueError:
-            wishes[name] = 0.0
-    newer = wishes.get(GRAPHQL_RESPONSE, 0.0)
-    older = max(wishes.get(name, 0.0) for name in (JSON, "application/*", "*/*"))
+    newer, older, _ = _wishes(accept)
     if newer == older == 0.0:
         raise Refused(406, f"nothing that you accept can be answered (accept {GRAPHQL_RESPONSE} or {JSON})")
     return GRAPHQL_RESPONSE if newer >= older else JSON
 
 
+def prefers_page(request: Request) -> bool:
+    """Tell whether a browser opens the path; what its page then sends wants JSON."""
+    newer, older, page = _wishes(request.headers.get("accept", ""))
+    return request.method != "POST" and page > max(newer, older)
+
+
+def _wishes(accept: str) -> tuple[float, float, float]:
+    """Give how much each is wished for: the newer media type, the older one, and a page."""
+    wishes: dict[str, float] = {}
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        stated = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        wishes[name] = float(stated) if _QUALITY.fullmatch(stated) else 0.0
+    older = max(wishes.get(name, 0.0) for name in (JSON, "application/*", "*/*"))
+    return wishes.get(GRAPHQL_RESPONSE, 0.0), older, wishes.get("text/html", 0.0)
+
+
 async def _read(request: Request) -> GraphQLRequest:
+    # Another site's page cannot make a browser send what is answered here: a body has to be of a type that no form can
+    # send, and a GET only reads. Above all, a browser adds no bearer token by itself, as it would a cookie.
     if request.method != "POST":
         asked: Any = dict(request.query_params)
         for name in ("variables", "extensions"):
@@ -184,23 +166,21 @@ def _parsed(text: str | bytes, what: str) -> Any:
 
 
 def _checked(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
-    query, operation = asked.get("query"), asked.get("operationName")
-    if not isinstance(query, str) or not query:
-        raise Refused(400, "query: is missing (send the document as a string)")
-    if len(query) > SOURCE_LIMIT:
-        raise Refused(400, f"query: is longer than {SOURCE_LIMIT} characters (split it)")
-    if operation is not None and not isinstance(operation, str):
-        raise Refused(400, "operationName: is not a string (name an operation of the document)")
     for name in ("variables", "extensions"):
         if asked.get(name) is not None and not isinstance(asked[name], dict):
             raise Refused(400, f"{name}: is not a JSON object (send an object or null)")
-    return GraphQLRequest(query, asked.get("variables") or None, operation or None, read_only)
+    query, document, operation = query_of(asked), identifier_of(asked), asked.get("operationName")
+    if query is None and document is None:
+        raise Refused(400, "query: is missing (send the document as a string, or the documentId of a trusted one)")
+    if operation is not None and not isinstance(operation, str):
+        raise Refused(400, "operationName: is not a string (name an operation of the document)")
+    return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only)
 
 
 def _answer(result: ExecutionResult, media: str) -> Response:
     errors = result.errors or []
     if any(isinstance(_cause(error), Busy) for error in errors):
-        return _refusal(media, 503, "all connections are in use (try again)", {"Retry-After": "1"})
+        return refusal(media, 503, "all connections are in use (try again)", {"Retry-After": "1"})
     body: dict[str, Any] = {}
     if errors:
         body["errors"] = _shown(errors)
@@ -220,8 +200,8 @@ def _shown(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:
     cause = _cause(error)
-    if cause is None or isinstance(cause, GraphQLError):
-        return dict(error.formatted)
+    if _is_of_the_request(error, cause):
+        return {**error.formatted, "message": _ADDED.sub(r"\1", error.message)}
     if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         told, code = "the database took too long (ask for less, or try again)", "TIMEOUT"
     elif isinstance(cause, asyncpg.CharacterNotInRepertoireError):
@@ -234,18 +214,25 @@ def _formatted(error: GraphQLError) -> dict[str, Any]:
     return shown
 
 
+def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
+    """Tell whether a message is about what the client wrote, and quotes nothing but that.
+
+    What graphql-core says while it answers a field is about an argument's value in the document, and names its place;
+    or else it is about the value that a resolver returned, and quotes it.
+    """
+    if isinstance(cause, BadInput | Forbidden):
+        return True
+    if not isinstance(cause, GraphQLError):
+        return False
+    return error.path is None or any(isinstance(node, ValueNode) for node in cause.nodes or ())
+
+
 def _failed(error: BaseException) -> str:
     return f"something failed here (tell the operator the reference {observe.failure(error)})"
 
 
-def _cause(error: GraphQLError) -> BaseException | None:
-    cause: BaseException | None = error.original_error
+def _cause(error: GraphQLError) -> BaseException:
+    cause: BaseException = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
-
-
-def _refusal(media: str, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    body = orjson.dumps({"errors": [{"message": message}]})
-    names = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
-    return Response(body, status, media_type=f"{media}; charset=utf-8", headers=names)

@@ -6,24 +6,41 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app.auth import Authenticator
-from app.http import GraphQLEndpoint, refused
+from app.documents import open_documents
+from app.edges import Edges, ide_page, with_origins
+from app.http import GraphQLEndpoint, prefers_page, refused
 from app.intake import IngestEndpoint
+from app.settings import Settings
 from db.session import Busy, Database, connection
 from db.stager import Stager
 from schema.build import build_schema
 from schema.context import Gateway
 
 
-def build(database: Database, stager: Stager, secret: bytes, authenticator: Authenticator) -> Starlette:
-    """Construct the application over open pools; everything it needs is made here and handed on."""
+def build(
+    database: Database,
+    stager: Stager,
+    secret: bytes,
+    authenticator: Authenticator,
+    settings: Settings,
+    hosts: frozenset[str],
+) -> ASGIApp:
+    """Construct the application over open pools; everything it needs is made here and handed on.
+
+    Raises SettingsError when a trusted document is not what it must be.
+    """
     gateway = Gateway(database, secret)
-    graphql = GraphQLEndpoint(build_schema(), gateway, authenticator)
+    schema = build_schema(introspection=settings.introspection)
+    documents = open_documents(settings.documents, settings.documents_only, schema)
+    graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
     ingest = IngestEndpoint(database, stager, authenticator)
+    page = ide_page() if settings.graphiql else None
 
     async def ask(request: Request) -> Response:
-        return await graphql(request)
+        return page if page and prefers_page(request) else await graphql(request)
 
     async def take_in(request: Request) -> Response:
         return await ingest(request)
@@ -31,7 +48,7 @@ def build(database: Database, stager: Stager, secret: bytes, authenticator: Auth
     async def ready(_: Request) -> Response:
         return await _ready(database)
 
-    return Starlette(
+    routes = Starlette(
         routes=[
             Route("/graphql", ask, methods=["GET", "POST"]),
             Route("/ingest", take_in, methods=["POST"]),
@@ -40,6 +57,7 @@ def build(database: Database, stager: Stager, secret: bytes, authenticator: Auth
         ],
         exception_handlers={HTTPException: refused},
     )
+    return Edges(with_origins(routes, settings.origins), hosts)
 
 
 async def _healthy(_: Request) -> Response:
@@ -50,7 +68,7 @@ async def _healthy(_: Request) -> Response:
 async def _ready(database: Database) -> Response:
     """Say whether requests can be answered: the database is reached and a policy is in force."""
     try:
-        async with connection(database.staff) as borrowed:
+        async with connection(database.dashboard) as borrowed:
             version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")
     except (OSError, Busy, asyncpg.PostgresError, asyncpg.InterfaceError):
         return JSONResponse({"status": "not ready", "reason": "the database does not answer"}, 503)

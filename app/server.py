@@ -6,10 +6,12 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from ipaddress import ip_address
 
 import uvicorn
 
+from app.edges import HEADERS, BoundedProtocol, host_names
 from app.main import build
 from app.observe import observe
 from app.runtime import open_authenticator
@@ -53,8 +55,10 @@ class _Server(uvicorn.Server):
 
     @property
     def address(self) -> str:
-        """Give the URL where it listens."""
+        """Give the URL where it can be asked; where it listens on every address, that is this machine's own."""
         host, port = self.servers[0].sockets[0].getsockname()[:2]
+        if ip_address(host).is_unspecified:
+            host = "::1" if ":" in host else "127.0.0.1"
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
@@ -63,18 +67,23 @@ async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIt
     """Serve in the background until the block ends; `server.ending` is set when a signal asks for it."""
     secret = settings.secret_bytes()
     check_walls(url)
-    listener = _listen(host, port)
-    authenticator = await open_authenticator(settings)
-    stager = Stager()
-    async with open_database(url, secret, connections=settings.connections) as database:
+    async with AsyncExitStack() as opened:
+        listener = opened.enter_context(_listen(host, port))
+        authenticator = await open_authenticator(settings)
+        opened.push_async_callback(authenticator.aclose)
+        stager = opened.enter_context(closing(Stager()))
+        database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
         server = _Server(
             uvicorn.Config(
-                build(database, stager, secret, authenticator),
-                http="httptools",
+                build(database, stager, secret, authenticator, settings, host_names(settings.hosts, host)),
+                http=BoundedProtocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                headers=list(HEADERS.items()),
+                proxy_headers=False,  # nothing here reads what a proxy says of its client
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
@@ -91,8 +100,6 @@ async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIt
         finally:
             server.should_exit = True
             await running
-            await authenticator.aclose()
-            stager.close()
             observe.stopped()
 
 

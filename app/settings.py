@@ -1,21 +1,58 @@
 """Settings: frozen, each documented, read once from the environment; a wrong one stops the start."""
 
 import os
+import re
 import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schema.actor import Role
+
+_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
+_ORIGIN: Final = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
 
 
 class SettingsError(Exception):
     """Say which setting is wrong, and what to do."""
+
+
+def _listed(value: object) -> object:
+    """Split what the environment writes with commas between."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _is_role(name: str) -> Role:
+    try:
+        return Role(name)
+    except ValueError:
+        raise ValueError(f"names no role (write some of {','.join(Role)})") from None
+
+
+def _is_host(name: str) -> str:
+    """Take a name or an address as a Host header has it, without its port."""
+    if not _HOST.fullmatch(name.lower()):
+        raise ValueError("names no host (write grounds.example.org,10.0.0.7,[2001:db8::7]: no scheme, no port, no *)")
+    return name.lower()
+
+
+def _is_origin(name: str) -> str:
+    if not _ORIGIN.fullmatch(name.lower()):
+        raise ValueError("names no origin (write https://app.example.org,http://localhost:3000: no path, no *)")
+    return name.lower()
+
+
+# Frozen sets, split by us: pydantic-settings would ask for JSON.
+Roles = Annotated[frozenset[Annotated[Role, BeforeValidator(_is_role)]], NoDecode, BeforeValidator(_listed)]
+Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_is_host)]], NoDecode, BeforeValidator(_listed)]
+Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -44,6 +81,22 @@ class Settings(BaseSettings):
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="Connections that training clients share; the others have fewer."
     )
+    hosts: Hosts = Field(
+        frozenset(),
+        description="The names that requests may be sent to, commas between;"
+        " else localhost, 127.0.0.1, [::1], and the address of --host.",
+    )
+    origins: Origins = Field(
+        frozenset(), description="The origins whose pages may ask from a browser, commas between; else none."
+    )
+    documents: Path | None = Field(
+        None, description='The trusted documents: a JSON file of {"sha256:<hex>": "query ..."}.'
+    )
+    documents_only: Roles = Field(
+        frozenset(), description="The roles that may send nothing but trusted documents, commas between."
+    )
+    introspection: bool = Field(True, description="Whether the API tells its schema to whoever has a token.")
+    graphiql: bool = Field(False, description="Whether a browser that opens /graphql is given an IDE, from a CDN.")
 
     @field_validator("database_url")
     @classmethod
@@ -72,6 +125,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{' and '.join(missing)} not set: an identity provider needs GROUNDS_JWKS, GROUNDS_ISSUER and"
                 " GROUNDS_AUDIENCE (set all three, or none for the development issuer)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_some_documents(self) -> Self:
+        if self.documents_only and self.documents is None:
+            raise ValueError(
+                "GROUNDS_DOCUMENTS_ONLY: there are no documents that these roles could send (set GROUNDS_DOCUMENTS too)"
             )
         return self
 
@@ -115,7 +176,7 @@ def read_settings(data: Path | None = None) -> Settings:
             f"{_environment_name(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         ]
-        raise SettingsError("\n".join(faults)) from None
+        raise SettingsError("\n".join(dict.fromkeys(faults))) from None
 
 
 def _environment_name(place: tuple[int | str, ...]) -> str:

@@ -1,5 +1,6 @@
 """Read what a position rests on: notices, objections and the ledger of events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,27 +41,27 @@ class ConsentEventRow:
     recorded_at: datetime
 
 
-async def notices_of(reader: Reader, account: int) -> list[NoticeRow]:
-    """Read an account's notices, the earliest first."""
+async def notices_of(reader: Reader, accounts: Sequence[int]) -> list[list[NoticeRow]]:
+    """Read the notices of each of some accounts, the earliest first."""
     rows = await reader.fetch(
-        "SELECT id, channel, epoch, sent_at, delivered_at, bounced_at FROM grounds.notice WHERE account = $1"
-        " ORDER BY coalesce(delivered_at, sent_at), id",
-        account,
+        "SELECT account, id, channel, epoch, sent_at, delivered_at, bounced_at FROM grounds.notice"
+        " WHERE account = ANY ($1::bigint[]) ORDER BY coalesce(delivered_at, sent_at), id",
+        accounts,
     )
-    return [NoticeRow(*row) for row in rows]
+    return [[NoticeRow(*row[1:]) for row in rows if row[0] == account] for account in accounts]
 
 
-async def objections_of(reader: Reader, account: int) -> list[ObjectionRow]:
-    """Read the objections that reach an account, the earliest first."""
+async def objections_of(reader: Reader, accounts: Sequence[int]) -> list[list[ObjectionRow]]:
+    """Read the objections that reach each of some accounts, the earliest first."""
     rows = await reader.fetch(
-        "SELECT o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
+        "SELECT a.account, o.id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
         " o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int)"
-        " FROM grounds.objections_reaching($1::bigint) r"
-        " JOIN grounds.objection_in_force o ON o.id = r.objection"
+        " FROM unnest($1::bigint[]) a (account) CROSS JOIN LATERAL grounds.objections_reaching(a.account) r"
+        " CROSS JOIN LATERAL (SELECT * FROM grounds.objection_in_force WHERE id = r.objection OFFSET 0) o"
         " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
-        account,
+        accounts,
     )
-    return [ObjectionRow(*row) for row in rows]
+    return [[ObjectionRow(*row[1:]) for row in rows if row[0] == account] for account in accounts]
 
 
 async def page_of_events(

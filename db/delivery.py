@@ -23,13 +23,12 @@ class Filter:
     item: int | None = None
 
 
-_CLAUSES = {
-    "kinds": "kind = ANY (${}::text[])",
-    "products": "product = ANY (${}::text[])",
-    "languages": "language = ANY (${}::text[])",
-    "grounds": "ground = ANY (${}::text[])",
-    "months": "created_month = ANY (${}::date[])",
-    "item": "id = ${}::bigint",
+_COLUMNS = {
+    "kinds": ("kind", "text"),
+    "products": ("product", "text"),
+    "languages": ("language", "text"),
+    "grounds": ("ground", "text"),
+    "months": ("created_month", "date"),
 }
 
 
@@ -65,8 +64,7 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
     The receipt is the last row. asyncpg hands rows out when the statement has committed, so that nothing is served
     that was not logged; never read this with a cursor.
     """
-    used = tuple(name for name in _CLAUSES if getattr(narrowed, name) is not None)
-    values = [getattr(narrowed, name) for name in used]
+    used, values = _narrowing(narrowed)
     async with connection(pool) as borrowed:
         rows = await borrowed.fetch(_statement(used), str(client), purpose, after, first, *values)
     last = rows.pop()
@@ -75,11 +73,31 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
     return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], bool(last["has_next"]))
 
 
-@lru_cache(maxsize=len(_CLAUSES) ** 2)
+def _narrowing(narrowed: Filter) -> tuple[tuple[str, ...], list[object]]:
+    """Write a clause for each column that a filter names, with a place for its value.
+
+    One value is compared by `=`: then its index is in the order of pages. Of several the index of all items is, which
+    has every column that a filter names.
+    """
+    clauses: list[str] = []
+    values: list[object] = []
+    for name, (column, kind) in _COLUMNS.items():
+        wanted = getattr(narrowed, name)
+        if wanted is not None:
+            one = len(wanted) == 1
+            clauses.append(f"{column} = ${{}}::{kind}" if one else f"{column} = ANY (${{}}::{kind}[])")
+            values.append(wanted[0] if one else wanted)
+    if narrowed.item is not None:
+        clauses.append("id = ${}::bigint")
+        values.append(narrowed.item)
+    return tuple(clauses), values
+
+
+@lru_cache(maxsize=512)
 def _statement(used: tuple[str, ...]) -> str:
     """Write the page statement: $1 client, $2 purpose, $3 after, $4 first, then the values of the clauses."""
     columns = page_columns()
-    clauses = "".join(f" AND {_CLAUSES[name].format(position)}" for position, name in enumerate(used, start=5))
+    clauses = "".join(f" AND {clause.format(position)}" for position, clause in enumerate(used, start=5))
     return f"""
 WITH page AS MATERIALIZED (
     SELECT p.*

@@ -155,7 +155,7 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
 
 
 _STEPS = {
-    "account": ("judge_account", "link_persons", "link_contacts", "store_account"),
+    "account": ("judge_account", "link_persons", "link_contacts", "move_content", "store_account"),
     "content": ("judge_content", "insert_content", "update_content", "drop_references", "insert_references"),
     "notice": ("judge_notice", "take_back_bounces", "insert_notice", "update_notice"),
     "objection": ("judge_objection", "insert_objection", "update_objection", "insert_targets"),

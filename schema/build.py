@@ -2,7 +2,7 @@
 
 import strawberry
 from graphql import GraphQLError, GraphQLSchema
-from strawberry.extensions import AddValidationRules, ParserCache, ValidationCache
+from strawberry.extensions import AddValidationRules, DisableIntrospection
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -13,6 +13,7 @@ from schema.governed import check_governance
 from schema.limits import DocumentLimits
 from schema.query import Query
 from schema.trainable import TrainableContent
+from schema.validation import Validation
 from schema.values import SCALARS
 
 
@@ -35,12 +36,19 @@ class GatewaySchema(strawberry.Schema):
         return self._schema
 
 
-def build_schema() -> GatewaySchema:
-    """Build the schema. Raises TypeError when a field does not declare who may read it."""
+def build_schema(*, introspection: bool = True) -> GatewaySchema:
+    """Build the schema. Raises TypeError when a field does not declare who may read it.
+
+    Without `introspection`, documents that ask for `__schema` or `__type` are not valid.
+    """
     schema = GatewaySchema(
         query=Query,
         types=[TrainableContent, Content, Account],
-        extensions=[ParserCache, ValidationCache, _Limits],
+        extensions=[
+            Validation,
+            _Limits,
+            *(() if introspection else (DisableIntrospection,)),
+        ],
         execution_context_class=CompilingExecutionContext,
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from db.account import AccountRow
-from db.consent import notices_of, objections_of, page_of_events
+from db.consent import page_of_events
 from schema.connection import Connection, checked_first, page_of, read_cursor
 from schema.context import Context
 from schema.decision import LegalBasis, legal_basis
@@ -109,7 +109,7 @@ async def _notices(root: "Consent", info: strawberry.Info[Context, None]) -> lis
             delivered_at=row.delivered_at,
             bounced_at=row.bounced_at,
         )
-        for row in await notices_of(context.reader, root.account.id)
+        for row in await context.notices.load(root.account.id)
     ]
 
 
@@ -124,7 +124,7 @@ async def _objections(root: "Consent", info: strawberry.Info[Context, None]) -> 
             withdrawn_at=row.withdrawn_at,
             active_until=row.active_until,
         )
-        for row in await objections_of(context.reader, root.account.id)
+        for row in await context.objections.load(root.account.id)
     ]
 
 

@@ -6,8 +6,10 @@ from functools import cached_property
 from strawberry.dataloader import DataLoader
 
 from db import account as accounts
+from db import consent as consents
 from db import content as contents
 from db.account import AccountRow
+from db.consent import NoticeRow, ObjectionRow
 from db.content import ContentRow, DecisionRow
 from db.delivery import register_client
 from db.policies import policy_of
@@ -32,6 +34,13 @@ class Gateway:
         if number is None:
             number = self.clients[name] = await register_client(self.database.training, name)
         return number
+
+    async def policy_in_force(self) -> Policy:
+        """Give the policy in force."""
+        found = await policy_of(self.database.dashboard, None)
+        if found is None:
+            raise LookupError("no policy is in force")
+        return found
 
     async def policy(self, version: str) -> Policy:
         """Give the policy of a version that a statement named."""
@@ -95,3 +104,13 @@ class Context:
     def contents(self) -> DataLoader[int, ContentRow | None]:
         """Load items of a request in one statement."""
         return DataLoader(lambda numbers: contents.contents_of(self.reader, numbers, self.owner))
+
+    @cached_property
+    def notices(self) -> DataLoader[int, list[NoticeRow]]:
+        """Load the notices of a request's accounts in one statement."""
+        return DataLoader(lambda numbers: consents.notices_of(self.reader, numbers))
+
+    @cached_property
+    def objections(self) -> DataLoader[int, list[ObjectionRow]]:
+        """Load the objections that reach a request's accounts in one statement."""
+        return DataLoader(lambda numbers: consents.objections_of(self.reader, numbers))

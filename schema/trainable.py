@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
 import strawberry
@@ -25,6 +25,8 @@ from schema.values import ContentKind, GroundCode, Region
 
 MOST_ITEMS = 1000
 _MOST_VALUES = 100
+
+Value = TypeVar("Value")
 
 
 class _Media:
@@ -145,7 +147,7 @@ async def trainable_content(
     context = info.context
     size = checked_first(first, MOST_ITEMS)
     start = read_cursor(context.ids, Kind.TRAINABLE_CONTENT_CURSOR, after)
-    page = await _deliver(context, start, size, _narrowed(filter))
+    page = await _deliver(context, start, size, await _narrowed(context, filter))
     ends = page.naming.write_all(Kind.TRAINABLE_CONTENT_CURSOR, [*page.numbers[:1], *page.numbers[-1:]])
     return Connection(
         edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for
@@ -173,7 +175,7 @@ async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -
     return TrainablePage(delivered, await context.gateway.policy(delivered.policy), context.ids)
 
 
-def _narrowed(filter: TrainableContentFilter | None) -> Filter:
+async def _narrowed(context: Context, filter: TrainableContentFilter | None) -> Filter:
     if filter is None:
         return Filter()
     for name, values in vars(filter).items():
@@ -181,9 +183,22 @@ def _narrowed(filter: TrainableContentFilter | None) -> Filter:
             raise BadInput(f"filter.{name}: has {len(values)} values (name at most {_MOST_VALUES})")
     months = filter.created_months
     return Filter(
-        kinds=filter.kinds,
-        products=filter.products,
-        languages=filter.languages,
-        grounds=filter.grounds,
-        months=None if months is None else [day.replace(day=1) for day in months],
+        kinds=await _kinds(context, filter),
+        products=_each_once(filter.products),
+        languages=_each_once(filter.languages),
+        grounds=_each_once(filter.grounds),
+        months=None if months is None else _each_once([day.replace(day=1) for day in months]),
     )
+
+
+async def _kinds(context: Context, filter: TrainableContentFilter) -> list[str] | None:
+    """Give the kinds that a filter leaves: a ground follows from the kind, and kinds have an index."""
+    if filter.grounds is None:
+        return _each_once(filter.kinds)
+    policy = await context.gateway.policy_in_force()
+    covered = [kind for ground in filter.grounds if ground in policy.grounds for kind in policy.grounds[ground].kinds]
+    return _each_once([kind for kind in covered if filter.kinds is None or kind in filter.kinds])
+
+
+def _each_once(values: Sequence[Value] | None) -> list[Value] | None:
+    return None if values is None else list(dict.fromkeys(values))

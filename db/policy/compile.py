@@ -67,7 +67,7 @@ def _permitted(policy: Policy) -> str:
     evidence = "".join(f", {_source(column)}" for column in page_columns() if column not in _PAGE_COLUMNS)
     where = "\n  AND ".join(clauses)
     return (
-        "SELECT c.id, c.account, c.kind, s.product, c.language, c.created_month, c.text, c.media, s.country,"
+        "SELECT c.id, c.account, c.kind, c.product, c.language, c.created_month, c.text, c.media, s.country,"
         f" {_ground(policy)} AS ground{evidence}\n"
         "FROM grounds.content c JOIN grounds.account_standing s ON s.account = c.account\n"
         f"WHERE {where}"

@@ -38,6 +38,12 @@ CROSS JOIN unnest(s.contacts) stated (contact)
 WHERE NOT EXISTS (SELECT FROM grounds.account_contact c WHERE c.account = a.id AND c.contact = stated.contact)
 ON CONFLICT DO NOTHING;
 
+-- name: move_content!
+-- What an account wrote carries the account's product. Before the account is stored: only then is the old one known.
+UPDATE grounds.content c SET product = s.product
+FROM stage_account s JOIN grounds.account a ON a.platform_id = s.platform_id
+WHERE (s.outcome IS NULL OR s.outcome = 'changed') AND a.product IS DISTINCT FROM s.product AND c.account = a.id;
+
 -- name: store_account!
 -- Taking back a minor's birth date, a compromised window or a deletion restarts a dwell.
 UPDATE grounds.account a

@@ -11,13 +11,13 @@ FROM grounds.content k WHERE k.platform_id = s.platform_id AND k.observed_at IS 
 -- name: insert_content!
 INSERT INTO grounds.content (
     account, created_at, edited_at, deleted_at, audience_since, observed_at, quarantined_at, pipeline,
-    media_deidentified, reserved, has_references, kind, audience, language, special_category, safety, parent,
+    media_deidentified, reserved, has_references, kind, product, audience, language, special_category, safety, parent,
     platform_id, digest, text, media)
 SELECT a.id, s.created_at, s.edited_at, s.deleted_at, s.audience_since, s.observed_at,
     coalesce((SELECT max(q.observed_at) FROM grounds.quarantine q
               WHERE q.record = 'content' AND q.platform_id = s.platform_id), '-infinity'),
-    s.pipeline, s.media_deidentified, s.reserved, cardinality(s.referenced) > 0, s.kind, s.audience, s.language,
-    s.special_category, s.safety, s.parent, s.platform_id, s.digest, s.text, s.media
+    s.pipeline, s.media_deidentified, s.reserved, cardinality(s.referenced) > 0, s.kind, a.product, s.audience,
+    s.language, s.special_category, s.safety, s.parent, s.platform_id, s.digest, s.text, s.media
 FROM stage_content s JOIN grounds.account a ON a.platform_id = s.account
 WHERE s.outcome IS NULL
 ORDER BY s.line;
@@ -28,7 +28,7 @@ UPDATE grounds.content c
 SET account = a.id, created_at = s.created_at, edited_at = s.edited_at, deleted_at = s.deleted_at,
     audience_since = s.audience_since, observed_at = s.observed_at, pipeline = s.pipeline,
     media_deidentified = s.media_deidentified, reserved = s.reserved,
-    has_references = cardinality(s.referenced) > 0, kind = s.kind, audience = s.audience, language = s.language,
+    has_references = cardinality(s.referenced) > 0, kind = s.kind, product = a.product, audience = s.audience, language = s.language,
     special_category = s.special_category, safety = s.safety, parent = s.parent, digest = s.digest, text = s.text,
     media = s.media,
     taken_back_at = CASE

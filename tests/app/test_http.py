@@ -13,7 +13,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from app.http import BODY_LIMIT, SOURCE_LIMIT, TOKEN_LIMIT
+from app.documents import SOURCE_LIMIT, TOKEN_LIMIT
+from app.http import BODY_LIMIT
 from app.issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
 from schema.actor import Role
 from tests.facts import NOW, fact
@@ -42,13 +43,14 @@ REQUEST_ERRORS = [
 ]
 BROKEN = (b"", b"{", b"\xff\xfe", b'{"query": "\xff"}', b"\0", b"{'a': 1}", b'{"query": "{ a }", "id": "\\ud800"}')
 BATCHES = (b"[]", b'[{"query": "{ viewer { role } }"}]', b"7", b"null")
-NO_QUERIES: tuple[Any, ...] = (None, "", 7, {}, [VIEWER], True)
+NO_TEXTS: tuple[Any, ...] = (7, {}, [VIEWER], True)
 NO_NAMES: tuple[Any, ...] = (7, {}, ["Q"])
 NO_OBJECTS: tuple[Any, ...] = ([], [1], "{}", 7, True)
 NO_REQUESTS: list[tuple[Any, str]] = [
     *((content, "the body is not JSON") for content in BROKEN),
     *((content, "batches are not taken") for content in BATCHES),
-    *(({"query": query}, "query: is missing") for query in NO_QUERIES),
+    *(({"query": query}, "query: is missing") for query in (None, "")),
+    *(({"query": query}, "query: is not a string") for query in NO_TEXTS),
     ({"query": "#" * (SOURCE_LIMIT + 1)}, f"query: is longer than {SOURCE_LIMIT} characters"),
     *(({"query": VIEWER, "operationName": name}, "operationName: is not a string") for name in NO_NAMES),
     *(({"query": VIEWER, "variables": value}, "variables: is not a JSON object") for value in NO_OBJECTS),

@@ -169,7 +169,7 @@ async def test_a_client_that_goes_away_leaves_what_was_merged_and_a_clean_connec
         token = gateway.token(Role.PLATFORM_INGEST)
         head = (
             "POST /ingest HTTP/1.1",
-            "Host: x",
+            "Host: 127.0.0.1",
             f"Authorization: Bearer {token}",
             f"Content-Length: {2 * len(body)}",
         )

@@ -170,7 +170,8 @@ def test_no_text_no_token_and_no_trace_is_logged(data: Path, tmp_path: Path) -> 
         place = urlsplit(server.address)
         with socket.create_connection((place.hostname, place.port)) as stream:
             headers = bearer(data, Role.PLATFORM_INGEST)["Authorization"]
-            head = f"POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {headers}\r\nContent-Length: 9999999\r\n\r\n"
+            head = "POST /ingest HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            head += f"Authorization: {headers}\r\nContent-Length: 9999999\r\n\r\n"
             stream.sendall(head.encode() + json.dumps(fact("content", id=CANARY)).encode())
             time.sleep(0.3)
             assert server.stop() == 0

@@ -45,7 +45,8 @@ def test_nothing_has_to_be_set(tmp_path: Path) -> None:
 
 
 def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "GROUNDS_SECRET", "GROUNDS_DATA", *IDENTITY):
+    more = ("GROUNDS_HOSTS", "GROUNDS_ORIGINS", "GROUNDS_DOCUMENTS", "GROUNDS_DOCUMENTS_ONLY", "GROUNDS_GRAPHIQL")
+    for name in ("DATABASE_URL", "GROUNDS_SECRET", "GROUNDS_DATA", *IDENTITY, *more):
         monkeypatch.setenv(name, "")
     assert read_settings() == Settings(data=Path(".grounds"))
 
@@ -59,6 +60,62 @@ def test_an_identity_provider_is_named_wholly_or_not_at_all(monkeypatch: pytest.
     for name, value in IDENTITY.items():
         monkeypatch.setenv(name, value)
     assert read_settings().jwks == "keys.json"
+
+
+def test_lists_are_written_with_commas_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDS_HOSTS", "Grounds.example.org, 10.0.0.7,[2001:DB8::7]")
+    monkeypatch.setenv("GROUNDS_ORIGINS", "https://app.example.org,http://LOCALHOST:3000,http://[::1]:80")
+    monkeypatch.setenv("GROUNDS_DOCUMENTS", "documents.json")
+    monkeypatch.setenv("GROUNDS_DOCUMENTS_ONLY", "TRAINING_CLIENT, DASHBOARD")
+    settings = read_settings()
+    assert settings.hosts == {"grounds.example.org", "10.0.0.7", "[2001:db8::7]"}
+    assert settings.origins == {"https://app.example.org", "http://localhost:3000", "http://[::1]:80"}
+    assert settings.documents == Path("documents.json")
+    assert settings.documents_only == {Role.TRAINING_CLIENT, Role.DASHBOARD}
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "values"),
+    [
+        (
+            "HOSTS",
+            "names no host (",
+            ("*", "*.example.org", "https://example.org", "example.org:443", "::1", "a b", ","),
+        ),
+        (
+            "ORIGINS",
+            "names no origin (",
+            ("*", "null", "example.org", "https://a.example.org/", "ftp://a", "https://*.a"),
+        ),
+        ("DOCUMENTS_ONLY", "names no role (", ("training_client", "EVERYONE", "AUDITOR,", "*", '["AUDITOR"]')),
+        ("GRAPHIQL", "Input should be a valid boolean", ("maybe", "2")),
+        ("INTROSPECTION", "Input should be a valid boolean", ("never", "off,on")),
+    ],
+)
+def test_what_is_no_list_or_no_switch_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, said: str, values: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("GROUNDS_DOCUMENTS", "documents.json")
+    for value in values:
+        told = refusal(monkeypatch, **{f"GROUNDS_{name}": value})
+        assert told.startswith(f"GROUNDS_{name}: {said}"), value
+        assert "\n" not in told
+
+
+def test_roles_are_kept_to_documents_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "GROUNDS_DOCUMENTS_ONLY: there are no documents that these roles could send (set GROUNDS_DOCUMENTS too)"
+    assert refusal(monkeypatch, GROUNDS_DOCUMENTS_ONLY="TRAINING_CLIENT") == said
+
+
+def test_what_is_not_set_is_closed_but_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read_settings()
+    assert not settings.hosts | settings.origins
+    assert (settings.documents, len(settings.documents_only)) == (None, 0)
+    assert (settings.introspection, settings.graphiql) == (True, False)
+    monkeypatch.setenv("GROUNDS_INTROSPECTION", "false")
+    monkeypatch.setenv("GROUNDS_GRAPHIQL", "true")
+    settings = read_settings()
+    assert (settings.introspection, settings.graphiql) == (False, True)
 
 
 @pytest.mark.parametrize(

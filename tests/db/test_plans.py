@@ -1,0 +1,92 @@
+"""How PostgreSQL reads a page: in the order of an index under every filter, with nothing sorted or hashed."""
+
+from dataclasses import replace
+from datetime import date
+from itertools import combinations
+from typing import Any
+
+import psycopg
+import pytest
+
+from db.delivery import Filter, _narrowing, _statement
+from tests.db.test_access import login
+
+DIMENSIONS: dict[str, list[Any]] = {
+    "kinds": ["POST", "PHOTO"],
+    "products": ["FACEBOOK", "INSTAGRAM"],
+    "languages": ["de", "fr"],
+    "grounds": ["PUBLIC_CONTENT", "AI_INTERACTION"],
+    "months": [date(2026, 1, 1), date(2026, 2, 1)],
+}
+
+
+def narrowed_by(names: tuple[str, ...], count: int) -> Filter:
+    values: dict[str, Any] = {name: DIMENSIONS[name][:count] for name in names}
+    return replace(Filter(), **values)
+
+
+FILTERS = {
+    f"{', '.join(names) or 'nothing'} ({count})": narrowed_by(names, count)
+    for size in range(len(DIMENSIONS) + 1)
+    for names in combinations(DIMENSIONS, size)
+    for count in ((1, 2, 0) if names else (0,))
+}
+WASTE = ("Sort", "Hash", "Seq Scan", "Bitmap", "Materialize", "Merge Join", "Gather", "Disabled: true")
+
+
+def plan(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter) -> list[str]:
+    """Explain the page statement as it runs: prepared, by the training role, with a plan for any values."""
+    used, values = _narrowing(narrowed)
+    connection.execute(f"PREPARE page AS {_statement(used)}".encode())
+    given = ["'1'", "'GENAI_TRAINING'", "0", "100", *(_literal(value) for value in values)]
+    rows = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE page({', '.join(given)})".encode()).fetchall()
+    connection.execute("DEALLOCATE page")
+    return [line for (line,) in rows]
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list):
+        return "'{" + ", ".join(map(str, value)) + "}'"
+    return f"'{value}'"
+
+
+def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url: str) -> None:
+    assert len(FILTERS) > 90
+    with login(database_url, "grounds_training") as connection:
+        for name, narrowed in FILTERS.items():
+            lines = plan(connection, narrowed)
+            waste = [line.strip() for line in lines if any(node in line for node in WASTE)]
+            assert not waste, f"{name}: {waste}"
+            assert any("using content_page" in line for line in lines), name
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "index"),
+    [
+        (Filter(), "content_page"),
+        (Filter(kinds=["POST"]), "content_page_kind"),
+        (Filter(products=["FACEBOOK"]), "content_page_product"),
+        (Filter(languages=["de"]), "content_page_language"),
+        (Filter(months=[date(2026, 1, 1)]), "content_page_month"),
+        (Filter(languages=["de", "fr"]), "content_page"),
+    ],
+)
+def test_one_value_has_an_index_of_its_own(database_url: str, narrowed: Filter, index: str) -> None:
+    with login(database_url, "grounds_training") as connection:
+        lines = plan(connection, narrowed)
+    assert any(f"Index Scan using {index} on content c" in line for line in lines), lines
+    named = next(line for line in lines if "Index Cond" in line and "id > " in line)
+    assert all(column in named for column, values in vars_of(narrowed).items()), named
+
+
+def vars_of(narrowed: Filter) -> dict[str, object]:
+    columns = {"kinds": "kind", "products": "product", "languages": "language", "months": "created_month"}
+    return {column: getattr(narrowed, name) for name, column in columns.items() if getattr(narrowed, name)}
+
+
+def test_a_plan_that_sorts_is_noticed(database_url: str) -> None:
+    with login(database_url, "grounds_training") as connection:
+        connection.execute("SET enable_sort = on")
+        connection.execute("SET enable_indexscan = off")
+        lines = plan(connection, Filter())
+    assert any(node in line for line in lines for node in WASTE)
