@@ -67,12 +67,21 @@ def demo(
 
 
 @app.command()
-def serve(data: Data = None, host: Host = "127.0.0.1", port: Port = 8000) -> None:
+def serve(
+    data: Data = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
+) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
     from app.server import serve as run
+    from app.workers import serve_by
 
     with _prepared(data) as (settings, url):
-        uvloop.run(run(settings, url, host, port))
+        if workers == 1:
+            uvloop.run(run(settings, url, host, port))
+        else:
+            serve_by(workers, settings, url, host, port)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from app.auth import Authenticator
 from app.documents import open_documents
-from app.edges import Edges, ide_page, with_origins
+from app.edges import Edges, compressed, ide_page, with_origins
 from app.http import GraphQLEndpoint, prefers_page, refused
 from app.intake import IngestEndpoint
 from app.settings import Settings
@@ -57,7 +57,7 @@ def build(
         ],
         exception_handlers={HTTPException: refused},
     )
-    return Edges(with_origins(routes, settings.origins), hosts)
+    return Edges(compressed(with_origins(routes, settings.origins)), hosts)
 
 
 async def _healthy(_: Request) -> Response:

@@ -44,6 +44,10 @@ class _Observations:
         """Note that the server listens."""
         self._log.info("started", address=address, issuer=issuer)
 
+    def worker_ended(self, code: int | None) -> None:
+        """Note that a worker ended by itself."""
+        self._log.error("worker ended", code=code)
+
     def stopped(self) -> None:
         """Note that the server ended."""
         self._log.info("stopped")

@@ -63,12 +63,17 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(settings: Settings, url: str, host: str, port: int) -> AsyncIterator[tuple[_Server, Database]]:
-    """Serve in the background until the block ends; `server.ending` is set when a signal asks for it."""
+async def serving(
+    settings: Settings, url: str, host: str, port: int = 0, *, listener: socket.socket | None = None
+) -> AsyncIterator[tuple[_Server, Database]]:
+    """Serve in the background until the block ends; `server.ending` is set when a signal asks for it.
+
+    With a `listener`, whoever made it listens on `host` already.
+    """
     secret = settings.secret_bytes()
     check_walls(url)
     async with AsyncExitStack() as opened:
-        listener = opened.enter_context(_listen(host, port))
+        listener = listener or opened.enter_context(listen(host, port))
         authenticator = await open_authenticator(settings)
         opened.push_async_callback(authenticator.aclose)
         stager = opened.enter_context(closing(Stager()))
@@ -109,7 +114,8 @@ async def serve(settings: Settings, url: str, host: str, port: int) -> None:
         await server.ending.wait()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket; raise SettingsError when that cannot be done."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named by its protocol, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
