@@ -13,11 +13,10 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 def copy_text(rows: Iterable[tuple[Any, ...]]) -> bytes:
     """Encode rows for `COPY … FROM STDIN`."""
-    return b"".join([("\t".join([_field(value) for value in row]) + "\n").encode() for row in rows])
-
-
-def _field(value: object) -> str:
-    return _ENCODERS.get(type(value), str)(value)  # what is left are words of our enumerations
+    encoder = _ENCODERS.get
+    # What has no encoder are words of our enumerations.
+    lines = ["\t".join([encoder(type(value), str)(value) for value in row]) for row in rows]
+    return "\n".join([*lines, ""]).encode()
 
 
 def _string(value: str) -> str:

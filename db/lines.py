@@ -1,13 +1,12 @@
 """NDJSON as it arrives: lines out of a stream of any size, in little memory."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LINE_LIMIT = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Hold one line: its number from 1, its bytes, and whether it went on after LINE_LIMIT."""
 
     number: int
@@ -27,8 +26,14 @@ class LineSplitter:
         """Take a block in and give the lines that it completes."""
         start = 0
         while (end := block.find(b"\n", start)) >= 0:
-            self._keep(block[start:end])
-            yield from self._complete()
+            if self._rest or self._too_long or end - start > LINE_LIMIT:
+                self._keep(block[start:end])
+                yield from self._complete()
+            else:  # most lines are whole, and need not be gathered
+                self._number += 1
+                line = block[start:end]
+                if line.strip():
+                    yield Line(self._number, line)
             start = end + 1
         self._keep(block[start:])
 

@@ -95,7 +95,9 @@ def _instant(value: object) -> datetime | None:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError("is not an instant of RFC 3339 with an offset (write it like 2025-05-27T12:00:00Z)")
     try:
-        instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        instant = datetime.fromisoformat(value if value.isupper() else value.upper())
+        if instant.tzinfo is not UTC:
+            instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is an instant that does not exist (check the day, the hour and the offset)") from None
     if instant.year > _LAST_YEAR:

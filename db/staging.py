@@ -26,8 +26,6 @@ from db.records import (
     Instant,
     Notice,
     Objection,
-    Right,
-    Scans,
 )
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -114,7 +112,8 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> tuple[str, str
 
 def _states_a_field_twice(data: bytes) -> bool:
     """Tell whether an object of the line names a field twice; look closely only where a name is there twice."""
-    if all(data.count(name) < 2 for name in _NAMES) and not _ESCAPED_LETTER.search(data):
+    names = _NAMES.findall(data)
+    if len(set(names)) == len(names) and not _ESCAPED_LETTER.search(data):
         return False
     try:
         json.loads(data, object_pairs_hook=_each_named_once)
@@ -123,8 +122,7 @@ def _states_a_field_twice(data: bytes) -> bool:
     return False
 
 
-_NAMED = (*MODELS.values(), Right, Scans)
-_NAMES = sorted({f'"{name}"'.encode() for model in _NAMED for name in model.model_fields})
+_NAMES = re.compile(rb'"(\w+)"\s*:')
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 _RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
 # What a broken line says of itself. No quote stands behind a backslash, so no text in a string is taken for a key.

@@ -1,27 +1,31 @@
-"""A page over HTTP beside the bare SQL of the same page.
+"""A page over HTTP beside the bare SQL of the same page: sizes, places in the list, filters, and one item explained.
 
-`./run python -m tests.bench.page --items 200000` prints medians and ratios of one interleaved run.
+`./run python -m tests.bench.page --items 2000000` prints medians and ratios of one interleaved run.
 """
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from app.issuer import DevelopmentIssuer
 from app.settings import Settings
+from db.delivery import Filter, _narrowing, _statement
 from db.policy.compile import page_columns
-from db.session import Connection
+from db.session import Connection, open_database
 from schema.actor import Role
 from schema.ids import Ids, Kind, ids_of
 from tests.bench.world import interleaved, loaded, served, training_connection
 
 CLIENT = "bench"
-QUERY = """query Page($first: Int!, $after: String) {
-  trainableContent(first: $first, after: $after) {
+PURPOSE = "GENAI_TRAINING"
+QUERY = """query Page($first: Int!, $after: String, $filter: TrainableContentFilter) {
+  trainableContent(first: $first, after: $after, filter: $filter) {
     nodes {
       id kind product language createdMonth text media { type url sha256 } author { id region }
       reason {
@@ -32,67 +36,163 @@ QUERY = """query Page($first: Int!, $after: String) {
     pageInfo { hasNextPage endCursor }
   }
 }"""
-LEAN = """query Page($first: Int!, $after: String) {
-  trainableContent(first: $first, after: $after) {
-    nodes { id kind language text reason { ground policyVersion receipt } }
+LEAN = """query Page($first: Int!, $after: String, $filter: TrainableContentFilter) {
+  trainableContent(first: $first, after: $after, filter: $filter) {
+    nodes {
+      id kind product language createdMonth text author { id region } reason { ground policyVersion receipt }
+    }
     pageInfo { hasNextPage endCursor }
   }
 }"""
-
-
-async def measure(settings: Settings, url: str, rounds: int) -> None:
-    """Measure pages of 100 and of 1,000."""
-    bare = await training_connection(settings, url)
-    await bare.fetch(
-        "SELECT set_config('grounds.client', grounds.register_client($1)::text, FALSE),"
-        " set_config('grounds.purpose', 'GENAI_TRAINING', FALSE)",
-        CLIENT,
-    )
-    ids = ids_of(settings.secret_bytes(), f"client:{CLIENT}")
-    token = DevelopmentIssuer.open(settings.data).token(Role.TRAINING_CLIENT, client=CLIENT, purpose="GENAI_TRAINING")
-    numbers = [row[0] for row in await bare.fetch("SELECT id FROM grounds.trainable_content", timeout=600)]
-    print(f"{len(numbers):,} items are permitted")
-    async with served(settings) as client:
-        for size in (100, 1000):
-            starts = numbers[: max(1, len(numbers) - size - 1)]
-            places = [starts[len(starts) * turn // rounds] for turn in range(rounds)]
-            medians = await interleaved(
-                {
-                    "bare SQL and orjson": _bare(bare, places, size),
-                    "every field": _over_http(client, token, QUERY, ids, places, size),
-                    "without conditions": _over_http(client, token, LEAN, ids, places, size),
-                },
-                rounds,
-            )
-            base = medians["bare SQL and orjson"]
-            for name, median in medians.items():
-                print(f"page of {size:5}  {name:22} {median * 1e3:8.2f} ms  {median / base:5.2f} x")
-    await bare.close()
-
-
+EXPLAIN = """query Explain($id: ID!) {
+  eligibility(contentId: $id) { permitted ground conditions { code outcome required evidence } }
+}"""
+FILTERS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "a common language": {"languages": ["de"]},
+    "a rare language": {"languages": ["mt"]},
+    "three rare languages": {"languages": ["mt", "ga", "is"]},
+    "a kind": {"kinds": ["CAPTION"]},
+    "two kinds and a rare language": {"kinds": ["CAPTION", "PHOTO"], "languages": ["mt"]},
+    "a rare product": {"products": ["MESSENGER"]},
+    "a ground": {"grounds": ["AI_INTERACTION"]},
+    "a month": {"createdMonths": ["2026-01-01"]},
+    "a year": {"createdMonths": [f"2025-{month:02}-01" for month in range(1, 13)]},
+    "a month in a rare language": {"createdMonths": ["2026-01-01"], "languages": ["mt"]},
+    "a kind that a product has not": {"kinds": ["POST"], "products": ["MESSENGER"]},
+    "kinds that a product has not": {"kinds": ["POST", "PHOTO"], "products": ["MESSENGER"]},
+    "no such language": {"languages": ["xx"]},
+    "no such languages": {"languages": ["xx", "yy"]},
+}
 Call = Callable[[int], Awaitable[object]]
 
 
-def _bare(connection: Connection, places: list[int], size: int) -> Call:
-    select = f"SELECT {', '.join(page_columns())} FROM grounds.trainable_content WHERE id > $1 ORDER BY id LIMIT $2"
+@dataclass(frozen=True)
+class Bench:
+    """Hold what is measured with: a connection to a server, one to its database, and the permitted numbers."""
 
-    async def call(turn: int) -> bytes:
-        return orjson.dumps([dict(row) for row in await connection.fetch(select, places[turn], size + 1)])
+    client: HTTPConnection
+    bare: Connection
+    ids: Ids
+    tokens: Mapping[Role, str]
+    numbers: list[int]
+    number: str
 
-    return call
+    def over_http(
+        self, query: str, places: list[int], size: int, filter: dict[str, Any] | None = None, *, packed: bool = False
+    ) -> Call:
+        """Ask for a page after a place."""
+        encoding = "zstd" if packed else "identity"
 
+        async def call(turn: int) -> None:
+            after = self.ids.write(Kind.TRAINABLE_CONTENT_CURSOR, places[turn % len(places)])
+            self.ask(Role.TRAINING_CLIENT, query, {"first": size, "after": after, "filter": filter}, encoding)
 
-def _over_http(client: HTTPConnection, token: str, query: str, ids: Ids, places: list[int], size: int) -> Call:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return call
 
-    async def call(turn: int) -> None:
-        after = ids.write(Kind.TRAINABLE_CONTENT_CURSOR, places[turn])
-        body = orjson.dumps({"query": query, "variables": {"first": size, "after": after}})
-        client.request("POST", "/graphql", body, headers)
-        answer = client.getresponse().read()
+    def ask(self, role: Role, query: str, variables: dict[str, Any], encoding: str = "identity") -> bytes:
+        """Send a request and read the answer."""
+        headers = {"Authorization": f"Bearer {self.tokens[role]}", "Content-Type": "application/json"}
+        body = orjson.dumps({"query": query, "variables": variables})
+        self.client.request("POST", "/graphql", body, {**headers, "Accept-Encoding": encoding})
+        answer = self.client.getresponse().read()
         assert b'"errors"' not in answer[:20], answer[:200]
+        return answer
 
-    return call
+    def bare_page(self, places: list[int], size: int) -> Call:
+        """Read the same rows of the same view, and encode them."""
+        select = f"SELECT {', '.join(page_columns())} FROM grounds.trainable_content WHERE id > $1 ORDER BY id LIMIT $2"
+
+        async def call(turn: int) -> bytes:
+            rows = await self.bare.fetch(select, places[turn % len(places)], size + 1)
+            return orjson.dumps([dict(row) for row in rows])
+
+        return call
+
+    def bare_page_with_receipt(self, places: list[int], size: int) -> Call:
+        """Run the gateway's own statement, which writes the receipt, and encode its rows."""
+        used, _ = _narrowing(Filter())
+
+        async def call(turn: int) -> bytes:
+            place = places[turn % len(places)]
+            rows = await self.bare.fetch(_statement(used), self.number, PURPOSE, place, size)
+            return orjson.dumps([dict(row) for row in rows])
+
+        return call
+
+
+async def measure(settings: Settings, url: str, rounds: int) -> None:
+    """Measure all."""
+    bare = await training_connection(settings, url)
+    number = str(await bare.fetchval("SELECT grounds.register_client($1)", CLIENT))
+    claims = "SELECT set_config('grounds.client', $1, FALSE), set_config('grounds.purpose', $2, FALSE)"
+    await bare.fetch(claims, number, PURPOSE)
+    numbers = [row[0] for row in await bare.fetch("SELECT id FROM grounds.trainable_content", timeout=600)]
+    print(f"{len(numbers):,} items are permitted")
+    issuer = DevelopmentIssuer.open(settings.data)
+    tokens = {
+        Role.TRAINING_CLIENT: issuer.token(Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE),
+        Role.PRIVACY_OFFICER: issuer.token(Role.PRIVACY_OFFICER),
+    }
+    ids = ids_of(settings.secret_bytes(), f"client:{CLIENT}")
+    async with served(settings) as client:
+        bench = Bench(client, bare, ids, tokens, numbers, number)
+        for size in (1000, 100):
+            await _sizes(bench, size, rounds)
+        await _places(bench, rounds)
+        await _filters(bench, rounds)
+        await _explained(bench, settings, url, rounds)
+    await bare.close()
+
+
+async def _sizes(bench: Bench, size: int, rounds: int) -> None:
+    starts = bench.numbers[: max(1, len(bench.numbers) - size - 1)]
+    places = [starts[len(starts) * turn // rounds] for turn in range(rounds)]
+    calls = {
+        "bare SQL and orjson": bench.bare_page(places, size),
+        "the same with the receipt": bench.bare_page_with_receipt(places, size),
+        "every field, all conditions": bench.over_http(QUERY, places, size),
+        "the same by zstd": bench.over_http(QUERY, places, size, packed=True),
+        "the view's fields": bench.over_http(LEAN, places, size),
+    }
+    _print(f"page of {size}", await interleaved(calls, rounds))
+
+
+async def _places(bench: Bench, rounds: int) -> None:
+    last = bench.numbers[-1001:-1000]
+    calls = {"first page": bench.over_http(QUERY, [0], 1000), "last page": bench.over_http(QUERY, last, 1000)}
+    _print("place, page of 1000", await interleaved(calls, rounds))
+
+
+async def _filters(bench: Bench, rounds: int) -> None:
+    places = [bench.numbers[len(bench.numbers) * turn // (2 * rounds)] for turn in range(rounds)]
+    calls = {name: bench.over_http(QUERY, places, 100, filter or None) for name, filter in FILTERS.items()}
+    _print("filter, page of 100", await interleaved(calls, max(10, rounds // 4)))
+
+
+async def _explained(bench: Bench, settings: Settings, url: str, rounds: int) -> None:
+    """Explain one item to an officer, beside the statement that decides it."""
+    staff = ids_of(settings.secret_bytes(), "staff")
+    chosen = [bench.numbers[len(bench.numbers) * turn // rounds] for turn in range(rounds)]
+
+    async with open_database(url, settings.secret_bytes()) as database:
+        reader = database.examiner(Role.PRIVACY_OFFICER)
+
+        async def bare(turn: int) -> object:
+            select = "SELECT * FROM grounds.decision WHERE id = ANY ($1::bigint[])"
+            return await reader.fetch(select, [chosen[turn % len(chosen)]])
+
+        async def explained(turn: int) -> object:
+            id = staff.write(Kind.CONTENT, chosen[turn % len(chosen)])
+            return bench.ask(Role.PRIVACY_OFFICER, EXPLAIN, {"id": id})
+
+        _print("one item", await interleaved({"bare SQL": bare, "eligibility over HTTP": explained}, rounds))
+
+
+def _print(what: str, medians: Mapping[str, float]) -> None:
+    base = next(iter(medians.values()))
+    for name, median in medians.items():
+        print(f"{what:20} {name:30} {median * 1e3:8.2f} ms  {median / base:6.2f} x", flush=True)
 
 
 def main() -> None:

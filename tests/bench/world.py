@@ -53,9 +53,15 @@ async def blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield block
 
 
+class Client(HTTPConnection):
+    """Connect to a server at little cost, and know its process."""
+
+    server: int
+
+
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[HTTPConnection]:
-    """Run `grounds serve` as a process of its own, as in production, and give a connection to it that costs little."""
+async def served(settings: Settings) -> AsyncIterator[Client]:
+    """Run `grounds serve` as a process of its own, as in production, and give a connection to it."""
     command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
     environment = {**os.environ, "GROUNDS_DATA": str(settings.data)}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
@@ -63,7 +69,8 @@ async def served(settings: Settings) -> AsyncIterator[HTTPConnection]:
         assert process.stderr is not None
         started = (await process.stderr.readline()).decode()
         address = started.partition('"address": "')[2].partition('"')[0]
-        with closing(HTTPConnection(address.removeprefix("http://"), timeout=60)) as client:
+        with closing(Client(address.removeprefix("http://"), timeout=60)) as client:
+            client.server = process.pid
             yield client
     finally:
         process.terminate()

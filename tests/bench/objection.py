@@ -1,0 +1,89 @@
+"""An objection by an account of 100,000 items beside one by an account of one item: until it is committed.
+
+`./run python -m tests.bench.objection --items 100000` prints medians and their ratio.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.runtime import open_server
+from app.settings import Settings
+from db.embedded import remove_embedded_postgres
+from db.ingest import ingest
+from db.session import Connection, connection, open_database
+from db.stager import Stager
+from tests.bench.world import blocks, interleaved
+from tests.facts import fact
+
+
+def facts(items: int) -> Iterator[bytes]:
+    """Give two people, of whom one wrote so many items and the other one."""
+    for name in ("many", "one"):
+        yield _line(fact("account", id=name, person=name))
+        yield _line(fact("notice", id=name, account=name))
+        yield _line(fact("content", id=name, account=name))
+    for number in range(items - 1):
+        yield _line(fact("content", id=f"item-{number}", account="many"))
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+async def measure(settings: Settings, url: str, items: int, rounds: int) -> None:
+    """Load, and object in turn."""
+    stager = Stager()
+    async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+        summary = await ingest(borrowed, blocks(facts(items)), stager, on_rejected=print)
+        print(f"{summary.total('accepted'):,} records are in")
+        medians = await interleaved(
+            {f"by an account of {count:,} items": _objecting(borrowed, stager, name)
+             for name, count in (("one", 1), ("many", items))},
+            rounds,
+        )  # fmt: skip
+    stager.close()
+    base = next(iter(medians.values()))
+    for name, median in medians.items():
+        print(f"objection {name:32} {median * 1e3:8.2f} ms  {median / base:5.2f} x")
+
+
+def _objecting(borrowed: Connection, stager: Stager, account: str) -> Callable[[int], Awaitable[object]]:
+    made = 0
+
+    async def call(_: int) -> object:
+        nonlocal made
+        made += 1
+        received = datetime.now(UTC).isoformat()
+        line = _line(fact("objection", id=f"{account}-{made}", account=account, received_at=received))
+        summary = await ingest(borrowed, _once(line), stager, on_rejected=print)
+        assert summary.total("accepted") == 1
+        return summary
+
+    return call
+
+
+async def _once(block: bytes) -> AsyncIterator[bytes]:
+    yield block
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=100)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder))
+        with open_server(settings) as url:
+            asyncio.run(measure(settings, url, options.items, options.rounds))
+        remove_embedded_postgres(settings.data / "postgres")
+
+
+if __name__ == "__main__":
+    main()
