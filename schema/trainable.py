@@ -192,12 +192,24 @@ async def _narrowed(context: Context, filter: TrainableContentFilter | None) -> 
 
 
 async def _kinds(context: Context, filter: TrainableContentFilter) -> list[str] | None:
-    """Give the kinds that a filter leaves: a ground follows from the kind, and kinds have an index."""
-    if filter.grounds is None:
+    """Give the kinds that a filter leaves under the policy in force.
+
+    A ground follows from the kind, and not every product has every kind: what is left out here is not looked for among
+    millions.
+    """
+    if filter.grounds is None and (filter.kinds is None or filter.products is None):
         return _each_once(filter.kinds)
     policy = await context.gateway.policy_in_force()
-    covered = [kind for ground in filter.grounds if ground in policy.grounds for kind in policy.grounds[ground].kinds]
-    return _each_once([kind for kind in covered if filter.kinds is None or kind in filter.kinds])
+    return _each_once(
+        [
+            kind
+            for ground, coverage in policy.grounds.items()
+            if filter.grounds is None or ground in filter.grounds
+            if filter.products is None or set(filter.products) & set(coverage.products)
+            for kind in coverage.kinds
+            if filter.kinds is None or kind in filter.kinds
+        ]
+    )
 
 
 def _each_once(values: Sequence[Value] | None) -> list[Value] | None:

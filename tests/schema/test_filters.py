@@ -61,6 +61,8 @@ def permitted(kind: str, of: str) -> bool:
         {"products": ["MESSENGER"]},
         {"products": ["FACEBOOK", "MESSENGER", "FACEBOOK"]},
         {"products": ["ELSEWHERE"]},
+        {"products": ["MESSENGER"], "kinds": ["POST", "PHOTO"]},
+        {"products": ["MESSENGER", "INSTAGRAM"], "kinds": ["POST", "AI_INTERACTION"]},
         {"languages": ["mt"]},
         {"languages": ["mt", "de"], "kinds": ["PHOTO"]},
         {"grounds": ["AI_INTERACTION"]},
