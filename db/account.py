@@ -1,14 +1,13 @@
 """Read accounts, and the position of the people behind them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from db.session import Reader
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRow:
+class AccountRow(NamedTuple):
     """Hold an account with its standing at the instant of the statement; None is unknown."""
 
     id: int

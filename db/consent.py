@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from db.session import Reader
 
@@ -31,8 +32,7 @@ class ObjectionRow:
     active_until: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentEventRow:
+class ConsentEventRow(NamedTuple):
     """Hold an event of the ledger."""
 
     id: int

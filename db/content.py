@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from db.policy.compile import evidence_columns
 from db.policy.conditions import CONDITIONS
 from db.session import Reader
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRow:
+class ContentRow(NamedTuple):
     """Hold an item as examiners see it."""
 
     id: int

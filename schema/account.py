@@ -1,11 +1,13 @@
 """An account as those see it who examine, and the person whose it is."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from db.account import AccountRow, page_of_accounts
-from schema.connection import Connection, checked_first, page_of, read_cursor
+from schema.compiled import Column, Listed, Made
+from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS, Consent, consent_of
 from schema.context import Context
 from schema.decision import TriState, tri_state
@@ -34,22 +36,37 @@ async def _contents(
     return await contents_page(info.context, first, after, account=root.row.id)
 
 
+def _birth_year(born_on: str | None) -> int | None:
+    return int(born_on[:4]) if born_on else None
+
+
 @strawberry.type(description="An account, by a pseudonym of ours.")
 class Account(Node):
     """Hold an account."""
 
     row: strawberry.Private[AccountRow]
-    id: strawberry.ID = governed(CONCERNED)
-    product: str = governed(CONCERNED)
-    kind: AccountKind = governed(CONCERNED)
-    status: AccountStatus = governed(CONCERNED)
-    adult: TriState = governed(CONCERNED, description="By every birth date known of the person.")
-    region: Region | None = governed(CONCERNED)
-    birth_year: int | None = governed((Role.PRIVACY_OFFICER, Role.DATA_SUBJECT))
+    id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
+    product: str = governed(CONCERNED, row=Column("product"))
+    kind: AccountKind = governed(CONCERNED, row=Column("kind"))
+    status: AccountStatus = governed(CONCERNED, row=Column("status"))
+    adult: TriState = governed(
+        CONCERNED,
+        row=Made(lambda adult: tri_state[adult].value, ("adult",)),
+        description="By every birth date known of the person.",
+    )
+    region: Region | None = governed(CONCERNED, row=Column("country"))
+    birth_year: int | None = governed((Role.PRIVACY_OFFICER, Role.DATA_SUBJECT), row=Made(_birth_year, ("born_on",)))
     consent: Consent = governed(CONCERNED, resolver=_consent)
     contents: Connection[Annotated["Content", strawberry.lazy("schema.content")]] = governed(
         CONCERNED, resolver=_contents
     )
+
+
+class AccountPage(KeysetPage):
+    """Hold a page of accounts."""
+
+    columns = {name: position for position, name in enumerate(AccountRow._fields)}  # noqa: RUF012 - never changed
+    prepared = "Account"
 
 
 def account_of(context: Context, row: AccountRow) -> Account:
@@ -62,7 +79,7 @@ def account_of(context: Context, row: AccountRow) -> Account:
         status=AccountStatus(row.status),
         adult=tri_state[row.adult],
         region=Region(row.country) if row.country else None,
-        birth_year=int(row.born_on[:4]) if row.born_on else None,
+        birth_year=_birth_year(row.born_on),
     )
 
 
@@ -74,5 +91,5 @@ async def accounts_page(context: Context, first: int, after: str | None) -> Conn
         checked_first(first, MOST_ROWS),
         owner=context.owner,
     )
-    accounts = [account_of(context, row) for row in rows]
-    return page_of(accounts, [row.id for row in rows], context.ids, Kind.ACCOUNT_CURSOR, after=after, has_next=has_next)
+    page = AccountPage(context.ids, Kind.ACCOUNT, Kind.ACCOUNT_CURSOR, rows, partial(account_of, context))
+    return page_of(page, after=after, has_next=has_next)

@@ -29,6 +29,8 @@ class RowPage(ABC):
 
     columns: ClassVar[Mapping[str, int]]
     """Where each column stands in a row."""
+    prepared: ClassVar[str | None] = None
+    """The type whose objects the page makes itself, in its list `objects`: fields of it have resolvers of their own."""
     policy: Policy | None
     """What decided the rows, where their reasons follow from it."""
 
@@ -39,7 +41,7 @@ class RowPage(ABC):
 
 
 class NotCompiled(Exception):
-    """Say that a selection holds a field without a source: the ordinary path answers."""
+    """Say that a selection holds a field that is not for the compiled path: the ordinary one answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Compiler:
     columns: Mapping[str, int]
     policy: Policy | None
     role: Role
+    prepared: str | None = None
     names: dict[str, Any] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
 
@@ -126,6 +129,8 @@ class Compiler:
 
     def object(self, kind: GraphQLObjectType, shape: Shape | None) -> str:
         """Write the expression that builds an object of a row."""
+        if shape is None and kind.name == self.prepared:
+            return self.listed("objects")
         if shape is None:
             origin = self.bind(kind.extensions["strawberry-definition"].origin)
             values = (f"{_python_name(declared)}={self._instance_value(declared)}" for declared in kind.fields.values())
@@ -141,28 +146,30 @@ class Compiler:
             )
         return {key: kind.name if name == "__typename" else values[name] for key, name, _ in shape}
 
-    def check(self, kind: GraphQLObjectType, shape: Shape) -> None:
-        """Raise Forbidden for the first selected field that the role may not read."""
-        for _, name, _ in shape:
-            if name != "__typename":
-                self._governance(kind, name).check(self.role, f"{kind.name}.{name}")
-
-    def _governance(self, kind: GraphQLObjectType, name: str) -> Any:
-        governance = governance_of(kind.fields[name])
-        if governance is None:
-            raise NotCompiled
-        return governance
-
     def _value(self, kind: GraphQLObjectType, name: str, beneath: Shape | None) -> str:
         if name == "__typename":
             return repr(kind.name)
         governance = self._governance(kind, name)
-        governance.check(self.role, f"{kind.name}.{name}")
         if beneath is not None:
-            self.check(_object_type(kind.fields[name].type), beneath)
+            self._check(_object_type(kind.fields[name].type), beneath)
         if governance.source is None or kind.fields[name].args:
             raise NotCompiled
         return str(governance.source.expression(self, kind.fields[name], beneath))
+
+    def _check(self, kind: GraphQLObjectType, shape: Shape) -> None:
+        """Check all that is selected beneath, also where an object is rendered as a whole."""
+        for _, name, beneath in shape:
+            if name != "__typename":
+                self._governance(kind, name)
+                if beneath is not None:
+                    self._check(_object_type(kind.fields[name].type), beneath)
+
+    def _governance(self, kind: GraphQLObjectType, name: str) -> Any:
+        """Give a field's declaration; what the role may not read is never compiled: the ordinary path refuses it."""
+        governance = governance_of(kind.fields[name])
+        if governance is None or self.role not in governance.readers:
+            raise NotCompiled
+        return governance
 
     def _instance_value(self, declared: GraphQLField) -> str:
         governance = governance_of(declared)
@@ -181,9 +188,9 @@ Rows = Callable[[RowPage], list[Any]]
 def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
     """Compile the function that answers for all rows of pages like this one.
 
-    Raises NotCompiled when the ordinary path has to answer, and Forbidden when the role may not read a field.
+    Raises NotCompiled when the ordinary path has to answer: a field has no source, or the role may not read it.
     """
-    compiler = Compiler(page.columns, page.policy, role)
+    compiler = Compiler(page.columns, page.policy, role, page.prepared)
     body = compiler.object(kind, shape)
     each = ", ".join(["row", *(f"each_{name}" for name in compiler.lists)])
     lists = "".join(f", page.{name}" for name in compiler.lists)

@@ -1,10 +1,13 @@
 """Connections in the manner of Relay: keyset pages behind opaque cursors."""
 
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from schema.compiled import Listed, SameRow
+from schema.compiled import Listed, RowPage, SameRow
 from schema.errors import BadInput
 from schema.governed import EVERYONE, governed
 from schema.ids import Ids, Kind
@@ -56,15 +59,44 @@ def read_cursor(ids: Ids, kind: Kind, after: str | None) -> int:
     return number
 
 
-def page_of(
-    items: list[Item], numbers: list[int], ids: Ids, kind: Kind, *, after: str | None, has_next: bool
-) -> Connection[Item]:
-    """Make a page of objects whose numbers are the keys of the list."""
-    cursors = ids.write_all(kind, numbers)
+@dataclass(frozen=True)
+class KeysetPage(RowPage):
+    """Hold a page of rows whose first value is the key of the list."""
+
+    naming: Ids
+    id_kind: Kind
+    cursor_kind: Kind
+    found: Sequence[tuple[Any, ...]]
+    make: Callable[[Any], object]
+    policy: None = None
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Give the rows."""
+        return self.found
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Give each row's id."""
+        return self.naming.write_all(self.id_kind, [row[0] for row in self.found])
+
+    @cached_property
+    def cursors(self) -> list[str]:
+        """Give each row's cursor."""
+        return self.naming.write_all(self.cursor_kind, [row[0] for row in self.found])
+
+    @property
+    def objects(self) -> list[object]:
+        """Make each row's object, for the ordinary path."""
+        return [self.make(row) for row in self.found]
+
+
+def page_of(page: KeysetPage, *, after: str | None, has_next: bool) -> Connection[Any]:
+    """Make a connection of a page of rows."""
     return Connection(
-        edges=[Edge(cursor=cursor, node=item) for cursor, item in zip(cursors, items, strict=True)],
-        nodes=items,
-        page_info=page_info(cursors, after=after, has_next=has_next),
+        edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for
+        nodes=page,  # type: ignore[arg-type]
+        page_info=page_info(page.cursors, after=after, has_next=has_next),
     )
 
 

@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import strawberry
 
 from db.account import AccountRow
-from db.consent import page_of_events
-from schema.connection import Connection, checked_first, page_of, read_cursor
+from db.consent import ConsentEventRow, page_of_events
+from schema.compiled import Column, Listed
+from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.context import Context
 from schema.decision import LegalBasis, legal_basis
 from schema.governed import CONCERNED, governed
@@ -70,10 +72,19 @@ class Objection:
 class ConsentEvent:
     """Hold an event."""
 
-    id: strawberry.ID = governed(CONCERNED)
-    kind: ConsentEventKind = governed(CONCERNED)
-    occurred_at: datetime = governed(CONCERNED)
-    recorded_at: datetime = governed(CONCERNED, description="When the gateway learned of it.")
+    id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
+    kind: ConsentEventKind = governed(CONCERNED, row=Column("kind"))
+    occurred_at: datetime = governed(CONCERNED, row=Column("occurred_at"))
+    recorded_at: datetime = governed(
+        CONCERNED, row=Column("recorded_at"), description="When the gateway learned of it."
+    )
+
+
+class ConsentEventPage(KeysetPage):
+    """Hold a page of the ledger."""
+
+    columns = {name: position for position, name in enumerate(ConsentEventRow._fields)}  # noqa: RUF012 - never changed
+    prepared = "ConsentEvent"
 
 
 async def events_page(context: Context, first: int, after: str | None, account: int | None) -> Connection[ConsentEvent]:
@@ -84,17 +95,18 @@ async def events_page(context: Context, first: int, after: str | None, account: 
         checked_first(first, MOST_ROWS),
         account=account,
     )
-    events = [
-        ConsentEvent(
-            id=strawberry.ID(context.ids.write(Kind.CONSENT_EVENT, row.id)),
-            kind=ConsentEventKind(row.kind),
-            occurred_at=row.occurred_at,
-            recorded_at=row.recorded_at,
-        )
-        for row in rows
-    ]
-    return page_of(
-        events, [row.id for row in rows], context.ids, Kind.CONSENT_EVENT_CURSOR, after=after, has_next=has_next
+    page = ConsentEventPage(
+        context.ids, Kind.CONSENT_EVENT, Kind.CONSENT_EVENT_CURSOR, rows, partial(_event_of, context)
+    )
+    return page_of(page, after=after, has_next=has_next)
+
+
+def _event_of(context: Context, row: ConsentEventRow) -> ConsentEvent:
+    return ConsentEvent(
+        id=strawberry.ID(context.ids.write(Kind.CONSENT_EVENT, row.id)),
+        kind=ConsentEventKind(row.kind),
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
     )
 
 

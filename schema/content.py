@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import strawberry
 
 from db.content import ContentRow, content_number, page_of_contents
 from db.delivery import client_names
 from schema.account import Account, account_of
-from schema.connection import Connection, checked_first, page_of, read_cursor
+from schema.compiled import Column, Listed
+from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.decision import Eligibility, eligibility_of
@@ -37,20 +39,33 @@ class Content(Node):
     """Hold an item."""
 
     row: strawberry.Private[ContentRow]
-    id: strawberry.ID = governed(CONCERNED)
-    platform_id: str = governed(EXAMINERS, description="The platform's own id.")
-    kind: ContentKind = governed(CONCERNED)
-    product: str | None = governed(CONCERNED, description="Its account's; null while that is not known.")
-    audience: Audience | None = governed(CONCERNED)
-    language: str | None = governed(CONCERNED)
-    created_at: datetime = governed(CONCERNED)
-    deleted_at: datetime | None = governed(CONCERNED)
-    text_preview: str | None = governed((Role.PRIVACY_OFFICER,), description="The beginning of the de-identified text.")
+    id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
+    platform_id: str = governed(EXAMINERS, row=Column("platform_id"), description="The platform's own id.")
+    kind: ContentKind = governed(CONCERNED, row=Column("kind"))
+    product: str | None = governed(
+        CONCERNED, row=Column("product"), description="Its account's; null while that is not known."
+    )
+    audience: Audience | None = governed(CONCERNED, row=Column("audience"))
+    language: str | None = governed(CONCERNED, row=Column("language"))
+    created_at: datetime = governed(CONCERNED, row=Column("created_at"))
+    deleted_at: datetime | None = governed(CONCERNED, row=Column("deleted_at"))
+    text_preview: str | None = governed(
+        (Role.PRIVACY_OFFICER,), row=Column("preview"), description="The beginning of the de-identified text."
+    )
     text_sha256: str | None = governed(
-        (Role.AUDITOR,), description="SHA-256 of the de-identified text in UTF-8, in hexadecimal digits."
+        (Role.AUDITOR,),
+        row=Column("text_sha256"),
+        description="SHA-256 of the de-identified text in UTF-8, in hexadecimal digits.",
     )
     account: Account | None = governed(CONCERNED, resolver=_account, description="Null while it is not known.")
     eligibility: Eligibility = governed(CONCERNED, resolver=_eligibility)
+
+
+class ContentPage(KeysetPage):
+    """Hold a page of items."""
+
+    columns = {name: position for position, name in enumerate(ContentRow._fields)}  # noqa: RUF012 - never changed
+    prepared = "Content"
 
 
 def content_of(context: Context, row: ContentRow) -> Content:
@@ -89,8 +104,8 @@ async def contents_page(
         account=account,
         platform_ids=platform_ids,
     )
-    contents = [content_of(context, row) for row in rows]
-    return page_of(contents, [row.id for row in rows], context.ids, Kind.CONTENT_CURSOR, after=after, has_next=has_next)
+    page = ContentPage(context.ids, Kind.CONTENT, Kind.CONTENT_CURSOR, rows, partial(content_of, context))
+    return page_of(page, after=after, has_next=has_next)
 
 
 async def find_content(context: Context, text: str) -> ContentRow | None:

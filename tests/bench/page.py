@@ -127,6 +127,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
     number = str(await bare.fetchval("SELECT grounds.register_client($1)", CLIENT))
     claims = "SELECT set_config('grounds.client', $1, FALSE), set_config('grounds.purpose', $2, FALSE)"
     await bare.fetch(claims, number, PURPOSE)
+    await bare.execute("SET statement_timeout = '10min'")
     numbers = [row[0] for row in await bare.fetch("SELECT id FROM grounds.trainable_content", timeout=600)]
     print(f"{len(numbers):,} items are permitted")
     issuer = DevelopmentIssuer.open(settings.data)
