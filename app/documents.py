@@ -5,9 +5,10 @@ Trusted documents are those of one file, read at the start; nothing that a clien
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from schema.errors import BadInput, Forbidden
 
 SOURCE_LIMIT: Final = 16 * 1024
 TOKEN_LIMIT: Final = 1000
+NAMES: Final = 10
+NAME: Final = 60
 
 _IDENTIFIER: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -43,12 +46,12 @@ class Document:
         if name is None and len(self.operations) == 1:
             return next(iter(self.operations.values()))
         if name is None:
-            found = ", ".join(each or "one without a name" for each in self.operations) or "none"
+            found = _listed(each or "one without a name" for each in self.operations) or "none"
             raise GraphQLError(
                 f"operationName: is missing, and the document has not one operation but {found} (name one)"
             )
         if name not in self.operations:
-            known = ", ".join(each for each in self.operations if each) or "none with a name"
+            known = _listed(each for each in self.operations if each) or "none with a name"
             raise GraphQLError(f"operationName: is no operation of the document, which has {known} (name one of them)")
         return self.operations[name]
 
@@ -169,6 +172,11 @@ def _checked(key: str, text: Any, schema: GatewaySchema) -> Document:
     if not document.operations:
         raise ValueError("has no operation (fragments go into the documents that use them)")
     return document
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Write the first names, shortened: a document may have thousands, and each may be as long as the document."""
+    return ", ".join(name if len(name) <= NAME else f"{name[:NAME]}…" for name in islice(names, NAMES))
 
 
 def _place(error: GraphQLError) -> str:

@@ -75,7 +75,7 @@ _valid = Recent[DocumentNode]()
 _costs = Recent[int]()
 
 
-def parsed(text: str, *, max_tokens: int | None = None) -> DocumentNode:
+def parse_once(text: str, *, max_tokens: int | None = None) -> DocumentNode:
     """Parse a document once, whoever asks first. Raises GraphQLError."""
     document = _parsed.get(text, None)
     if document is None:
@@ -101,7 +101,7 @@ class Validation(SchemaExtension):
         self._given = (context.schema, context.validation_rules)
         known = _valid.get(query, self._given)
         self._known = known is not None
-        context.graphql_document = known or parsed(query)
+        context.graphql_document = known or parse_once(query)
         yield
 
     def on_validate(self) -> Iterator[None]:
@@ -125,18 +125,15 @@ def _errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLEr
         return faults
     others = (rule for rule in context.validation_rules if rule is not DocumentLimits)
     rules = (*others, MaybeNullValidationRule, OneOfInputValidationRule)
-    try:
-        errors = validate(context.schema._schema, document, rules, max_errors=ERRORS, hide_suggestions=True)
-    except ValueError:  # Python's own limit for whole numbers, which graphql-core does not expect
-        return [GraphQLError("the document has a number of thousands of digits (write a shorter one)")]
+    errors = validate(context.schema._schema, document, rules, max_errors=ERRORS, hide_suggestions=True)
     return [_short(error) for error in errors]
 
 
 def _short(error: GraphQLError) -> GraphQLError:
-    """Quote little: some errors have whole objects in their words, and each of a hundred places."""
-    if len(error.message) <= MESSAGE and len(error.nodes or ()) <= PLACES:
-        return error
+    """Quote little: some errors have whole objects in their words, a hundred places, or an exception's own text."""
     message = error.message if len(error.message) <= MESSAGE else f"{error.message[:MESSAGE]}…"
+    if not isinstance(error.original_error, GraphQLError | None):  # such as Python's own, for 4,300 digits and more
+        message = "the document has a value that cannot be read (write it as its type is written)"
     return GraphQLError(message, (error.nodes or ())[:PLACES])
 
 

@@ -1,0 +1,75 @@
+"""PostGraphile 5, from npm, in a temporary folder, over the same view as the same database role."""
+
+import base64
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from app.settings import Settings
+from db.admin import role_password
+from tests.bench.contenders import CONNECTIONS, PURPOSE, running
+from tests.conformance.served import install_from_npm, temporary_folder
+
+# It needs Node 22, and says nothing where an older one runs it; so it gets one of its own, which npm has as well.
+PACKAGES = ("postgraphile@5", "node@24")
+PROGRAM = Path(__file__).with_suffix(".mjs")
+QUERY = """query Page($first: Int!, $after: Cursor) {
+  allTrainableContents(first: $first, after: $after) {
+    nodes { rowId kind product language createdMonth text account country ground }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+
+
+@dataclass(frozen=True)
+class PostGraphile:
+    """Hold a running PostGraphile."""
+
+    address: str
+    order: str
+    """What its cursors say of the order that they belong to."""
+
+    def cursors(self, numbers: Sequence[int]) -> list[str]:
+        """Write the cursors of items."""
+        return [base64.b64encode(orjson.dumps([self.order, str(number)])).decode() for number in numbers]
+
+
+@asynccontextmanager
+async def postgraphile(settings: Settings, url: str, client: int) -> AsyncIterator[PostGraphile | None]:
+    """Install PostGraphile and run it as in production; None where there is no npm to install it with."""
+    if shutil.which("npm") is None:
+        print("PostGraphile is left out: there is no Node (install Node and npm, and run it again)")
+        yield None
+        return
+    role = f"grounds_training:{role_password(settings.secret_bytes(), 'grounds_training')}"
+    parts = urlsplit(url)
+    environment = {
+        "NODE_ENV": "production",
+        "GRAPHILE_ENV": "production",
+        "DATABASE_URL": urlunsplit(parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}")),
+        "CONNECTIONS": str(CONNECTIONS),
+        "CLIENT": str(client),
+        "PURPOSE": PURPOSE,
+    }
+    with temporary_folder() as folder:
+        install_from_npm(folder, *PACKAGES)
+        program = shutil.copy(PROGRAM, folder)  # where it finds the packages
+        async with running([folder / "node_modules" / ".bin" / "node", program], environment) as address:
+            yield PostGraphile(address, _order(address))
+
+
+def _order(address: str) -> str:
+    """Ask for one item, and read in its cursor what all cursors of that order begin with."""
+    connection = HTTPConnection(address, timeout=60)
+    body = orjson.dumps({"query": QUERY, "variables": {"first": 1}})
+    connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+    page = orjson.loads(connection.getresponse().read())["data"]["allTrainableContents"]
+    connection.close()
+    order: str = orjson.loads(base64.b64decode(page["pageInfo"]["endCursor"]))[0]
+    return order

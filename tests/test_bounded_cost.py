@@ -1,0 +1,162 @@
+"""No request costs the server much, however it is written; and each limit that sees to it can be seen failing."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from app.settings import Settings
+from schema import limits, validation
+from schema.build import build_schema
+from tests.bench.hostile import (
+    ATTEMPTS,
+    ENOUGH_SECONDS,
+    GRAPHS,
+    Onslaught,
+    Server,
+    attacked,
+    load,
+    onslaught,
+    served,
+    waited,
+)
+from tests.gateway import SECRET
+from tests.hostile import FAMILIES, MULTIPLIED, Attack, corpus, fragment_graphs, lexed, longest, squared
+from tests.mutants import Killed
+
+MOST_BYTES = 4096
+MOST_GROWTH = 50.0  # MiB
+MOST_WAITING = 0.05
+SET = "from schema import validation; validation."
+UNBOUNDED = {
+    "no limit on values": (
+        SET + "VALUES = 10**9",
+        MULTIPLIED["multiplied"].replace("{ id }", "{ eligibility { ground } }"),
+    ),
+    "no limits on how it is written": (SET + "faults_of = lambda _: ()", squared(60)),
+}
+
+
+@pytest.fixture(scope="module")
+def database(cluster: str) -> Iterator[str]:
+    with psycopg.connect(cluster, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE attacked TEMPLATE template_of_tests STRATEGY file_copy")
+        yield f"{cluster.rpartition('/')[0]}/attacked"
+        connection.execute("DROP DATABASE attacked WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def settings(database: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data=tmp_path_factory.mktemp("attacked"), database_url=database, secret=SECRET.decode())
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings, database: str) -> Iterator[Server]:
+    with served(settings, database) as running:
+        load(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def attacks() -> list[Attack]:
+    return [*corpus(), *fragment_graphs(GRAPHS)]
+
+
+@pytest.fixture(scope="module")
+def found(server: Server, attacks: list[Attack]) -> Onslaught:
+    return onslaught(server, attacks)
+
+
+def test_the_attacks_are_many_and_differ(attacks: list[Attack]) -> None:
+    graphs = {attack.body() for attack in attacks if attack.name.startswith("fragment graph")}
+    assert len({attack.name for attack in attacks}) == len(attacks)
+    assert len({attack.body() for attack in attacks}) == len(attacks)
+    assert len(graphs) == GRAPHS
+    assert len(attacks) - len(graphs) >= 30
+
+
+def test_each_is_answered_within_100_ms_of_the_servers_cpu(found: Onslaught) -> None:
+    dear = {attack.name: answer.cpu for attack, answer in found.answers if answer.cpu > ENOUGH_SECONDS}
+    assert not dear
+
+
+def test_none_is_a_failure_of_the_server(server: Server, found: Onslaught) -> None:
+    assert {answer.status for _, answer in found.answers} <= {200, 400, 413}
+    assert not [attack.name for attack, answer in found.answers if b"something failed" in answer.body]
+    assert not [line for line in server.log if b'"event": "failure"' in line]
+
+
+def test_a_refusal_is_json_of_a_few_kilobytes(found: Onslaught) -> None:
+    long = {}
+    for attack, answer in found.answers:
+        answered = orjson.loads(answer.body)
+        if "errors" in answered and len(answer.body) > MOST_BYTES:
+            long[attack.name] = len(answer.body)
+    assert not long
+
+
+def test_what_is_within_the_limits_is_answered_and_pages_beyond_are_not(found: Onslaught) -> None:
+    for attack, answer in found.answers:
+        errors = orjson.loads(answer.body).get("errors")
+        if attack.answered:
+            assert errors is None, attack.name
+        elif attack.name.startswith("pages: "):
+            assert "values, more than 45,000 (ask for fewer fields or smaller pages)" in errors[0]["message"]
+
+
+def test_the_servers_memory_does_not_grow(found: Onslaught) -> None:
+    assert found.grown < MOST_GROWTH
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+def test_a_server_without_the_limit_is_caught(settings: Settings, server: Server, name: str, killed: Killed) -> None:
+    broken, query = UNBOUNDED[name]
+    assert settings.database_url is not None
+    with served(settings, settings.database_url, broken=broken) as other, closing(other.connect()) as client:
+        note(killed, name, other.dearest(client, Attack(name, query)).cpu)
+
+
+async def test_fragments_that_are_measured_wherever_they_are_spread_are_caught(
+    monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    def measured(fragments: Any, name: str, measure: Callable[[Any], Any]) -> Any:
+        return measure(fragments._definitions[name].selection_set)
+
+    doublings = FAMILIES["fragment doublings"](16)
+    assert await cpu(doublings) < ENOUGH_SECONDS
+    monkeypatch.setattr(limits.Fragments, "measured", measured)
+    note(killed, "fragments measured wherever they are spread", await cpu(doublings))
+
+
+async def test_more_errors_than_are_shown_are_caught(monkeypatch: pytest.MonkeyPatch, killed: Killed) -> None:
+    quoted = longest(FAMILIES["an object"], lexed)
+    assert await cpu(quoted) < ENOUGH_SECONDS
+    monkeypatch.setattr(validation, "ERRORS", 100)
+    note(killed, "a hundred errors looked for", await cpu(quoted))
+
+
+async def cpu(query: str) -> float:
+    """Execute what is refused before anything is asked of the database: the least seconds of CPU of some attempts."""
+    schema = build_schema()
+    taken = []
+    for attempt in range(ATTEMPTS):
+        started = time.thread_time()
+        assert (await schema.execute(" " * attempt + query)).errors
+        taken.append(time.thread_time() - started)
+    return min(taken)
+
+
+def note(killed: Killed, name: str, seconds: float) -> None:
+    killed(name, "schema/limits.py", f"{seconds * 1e3:.0f} ms of CPU" if seconds > ENOUGH_SECONDS else None)
+
+
+@pytest.mark.long
+def test_a_light_client_waits_little_longer_beside_attackers(server: Server, attacks: list[Attack]) -> None:
+    alone, _ = waited(server, 30)
+    with attacked(server, [attack for attack in attacks if not attack.answered]):
+        beside, _ = waited(server, 60)
+    assert beside - alone < MOST_WAITING
