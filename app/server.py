@@ -98,7 +98,7 @@ async def serving(
         # no circles, so the collector may come more seldom (its default is every 700 objects).
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(10_000, 50, 50)
         observe.started(server.address, settings.issuer or "development")
         try:
             yield server, database

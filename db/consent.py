@@ -1,5 +1,6 @@
 """Read what a position rests on: notices, objections and the ledger of events."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +49,10 @@ async def notices_of(reader: Reader, accounts: Sequence[int]) -> list[list[Notic
         " WHERE account = ANY ($1::bigint[]) ORDER BY coalesce(delivered_at, sent_at), id",
         accounts,
     )
-    return [[NoticeRow(*row[1:]) for row in rows if row[0] == account] for account in accounts]
+    notices: defaultdict[int, list[NoticeRow]] = defaultdict(list)
+    for account, *values in rows:
+        notices[account].append(NoticeRow(*values))
+    return [notices[account] for account in accounts]
 
 
 async def objections_of(reader: Reader, accounts: Sequence[int]) -> list[list[ObjectionRow]]:
@@ -61,7 +65,10 @@ async def objections_of(reader: Reader, accounts: Sequence[int]) -> list[list[Ob
         " CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p ORDER BY o.received_at, o.id",
         accounts,
     )
-    return [[ObjectionRow(*row[1:]) for row in rows if row[0] == account] for account in accounts]
+    objections: defaultdict[int, list[ObjectionRow]] = defaultdict(list)
+    for account, *values in rows:
+        objections[account].append(ObjectionRow(*values))
+    return [objections[account] for account in accounts]
 
 
 async def page_of_events(

@@ -34,7 +34,7 @@ def copied(url: str, copies: int) -> None:
         steps: dict[str, int] = {}
         for table in ("account", "content"):
             (highest, done) = connection.execute(
-                f"SELECT max(id), EXISTS (SELECT FROM grounds.{table} WHERE platform_id LIKE '%~1')".encode()
+                f"SELECT max(id), bool_or(platform_id LIKE '%~1') FROM grounds.{table}".encode()
             ).fetchone() or (0, False)
             if done:
                 return
