@@ -19,6 +19,7 @@ def configure_logging() -> None:
     )
     # What libraries log would else go to standard error as it is, traces included.
     logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
+    logging.captureWarnings(True)  # Python's own, such as that of a resolver that a timeout cut off
     # Whole URLs, query included, would be logged there.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 

@@ -16,11 +16,11 @@ UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="Run the tests that take minutes too (-m long: them alone).")
+    parser.addoption("--long", action="store_true", help="Run the tests that take minutes, or half an hour, too.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("long") and config.option.markexpr == "not long":
+    if config.getoption("long") and config.option.markexpr == "not long and not exhaustive":
         config.option.markexpr = ""
 
 

@@ -154,7 +154,7 @@ def note(killed: Killed, name: str, seconds: float) -> None:
     killed(name, "schema/limits.py", f"{seconds * 1e3:.0f} ms of CPU" if seconds > ENOUGH_SECONDS else None)
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_light_client_waits_little_longer_beside_attackers(server: Server, attacks: list[Attack]) -> None:
     alone, _ = waited(server, 30)
     with attacked(server, [attack for attack in attacks if not attack.answered]):

@@ -296,7 +296,7 @@ def test_no_generated_question_is_answered_with_what_is_hidden(served: Served, a
     ask(served, asker, QUESTIONS // len(ASKERS), derandomize=True)
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("asker", ASKERS, ids=str)
 def test_no_question_never_asked_before_is_answered_with_what_is_hidden(served: Served, asker: Asker) -> None:
     ask(served, asker, LONG_QUESTIONS // len(ASKERS), derandomize=False)
