@@ -61,10 +61,13 @@ class IngestEndpoint:
         except Busy:
             return _refusal(503, "other streams are being taken in (try again)", {"Retry-After": "1"})
         except asyncio.CancelledError:  # the server cancels what outlasts its grace, and would log a trace
-            return _refusal(503, "the gateway stops; what came whole is kept (send it again)", {"Retry-After": "1"})
+            return _stops()
         except ClientDisconnect:
             return _refusal(400, "the stream broke off; what came whole is kept (send it again)")
         except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a connection may fail at being given back in the middle
+                return _stops()
             reference = observe.failure(error)
             return _refusal(
                 500, f"something failed here (tell the operator the reference {reference}, and send it again)"
@@ -72,6 +75,10 @@ class IngestEndpoint:
         counts = {outcome: summary.total(outcome) for outcome in ("accepted", "unchanged", "stale", "rejected")}
         observe.ingested(**counts)
         return _answer(200, {"records": summary.as_dict(), "total": counts, "rejects": rejects})
+
+
+def _stops() -> Response:
+    return _refusal(503, "the gateway stops; what came whole is kept (send it again)", {"Retry-After": "1"})
 
 
 def describe(rejected: Rejected) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from db.account import AccountRow, page_of_accounts
-from schema.compiled import Column, Listed, Made
+from schema.compiled import Column, Listed, Made, Word
 from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS, Consent, consent_of
 from schema.context import Context
@@ -47,8 +47,8 @@ class Account(Node):
     row: strawberry.Private[AccountRow]
     id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
     product: str = governed(CONCERNED, row=Column("product"))
-    kind: AccountKind = governed(CONCERNED, row=Column("kind"))
-    status: AccountStatus = governed(CONCERNED, row=Column("status"))
+    kind: AccountKind = governed(CONCERNED, row=Word("kind", AccountKind))
+    status: AccountStatus = governed(CONCERNED, row=Word("status", AccountStatus))
     adult: TriState = governed(
         CONCERNED,
         row=Made(lambda adult: tri_state[adult].value, ("adult",)),

@@ -8,6 +8,7 @@ same declarations as the ordinary path, governance included. What a field does n
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from graphql import GraphQLEnumType, GraphQLField, GraphQLList, GraphQLObjectType, GraphQLOutputType, get_named_type
@@ -53,6 +54,26 @@ class Column(Source):
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
         """Index the row."""
         return f"row[{compiler.columns[self.name]}]"
+
+
+class _Words(dict[str | None, str | None]):
+    """Know the words of an enumeration. What else a column may hold is not told: the ordinary path fails on it."""
+
+    def __missing__(self, word: str | None) -> str | None:
+        raise NotCompiled
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Source):
+    """Take the value of a column that holds a word of an enumeration, or nothing."""
+
+    name: str
+    enumeration: type[StrEnum]
+
+    def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
+        """Look the word up."""
+        words = _Words({None: None} | {member.value: member.value for member in self.enumeration})
+        return f"{compiler.bind(words)}[row[{compiler.columns[self.name]}]]"
 
 
 @dataclass(frozen=True, slots=True)

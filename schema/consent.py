@@ -9,7 +9,7 @@ import strawberry
 
 from db.account import AccountRow
 from db.consent import ConsentEventRow, page_of_events
-from schema.compiled import Column, Listed
+from schema.compiled import Column, Listed, Word
 from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.context import Context
 from schema.decision import LegalBasis, legal_basis
@@ -73,7 +73,7 @@ class ConsentEvent:
     """Hold an event."""
 
     id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
-    kind: ConsentEventKind = governed(CONCERNED, row=Column("kind"))
+    kind: ConsentEventKind = governed(CONCERNED, row=Word("kind", ConsentEventKind))
     occurred_at: datetime = governed(CONCERNED, row=Column("occurred_at"))
     recorded_at: datetime = governed(
         CONCERNED, row=Column("recorded_at"), description="When the gateway learned of it."

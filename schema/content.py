@@ -9,7 +9,7 @@ import strawberry
 from db.content import ContentRow, content_number, page_of_contents
 from db.delivery import client_names
 from schema.account import Account, account_of
-from schema.compiled import Column, Listed
+from schema.compiled import Column, Listed, Word
 from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
@@ -41,11 +41,11 @@ class Content(Node):
     row: strawberry.Private[ContentRow]
     id: strawberry.ID = governed(CONCERNED, row=Listed("ids"))
     platform_id: str = governed(EXAMINERS, row=Column("platform_id"), description="The platform's own id.")
-    kind: ContentKind = governed(CONCERNED, row=Column("kind"))
+    kind: ContentKind = governed(CONCERNED, row=Word("kind", ContentKind))
     product: str | None = governed(
         CONCERNED, row=Column("product"), description="Its account's; null while that is not known."
     )
-    audience: Audience | None = governed(CONCERNED, row=Column("audience"))
+    audience: Audience | None = governed(CONCERNED, row=Word("audience", Audience))
     language: str | None = governed(CONCERNED, row=Column("language"))
     created_at: datetime = governed(CONCERNED, row=Column("created_at"))
     deleted_at: datetime | None = governed(CONCERNED, row=Column("deleted_at"))
