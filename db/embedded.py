@@ -342,7 +342,7 @@ def _settings(port: int) -> dict[str, str]:
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": "100",
-        "shared_buffers": f"{max(16, min(256, megabytes // 8))}MB",
+        "shared_buffers": f"{max(16, min(1024, megabytes // 8))}MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         # An error quotes rows and statements (DETAIL, CONTEXT, STATEMENT), and a crash the statement: log neither.

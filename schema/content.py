@@ -109,13 +109,22 @@ async def contents_page(
 
 
 async def find_content(context: Context, text: str) -> ContentRow | None:
-    """Find an item by what a person may hold: our id, and for examiners the platform's or a client's own."""
+    """Find an item by what a person may hold."""
+    number = await find_number(context, text)
+    return None if number is None else await context.contents.load(number)
+
+
+async def find_number(context: Context, text: str) -> int | None:
+    """Find an item's number: by our id, and for examiners by the platform's or a client's own.
+
+    There may be no such item, or none that this audience may see.
+    """
     number = context.ids.read_as(Kind.CONTENT, text)
     if number is None and context.owner is None:
         number = await content_number(context.reader, text)
         if number is None:
             number = await _number_of_a_client(context, text)
-    return None if number is None else await context.contents.load(number)
+    return number
 
 
 async def eligibility_by_number(context: Context, number: int) -> Eligibility | None:

@@ -9,7 +9,7 @@ from db.policies import policy_of
 from schema.account import Account, account_of, accounts_page
 from schema.connection import Connection
 from schema.consent import ConsentEvent, events_page
-from schema.content import Content, content_of, contents_page, eligibility_by_number, find_content
+from schema.content import Content, content_of, contents_page, eligibility_by_number, find_content, find_number
 from schema.context import Context
 from schema.decision import Condition, Eligibility, catalogue
 from schema.errors import BadInput
@@ -47,8 +47,8 @@ def _viewer(info: Info) -> Viewer:
 
 
 async def _eligibility(info: Info, content_id: strawberry.ID) -> Eligibility | None:
-    row = await find_content(info.context, content_id)
-    return await eligibility_by_number(info.context, row.id) if row else None
+    number = await find_number(info.context, content_id)
+    return None if number is None else await eligibility_by_number(info.context, number)
 
 
 async def _content(info: Info, id: strawberry.ID) -> Content | None:

@@ -84,10 +84,15 @@ async def training_connection(settings: Settings, url: str) -> Connection:
 
 
 async def interleaved(calls: Mapping[str, Callable[[int], Awaitable[object]]], rounds: int) -> dict[str, float]:
-    """Time calls in turn, each round at another place, so that noise meets all of them; give medians in seconds."""
+    """Time calls in turn, each round at another place, so that noise meets all of them; give medians in seconds.
+
+    Each round begins with another of them: who comes first to a place fetches what it reads from disk.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls.items())
     for turn in range(-5, rounds):
-        for name, call in calls.items():
+        order.append(order.pop(0))
+        for name, call in order:
             started = perf_counter()
             await call(turn % rounds)
             if turn >= 0:
