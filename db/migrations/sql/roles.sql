@@ -9,7 +9,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I', name);
         END IF;
     END LOOP;
-    IF NOT pg_has_role('grounds_owner', 'MEMBER') THEN
+    IF NOT pg_has_role('grounds_owner', 'USAGE') THEN -- from 16 on, who creates a role is a member that may not use it
         EXECUTE format('GRANT grounds_owner TO %I', current_user);
     END IF;
 END $$;
