@@ -71,6 +71,7 @@ async def test_a_check_that_the_compiled_path_skips_is_seen_by_asking(
 ) -> None:
     gateway.set_clock(NOW)
     await gateway.ingest([fact("account"), fact("notice"), fact("content")])
+    monkeypatch.setattr(compiled, "_cache", {})  # what is compiled without checks is for this test only
     fields = governed_fields()
     monkeypatch.setattr(fields["TrainableContent.text"], "readers", frozenset({Role.PRIVACY_OFFICER}))
     query = "{ trainableContent(first: 1) { nodes { %s } } }"
@@ -81,7 +82,6 @@ async def test_a_check_that_the_compiled_path_skips_is_seen_by_asking(
         governance = governance_of(kind.fields[name])
         return type("Unchecked", (), {"check": lambda *_: None, "source": governance and governance.source})()
 
-    monkeypatch.setattr(compiled, "_cache", {})  # what is compiled without checks is for this test only
     monkeypatch.setattr(Compiler, "_governance", unchecked)
     answer = (await gateway.post(Role.TRAINING_CLIENT, query % "text id")).json()
     noticed = None if "errors" in answer else f"asking: {answer['data']['trainableContent']['nodes'][0]['text']!r}"
