@@ -64,16 +64,16 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
     The receipt is the last row. asyncpg hands rows out when the statement has committed, so that nothing is served
     that was not logged; never read this with a cursor.
     """
-    used, values = _narrowing(narrowed)
+    used, values = narrowing(narrowed)
     async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(_statement(used), str(client), purpose, after, first, *values)
+        rows = await borrowed.fetch(page_statement(used), str(client), purpose, after, first, *values)
     last = rows.pop()
     if last["id"] is not None:
         raise RuntimeError("a page came without its receipt")
     return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], bool(last["has_next"]))
 
 
-def _narrowing(narrowed: Filter) -> tuple[tuple[str, ...], list[object]]:
+def narrowing(narrowed: Filter) -> tuple[tuple[str, ...], list[object]]:
     """Write a clause for each column that a filter names, with a place for its value.
 
     One value is compared by `=`: then its index is in the order of pages. Of several the index of all items is, which
@@ -94,7 +94,7 @@ def _narrowing(narrowed: Filter) -> tuple[tuple[str, ...], list[object]]:
 
 
 @lru_cache(maxsize=512)
-def _statement(used: tuple[str, ...]) -> str:
+def page_statement(used: tuple[str, ...]) -> str:
     """Write the page statement: $1 client, $2 purpose, $3 after, $4 first, then the values of the clauses."""
     columns = page_columns()
     clauses = "".join(f" AND {clause.format(position)}" for position, clause in enumerate(used, start=5))

@@ -33,7 +33,7 @@ from strawberry.extensions import ParserCache, ValidationCache
 from app.server import listen
 from app.settings import Settings
 from db.admin import active_policy, role_password
-from db.delivery import _statement
+from db.delivery import page_statement
 from db.policy.compile import conditions_of, page_columns
 from db.policy.document import Policy
 from db.policy.grounds import GROUNDS
@@ -58,7 +58,7 @@ async def bare(connection: Connection, after: int, size: int) -> bytes:
 async def bare_with_receipt(connection: Connection, after: int, size: int, client: int) -> bytes:
     """Read a page and write its receipt, by the statement that Grounds itself sends, and encode it."""
     return orjson.dumps(
-        [dict(row) for row in await connection.fetch(_statement(()), str(client), PURPOSE, after, size)]
+        [dict(row) for row in await connection.fetch(page_statement(()), str(client), PURPOSE, after, size)]
     )
 
 
@@ -215,7 +215,7 @@ class Query:
     ) -> TrainableContentConnection:
         pool, ids = info.context["pool"], info.context["ids"]
         start = ids.read_as(Kind.TRAINABLE_CONTENT_CURSOR, after)
-        rows = await pool.fetch(_statement(()), info.context["client"], PURPOSE, start, first)
+        rows = await pool.fetch(page_statement(()), info.context["client"], PURPOSE, start, first)
         page = Page(rows, info.context["policy"], ids)
         return TrainableContentConnection(
             nodes=_nodes(page),

@@ -15,7 +15,7 @@ import orjson
 
 from app.issuer import DevelopmentIssuer
 from app.settings import Settings
-from db.delivery import Filter, _narrowing, _statement
+from db.delivery import Filter, narrowing, page_statement
 from db.policy.compile import page_columns
 from db.session import Connection, open_database
 from schema.actor import Role
@@ -111,11 +111,11 @@ class Bench:
 
     def bare_page_with_receipt(self, places: list[int], size: int) -> Call:
         """Run the gateway's own statement, which writes the receipt, and encode its rows."""
-        used, _ = _narrowing(Filter())
+        used, _ = narrowing(Filter())
 
         async def call(turn: int) -> bytes:
             place = places[turn % len(places)]
-            rows = await self.bare.fetch(_statement(used), self.number, PURPOSE, place, size)
+            rows = await self.bare.fetch(page_statement(used), self.number, PURPOSE, place, size)
             return orjson.dumps([dict(row) for row in rows])
 
         return call

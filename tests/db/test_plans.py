@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from db.delivery import Filter, _narrowing, _statement
+from db.delivery import Filter, narrowing, page_statement
 from tests.db.test_access import login
 
 DIMENSIONS: dict[str, list[Any]] = {
@@ -36,8 +36,8 @@ WASTE = ("Sort", "Hash", "Seq Scan", "Bitmap", "Materialize", "Merge Join", "Gat
 
 def plan(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter) -> list[str]:
     """Explain the page statement as it runs: prepared, by the training role, with a plan for any values."""
-    used, values = _narrowing(narrowed)
-    connection.execute(f"PREPARE page AS {_statement(used)}".encode())
+    used, values = narrowing(narrowed)
+    connection.execute(f"PREPARE page AS {page_statement(used)}".encode())
     given = ["'1'", "'GENAI_TRAINING'", "0", "100", *(_literal(value) for value in values)]
     rows = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE page({', '.join(given)})".encode()).fetchall()
     connection.execute("DEALLOCATE page")
