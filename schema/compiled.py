@@ -22,7 +22,7 @@ from schema.governed import Source, governance_of
 # response key, field name, selection beneath it; hashable, the key of the cache
 Shape = tuple[tuple[str, str, "Shape | None"], ...]
 
-_CACHE_SIZE = 256
+_CACHE_SIZE = 128
 
 
 class RowPage(ABC):
@@ -250,16 +250,15 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
             return super().complete_list_value(return_type, field_details_list, info, path, objects, position_context)
 
 
-_cache: dict[tuple[type, str, Role, str, Shape | None], Rows] = {}
-
-
 def _compiled(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Rows:
+    """Compile once: what is compiled is kept with the type, and so ends with its schema."""
+    known: dict[tuple[type, str, Role, Shape | None], Rows] = kind.extensions.setdefault("compiled", {})
     version = page.policy.version if page.policy else ""
-    key = (type(page), version, role, kind.name, shape)
-    rows = _cache.pop(key, None) or compile_rows(page, role, kind, shape)
-    _cache[key] = rows  # last in, last out: the least recently used goes first
-    if len(_cache) > _CACHE_SIZE:
-        del _cache[next(iter(_cache))]
+    key = (type(page), version, role, shape)
+    rows = known.pop(key, None) or compile_rows(page, role, kind, shape)
+    known[key] = rows  # last in, last out: the least recently used goes first
+    if len(known) > _CACHE_SIZE:
+        del known[next(iter(known))]
     return rows
 
 

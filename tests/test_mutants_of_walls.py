@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from graphql import GraphQLObjectType
 
-from schema import compiled
 from schema.actor import Role
 from schema.build import build_schema
 from schema.compiled import Compiler
@@ -71,7 +70,6 @@ async def test_a_check_that_the_compiled_path_skips_is_seen_by_asking(
 ) -> None:
     gateway.set_clock(NOW)
     await gateway.ingest([fact("account"), fact("notice"), fact("content")])
-    monkeypatch.setattr(compiled, "_cache", {})  # what is compiled without checks is for this test only
     fields = governed_fields()
     monkeypatch.setattr(fields["TrainableContent.text"], "readers", frozenset({Role.PRIVACY_OFFICER}))
     query = "{ trainableContent(first: 1) { nodes { %s } } }"

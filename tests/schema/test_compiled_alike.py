@@ -156,7 +156,6 @@ async def test_a_compiled_path_that_skips_a_check_is_noticed(
     def unchecked(_: Compiler, kind: GraphQLObjectType, name: str) -> Any:
         return governance_of(kind.fields[name])
 
-    monkeypatch.setattr(compiled, "_cache", {})  # what is compiled without checks is for this test only
     monkeypatch.setattr(Compiler, "_governance", unchecked)
     found, _ = await differing(gateway, monkeypatch, 200)
     assert any("FORBIDDEN" in each for each in found)
