@@ -57,6 +57,10 @@ class _Observations:
         """Note what became of a stream of facts."""
         self._log.info("ingested", accepted=accepted, unchanged=unchanged, stale=stale, rejected=rejected)
 
+    def duty_failed(self, duty: str, error: BaseException) -> None:
+        """Note that background work failed; it is tried again."""
+        self._log.error("duty failed", duty=duty, kind=type(error).__name__)
+
     def failure(self, error: BaseException) -> str:
         """Note a failure by its kind and place, never by its message; give the reference that the client is told."""
         reference = secrets.token_hex(4)

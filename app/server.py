@@ -11,7 +11,9 @@ from ipaddress import ip_address
 
 import uvicorn
 
+from app.duties import DUTIES
 from app.edges import HEADERS, BoundedProtocol, host_names
+from app.jobs import doing
 from app.main import build
 from app.observe import observe
 from app.runtime import open_authenticator
@@ -78,6 +80,7 @@ async def serving(
         opened.push_async_callback(authenticator.aclose)
         stager = opened.enter_context(closing(Stager()))
         database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
+        await opened.enter_async_context(doing(DUTIES, database))
         server = _Server(
             uvicorn.Config(
                 build(database, stager, secret, authenticator, settings, host_names(settings.hosts, host)),

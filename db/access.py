@@ -1,4 +1,4 @@
-"""Who may reach what in the database: one declaration, which a migration applies and every start compares.
+"""Who may reach what in the database: one declaration, applied after every migration and compared at every start.
 
 Every table has row security, forced on its owner too. A rule names the claim that it asks for; a claim is set for one
 statement's transaction only, and without it a rule shows nothing.
@@ -14,7 +14,8 @@ STAFF = "grounds_staff"
 SUBJECT = "grounds_subject"
 DASHBOARD = "grounds_dashboard"
 INGEST = "grounds_ingest"
-LOGIN_ROLES = (TRAINING, STAFF, SUBJECT, DASHBOARD, INGEST)
+WORKER = "grounds_worker"
+LOGIN_ROLES = (TRAINING, STAFF, SUBJECT, DASHBOARD, INGEST, WORKER)
 
 ANY_CLAIM = "(SELECT grounds.claimed())"
 EXAMINING = "(SELECT grounds.examining())"
@@ -22,6 +23,7 @@ INGESTING = "(SELECT grounds.ingesting())"
 OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
 OWN_OBJECTION = "IN (SELECT grounds.objections_reaching((SELECT grounds.claimed_account())))"
 OF_CLIENT = "client = (SELECT grounds.claimed_client())"
+WORKING = "(SELECT grounds.working())"
 EVERYTHING = "true"  # where there is nothing to hide: policies are public
 
 
@@ -88,7 +90,7 @@ TABLES: dict[str, dict[str, Access]] = {
     "policy": {role: _kept(EVERYTHING) if role == OWNER else _read(EVERYTHING) for role in (
         OWNER, STAFF, SUBJECT, DASHBOARD, INGEST)},
     "client": {OWNER: _kept(), STAFF: _read(EXAMINING)},
-    "delivery": {OWNER: _kept(OF_CLIENT), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
+    "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
 }  # fmt: skip
 
 # Views read as their owner, but the one that says how an objection counts: it shows what its reader may see.
@@ -98,7 +100,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "own_decision": (SUBJECT,),
     "objection_in_force": (STAFF, SUBJECT),
 }
-BARRIERS = ("trainable_content", "decision", "own_decision")
+COMPILED = ("trainable_content", "decision", "own_decision")  # of the policy in force, which makes and grants them
 
 # What a rule or a statement of each role calls. The claims' readers are everybody's: rules are checked as who asks.
 FUNCTIONS: dict[str, tuple[str, ...]] = {
@@ -109,6 +111,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "claimed_account()": (SUBJECT,),
     "examining()": (STAFF,),
     "ingesting()": (INGEST,),
+    "working()": (WORKER,),
     "write_receipt(bigint[])": (TRAINING,),
     "register_client(text)": (TRAINING,),
     "objections_reaching(bigint)": (STAFF, SUBJECT),
@@ -116,22 +119,28 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-def statements(existing: frozenset[str]) -> Iterator[str]:
-    """Write what brings the tables, views and functions that exist in line with the declaration."""
+def statements() -> Iterator[str]:
+    """Write what brings tables, views and functions in line with the declaration; a compiled view may not exist yet."""
     yield "REVOKE ALL ON ALL TABLES IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
     yield "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
     yield "GRANT USAGE ON SCHEMA grounds TO " + ", ".join(LOGIN_ROLES)
-    for table in existing & TABLES.keys():
+    for table, roles in TABLES.items():
         yield f"ALTER TABLE grounds.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
-        for role, access in TABLES[table].items():
+        for role, access in roles.items():
             yield f"DROP POLICY IF EXISTS {role} ON grounds.{table}"
             yield f"CREATE POLICY {role} ON grounds.{table} TO {role} USING ({access.rows})"
             if access.privileges:
                 yield f"GRANT {', '.join(sorted(access.privileges))} ON grounds.{table} TO {role}"
-    for view in existing & VIEWS.keys():
-        yield f"GRANT SELECT ON grounds.{view} TO {', '.join(VIEWS[view])}"
-    for function, roles in FUNCTIONS.items():
-        yield f"GRANT EXECUTE ON FUNCTION grounds.{function} TO {', '.join(roles)}"
+    for view in VIEWS:
+        if view not in COMPILED:
+            yield grant_of(view)
+    for function, callers in FUNCTIONS.items():
+        yield f"GRANT EXECUTE ON FUNCTION grounds.{function} TO {', '.join(callers)}"
+
+
+def grant_of(view: str) -> str:
+    """Write what opens a view to its readers."""
+    return f"GRANT SELECT ON grounds.{view} TO {', '.join(VIEWS[view])}"
 
 
 def plain(expression: str) -> str:

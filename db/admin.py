@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from db.access import LOGIN_ROLES, VIEWS
+from db.access import LOGIN_ROLES, grant_of, statements
 from db.policy.compile import compiled_views
 from db.policy.document import Policy, PolicyError, default_policy, parse_policy
 
@@ -40,12 +40,13 @@ def prepare(url: str, secret: bytes) -> None:
         for role in LOGIN_ROLES:
             password = psycopg.sql.Literal(role_password(secret, role))
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), password))
-        if _version(connection) != _newest():
+        outdated = _version(connection) != _newest()
+        if outdated:
             connection.execute("CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION grounds_owner")
             _migrate(url)
         policy = active_policy(connection) or default_policy()
         row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
-        if row is None or row[0] != _digest(policy):
+        if outdated or row is None or row[0] != _digest(policy):
             put_in_force(connection, policy)
 
 
@@ -81,9 +82,8 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
         connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
         for name, body in views.items():
             view = _in_schema(name)
-            readers = sql.SQL(", ").join(map(sql.Identifier, VIEWS[name]))
             connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
-            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(view, readers))
+            connection.execute(grant_of(name).encode())
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
             "INSERT INTO grounds.policy (version, document, active, compiled) VALUES (%s, %s, TRUE, %s)"
@@ -128,6 +128,7 @@ def _newest() -> str:
 
 
 def _migrate(url: str) -> None:
+    """Bring tables and functions up to date, then who may reach them."""
     # Imported here: Alembic and SQLAlchemy take 0.4 s, and a start on an up-to-date database needs neither.
     from alembic import command
     from alembic.config import Config
@@ -142,4 +143,6 @@ def _migrate(url: str) -> None:
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        for statement in statements():
+            connection.exec_driver_sql(statement)
     engine.dispose()

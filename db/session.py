@@ -1,7 +1,7 @@
 """The only door to the database: a pool for each audience, each with a login role of its own."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiosql
 import asyncpg
 
-from db.access import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING
+from db.access import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING, WORKER
 from db.admin import role_password
 
 ACQUIRE_SECONDS = 1.0
@@ -39,6 +39,7 @@ class Database:
     subject: Pool
     dashboard: Pool
     ingest: Pool
+    worker: Pool
 
     def examiner(self, role: str) -> "Reader":
         """Read as an officer or an auditor."""
@@ -85,10 +86,10 @@ def _claiming(statement: str, claim: str, position: int) -> str:
 async def open_database(url: str, secret: bytes, *, connections: int = 8) -> AsyncIterator[Database]:
     """Open the pools, and close them at the end. `connections` is the size of the training pool."""
     fewer = max(2, connections // 2)
-    sizes = {TRAINING: connections, STAFF: fewer, SUBJECT: fewer, DASHBOARD: 2, INGEST: 2}
-    training, staff, subject, dashboard, ingest = (_pool(url, secret, role, size) for role, size in sizes.items())
-    async with training, staff, subject, dashboard, ingest:
-        yield Database(training, staff, subject, dashboard, ingest)
+    sizes = {TRAINING: connections, STAFF: fewer, SUBJECT: fewer, DASHBOARD: 2, INGEST: 2, WORKER: 4}
+    async with AsyncExitStack() as opened:
+        pools = [await opened.enter_async_context(_pool(url, secret, role, size)) for role, size in sizes.items()]
+        yield Database(*pools)
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ def _pool(url: str, secret: bytes, role: str, size: int) -> Pool:
         password=role_password(secret, role),
         min_size=1,
         max_size=size,
-        command_timeout=30 if role != INGEST else None,
+        command_timeout=30 if role not in (INGEST, WORKER) else None,
         server_settings={"application_name": role},
         reset=None if role == INGEST else _nothing_to_reset,
     )

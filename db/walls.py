@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from db.access import BARRIERS, FUNCTIONS, LOGIN_ROLES, OWNER, TABLES, VIEWS, plain
+from db.access import COMPILED, FUNCTIONS, LOGIN_ROLES, OWNER, TABLES, VIEWS, plain
 from db.admin import DatabaseError
 
 # The releases of each major version that mended row security and barriers for good (fixes of 2024 to 2026).
@@ -115,10 +115,10 @@ def _barriers(catalogue: Catalogue) -> Iterator[str]:
         "SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ',') FROM pg_class c"
         " WHERE c.relnamespace = 'grounds'::regnamespace AND c.relkind IN ('v', 'm')"
     )}  # fmt: skip
-    for name in BARRIERS:
+    for name in COMPILED:
         if options.get(name) != ("v", "security_barrier=true"):
             yield f"grounds.{name}"
-    for name in options.keys() - set(BARRIERS):
+    for name in options.keys() - set(COMPILED):
         if "security_invoker=true" not in options[name][1]:
             yield f"grounds.{name}"
 

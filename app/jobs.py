@@ -1,0 +1,51 @@
+"""Background work: duties that some process of ours does, each by one process at a time, again and again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.observe import observe
+from db.session import Connection, Database, connection
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Name what is done every so many seconds, in a transaction of its own, as the worker's login.
+
+    It says how much it did; where that is something, it goes on at once.
+    """
+
+    name: str
+    seconds: float
+    work: Callable[[Connection], Awaitable[int]]
+
+
+@asynccontextmanager
+async def doing(duties: Sequence[Duty], database: Database) -> AsyncIterator[None]:
+    """Do duties in the background. Every server process may run this: a lock lets one at a time do a duty."""
+    running = [asyncio.create_task(_do(database, duty)) for duty in duties]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()  # what is under way is taken back by the database
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def do_once(database: Database, duty: Duty) -> int:
+    """Do a duty unless another process does it at this moment; give how much was done."""
+    async with connection(database.worker) as borrowed, borrowed.transaction():
+        free = await borrowed.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"duty:{duty.name}")
+        return await duty.work(borrowed) if free else 0
+
+
+async def _do(database: Database, duty: Duty) -> None:
+    while True:
+        done = 0
+        try:
+            done = await do_once(database, duty)
+        except Exception as error:  # whatever it is, the next round may do better, and other duties go on
+            observe.duty_failed(duty.name, error)
+        if done == 0:
+            await asyncio.sleep(duty.seconds)
