@@ -107,6 +107,7 @@ def token(
     client: Annotated[str, typer.Option(help="The client's name (TRAINING_CLIENT).")] = "demo",
     purpose: Annotated[str, typer.Option(help="What the client trains for (TRAINING_CLIENT).")] = "GENAI_TRAINING",
     subject: Annotated[str | None, typer.Option(help="The platform's id of the account (DATA_SUBJECT).")] = None,
+    name: Annotated[str | None, typer.Option(help="Its bearer's name; a second officer has another one.")] = None,
     data: Data = None,
 ) -> None:
     """Print a bearer token of the development issuer, good for an hour."""
@@ -117,7 +118,8 @@ def token(
         if settings.jwks is not None:
             _fail("GROUNDS_JWKS is set: tokens come from your identity provider (unset it for the development issuer)")
         try:
-            print(open_issuer(settings).token(role, client=client, purpose=purpose, subject=subject))
+            issuer = open_issuer(settings)
+            print(issuer.token(role, client=client, purpose=purpose, subject=subject, name=name))
         except ValueError as error:
             _fail(f"{error} (see grounds token --help)")
 

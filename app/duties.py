@@ -1,5 +1,21 @@
 """Every duty of the background work, with how often it is done."""
 
-from app.jobs import Duty
+import asyncio
 
-DUTIES: tuple[Duty, ...] = ()
+from app.jobs import Duty
+from db.admin import activate_policy
+from db.policy.document import parse_policy
+from db.session import Connection
+
+
+def duties(url: str) -> tuple[Duty, ...]:
+    """Give the duties. `url` is the administrator's, for what only the owner may do."""
+
+    async def put_in_force(connection: Connection) -> int:
+        document = await connection.fetchval("SELECT grounds.due_policy()::text")
+        if document is None:
+            return 0
+        await asyncio.to_thread(activate_policy, url, parse_policy(document))
+        return 1
+
+    return (Duty("policy", 0.5, put_in_force),)

@@ -54,9 +54,10 @@ class DevelopmentIssuer:
         client: str | None = None,
         purpose: str | None = None,
         subject: str | None = None,
+        name: str | None = None,
         lifetime_seconds: int = MAX_LIFETIME_SECONDS,
     ) -> str:
-        """Sign a token for the role; claims that it does not use are left out.
+        """Sign a token for the role; claims that it does not use are left out. `name` is its bearer's.
 
         Raises ValueError without the client and purpose of a TRAINING_CLIENT or the subject of a DATA_SUBJECT, and for
         a lifetime that is not between 1 and 3600 s.
@@ -74,8 +75,10 @@ class DevelopmentIssuer:
             if not subject or not is_identifier(subject):
                 raise ValueError(f"a token for {role} needs a subject: the account's id, 200 characters at most")
             claims = {"subject": subject}
+        if name is not None and not is_identifier(name):
+            raise ValueError("a bearer's name has 1 to 200 printable characters")
         now = int(time.time())
-        name = claims.get("client") or claims.get("subject") or f"development-{role.lower()}"
+        name = name or claims.get("client") or claims.get("subject") or f"development-{role.lower()}"
         fixed = {"iss": DEVELOPMENT_ISSUER, "aud": DEVELOPMENT_AUDIENCE, "iat": now, "exp": now + lifetime_seconds}
         header = {"alg": "ES256", "kid": self._key.kid}
         return jwt.encode(header, fixed | {"sub": name, "role": role.value} | claims, self._key)

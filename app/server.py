@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import uvicorn
 
-from app.duties import DUTIES
+from app.duties import duties
 from app.edges import HEADERS, BoundedProtocol, host_names
 from app.jobs import doing
 from app.main import build
@@ -80,7 +80,7 @@ async def serving(
         opened.push_async_callback(authenticator.aclose)
         stager = opened.enter_context(closing(Stager()))
         database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
-        await opened.enter_async_context(doing(DUTIES, database))
+        await opened.enter_async_context(doing(duties(url), database))
         server = _Server(
             uvicorn.Config(
                 build(database, stager, secret, authenticator, settings, host_names(settings.hosts, host)),

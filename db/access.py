@@ -89,6 +89,7 @@ TABLES: dict[str, dict[str, Access]] = {
     "content_reference": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT", "DELETE")},
     "policy": {role: _kept(EVERYTHING) if role == OWNER else _read(EVERYTHING) for role in (
         OWNER, STAFF, SUBJECT, DASHBOARD, INGEST)},
+    "policy_proposal": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "client": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
 }  # fmt: skip
@@ -115,7 +116,14 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "write_receipt(bigint[])": (TRAINING,),
     "register_client(text)": (TRAINING,),
     "objections_reaching(bigint)": (STAFF, SUBJECT),
+    "open_hold(text, text, text, text)": (STAFF,),
+    "lift_hold(bigint)": (STAFF,),
+    "propose_policy(text, json, timestamp with time zone)": (STAFF,),
+    "approve_policy(text)": (STAFF,),
+    "due_policy()": (WORKER,),
+    "superseded()": (TRAINING, STAFF, SUBJECT),
     "adult_from(text)": (INGEST,),
+    "notice_period_end(timestamp with time zone, integer)": (STAFF,),
 }
 
 

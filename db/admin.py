@@ -90,6 +90,11 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
             " ON CONFLICT (version) DO UPDATE SET active = TRUE, compiled = excluded.compiled, activated_at = now()",
             [policy.version, policy.document(), _digest(policy)],
         )
+        # Approved before it and due as well: passed over.
+        connection.execute(
+            "UPDATE grounds.policy_proposal SET put_in_force_at = grounds.decision_time()"
+            " WHERE approved_at IS NOT NULL AND put_in_force_at IS NULL AND effective_from <= grounds.decision_time()"
+        )
         if before is None or before.notice != policy.notice:
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
             connection.execute("SELECT grounds.refresh_standing(ARRAY(SELECT id FROM grounds.account ORDER BY id))")

@@ -8,7 +8,7 @@ from functools import lru_cache
 import asyncpg
 
 from db.policy.compile import page_columns
-from db.session import Pool, Reader, connection
+from db.session import Busy, Pool, Reader, connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
     last = rows.pop()
     if last["id"] is not None:
         raise RuntimeError("a page came without its receipt")
+    if last["policy"] is None:  # the policy in force is over, and the next one is about to be put in force
+        raise Busy
     return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], bool(last["has_next"]))
 
 

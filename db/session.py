@@ -105,6 +105,19 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
         await pool.release(borrowed)
 
 
+@asynccontextmanager
+async def writing(pool: Pool, **claims: str) -> AsyncIterator[Connection]:
+    """Borrow a connection for one transaction that may write, and that claims who does.
+
+    The logins of officers and data subjects only read unless they say otherwise, and write by the owner's functions.
+    """
+    async with connection(pool) as borrowed, borrowed.transaction():
+        await borrowed.execute("SET TRANSACTION READ WRITE")
+        for claim, who in claims.items():
+            await borrowed.execute("SELECT set_config($1, $2, TRUE)", f"grounds.{claim}", who)
+        yield borrowed
+
+
 def _pool(url: str, secret: bytes, role: str, size: int) -> Pool:
     """Make a pool that logs in as one role, so that there is no role to set and none to forget."""
     return asyncpg.create_pool(

@@ -86,7 +86,7 @@ def _granted(catalogue: Catalogue) -> Iterator[str]:
 def _callable(catalogue: Catalogue) -> Iterator[str]:
     wanted = {(function.replace(" ", ""), role) for function, roles in FUNCTIONS.items() for role in roles}
     found = {
-        (name.removeprefix("grounds."), role)
+        (name.removeprefix("grounds.").replace(" ", ""), role)
         for name, role in catalogue(
             "SELECT p.oid::regprocedure::text, coalesce(r.rolname, 'PUBLIC') FROM pg_proc p"
             " CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a"

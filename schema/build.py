@@ -11,6 +11,7 @@ from schema.compiled import CompilingExecutionContext
 from schema.content import Content
 from schema.governed import check_governance
 from schema.limits import DocumentLimits
+from schema.mutation import Mutation
 from schema.query import Query
 from schema.trainable import TrainableContent
 from schema.validation import Validation
@@ -43,6 +44,7 @@ def build_schema(*, introspection: bool = True) -> GatewaySchema:
     """
     schema = GatewaySchema(
         query=Query,
+        mutation=Mutation,
         types=[TrainableContent, Content, Account],
         extensions=[
             Validation,

@@ -14,9 +14,11 @@ from schema.context import Context
 from schema.decision import Condition, Eligibility, catalogue
 from schema.errors import BadInput
 from schema.governed import CONCERNED, EVERYONE, EXAMINERS, TRAINING, governed
+from schema.holds import Hold, holds_page
 from schema.ids import Kind
 from schema.node import Node
 from schema.policy import Policy, policy_of_document
+from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.trainable import TrainableContent, trainable_content, trainable_item
 from schema.values import Role
 
@@ -146,5 +148,14 @@ class Query:
     )
     conditions: list[Condition] = governed(
         EVERYONE, resolver=_conditions, description="Every condition that the policy in force evaluates."
+    )
+    holds: Connection[Hold] = governed(
+        EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
+    )
+    policy_proposals: list[PolicyProposal] = governed(
+        EXAMINERS, resolver=policy_proposals, description="Every proposed policy, the newest first."
+    )
+    simulate_policy: Simulation = governed(
+        EXAMINERS, resolver=simulate_policy, description="How many items a policy would gain and lose."
     )
     node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")

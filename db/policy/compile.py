@@ -24,7 +24,7 @@ def compiled_views(policy: Policy) -> dict[str, str]:
     """Give the body of each view that a policy compiles to, by the view's name in schema `grounds`."""
     return {
         "trainable_content": f"{_permitted(policy)}\nORDER BY c.id",
-        "decision": _decision(policy),
+        "decision": decision_statement(policy),
         "own_decision": (
             "SELECT d.* FROM grounds.decision d WHERE d.account = ("
             "SELECT a.id FROM grounds.account a WHERE a.platform_id = grounds.claim('subject'))"
@@ -74,7 +74,7 @@ def _permitted(policy: Policy) -> str:
     )
 
 
-def _decision(policy: Policy) -> str:
+def decision_statement(policy: Policy, standing: str = "grounds.account_standing") -> str:
     """Select every item with every condition as TRUE, FALSE or NULL, the ground it is judged against, and the verdict.
 
     An author's account always has a standing, though nothing may be known of it yet.
@@ -86,8 +86,18 @@ def _decision(policy: Policy) -> str:
     return (
         f"SELECT d.*, coalesce(CASE d.ground {verdicts} END, FALSE) AS permitted\n"
         f"FROM (SELECT c.id, c.account, c.kind, {_ground(policy)} AS ground{evidence}{codes}\n"
-        "FROM grounds.content c JOIN grounds.account_standing s ON s.account = c.account) d"
+        f"FROM grounds.content c JOIN {standing} s ON s.account = c.account) d"
     )
+
+
+def shortfall(policy: Policy, decision: str) -> str:
+    """Write what gives the codes of the conditions that keep an item out, of those that its ground needs."""
+    cases = []
+    for ground in dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT)):
+        needed = (c.code for c in conditions_of(policy) if _requires(ground, c))
+        failing = ", ".join(f"CASE WHEN {decision}.\"{code}\" IS NOT TRUE THEN '{code}' END" for code in needed)
+        cases.append(f"WHEN '{ground}' THEN array_remove(ARRAY[{failing}], NULL)")
+    return f"CASE {decision}.ground {' '.join(cases)} END"
 
 
 def _verdict(ground: GroundCode, policy: Policy) -> str:
@@ -131,6 +141,7 @@ def _parameters(policy: Policy, unclaimed: str) -> dict[str, str]:
         "taken_back_cutoff": _before(dwell.taken_back_days * 24),
         "effective_from": instant(policy.effective_from),
         "effective_until": instant(policy.effective_until) if policy.effective_until else "timestamptz 'infinity'",
+        "superseded": "(SELECT grounds.superseded())",
         "purposes": _texts(policy.purposes),
         "regions": _texts(policy.regions),
         "account_kinds": _texts(policy.account_kinds),

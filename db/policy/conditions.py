@@ -35,7 +35,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "PROGRAMME_ACTIVE",
         "The training programme has begun and is not over.",
         "GDPR Article 5(1)(b), purpose limitation",
-        "{now} >= {effective_from} AND {now} < {effective_until}",
+        "{now} >= {effective_from} AND {now} < {effective_until} AND NOT {superseded}",
         Evidence("{effective_from}", "in force since {}", of_policy=True),
     ),
     Condition(

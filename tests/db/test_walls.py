@@ -152,6 +152,10 @@ def seen_without_a_claim(database_url: str, *breaches: str) -> set[tuple[str, st
 
 
 _ROWS = {
+    "policy_proposal": [
+        "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
+        " VALUES ('next', '{}', now(), 'officer', now())"
+    ],
     "account": ["INSERT INTO grounds.account (platform_id) VALUES ('a')"],
     "account_person": ["INSERT INTO grounds.account_person VALUES (1, 'p')"],
     "account_contact": ["INSERT INTO grounds.account_contact VALUES (1, 'c')"],

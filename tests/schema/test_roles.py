@@ -13,7 +13,12 @@ from graphql import (
     DirectiveNode,
     EnumValueNode,
     FieldDefinitionNode,
+    GraphQLEnumType,
     GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     ListValueNode,
@@ -21,9 +26,11 @@ from graphql import (
     get_named_type,
     is_leaf_type,
     is_required_argument,
+    is_required_input_field,
 )
 
 from db.admin import role_password
+from db.policy.document import default_policy
 from schema.actor import Role
 from schema.ids import Kind, ids_of
 from tests.facts import NOW, fact
@@ -31,6 +38,7 @@ from tests.gateway import SECRET, TestGateway
 
 SDL = build_schema((Path(__file__).parents[2] / "schema" / "schema.graphql").read_text(encoding="utf-8"))
 SUBJECT = "objector"
+ELSEWHERE = default_policy().model_copy(update={"regions": ("FR",)}).document()
 Way = tuple[tuple[str, GraphQLField], ...]
 
 
@@ -38,6 +46,14 @@ Way = tuple[tuple[str, GraphQLField], ...]
 async def peopled(gateway: TestGateway) -> TestGateway:
     """A gateway with an author whose items are permitted but one, and another who objected and wrote one item."""
     gateway.set_clock(NOW)
+    gateway.execute(
+        "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
+        " SELECT 'next', document, now(), 'officer', now() FROM grounds.policy"
+    )
+    gateway.execute(
+        "INSERT INTO grounds.hold (scope, value, authority, reason, opened_at)"
+        " VALUES ('COUNTRY', 'FR', 'an authority', 'an order', now())"
+    )
     media = [{"type": "image/jpeg", "url": "https://media.example/1", "sha256": None, "deidentified": True}]
     accounts = [fact("account"), fact("account", id=SUBJECT)]
     notices = [fact("notice"), fact("notice", id="theirs", account=SUBJECT)]
@@ -81,7 +97,12 @@ def selection(way: Way, ids: dict[str, str]) -> str:
     """Write a query along a way, with an id where one is asked for, by the field that asks."""
     text = ""
     for name, field in reversed(way):
-        known = {"first": "5", "id": ids.get(name, ids["item"]), "contentId": ids["item"]}
+        known = {
+            "first": "5",
+            "document": json.dumps(ELSEWHERE),
+            "id": ids.get(name, ids["item"]),
+            "contentId": ids["item"],
+        }
         given = ", ".join(f"{key}: {known[key]}" for key, arg in field.args.items() if is_required_argument(arg))
         beneath = text or ("" if is_leaf_type(get_named_type(field.type)) else "{ __typename }")
         text = f"{{ {name}{f'({given})' if given else ''} {beneath} }}"
@@ -132,8 +153,38 @@ async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(peopled: T
                 assert not any(found), "forbidden, and answered"
 
 
+@pytest.mark.parametrize("role", Role)
+async def test_a_role_does_nothing_that_the_sdl_does_not_let_it_do(gateway: TestGateway, role: Role) -> None:
+    claims: dict[str, Any] = {"subject": SUBJECT} if role is Role.DATA_SUBJECT else {}
+    for name, field in object_types(SDL)["Mutation"].fields.items():
+        given = ", ".join(f"{key}: {literal(arg.type)}" for key, arg in field.args.items() if is_required_argument(arg))
+        beneath = "" if is_leaf_type(get_named_type(field.type)) else "{ __typename }"
+        if role not in readers(field):
+            query = f"mutation {{ {name}{f'({given})' if given else ''} {beneath} }}"
+            answer = (await gateway.post(role, query, **claims)).json()
+            assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"], answer
+            assert answer["errors"][0]["message"].startswith(f"Mutation.{name} is for ")
+            assert not answer["data"], answer
+
+
+def literal(kind: GraphQLInputType) -> str:
+    """Write some value of a type."""
+    if isinstance(kind, GraphQLNonNull):
+        return literal(kind.of_type)
+    if isinstance(kind, GraphQLList):
+        return "[]"
+    if isinstance(kind, GraphQLEnumType):
+        return str(next(iter(kind.values)))
+    if isinstance(kind, GraphQLInputObjectType):
+        required = (
+            f"{name}: {literal(field.type)}" for name, field in kind.fields.items() if is_required_input_field(field)
+        )
+        return f"{{ {', '.join(required)} }}"
+    return {"Boolean": "true", "Int": "1", "DateTime": '"2026-01-01T00:00:00Z"'}.get(get_named_type(kind).name, '"x"')
+
+
 def test_every_type_is_reached_by_somebody() -> None:
-    assert set().union(*(ways(role) for role in Role)) == set(object_types(SDL))
+    assert set().union(*(ways(role) for role in Role)) | {"Mutation"} == set(object_types(SDL))
 
 
 async def test_what_is_hidden_from_a_person_is_as_if_it_were_not(peopled: TestGateway) -> None:
@@ -190,8 +241,8 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
     )
-    assert functions == [
-        *(("claim",), ("claimed",), ("claimed_client",), ("decision_time",), ("register_client",), ("write_receipt",))
+    assert [name for (name,) in functions] == [
+        *("claim", "claimed", "claimed_client", "decision_time", "register_client", "superseded", "write_receipt")
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"

@@ -1,0 +1,119 @@
+"""What privacy officers do: open and lift holds, propose and approve policies. To loosen anything takes two of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from db.policy.document import Policy
+from db.session import Pool, Reader, writing
+
+
+class HoldRow(NamedTuple):
+    """Hold a hold, and what became of it."""
+
+    id: int
+    scope: str
+    value: str | None
+    authority: str
+    reason: str
+    opened_at: datetime
+    opened_by: str | None
+    lift_asked_at: datetime | None
+    lift_asked_by: str | None
+    lifted_at: datetime | None
+    lifted_by: str | None
+    until: datetime | None
+
+
+class Outcome(StrEnum):
+    """Name what became of an officer's act."""
+
+    ASKED = "ASKED"
+    LIFTED = "LIFTED"
+    LIFTED_BEFORE = "LIFTED_BEFORE"
+    SAME_OFFICER = "SAME_OFFICER"
+    PROPOSED = "PROPOSED"
+    KNOWN = "KNOWN"
+    APPROVED = "APPROVED"
+    APPROVED_BEFORE = "APPROVED_BEFORE"
+
+
+class ProposalRow(NamedTuple):
+    """Hold a proposed policy, and what became of it."""
+
+    version: str
+    document: str
+    effective_from: datetime
+    proposed_by: str
+    proposed_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    put_in_force_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Officer:
+    """Act as a privacy officer; every act is committed when it returns."""
+
+    pool: Pool
+    name: str
+
+    async def open_hold(self, scope: str, value: str | None, authority: str, reason: str) -> int:
+        """Open a hold, in force for the next statement anywhere; give its number."""
+        number: int = await self._act("SELECT grounds.open_hold($1, $2, $3, $4)", scope, value, authority, reason)
+        return number
+
+    async def lift_hold(self, number: int) -> Outcome | None:
+        """Ask that a hold be lifted, or lift it where another officer asked; None where there is no such hold."""
+        return _outcome(await self._act("SELECT grounds.lift_hold($1)", number))
+
+    async def propose_policy(self, policy: Policy) -> Outcome:
+        """Propose a policy; KNOWN where its version is taken."""
+        statement = "SELECT grounds.propose_policy($1, $2::text::json, $3)"
+        return Outcome(await self._act(statement, policy.version, policy.document(), policy.effective_from))
+
+    async def approve_policy(self, version: str) -> Outcome | None:
+        """Approve what another officer proposed; None where there is no such proposal."""
+        return _outcome(await self._act("SELECT grounds.approve_policy($1)", version))
+
+    async def _act(self, statement: str, *values: Any) -> Any:
+        async with writing(self.pool, examiner="PRIVACY_OFFICER", officer=self.name) as connection:
+            return await connection.fetchval(statement, *values)
+
+
+async def page_of_holds(reader: Reader, after: int, first: int, *, open_only: bool) -> tuple[list[HoldRow], bool]:
+    """Read a page of holds in the order they were opened, and whether there is more.
+
+    An open one covers its scope now: not lifted, or lifted a shorter time ago than the policy's dwell.
+    """
+    rows = await reader.fetch(f"{_HOLDS} AND h.id > $1 ORDER BY h.id LIMIT $2::int + 1", after, first, open_only)
+    return [HoldRow(*row) for row in rows[:first]], len(rows) > first
+
+
+async def hold_of(reader: Reader, number: int) -> HoldRow | None:
+    """Read one hold."""
+    rows = await reader.fetch(f"{_HOLDS} AND h.id = $1 AND $2::int IS NOT NULL", number, 0, False)
+    return HoldRow(*rows[0]) if rows else None
+
+
+async def proposals(reader: Reader) -> list[ProposalRow]:
+    """Read every proposed policy, the newest first."""
+    rows = await reader.fetch(
+        "SELECT version, document::text, effective_from, proposed_by, proposed_at, approved_by, approved_at,"
+        " put_in_force_at FROM grounds.policy_proposal ORDER BY proposed_at DESC, version"
+    )
+    return [ProposalRow(*row) for row in rows]
+
+
+_HOLDS = """
+SELECT * FROM (
+    SELECT h.id, h.scope, h.value, h.authority, h.reason, h.opened_at, h.opened_by, h.lift_asked_at, h.lift_asked_by,
+        h.lifted_at, h.lifted_by,
+        h.lifted_at + make_interval(hours => (p.document #>> '{dwell,hold_hours}')::int) AS until
+    FROM grounds.hold h CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p) h
+WHERE (NOT $3::boolean OR coalesce(h.until, 'infinity') > grounds.decision_time())"""
+
+
+def _outcome(said: str | None) -> Outcome | None:
+    return None if said is None else Outcome(said)
