@@ -24,7 +24,7 @@ from schema.build import GatewaySchema
 from schema.context import Context, Gateway
 from schema.errors import BadInput, Forbidden
 
-BODY_LIMIT: Final = 64 * 1024
+BODY_LIMIT: Final = 320 * 1024  # ten thousand ids, for checkEligibility
 REQUEST_SECONDS: Final = 10.0
 ERRORS_SHOWN: Final = 5
 

@@ -89,6 +89,10 @@ TABLES: dict[str, dict[str, Access]] = {
     "content_reference": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT", "DELETE")},
     "policy": {role: _kept(EVERYTHING) if role == OWNER else _read(EVERYTHING) for role in (
         OWNER, STAFF, SUBJECT, DASHBOARD, INGEST)},
+    "retraction": {
+        OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)
+    },
+    "retraction_due": {OWNER: _kept()},
     "policy_proposal": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "client": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
@@ -122,6 +126,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "approve_policy(text)": (STAFF,),
     "due_policy()": (WORKER,),
     "superseded()": (TRAINING, STAFF, SUBJECT),
+    "retract_due()": (WORKER,),
+    "acknowledge_retractions(bigint)": (TRAINING,),
+    "overdue()": (TRAINING,),
     "adult_from(text)": (INGEST,),
     "notice_period_end(timestamp with time zone, integer)": (STAFF,),
 }

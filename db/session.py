@@ -45,6 +45,10 @@ class Database:
         """Read as an officer or an auditor."""
         return Reader(self.staff, "examiner", role, "decision")
 
+    def client(self, number: int) -> "Reader":
+        """Read as a training client: its own receipts and retractions."""
+        return Reader(self.training, "client", str(number), "trainable_content")
+
     def data_subject(self, account: str) -> "Reader":
         """Read as the person whose account the platform calls so."""
         return Reader(self.subject, "subject", account, "own_decision")

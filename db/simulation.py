@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from db.policy.compile import decision_statement, shortfall
+from db.policy.compile import decision_statement
 from db.policy.document import Policy
 from db.session import Reader
 
@@ -70,7 +70,7 @@ def _statement(before: Policy, after: Policy) -> str:
     old, new = decision_statement(before), decision_statement(begun, _standing(after))
     return f"""
 SELECT old.permitted <> new.permitted AS changed, new.permitted AS gained, old.kind, old.country,
-    CASE WHEN new.permitted THEN {shortfall(before, "old")} ELSE {shortfall(after, "new")} END AS codes,
+    CASE WHEN new.permitted THEN old.shortfall ELSE new.shortfall END AS codes,
     count(*) AS count
 FROM (SELECT set_config('grounds.purpose', '{before.purposes[0]}', TRUE) AS purpose OFFSET 0) claim
 CROSS JOIN LATERAL (

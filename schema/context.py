@@ -75,6 +75,11 @@ class Context:
             return ids_of(self.gateway.secret, f"subject:{actor.subject}")
         return ids_of(self.gateway.secret, "staff")
 
+    async def client(self) -> int:
+        """Give the number of the training client that asks."""
+        assert self.actor.client is not None, "a training client's token names it"
+        return await self.gateway.client(self.actor.client)
+
     @cached_property
     def reader(self) -> Reader:
         """Give what this audience reads through. Others than those concerned have none."""

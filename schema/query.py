@@ -19,6 +19,16 @@ from schema.ids import Kind
 from schema.node import Node
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
+from schema.retractions import (
+    Client,
+    EligibilityCheck,
+    Incident,
+    Retraction,
+    all_clients,
+    check_eligibility,
+    incidents_page,
+    retractions_page,
+)
 from schema.trainable import TrainableContent, trainable_content, trainable_item
 from schema.values import Role
 
@@ -158,4 +168,16 @@ class Query:
     simulate_policy: Simulation = governed(
         EXAMINERS, resolver=simulate_policy, description="How many items a policy would gain and lose."
     )
+    retractions: Connection[Retraction] = governed(
+        TRAINING, resolver=retractions_page, description="What became of what this client received, in order."
+    )
+    check_eligibility: EligibilityCheck = governed(
+        TRAINING,
+        resolver=check_eligibility,
+        description="Which items may be used, for a client that lost its state.",
+    )
+    incidents: Connection[Incident] = governed(
+        EXAMINERS, resolver=incidents_page, description="What was delivered although an objection was on its way."
+    )
+    clients: list[Client] = governed(EXAMINERS, resolver=all_clients, description="Every training client.")
     node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")

@@ -21,6 +21,7 @@ from schema.governed import TRAINING, governed
 from schema.ids import Ids, Kind
 from schema.node import Node
 from schema.reason import QualifyingReason
+from schema.retractions import refuse_the_overdue
 from schema.values import ContentKind, GroundCode, Region
 
 MOST_ITEMS = 1000
@@ -148,6 +149,8 @@ async def trainable_content(
     size = checked_first(first, MOST_ITEMS)
     start = read_cursor(context.ids, Kind.TRAINABLE_CONTENT_CURSOR, after)
     page = await _deliver(context, start, size, await _narrowed(context, filter))
+    if not page.rows:
+        await refuse_the_overdue(context)
     ends = page.naming.write_all(Kind.TRAINABLE_CONTENT_CURSOR, [*page.numbers[:1], *page.numbers[-1:]])
     return Connection(
         edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for
@@ -168,9 +171,8 @@ async def trainable_item(info: strawberry.Info[Context, None], number: int) -> T
 
 async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:
     actor = context.actor
-    assert actor.client is not None, "a training client's token names it"
     assert actor.purpose is not None, "a training client's token states a purpose"
-    client = await context.gateway.client(actor.client)
+    client = await context.client()
     delivered = await deliver(context.database.training, client, actor.purpose, after, first, narrowed)
     return TrainablePage(delivered, await context.gateway.policy(delivered.policy), context.ids)
 

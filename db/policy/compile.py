@@ -84,13 +84,14 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
     judged = dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT))
     verdicts = " ".join(f"WHEN '{ground}' THEN {_verdict(ground, policy)}" for ground in judged)
     return (
-        f"SELECT d.*, coalesce(CASE d.ground {verdicts} END, FALSE) AS permitted\n"
+        f"SELECT d.*, coalesce(CASE d.ground {verdicts} END, FALSE) AS permitted,\n"
+        f"  {_shortfall(policy, 'd')} AS shortfall\n"
         f"FROM (SELECT c.id, c.account, c.kind, {_ground(policy)} AS ground{evidence}{codes}\n"
         f"FROM grounds.content c JOIN {standing} s ON s.account = c.account) d"
     )
 
 
-def shortfall(policy: Policy, decision: str) -> str:
+def _shortfall(policy: Policy, decision: str) -> str:
     """Write what gives the codes of the conditions that keep an item out, of those that its ground needs."""
     cases = []
     for ground in dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT)):
@@ -149,7 +150,8 @@ def _parameters(policy: Policy, unclaimed: str) -> dict[str, str]:
         "pipeline": str(PIPELINE_VERSION),
         "claimed_purpose": f"(SELECT {CLAIMED_PURPOSE})",
         "client_suspended": (
-            f"(SELECT coalesce((SELECT k.suspended FROM grounds.client k WHERE k.id = {CLAIMED_CLIENT}),"
+            "(SELECT coalesce((SELECT k.suspended OR k.overdue_at <= grounds.decision_time()"
+            f" FROM grounds.client k WHERE k.id = {CLAIMED_CLIENT}),"
             f" {unclaimed} OR {CLAIMED_CLIENT} IS NOT NULL))"
         ),
         "global_hold": (

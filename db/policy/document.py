@@ -42,6 +42,13 @@ class Dwell(_Part):
     taken_back_days: Annotated[int, Field(ge=0, le=3650)] = 7
 
 
+class Retraction(_Part):
+    """Say how long a client has to acknowledge a retraction."""
+
+    due_days: Annotated[int, Field(ge=1, le=365)] = 7
+    urgent_hours: Annotated[int, Field(ge=1, le=8760)] = 24
+
+
 class Coverage(_Part):
     """Say which kinds on which products a ground covers."""
 
@@ -61,6 +68,7 @@ class Policy(_Part):
     account_kinds: Annotated[tuple[AccountKind, ...], Field(min_length=1)]
     notice: Notice = Notice()
     dwell: Dwell = Dwell()
+    retraction: Retraction = Retraction()
     grounds: Annotated[dict[GroundCode, Coverage], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -31,6 +31,9 @@ SET account = a.id, created_at = s.created_at, edited_at = s.edited_at, deleted_
     has_references = cardinality(s.referenced) > 0, kind = s.kind, product = a.product, audience = s.audience, language = s.language,
     special_category = s.special_category, safety = s.safety, parent = s.parent, digest = s.digest, text = s.text,
     media = s.media,
+    revised_at = CASE
+        WHEN (c.text, c.media::text, c.edited_at) IS DISTINCT FROM (s.text, s.media::text, s.edited_at)
+        THEN grounds.decision_time() ELSE c.revised_at END,
     taken_back_at = CASE
         WHEN (c.deleted_at IS NOT NULL AND s.deleted_at IS NULL)
              OR (c.reserved AND NOT s.reserved)

@@ -39,7 +39,7 @@ REQUEST_ERRORS = [
     ({"query": "query Q { viewer { role } } query R { viewer { role } }"}, "operationName: is missing"),
     ({"query": "fragment F on Query { viewer { role } }"}, "operationName: is missing"),
     ({"query": "subscription { viewer { role } }"}, "subscription"),
-    ({"query": "mutation { viewer { role } }"}, "mutation"),
+    ({"query": "mutation { viewer { role } }"}, "on type 'Mutation'"),
 ]
 BROKEN = (b"", b"{", b"\xff\xfe", b'{"query": "\xff"}', b"\0", b"{'a': 1}", b'{"query": "{ a }", "id": "\\ud800"}')
 BATCHES = (b"[]", b'[{"query": "{ viewer { role } }"}]', b"7", b"null")

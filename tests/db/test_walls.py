@@ -152,6 +152,11 @@ def seen_without_a_claim(database_url: str, *breaches: str) -> set[tuple[str, st
 
 
 _ROWS = {
+    "retraction": [
+        "INSERT INTO grounds.retraction (client, item, kind, urgent, retracted_at, due_by, delivery)"
+        " VALUES (1, 1, 'RETRACT', FALSE, now(), now(), 1)"
+    ],
+    "retraction_due": ["INSERT INTO grounds.retraction_due (scope) VALUES ('EVERYTHING')"],
     "policy_proposal": [
         "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
         " VALUES ('next', '{}', now(), 'officer', now())"

@@ -1,0 +1,231 @@
+"""Retractions: a client that received an item is told when it is no longer permitted, and acknowledges."""
+
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, TypeVar
+
+import strawberry
+
+from db.retraction import (
+    IncidentRow,
+    RetractionRow,
+    acknowledge_retractions,
+    clients,
+    is_overdue,
+    page_of_incidents,
+    page_of_retractions,
+    permitted_of,
+)
+from schema.connection import Connection, Edge, checked_first, page_info, read_cursor
+from schema.consent import MOST_ROWS
+from schema.context import Context
+from schema.errors import BadInput
+from schema.governed import EXAMINERS, TRAINING, governed
+from schema.ids import Kind
+
+MOST_RETRACTIONS = 1000
+MOST_CHECKED = 10_000
+
+Info = strawberry.Info[Context, None]
+Item = TypeVar("Item")
+After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
+
+
+@strawberry.enum(description="What a client does with an item that it received.")
+class RetractionKind(StrEnum):
+    """Name what is to be done."""
+
+    RETRACT = "RETRACT"
+    SUPERSEDE = "SUPERSEDE"
+    HOLD = "HOLD"
+    RELEASE = "RELEASE"
+
+
+@strawberry.enum(description="Why, only coarsely: whether somebody objected is nobody's business.")
+class RetractionCause(StrEnum):
+    """Name why."""
+
+    NO_LONGER_PERMITTED = "NO_LONGER_PERMITTED"
+    EDITED = "EDITED"
+    AUTHORITY = "AUTHORITY"
+
+
+_CAUSES = {
+    RetractionKind.RETRACT: RetractionCause.NO_LONGER_PERMITTED,
+    RetractionKind.SUPERSEDE: RetractionCause.EDITED,
+    RetractionKind.HOLD: RetractionCause.AUTHORITY,
+    RetractionKind.RELEASE: RetractionCause.AUTHORITY,
+}
+
+
+@strawberry.type(
+    description="What became of an item that this client received. RETRACT: delete it. SUPERSEDE: delete it, an edited"
+    " version comes when it is permitted. HOLD: keep it, do not use it. RELEASE: it may be used again."
+)
+class Retraction:
+    """Hold a retraction."""
+
+    id: strawberry.ID = governed(TRAINING, description="What acknowledgeRetractions takes.")
+    item: strawberry.ID = governed(TRAINING, description="The id that the item was delivered by.")
+    kind: RetractionKind = governed(TRAINING)
+    cause: RetractionCause = governed(TRAINING)
+    urgent: bool = governed(
+        TRAINING, description="It was delivered although an objection to it had been received somewhere by then."
+    )
+    retracted_at: datetime = governed(TRAINING)
+    due_by: datetime | None = governed(
+        TRAINING, description="When it has to be acknowledged; from then on nothing is delivered until it is."
+    )
+
+
+@strawberry.type(description="An item that was delivered after an objection had been received, before it came here.")
+class Incident:
+    """Hold an incident."""
+
+    client: str = governed(EXAMINERS)
+    content: strawberry.ID = governed(EXAMINERS)
+    delivered_at: datetime = governed(EXAMINERS)
+    retracted_at: datetime = governed(EXAMINERS)
+    due_by: datetime = governed(EXAMINERS)
+    acknowledged: bool = governed(EXAMINERS)
+
+
+@strawberry.type(description="A training client, what it received and what it owes.")
+class Client:
+    """Hold a client."""
+
+    name: str = governed(EXAMINERS)
+    registered_at: datetime = governed(EXAMINERS)
+    suspended: bool = governed(EXAMINERS, description="By an officer; nothing is delivered.")
+    overdue_since: datetime | None = governed(
+        EXAMINERS, description="Since when nothing is delivered until it acknowledges what it was told."
+    )
+    pages: int = governed(EXAMINERS, description="How many pages it received.")
+    items: int = governed(EXAMINERS, description="How many items these held, each time counted.")
+    retractions: int = governed(EXAMINERS)
+    unacknowledged: int = governed(EXAMINERS)
+
+
+@strawberry.type(description="What a client may still use, of the items that it asked about.")
+class EligibilityCheck:
+    """Hold which items are permitted."""
+
+    permitted: list[strawberry.ID] = governed(TRAINING)
+    not_permitted: list[strawberry.ID] = governed(TRAINING, description="Those to delete, and ids that are none.")
+
+
+@strawberry.type(description="What an acknowledgement left.")
+class Acknowledged:
+    """Hold what is left."""
+
+    left: int = governed(TRAINING, description="How many retractions are not acknowledged yet.")
+
+
+async def retractions_page(
+    info: Info,
+    first: Annotated[int, strawberry.argument(description="How many: 1 to 1000.")],
+    after: After = None,
+) -> Connection[Retraction]:
+    """Read a page of the feed; the same cursor gives the same page again."""
+    context = info.context
+    reader = context.database.client(await context.client())
+    number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
+    rows, has_next = await page_of_retractions(reader, number, checked_first(first, MOST_RETRACTIONS))
+    return _page([retraction_of(context, row) for row in rows], cursors_of(context, rows), after, has_next=has_next)
+
+
+def retraction_of(context: Context, row: RetractionRow) -> Retraction:
+    """Show a retraction to its client."""
+    kind = RetractionKind(row.kind)
+    return Retraction(
+        id=strawberry.ID(context.ids.write(Kind.RETRACTION, row.id)),
+        item=strawberry.ID(context.ids.write(Kind.TRAINABLE_CONTENT, row.item)),
+        kind=kind,
+        cause=_CAUSES[kind],
+        urgent=row.urgent,
+        retracted_at=row.retracted_at,
+        due_by=row.due_by,
+    )
+
+
+def cursors_of(context: Context, rows: list[RetractionRow]) -> list[str]:
+    """Give the cursor of each retraction."""
+    return context.ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
+
+
+async def incidents_page(
+    info: Info,
+    first: Annotated[int, strawberry.argument(description="How many: 1 to 100.")],
+    after: After = None,
+) -> Connection[Incident]:
+    """Read a page of incidents."""
+    context = info.context
+    number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
+    rows, has_next = await page_of_incidents(context.reader, number, checked_first(first, MOST_ROWS))
+    cursors = context.ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
+    return _page([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
+
+
+async def all_clients(info: Info) -> list[Client]:
+    """List every client."""
+    return [Client(**row._asdict()) for row in await clients(info.context.reader)]
+
+
+async def check_eligibility(
+    info: Info,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description="Of items, as delivered; at most 10,000.")],
+) -> EligibilityCheck:
+    """Say which items a client may still use."""
+    if len(ids) > MOST_CHECKED:
+        raise BadInput(f"ids: has {len(ids)} values (ask about at most {MOST_CHECKED} at once)")
+    context = info.context
+    numbers = {id: context.ids.read_as(Kind.TRAINABLE_CONTENT, id) for id in ids}
+    known = [number for number in numbers.values() if number is not None]
+    purpose = context.actor.purpose or ""
+    permitted = await permitted_of(context.database.training, await context.client(), purpose, known)
+    return EligibilityCheck(
+        permitted=[id for id, number in numbers.items() if number in permitted],
+        not_permitted=[id for id, number in numbers.items() if number not in permitted],
+    )
+
+
+async def refuse_the_overdue(context: Context) -> None:
+    """Raise BadInput for a client that receives nothing because it has not acknowledged in time."""
+    if await is_overdue(context.database, await context.client()):
+        raise BadInput(
+            "trainableContent: nothing is delivered to this client until it acknowledges what was retracted"
+            " (read retractions, act on them, and call acknowledgeRetractions)"
+        )
+
+
+async def _acknowledge(
+    info: Info,
+    up_to: Annotated[strawberry.ID, strawberry.argument(description="The id of the last one that was acted on.")],
+) -> Acknowledged:
+    context = info.context
+    number = context.ids.read_as(Kind.RETRACTION, up_to)
+    if number is None:
+        raise BadInput("upTo: is no retraction of this client (take its id from retractions)")
+    left = await acknowledge_retractions(context.database.training, await context.client(), number)
+    return Acknowledged(left=left)
+
+
+def _incident(context: Context, row: IncidentRow) -> Incident:
+    shown = row._asdict() | {"content": strawberry.ID(context.ids.write(Kind.CONTENT, row.content))}
+    del shown["id"]
+    return Incident(**shown)
+
+
+def _page(nodes: list[Item], cursors: list[str], after: str | None, *, has_next: bool) -> Connection[Item]:
+    edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
+    return Connection(edges=edges, nodes=nodes, page_info=page_info(cursors, after=after, has_next=has_next))
+
+
+@strawberry.type
+class RetractionMutation:
+    """Acknowledge retractions."""
+
+    acknowledge_retractions: Acknowledged = governed(
+        TRAINING, resolver=_acknowledge, description="Say that every retraction up to this one was acted on."
+    )
