@@ -5,7 +5,7 @@ import asyncio
 from app.jobs import Duty
 from db.admin import activate_policy
 from db.policy.document import parse_policy
-from db.retraction import retract_due
+from db.retraction import purge_texts, retract_due
 from db.session import Connection
 
 
@@ -19,4 +19,4 @@ def duties(url: str) -> tuple[Duty, ...]:
         await asyncio.to_thread(activate_policy, url, parse_policy(document))
         return 1
 
-    return (Duty("policy", 0.5, put_in_force), Duty("retract", 1, retract_due))
+    return (Duty("policy", 0.5, put_in_force), Duty("retract", 1, retract_due), Duty("purge", 3600, purge_texts))

@@ -79,7 +79,9 @@ TABLES: dict[str, dict[str, Access]] = {
         SUBJECT: _read(f"{OWN_ACCOUNT} OR objection {OWN_OBJECTION}"),
     },
     "hold": {OWNER: _kept(), STAFF: _read(EXAMINING)},
-    "quarantine": {OWNER: _kept(), INGEST: _merge("INSERT")},
+    "quarantine": {OWNER: _kept(), STAFF: _read(EXAMINING), INGEST: _merge("INSERT")},
+    "fact_version": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "policy_activation": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "content": {
         OWNER: _kept(),
         STAFF: _read(EXAMINING),
@@ -98,13 +100,19 @@ TABLES: dict[str, dict[str, Access]] = {
     "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
 }  # fmt: skip
 
+# What db.past shows as it was.
+PAST = (
+    *("account", "account_person", "account_contact", "account_standing", "notice", "objection", "objection_target"),
+    *("objection_in_force", "consent", "content", "content_reference", "hold", "quarantine", "policy"),
+)
+
 # Views read as their owner, but the one that says how an objection counts: it shows what its reader may see.
 VIEWS: dict[str, tuple[str, ...]] = {
     "trainable_content": (TRAINING,),
     "decision": (STAFF,),
     "own_decision": (SUBJECT,),
     "objection_in_force": (STAFF, SUBJECT),
-}
+} | {f"past_{name}": (STAFF,) for name in PAST}
 COMPILED = ("trainable_content", "decision", "own_decision")  # of the policy in force, which makes and grants them
 
 # What a rule or a statement of each role calls. The claims' readers are everybody's: rules are checked as who asks.
@@ -127,6 +135,12 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "due_policy()": (WORKER,),
     "superseded()": (TRAINING, STAFF, SUBJECT),
     "retract_due()": (WORKER,),
+    "purge_texts(integer)": (WORKER,),
+    "known_at()": (STAFF,),
+    "valid_at()": (STAFF,),
+    "past_same_person(bigint[])": (STAFF,),
+    "past_objections_naming(bigint)": (STAFF,),
+    "past_standing_of(bigint[])": (STAFF,),
     "acknowledge_retractions(bigint)": (TRAINING,),
     "overdue()": (TRAINING,),
     "adult_from(text)": (INGEST,),

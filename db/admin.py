@@ -139,6 +139,8 @@ def _migrate(url: str) -> None:
     from alembic.config import Config
     from sqlalchemy import create_engine, text
 
+    from db.past import derive
+
     engine = create_engine(
         url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
     )
@@ -148,6 +150,7 @@ def _migrate(url: str) -> None:
         config.set_main_option("script_location", str(_MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        derive(connection)
         for statement in statements():
             connection.exec_driver_sql(statement)
     engine.dispose()

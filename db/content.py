@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import asyncpg
+
 from db.policy.compile import evidence_columns
 from db.policy.conditions import CONDITIONS
 from db.session import Reader
@@ -92,18 +94,20 @@ async def content_number(reader: Reader, platform_id: str) -> int | None:
 async def decisions(reader: Reader, numbers: list[int]) -> list[DecisionRow | None]:
     """Decide items for a client with the policy's first purpose, in one statement."""
     rows = await reader.fetch(_DECISIONS.format(reader.decisions), numbers)
-    found = {
-        row["id"]: DecisionRow(
-            row["permitted"],
-            row["ground"],
-            {code: row[code] for code in _CODES},
-            {column: row[column] for column in _EVIDENCE},
-            row["policy"],
-            row["decided_at"],
-        )
-        for row in rows
-    }
+    found = {row["id"]: decision_row(row) for row in rows}
     return [found.get(number) for number in numbers]
+
+
+def decision_row(row: asyncpg.Record) -> DecisionRow:
+    """Hold a row of a decision, with its policy and time."""
+    return DecisionRow(
+        row["permitted"],
+        row["ground"],
+        {code: row[code] for code in _CODES},
+        {column: row[column] for column in _EVIDENCE},
+        row["policy"],
+        row["decided_at"],
+    )
 
 
 _DECISIONS = """

@@ -49,6 +49,12 @@ async def retract_due(worker: Connection) -> int:
     return looked_at
 
 
+async def purge_texts(worker: Connection) -> int:
+    """Remove the text of what was deleted, or retracted for good, six days ago; give of how many items."""
+    purged: int = await worker.fetchval("SELECT grounds.purge_texts(1000)")
+    return purged
+
+
 async def page_of_retractions(reader: Reader, after: int, first: int) -> tuple[list[RetractionRow], bool]:
     """Read a page of a client's feed, in the order it was written, and whether there is more."""
     rows = await reader.fetch(

@@ -1,19 +1,20 @@
 """An item as those see it who examine, and the person whose it is; and whether and why it qualifies."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import strawberry
 
 from db.content import ContentRow, content_number, page_of_contents
 from db.delivery import client_names
+from db.past import decision_as_of
 from schema.account import Account, account_of
 from schema.compiled import Column, Listed, Word
 from schema.connection import Connection, KeysetPage, checked_first, page_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
-from schema.decision import Eligibility, eligibility_of
+from schema.decision import AsOf, Eligibility, eligibility_of
 from schema.errors import BadInput
 from schema.governed import CONCERNED, EXAMINERS, governed
 from schema.ids import Kind, ids_of
@@ -131,6 +132,16 @@ async def eligibility_by_number(context: Context, number: int) -> Eligibility | 
     """Decide an item now and explain it."""
     decision = await context.decisions.load(number)
     return eligibility_of(decision, await context.gateway.policy(decision.policy)) if decision else None
+
+
+async def eligibility_as_of(context: Context, number: int, as_of: AsOf) -> Eligibility | None:
+    """Decide an item as it would have been decided at an earlier time; None where it was not known then."""
+    now = datetime.now(UTC)
+    for name, instant in (("validAt", as_of.valid_at), ("knownAt", as_of.known_at or now)):
+        if instant.tzinfo is None:
+            raise BadInput(f"asOf.{name}: has no offset (write it like 2026-05-27T12:00:00Z)")
+    found = await decision_as_of(context.reader, number, as_of.valid_at, as_of.known_at or now)
+    return eligibility_of(*found) if found else None
 
 
 async def _number_of_a_client(context: Context, text: str) -> int | None:

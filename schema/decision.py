@@ -114,6 +114,16 @@ def evidence_of_policy(evidence: Evidence, policy: Policy) -> str | None:
     return evidence.show(facts[evidence.fact])
 
 
+@strawberry.input(description="An earlier time, for examiners: the decision as it was, of what was known.")
+class AsOf:
+    """Name an earlier time."""
+
+    valid_at: datetime = strawberry.field(description="The instant of the decision.")
+    known_at: datetime | None = strawberry.field(
+        default=None, description="By what was known here at this instant; now, where it is left out."
+    )
+
+
 @strawberry.type(description="Whether an item is permitted, and every condition with its evidence.")
 class Eligibility:
     """Explain a decision."""

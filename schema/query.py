@@ -9,9 +9,17 @@ from db.policies import policy_of
 from schema.account import Account, account_of, accounts_page
 from schema.connection import Connection
 from schema.consent import ConsentEvent, events_page
-from schema.content import Content, content_of, contents_page, eligibility_by_number, find_content, find_number
+from schema.content import (
+    Content,
+    content_of,
+    contents_page,
+    eligibility_as_of,
+    eligibility_by_number,
+    find_content,
+    find_number,
+)
 from schema.context import Context
-from schema.decision import Condition, Eligibility, catalogue
+from schema.decision import AsOf, Condition, Eligibility, catalogue
 from schema.errors import BadInput
 from schema.governed import CONCERNED, EVERYONE, EXAMINERS, TRAINING, governed
 from schema.holds import Hold, holds_page
@@ -58,9 +66,15 @@ def _viewer(info: Info) -> Viewer:
     return Viewer(name=actor.name, role=actor.role, client=actor.client, purpose=actor.purpose)
 
 
-async def _eligibility(info: Info, content_id: strawberry.ID) -> Eligibility | None:
+async def _eligibility(info: Info, content_id: strawberry.ID, as_of: AsOf | None = None) -> Eligibility | None:
     number = await find_number(info.context, content_id)
-    return None if number is None else await eligibility_by_number(info.context, number)
+    if number is None:
+        return None
+    if as_of is None:
+        return await eligibility_by_number(info.context, number)
+    if info.context.actor.role not in EXAMINERS:
+        raise BadInput("asOf: is for examiners (leave it out)")
+    return await eligibility_as_of(info.context, number, as_of)
 
 
 async def _content(info: Info, id: strawberry.ID) -> Content | None:

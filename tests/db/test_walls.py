@@ -157,6 +157,12 @@ _ROWS = {
         " VALUES (1, 1, 'RETRACT', FALSE, now(), now(), 1)"
     ],
     "retraction_due": ["INSERT INTO grounds.retraction_due (scope) VALUES ('EVERYTHING')"],
+    "policy_activation": ["INSERT INTO grounds.policy_activation (version) VALUES ('v')"],
+    "fact_version": [
+        "INSERT INTO grounds.fact_version (relation, id, recorded_at, replaced_at, facts)"
+        " VALUES ('content', 1, now(), now(), '{}')"
+    ],
+    "quarantine": ["INSERT INTO grounds.quarantine VALUES ('content', 'c', '', NULL, now())"],
     "policy_proposal": [
         "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
         " VALUES ('next', '{}', now(), 'officer', now())"

@@ -115,7 +115,7 @@ def selection(way: Way, ids: dict[str, str]) -> str:
         known = {
             "first": "5",
             "document": json.dumps(ELSEWHERE),
-            "ids": f"[{ids['item']}, \"another\"]",
+            "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
         }
