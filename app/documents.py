@@ -22,6 +22,7 @@ from app.settings import SettingsError
 from schema.actor import Role
 from schema.build import GatewaySchema
 from schema.errors import BadInput, Forbidden
+from schema.validation import parse_once
 
 SOURCE_LIMIT: Final = 16 * 1024
 TOKEN_LIMIT: Final = 1000
@@ -92,7 +93,7 @@ def identify(text: str) -> str:
 @lru_cache(maxsize=256)
 def read(text: str) -> Document:
     """Read a document that a client wrote. Raises GraphQLError when it cannot be parsed, or is too long."""
-    return _document(text, parse(text, max_tokens=TOKEN_LIMIT))
+    return _document(text, parse_once(text, max_tokens=TOKEN_LIMIT))
 
 
 def query_of(asked: Mapping[str, Any]) -> str | None:

@@ -5,9 +5,12 @@ are the request's, which no validation rule knows. Only valid documents are reme
 nothing (strawberry's own caches keep them, half a megabyte each).
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from graphql import (
     DocumentNode,
@@ -22,6 +25,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 from graphql.validation.rules import overlapping_fields_can_be_merged
+from strawberry import Schema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -39,6 +43,9 @@ COMPARISONS = 20_000
 """What graphql-core may spend on comparing fields that overlap; its own limit lets 15 kB of arguments take 1.4 s."""
 REMEMBERED = 64 * 1024
 """How much of documents is remembered, in characters; what is made of one takes at most 300 bytes a character."""
+
+LONG = 0.003
+"""From how many seconds on the validation of a document leaves room for others."""
 
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = COMPARISONS  # graphql-core reads it there, at each validation
 
@@ -70,21 +77,22 @@ class Recent(Generic[Known]):
             self._room += len(oldest[0])
 
 
-_parsed = Recent[DocumentNode](REMEMBERED // 2)
+_gates: WeakKeyDictionary[Schema, asyncio.Lock] = WeakKeyDictionary()
+_parsed = Recent[tuple[DocumentNode, int]](REMEMBERED // 2)
 _valid = Recent[DocumentNode]()
 _costs = Recent[int]()
 
 
 def parse_once(text: str, *, max_tokens: int | None = None) -> DocumentNode:
     """Parse a document once, whoever asks first. Raises GraphQLError."""
-    document = _parsed.get(text, None)
-    if document is None:
+    document, tokens = _parsed.get(text, None) or (None, 0)
+    if document is None or (max_tokens is not None and tokens > max_tokens):
         document = parse(text, max_tokens=max_tokens)
         # Tokens hold each other both ways, so that only the garbage collector could free them, for 100 ms at a time.
         token = document.loc.start_token if document.loc else None
         while token is not None:
-            token.prev, token = None, token.next
-        _parsed.keep(text, None, document)
+            token.prev, token, tokens = None, token.next, tokens + 1
+        _parsed.keep(text, None, (document, tokens - 2))  # but for the first and the last, which stand for no text
     return document
 
 
@@ -104,18 +112,37 @@ class Validation(SchemaExtension):
         context.graphql_document = known or parse_once(query)
         yield
 
-    def on_validate(self) -> Iterator[None]:
+    async def on_validate(self) -> AsyncIterator[None]:
         """Validate, unless the document is known; then count what it asks for."""
         context = self.execution_context
         document = context.graphql_document
         assert document is not None, "validation comes after parsing"
-        errors = [] if self._known else _errors(context, document)
+        errors = [] if self._known else await _in_turn(context, document)
         if not errors:
             if not self._known:
                 _valid.keep(context.query or "", self._given, document)
             errors = _too_dear(context, document)
         context.pre_execution_errors = errors
         yield
+
+
+def _gate(schema: Schema) -> asyncio.Lock:
+    """Give the lock of a schema: that of one application, and so of one event loop."""
+    return _gates.setdefault(schema, asyncio.Lock())
+
+
+async def _in_turn(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
+    """Validate one unknown document after the other, and leave twice as long as one took to everybody else.
+
+    Whoever sends documents that take long waits for others who do; requests with known documents wait for one at most.
+    """
+    async with _gate(context.schema):
+        began = time.perf_counter()
+        errors = _errors(context, document)
+        took = time.perf_counter() - began
+        if took > LONG:
+            await asyncio.sleep(2 * took)
+        return errors
 
 
 def _errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:

@@ -162,7 +162,6 @@ _ROWS = {
         "INSERT INTO grounds.fact_version (relation, id, recorded_at, replaced_at, facts)"
         " VALUES ('content', 1, now(), now(), '{}')"
     ],
-    "quarantine": ["INSERT INTO grounds.quarantine VALUES ('content', 'c', '', NULL, now())"],
     "policy_proposal": [
         "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
         " VALUES ('next', '{}', now(), 'officer', now())"
