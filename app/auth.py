@@ -14,9 +14,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.registry import JWS_HEADER_REGISTRY
 
-from app.issuer import CLIENT_NAME, MAX_LIFETIME_SECONDS, PURPOSE_NAME, is_identifier
+from app.issuer import MAX_LIFETIME_SECONDS, PURPOSE_NAME, is_identifier
 from app.keys import ALGORITHMS, KeySource, KeysUnavailable, VerificationKeys, open_keys, static_keys
-from schema.actor import Actor, Role
+from schema.actor import CLIENT_NAME, Actor, Role
 
 __all__ = ["Authenticator", "KeySource", "KeysUnavailable", "Unauthorized", "open_keys", "static_keys"]
 

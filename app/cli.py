@@ -18,6 +18,7 @@ from rich.text import Text
 
 from app.observe import configure_logging, observe
 from app.settings import Settings, SettingsError, read_settings
+from db.records import ObjectionChannel, ObjectionScope
 from db.session import Connection, connection, open_database
 from db.stager import Stager
 from schema.actor import Role
@@ -35,6 +36,7 @@ Data = Annotated[Path | None, typer.Option(help="The data folder (GROUNDS_DATA, 
 Host = Annotated[str, typer.Option(help="Where to listen.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for a free one.")]
 REJECTED = 3
+TAMPERED = 4
 
 
 @app.command()
@@ -122,6 +124,95 @@ def token(
             print(issuer.token(role, client=client, purpose=purpose, subject=subject, name=name))
         except ValueError as error:
             _fail(f"{error} (see grounds token --help)")
+
+
+@app.command()
+def verify(
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that was exported, to compare; may be repeated.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Where to write the newest checkpoint, to store elsewhere.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Verify the ledger of deliveries. The exit code is 4 when it is not as it was sealed."""
+    from app.verification import run
+
+    with _prepared(data) as (settings, url):
+        sound = run(url, settings.secret_bytes(), checkpoint or [], export)
+    if not sound:
+        raise typer.Exit(TAMPERED)
+
+
+@app.command()
+def notify(
+    epoch: Annotated[str, typer.Option(metavar="YYYY-MM", help="The campaign: the epoch that its notices count for.")],
+    channel: Annotated[str, typer.Option(help="By what, commas between.")] = "EMAIL,IN_APP",
+    addresses: Annotated[
+        Path | None, typer.Option(help="CSV with a header, or NDJSON: account,email,language. Kept nowhere.")
+    ] = None,
+    template: Annotated[Path | None, typer.Option(help="A folder of templates; else the shipped ones.")] = None,
+    rate: Annotated[int, typer.Option(min=1, help="Messages a second.")] = 50,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Connections to the SMTP server.")] = 4,
+    retry_unknown: Annotated[
+        bool, typer.Option("--retry-unknown", help="Send again what may have arrived already.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send and keep nothing; say what would be done.")] = False,
+    data: Data = None,
+) -> None:
+    """Tell everybody who must be told and was not. Run again, it goes on; 3 is the exit code where somebody is left."""
+    from app.campaign import CampaignError, asked
+    from app.campaign import notify as run
+
+    with _told():
+        plan = asked(epoch, channel, addresses, template, rate, connections, retry_unknown)
+    with _prepared(data) as (settings, url):
+        try:
+            code = uvloop.run(run(settings, url, plan, dry_run=dry_run))
+        except CampaignError as error:
+            _fail(str(error))
+    raise typer.Exit(code)
+
+
+@app.command("notify-bounces")
+def notify_bounces(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Messages or mboxes; - is standard input.")],
+    data: Data = None,
+) -> None:
+    """Read delivery status notifications (RFC 3464): notices that arrived count, and those that bounced are void."""
+    from app.campaign import read_bounces
+
+    with _prepared(data) as (settings, url):
+        mails = (sys.stdin.buffer.read() if name == "-" else _read(Path(name)) for name in files)
+        counts = uvloop.run(read_bounces(settings, url, mails))
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing was read")
+
+
+@app.command("object")
+def object_(
+    account: Annotated[str | None, typer.Option(help="An account, by the platform's id.")] = None,
+    person: Annotated[str | None, typer.Option(help="A person, by the platform's id.")] = None,
+    contact: Annotated[str | None, typer.Option(help="The SHA-256 of an e-mail address or phone number.")] = None,
+    contact_file: Annotated[
+        Path | None, typer.Option(help="A file that holds an e-mail address or phone number; it is kept nowhere.")
+    ] = None,
+    scope: Annotated[ObjectionScope, typer.Option(help="What it covers.")] = ObjectionScope.ALL,
+    channel: Annotated[ObjectionChannel, typer.Option(help="How it came in.")] = ObjectionChannel.LETTER,
+    data: Data = None,
+) -> None:
+    """File an objection; when its reference is printed, it is in force."""
+    from app.objecting import ObjectionError, file_by_hand, target_named
+
+    with _told():
+        written = None if contact_file is None else _read(contact_file).decode(errors="replace")
+        try:
+            target = target_named(account, person, contact, written)
+        except ObjectionError as error:
+            _fail(str(error))
+    with _prepared(data) as (settings, url):
+        filed = uvloop.run(file_by_hand(settings, url, target, scope, channel))
+    print(f"{filed.reference}: is in force since {filed.received_at.isoformat()}")
 
 
 @policies.command("show")

@@ -3,14 +3,17 @@
 import asyncio
 
 from app.jobs import Duty
+from app.posting import post_due
 from db.admin import activate_policy
+from db.ledger import seal, signing_key
 from db.policy.document import parse_policy
 from db.retraction import purge_texts, retract_due
 from db.session import Connection
 
 
-def duties(url: str) -> tuple[Duty, ...]:
-    """Give the duties. `url` is the administrator's, for what only the owner may do."""
+def duties(url: str, secret: bytes) -> tuple[Duty, ...]:
+    """Give the duties. `url` is the administrator's, for what only the owner may do; `secret` signs."""
+    key = signing_key(secret)
 
     async def put_in_force(connection: Connection) -> int:
         document = await connection.fetchval("SELECT grounds.due_policy()::text")
@@ -19,4 +22,10 @@ def duties(url: str) -> tuple[Duty, ...]:
         await asyncio.to_thread(activate_policy, url, parse_policy(document))
         return 1
 
-    return (Duty("policy", 0.5, put_in_force), Duty("retract", 1, retract_due), Duty("purge", 3600, purge_texts))
+    return (
+        Duty("policy", 0.5, put_in_force),
+        Duty("retract", 1, retract_due),
+        Duty("webhook", 1, lambda connection: post_due(connection, secret)),
+        Duty("purge", 3600, purge_texts),
+        Duty("seal", 10, lambda connection: seal(connection, key)),
+    )

@@ -13,12 +13,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from schema.actor import Role
+from schema.actor import CLIENT_NAME, Role
 
 DEVELOPMENT_ISSUER: Final = "grounds-development"
 DEVELOPMENT_AUDIENCE: Final = "grounds"
 MAX_LIFETIME_SECONDS: Final = 3600
-CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PURPOSE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 

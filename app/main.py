@@ -11,8 +11,10 @@ from starlette.types import ASGIApp
 from app.auth import Authenticator
 from app.documents import open_documents
 from app.edges import Edges, compressed, ide_page, with_origins
+from app.events import RetractionEvents
 from app.http import GraphQLEndpoint, prefers_page, refused
 from app.intake import IngestEndpoint
+from app.pages import page_routes
 from app.settings import Settings
 from db.session import Busy, Database, connection
 from db.stager import Stager
@@ -37,6 +39,7 @@ def build(
     documents = open_documents(settings.documents, settings.documents_only, schema)
     graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
     ingest = IngestEndpoint(database, stager, authenticator)
+    events = RetractionEvents(gateway, authenticator)
     page = ide_page() if settings.graphiql else None
 
     async def ask(request: Request) -> Response:
@@ -45,6 +48,9 @@ def build(
     async def take_in(request: Request) -> Response:
         return await ingest(request)
 
+    async def stream(request: Request) -> Response:
+        return await events(request)
+
     async def ready(_: Request) -> Response:
         return await _ready(database)
 
@@ -52,8 +58,10 @@ def build(
         routes=[
             Route("/graphql", ask, methods=["GET", "POST"]),
             Route("/ingest", take_in, methods=["POST"]),
+            Route("/retractions", stream),
             Route("/health", _healthy),
             Route("/ready", ready),
+            *page_routes(gateway, authenticator),
         ],
         exception_handlers={HTTPException: refused},
     )

@@ -57,6 +57,18 @@ class _Observations:
         """Note what became of a stream of facts."""
         self._log.info("ingested", accepted=accepted, unchanged=unchanged, stale=stale, rejected=rejected)
 
+    def objected(self, channel: str) -> None:
+        """Note that an objection was filed here; whose it is, nobody is told."""
+        self._log.info("objected", channel=channel)
+
+    def notified(self, channel: str, **states: int) -> None:
+        """Note how many notices of a campaign are in which state."""
+        self._log.info("notified", channel=channel, **states)
+
+    def webhook_failed(self, client: str, why: str) -> None:
+        """Note that a client's webhook did not answer with a 2xx; where it is, nobody is told."""
+        self._log.warning("webhook failed", client=client, why=why)
+
     def duty_failed(self, duty: str, error: BaseException) -> None:
         """Note that background work failed; it is tried again."""
         self._log.error("duty failed", duty=duty, kind=type(error).__name__)

@@ -35,8 +35,14 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
+        self.lifespan.state["ending"] = self.ending  # what lasts looks there; every request has it in its scope
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and say so to what lasts."""
+        self.ending.set()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,7 +86,7 @@ async def serving(
         opened.push_async_callback(authenticator.aclose)
         stager = opened.enter_context(closing(Stager()))
         database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
-        await opened.enter_async_context(doing(duties(url), database))
+        await opened.enter_async_context(doing(duties(url, secret), database))
         server = _Server(
             uvicorn.Config(
                 build(database, stager, secret, authenticator, settings, host_names(settings.hosts, host)),

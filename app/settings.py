@@ -5,6 +5,7 @@ import re
 import secrets
 import tempfile
 from contextlib import suppress
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from schema.actor import Role
 
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _ORIGIN: Final = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
+# What SMTP carries everywhere; nothing that could end a header or a command.
+EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
 
 
 class SettingsError(Exception):
@@ -97,6 +100,16 @@ class Settings(BaseSettings):
     )
     introspection: bool = Field(True, description="Whether the API tells its schema to whoever has a token.")
     graphiql: bool = Field(False, description="Whether a browser that opens /graphql is given an IDE, from a CDN.")
+    smtp: str | None = Field(
+        None,
+        repr=False,
+        description="The server that notices go out by: smtp://user:password@host:587, or smtps://;"
+        " with TLS, unless it is on this machine.",
+    )
+    smtp_from: str | None = Field(None, description="Whom notices come from: Example Platform <privacy@example.org>.")
+    public_url: str | None = Field(
+        None, description="Where people reach the gateway's pages: https://grounds.example.org. Notices link to it."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -116,6 +129,32 @@ class Settings(BaseSettings):
                 " and percent-encode what is special in user and password: %40 for @, %2F for /, %3A for :)"
             )
         return url
+
+    @field_validator("smtp")
+    @classmethod
+    def _is_smtp(cls, url: str | None) -> str | None:
+        """Refuse what names no server; never quote it, for it holds a password."""
+        if url is not None and not _names_a_server(url, {"smtp", "smtps"}):
+            raise ValueError(
+                "is no URL of an SMTP server (write smtp://user:password@mail.example.org:587 or smtps://..., and"
+                " percent-encode what is special in user and password)"
+            )
+        return url
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _is_sender(cls, sender: str | None) -> str | None:
+        named = [address for _, address in getaddresses([sender or ""])]
+        if sender is not None and not (sender.isprintable() and len(named) == 1 and EMAIL.fullmatch(named[0])):
+            raise ValueError("is no sender (write privacy@example.org, or Example Platform <privacy@example.org>)")
+        return sender
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public(cls, url: str | None) -> str | None:
+        if url is not None and (not _names_a_server(url, {"https", "http"}) or set(url) & set("?#@")):
+            raise ValueError("is no address of a site (write https://grounds.example.org)")
+        return url and url.rstrip("/")
 
     @model_validator(mode="after")
     def _production_is_whole(self) -> Self:
@@ -162,6 +201,14 @@ class Settings(BaseSettings):
                 f"cannot make the data folder {self.data}: {error.strerror} (name another with --data)"
             ) from None
         return self.data
+
+
+def _names_a_server(url: str, schemes: set[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
 
 
 def read_settings(data: Path | None = None) -> Settings:

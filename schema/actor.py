@@ -1,7 +1,11 @@
 """Who is asking: the one value that authentication makes and everything behind it reads."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Role(StrEnum):

@@ -110,8 +110,8 @@ def _event_of(context: Context, row: ConsentEventRow) -> ConsentEvent:
     )
 
 
-async def _notices(root: "Consent", info: strawberry.Info[Context, None]) -> list[Notice]:
-    context = info.context
+async def notices_of(context: Context, account: int) -> list[Notice]:
+    """Show the notices to an account."""
     return [
         Notice(
             id=strawberry.ID(context.ids.write(Kind.NOTICE, row.id)),
@@ -121,12 +121,12 @@ async def _notices(root: "Consent", info: strawberry.Info[Context, None]) -> lis
             delivered_at=row.delivered_at,
             bounced_at=row.bounced_at,
         )
-        for row in await context.notices.load(root.account.id)
+        for row in await context.notices.load(account)
     ]
 
 
-async def _objections(root: "Consent", info: strawberry.Info[Context, None]) -> list[Objection]:
-    context = info.context
+async def objections_of(context: Context, account: int) -> list[Objection]:
+    """Show the objections that reach an account."""
     return [
         Objection(
             id=strawberry.ID(context.ids.write(Kind.OBJECTION, row.id)),
@@ -136,8 +136,16 @@ async def _objections(root: "Consent", info: strawberry.Info[Context, None]) -> 
             withdrawn_at=row.withdrawn_at,
             active_until=row.active_until,
         )
-        for row in await context.objections.load(root.account.id)
+        for row in await context.objections.load(account)
     ]
+
+
+async def _notices(root: "Consent", info: strawberry.Info[Context, None]) -> list[Notice]:
+    return await notices_of(info.context, root.account.id)
+
+
+async def _objections(root: "Consent", info: strawberry.Info[Context, None]) -> list[Objection]:
+    return await objections_of(info.context, root.account.id)
 
 
 async def _events(

@@ -39,6 +39,7 @@ class Kind(IntEnum):
     HOLD_CURSOR = 21
     RETRACTION_CURSOR = 22
     PENDING_NOTICE_CURSOR = 23
+    OBJECTION_CURSOR = 24
 
 
 class Ids:

@@ -2,11 +2,14 @@
 
 import strawberry
 
+from schema.clients import ClientMutation
 from schema.holds import HoldMutation
+from schema.notices import NoticeMutation
+from schema.objecting import ObjectingMutation
 from schema.proposals import PolicyMutation
 from schema.retractions import RetractionMutation
 
 
 @strawberry.type
-class Mutation(HoldMutation, PolicyMutation, RetractionMutation):
+class Mutation(ClientMutation, HoldMutation, NoticeMutation, ObjectingMutation, PolicyMutation, RetractionMutation):
     """Do what can be done; each domain states its own."""

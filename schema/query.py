@@ -25,6 +25,8 @@ from schema.governed import CONCERNED, EVERYONE, EXAMINERS, TRAINING, governed
 from schema.holds import Hold, holds_page
 from schema.ids import Kind
 from schema.node import Node
+from schema.notices import PLATFORM, PendingNotice, pending_notices
+from schema.objecting import OFFICERS, UnmatchedObjection, unmatched_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.retractions import (
@@ -37,6 +39,7 @@ from schema.retractions import (
     incidents_page,
     retractions_page,
 )
+from schema.subject import OwnRecords
 from schema.trainable import TrainableContent, trainable_content, trainable_item
 from schema.values import Role
 
@@ -51,7 +54,7 @@ async def _own_account(info: Info) -> Account | None:
 
 
 @strawberry.type(description="Who asks, as the token says.")
-class Viewer:
+class Viewer(OwnRecords):
     """Say who asks."""
 
     name: str = governed(EVERYONE)
@@ -176,11 +179,17 @@ class Query:
     holds: Connection[Hold] = governed(
         EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
     )
+    unmatched_objections: Connection[UnmatchedObjection] = governed(
+        OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."
+    )
     policy_proposals: list[PolicyProposal] = governed(
         EXAMINERS, resolver=policy_proposals, description="Every proposed policy, the newest first."
     )
     simulate_policy: Simulation = governed(
         EXAMINERS, resolver=simulate_policy, description="How many items a policy would gain and lose."
+    )
+    pending_notices: Connection[PendingNotice] = governed(
+        PLATFORM, resolver=pending_notices, description="What the platform is to show in its app."
     )
     retractions: Connection[Retraction] = governed(
         TRAINING, resolver=retractions_page, description="What became of what this client received, in order."

@@ -22,7 +22,7 @@ from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
 from schema.governed import EXAMINERS, TRAINING, governed
-from schema.ids import Kind
+from schema.ids import Ids, Kind
 
 MOST_RETRACTIONS = 1000
 MOST_CHECKED = 10_000
@@ -132,15 +132,16 @@ async def retractions_page(
     reader = context.database.client(await context.client())
     number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_retractions(reader, number, checked_first(first, MOST_RETRACTIONS))
-    return _page([retraction_of(context, row) for row in rows], cursors_of(context, rows), after, has_next=has_next)
+    nodes, cursors = [retraction_of(context.ids, row) for row in rows], cursors_of(context.ids, rows)
+    return _page(nodes, cursors, after, has_next=has_next)
 
 
-def retraction_of(context: Context, row: RetractionRow) -> Retraction:
+def retraction_of(ids: Ids, row: RetractionRow) -> Retraction:
     """Show a retraction to its client."""
     kind = RetractionKind(row.kind)
     return Retraction(
-        id=strawberry.ID(context.ids.write(Kind.RETRACTION, row.id)),
-        item=strawberry.ID(context.ids.write(Kind.TRAINABLE_CONTENT, row.item)),
+        id=strawberry.ID(ids.write(Kind.RETRACTION, row.id)),
+        item=strawberry.ID(ids.write(Kind.TRAINABLE_CONTENT, row.item)),
         kind=kind,
         cause=_CAUSES[kind],
         urgent=row.urgent,
@@ -149,9 +150,18 @@ def retraction_of(context: Context, row: RetractionRow) -> Retraction:
     )
 
 
-def cursors_of(context: Context, rows: list[RetractionRow]) -> list[str]:
+def retraction_as_json(ids: Ids, row: RetractionRow) -> dict[str, object]:
+    """Give what the API would, for a client that is told by other ways than GraphQL."""
+    shown = retraction_of(ids, row)
+    return {
+        **{"id": shown.id, "item": shown.item, "kind": shown.kind, "cause": shown.cause, "urgent": shown.urgent},
+        **{"retractedAt": shown.retracted_at, "dueBy": shown.due_by},
+    }
+
+
+def cursors_of(ids: Ids, rows: list[RetractionRow]) -> list[str]:
     """Give the cursor of each retraction."""
-    return context.ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
+    return ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
 
 
 async def incidents_page(

@@ -33,6 +33,7 @@ from db.admin import role_password
 from db.policy.document import default_policy
 from schema.actor import Role
 from schema.ids import Kind, ids_of
+from tests.campaigning import put_into_outbox
 from tests.facts import NOW, fact
 from tests.gateway import SECRET, TestGateway
 
@@ -76,6 +77,13 @@ async def retracted(peopled: TestGateway) -> TestGateway:
         "INSERT INTO grounds.retraction (client, item, kind, urgent, retracted_at, due_by, delivery)"
         " VALUES (1, 99, 'RETRACT', TRUE, now(), 'infinity', 1)"
     )
+    peopled.execute(
+        "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"
+        " SELECT 1, 'GENAI_TRAINING', '2025-05-27', now(), ARRAY[id], id, id FROM grounds.content"
+        " WHERE platform_id = 'own'"
+    )
+    await peopled.ingest([fact("objection", id="unmatched", account="nobody")])
+    await put_into_outbox(peopled)
     return peopled
 
 

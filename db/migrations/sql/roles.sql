@@ -15,6 +15,8 @@ BEGIN
             EXECUTE format('ALTER ROLE %I LOGIN', name);
             EXECUTE format('ALTER ROLE %I SET jit = off', name);
             EXECUTE format('ALTER ROLE %I SET timezone = ''UTC''', name);
+            -- What was answered stays, whatever the server's own setting is: a receipt, an objection.
+            EXECUTE format('ALTER ROLE %I SET synchronous_commit = on', name);
         END IF;
     END LOOP;
     IF NOT pg_has_role('grounds_owner', 'USAGE') THEN -- from 16 on, who creates a role is a member that may not use it

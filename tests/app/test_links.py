@@ -1,0 +1,61 @@
+"""A signed link opens what it was made for, for whom it was made, until it expires, and says nothing to others."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.links import Purpose, link_path, read_link, sign_link
+
+SECRET = b"a secret of tests, of tests only"
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(days=30)
+
+
+@pytest.mark.parametrize("account", ["a-1", "ä ö ☃", "a" * 200, "𝄞" * 200, "a&t=b#c"])
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_link_gives_back_the_account_it_was_made_for(account: str, purpose: Purpose) -> None:
+    assert read_link(SECRET, sign_link(SECRET, account, purpose, LATER), purpose, NOW) == account
+
+
+def test_a_link_ends_with_its_last_second() -> None:
+    token = sign_link(SECRET, "a-1", Purpose.ME, LATER)
+    assert read_link(SECRET, token, Purpose.ME, LATER - timedelta(seconds=1)) == "a-1"
+    assert read_link(SECRET, token, Purpose.ME, LATER) is None
+
+
+def test_a_link_opens_nothing_but_what_it_was_made_for() -> None:
+    token = sign_link(SECRET, "a-1", Purpose.OBJECT, LATER)
+    assert [purpose for purpose in Purpose if read_link(SECRET, token, purpose, NOW)] == [Purpose.OBJECT]
+
+
+def test_another_gateways_link_opens_nothing() -> None:
+    token = sign_link(b"another secret of another gateway", "a-1", Purpose.ME, LATER)
+    assert read_link(SECRET, token, Purpose.ME, NOW) is None
+
+
+def test_a_link_in_which_any_bit_is_changed_opens_nothing() -> None:
+    token = sign_link(SECRET, "a-1", Purpose.ME, LATER)
+    sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    for position in range(8 * len(sealed)):
+        changed = bytearray(sealed)
+        changed[position // 8] ^= 1 << position % 8
+        forged = base64.urlsafe_b64encode(changed).decode().rstrip("=")
+        assert read_link(SECRET, forged, Purpose.ME, NOW) is None
+
+
+@pytest.mark.parametrize("token", ["", "=", "a", "é", "a" * 100_000, "////", "%00", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
+def test_what_is_no_link_opens_nothing(token: str) -> None:
+    assert read_link(SECRET, token, Purpose.ME, NOW) is None
+
+
+def test_a_link_shows_neither_the_account_nor_when_it_ends() -> None:
+    token = sign_link(SECRET, "account-of-anna", Purpose.ME, LATER)
+    assert b"anna" not in base64.urlsafe_b64decode(token + "==")
+    other = sign_link(SECRET, "account-of-anna", Purpose.ME, LATER + timedelta(seconds=1))
+    assert not any(token[at : at + 4] == other[at : at + 4] for at in range(len(token) - 4))
+
+
+def test_the_path_of_a_link_names_page_and_language() -> None:
+    assert link_path("token", Purpose.OBJECT, "de") == "/object?t=token&lang=de"
+    assert link_path("token", Purpose.ME) == "/me?t=token"
