@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.auth import Authenticator, Unauthorized
 from app.edges import JSON, Refused, refusal
@@ -29,6 +29,7 @@ EVENTS: Final = "text/event-stream"
 AT_ONCE: Final = 500
 POLL_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 15.0
+STALLED_SECONDS: Final = 30.0
 STREAMS_OF_A_CLIENT: Final = 4
 STREAMS: Final = 100
 
@@ -127,9 +128,15 @@ class _Stream(StreamingResponse):
         counted[client] += 1
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until there are no more, or nobody listens."""
+        """Send events until there are no more, or nobody listens, or takes any for STALLED_SECONDS."""
+
+        async def soon(message: Message) -> None:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            with suppress(TimeoutError):
+                await super().__call__(scope, receive, soon)
         finally:
             self._counted[self._client] -= 1
             self._counted += Counter()  # keeps what is above zero

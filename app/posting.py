@@ -19,8 +19,8 @@ from schema.retractions import cursors_of, retraction_as_json
 RETRACTIONS: Final = 500
 AT_ONCE: Final = 16
 ANSWER_SECONDS: Final = 5.0
-ROUND_SECONDS: Final = 2.0
-"""How long a round goes on with those that answer, while it waits for others; then it is committed."""
+ROUND_SECONDS: Final = 5.0
+"""How long a round goes on with those that answer, while others have not yet; then it is committed."""
 
 
 async def post_due(worker: Connection, secret: bytes) -> int:

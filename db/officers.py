@@ -10,11 +10,12 @@ from db.session import Pool, Reader, writing
 
 
 class HoldRow(NamedTuple):
-    """Hold a hold, and what became of it."""
+    """Hold a hold, and what became of it. One of an account has its number, or None while it is not known."""
 
     id: int
     scope: str
     value: str | None
+    account: int | None
     authority: str
     reason: str
     opened_at: datetime
@@ -108,7 +109,9 @@ async def proposals(reader: Reader) -> list[ProposalRow]:
 
 _HOLDS = """
 SELECT * FROM (
-    SELECT h.id, h.scope, h.value, h.authority, h.reason, h.opened_at, h.opened_by, h.lift_asked_at, h.lift_asked_by,
+    SELECT h.id, h.scope, CASE WHEN h.scope <> 'ACCOUNT' THEN h.value END AS value,
+        (SELECT a.id FROM grounds.account a WHERE h.scope = 'ACCOUNT' AND a.platform_id = h.value) AS account,
+        h.authority, h.reason, h.opened_at, h.opened_by, h.lift_asked_at, h.lift_asked_by,
         h.lifted_at, h.lifted_by,
         h.lifted_at + make_interval(hours => (p.document #>> '{dwell,hold_hours}')::int) AS until
     FROM grounds.hold h CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p) h

@@ -10,8 +10,7 @@ from db.webhook import register_webhook, webhook_key
 from schema.actor import CLIENT_NAME
 from schema.context import Context
 from schema.errors import BadInput
-from schema.governed import governed
-from schema.holds import OFFICERS
+from schema.governed import OFFICERS, governed
 
 LONGEST_URL = 2000
 

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
-from typing import Annotated
+from functools import cached_property, partial
+from typing import Annotated, Any
 
 import strawberry
 
@@ -13,11 +13,9 @@ from schema.connection import Connection, KeysetPage, checked_first, page_of, re
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
-from schema.governed import EXAMINERS, governed
-from schema.ids import Kind
-from schema.values import Role
+from schema.governed import EXAMINERS, OFFICERS, governed
+from schema.ids import Ids, Kind
 
-OFFICERS = (Role.PRIVACY_OFFICER,)
 LONGEST = 2000
 
 Info = strawberry.Info[Context, None]
@@ -40,7 +38,9 @@ class Hold:
     id: strawberry.ID = governed(EXAMINERS, row=Listed("ids"))
     scope: HoldScope = governed(EXAMINERS, row=Word("scope", HoldScope))
     value: str | None = governed(
-        EXAMINERS, row=Column("value"), description="The country, product, or the platform's id of the account."
+        EXAMINERS,
+        row=Listed("values"),
+        description="The country, the product, or our id of the account once it is known.",
     )
     authority: str = governed(EXAMINERS, row=Column("authority"))
     reason: str = governed(EXAMINERS, row=Column("reason"))
@@ -65,10 +65,23 @@ class HoldPage(KeysetPage):
     columns = {name: position for position, name in enumerate(HoldRow._fields)}  # noqa: RUF012 - never changed
     prepared = "Hold"
 
+    @cached_property
+    def values(self) -> list[str | None]:
+        """Give what each hold covers."""
+        return [_value(self.naming, row) for row in self.found]
+
+
+def _value(ids: Ids, row: Any) -> str | None:
+    """Give what a hold covers; of an account, our id and never the platform's."""
+    account: int | None = row.account
+    value: str | None = row.value
+    return value if account is None else ids.write(Kind.ACCOUNT, account)
+
 
 def _hold(context: Context, row: HoldRow) -> Hold:
     shown = row._asdict() | {"id": strawberry.ID(context.ids.write(Kind.HOLD, row.id)), "scope": HoldScope(row.scope)}
-    return Hold(**shown)
+    del shown["account"]
+    return Hold(**shown | {"value": _value(context.ids, row)})
 
 
 async def holds_page(

@@ -22,12 +22,11 @@ from schema.connection import Connection, KeysetPage, checked_first, page_of, re
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
-from schema.governed import governed
+from schema.governed import OFFICERS, governed
 from schema.ids import Kind
 from schema.values import ObjectionChannel, ObjectionScope, Role
 
-OFFICERS = (Role.PRIVACY_OFFICER,)
-OBJECTING = (Role.PRIVACY_OFFICER, Role.DATA_SUBJECT)
+OBJECTING = (*OFFICERS, Role.DATA_SUBJECT)
 LONGEST_ID = 200
 
 Info = strawberry.Info[Context, None]

@@ -12,8 +12,8 @@ from db.simulation import Changes, simulate
 from db.simulation import Simulation as Counted
 from schema.context import Context
 from schema.errors import BadInput
-from schema.governed import EXAMINERS, governed
-from schema.holds import OFFICERS, acting
+from schema.governed import EXAMINERS, OFFICERS, governed
+from schema.holds import acting
 from schema.policy import Policy, policy_of_document
 
 Info = strawberry.Info[Context, None]

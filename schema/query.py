@@ -21,12 +21,12 @@ from schema.content import (
 from schema.context import Context
 from schema.decision import AsOf, Condition, Eligibility, catalogue
 from schema.errors import BadInput
-from schema.governed import CONCERNED, EVERYONE, EXAMINERS, TRAINING, governed
+from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, TRAINING, governed
 from schema.holds import Hold, holds_page
 from schema.ids import Kind
 from schema.node import Node
 from schema.notices import PLATFORM, PendingNotice, pending_notices
-from schema.objecting import OFFICERS, UnmatchedObjection, unmatched_page
+from schema.objecting import UnmatchedObjection, unmatched_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.retractions import (

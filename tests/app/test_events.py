@@ -171,6 +171,26 @@ async def test_a_client_has_few_streams_and_gets_another_when_one_ends(gateway: 
     raise AssertionError("no stream was given back")
 
 
+async def test_a_client_that_does_not_read_loses_its_stream(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.events.STALLED_SECONDS", 0.5)
+    monkeypatch.setattr("app.events.STREAMS_OF_A_CLIENT", 1)
+    await deliver(gateway, 1)
+    gateway.execute(
+        "INSERT INTO grounds.retraction (client, item, kind, urgent, retracted_at, due_by, delivery)"
+        " SELECT 1, 1, 'RETRACT', FALSE, now(), 'infinity', 1 FROM generate_series(1, 100000)"
+    )
+    async with stream(gateway, **{"Accept-Encoding": "identity"}) as stalled:
+        assert stalled.status_code == 200
+        for _ in range(200):
+            async with stream(gateway) as response:
+                if response.status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
+    raise AssertionError("the stream is kept for a client that does not read")
+
+
 async def test_a_process_has_so_many_streams(gateway: TestGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.events.STREAMS", 1)
     async with stream(gateway) as response, stream(gateway, **bearer(gateway, client="another")) as refused:

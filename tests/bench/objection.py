@@ -1,12 +1,14 @@
 """An objection by an account of 100,000 items beside one by an account of one item: until it is committed.
 
-`./run python -m tests.bench.objection --items 100000` prints medians and their ratio.
+`./run python -m tests.bench.objection --items 100000` prints medians and their ratio, and how long it takes until a
+client that received all of them is told.
 """
 
 import argparse
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +16,11 @@ from typing import Any
 
 from app.runtime import open_server
 from app.settings import Settings
+from db.delivery import Filter, deliver, register_client
 from db.embedded import remove_embedded_postgres
 from db.ingest import ingest
-from db.session import Connection, connection, open_database
+from db.retraction import clients, retract_due
+from db.session import Connection, Database, connection, open_database
 from db.stager import Stager
 from tests.bench.world import blocks, interleaved
 from tests.facts import fact
@@ -42,15 +46,36 @@ async def measure(settings: Settings, url: str, items: int, rounds: int) -> None
     async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
         summary = await ingest(borrowed, blocks(facts(items)), stager, on_rejected=print)
         print(f"{summary.total('accepted'):,} records are in")
+        await _deliver_all(database)
         medians = await interleaved(
             {f"by an account of {count:,} items": _objecting(borrowed, stager, name)
              for name, count in (("one", 1), ("many", items))},
             rounds,
         )  # fmt: skip
+        await _retract(database)
     stager.close()
     base = next(iter(medians.values()))
     for name, median in medians.items():
         print(f"objection {name:32} {median * 1e3:8.2f} ms  {median / base:5.2f} x")
+
+
+async def _deliver_all(database: Database) -> None:
+    """Deliver every item to one client."""
+    client = await register_client(database.training, "bench")
+    after, has_next = 0, True
+    while has_next:
+        page = await deliver(database.training, client, "GENAI_TRAINING", after, 1000, Filter())
+        after, has_next = page.rows[-1]["id"], page.has_next
+
+
+async def _retract(database: Database) -> None:
+    """Do what the background does once a second, and say how long it took."""
+    began = time.perf_counter()
+    async with connection(database.worker) as borrowed, borrowed.transaction():
+        looked_at = await retract_due(borrowed)
+    took = time.perf_counter() - began
+    (client,) = await clients(database.examiner("AUDITOR"))
+    print(f"{client.retractions:,} retractions of {looked_at:,} changes {took:8.2f} s")
 
 
 def _objecting(borrowed: Connection, stager: Stager, account: str) -> Callable[[int], Awaitable[object]]:

@@ -67,6 +67,16 @@ async def test_a_hold_on_somebody_else_covers_nothing(permitting: TestGateway) -
     assert len(await permitting.pull()) == 2
 
 
+async def test_a_hold_on_an_account_names_it_by_our_id_once_it_is_known(permitting: TestGateway) -> None:
+    opened = {
+        (await officer(permitting, OPEN.replace("openedBy", "value"), scope="ACCOUNT", value=name))["value"]
+        for name in ("author", "nobody")
+    }
+    listed = (await officer(permitting, "{ holds(first: 9) { nodes { value } } }"))["nodes"]
+    account = (await officer(permitting, '{ account(id: "author") { id } }'))["id"]
+    assert opened == {each["value"] for each in listed} == {account, None}
+
+
 async def test_a_hold_is_lifted_by_a_second_officer_and_ends_a_day_later(permitting: TestGateway) -> None:
     held = await officer(permitting, OPEN, scope="GLOBAL")
     assert (await officer(permitting, LIFT, id=held["id"]))["liftedBy"] is None

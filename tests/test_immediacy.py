@@ -1,0 +1,282 @@
+"""An objection that is acknowledged is in force for every read anywhere: two servers, eight readers, and reads stalled.
+
+A round stalls what readers read, files objections, and lets go when all of them are acknowledged. Whatever is answered
+a moment later was decided before or after them, and must not hold what they reach. Broken builds beside it are caught.
+"""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from app.issuer import DevelopmentIssuer
+from db.embedded import remove_embedded_postgres
+from schema.actor import Role
+from tests.app.test_cli import GROUNDS, _address, environment
+from tests.facts import NOW, fact
+from tests.gateway import set_clock
+from tests.mutants import Killed
+
+pytestmark = pytest.mark.xdist_group("serve")
+
+READERS = 8
+PAGE = b'{"query": "{ trainableContent(first: 1000) { nodes { text } } }"}'
+OBJECT = "mutation O($account: String!) { fileObjection(input: {account: $account, scope: ALL}) { reference } }"
+NUMBERED = re.compile(rb"Heron ([a-z]+)\.")
+SETTLE_SECONDS = 0.1  # whatever was already answered has arrived
+BROKEN = """
+import asyncio, time, schema.trainable
+from app.cli import main
+from db.delivery import Delivered, deliver, narrowing, page_statement
+kept = {}
+
+async def read(connection, client, purpose, after, first, narrowed, altered=lambda statement: statement):
+    used, values = narrowing(narrowed)
+    rows = await connection.fetch(altered(page_statement(used)), str(client), purpose, after, first, *values)
+    last = rows.pop()
+    return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], bool(last["has_next"]))
+
+async def cached(pool, client, purpose, after, first, narrowed):
+    known = kept.get((client, after, first))
+    if known is None or known[0] < time.monotonic() - 10:
+        page = await deliver(pool, client, purpose, after, first, narrowed)
+        known = kept[client, after, first] = time.monotonic(), page
+    return known[1]
+
+async def hydrated(pool, *asked):
+    page = await deliver(pool, *asked)
+    async with pool.acquire() as connection:
+        await connection.fetch("SELECT text FROM grounds.content WHERE id = ANY ($1)", [row["id"] for row in page.rows])
+    return page
+
+async def repeatable(pool, *asked):
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.fetchval("SELECT grounds.decision_time()")
+        return await read(connection, *asked)
+
+async def shared(pool, *asked):
+    def altered(statement):
+        joined = "JOIN grounds.content locked ON locked.id = p.id FOR SHARE OF locked"
+        return statement.replace("+ 1) p\\n)", f"+ 1) p {joined})", 1)
+
+    async with pool.acquire() as connection:
+        return await read(connection, *asked, altered)
+
+schema.trainable.deliver = %s
+main()
+"""
+MENDED_FOR_BROKEN = (
+    "GRANT SELECT, UPDATE ON grounds.content TO grounds_training",
+    "CREATE POLICY broken ON grounds.content TO grounds_training USING (TRUE)",
+)
+
+
+def letters(number: int) -> str:
+    """Write a number in letters: digits could be taken for an identifier."""
+    return "".join(chr(ord("a") + int(digit)) for digit in f"{number:05}")
+
+
+@dataclass
+class Answers:
+    """Collect which items were answered until when; `before` are those that arrived before the present round."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    arrived: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, body: bytes) -> None:
+        names = frozenset(name.decode() for name in NUMBERED.findall(body))
+        with self.lock:
+            self.arrived.append((time.monotonic(), names))
+
+    def since(self, instant: float) -> list[frozenset[str]]:
+        with self.lock:
+            found = [names for at, names in self.arrived if at >= instant]
+            self.arrived.clear()
+            return found
+
+
+@dataclass
+class Platform:
+    """Hold two servers over one database, and who asks them."""
+
+    addresses: list[str]
+    database_url: str
+    issuer: DevelopmentIssuer
+    answers: Answers = field(default_factory=Answers)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def headers(self, role: Role) -> dict[str, str]:
+        claims: dict[str, Any] = (
+            {"client": "client", "purpose": "GENAI_TRAINING"} if role is Role.TRAINING_CLIENT else {}
+        )
+        return {
+            "Authorization": f"Bearer {self.issuer.token(role, **claims)}",
+            "Content-Type": "application/json",
+        }
+
+    def read(self, number: int) -> None:
+        """Read the page again and again, by one connection."""
+        connection = http.client.HTTPConnection(urlsplit(self.addresses[number % 2]).netloc, timeout=60)
+        headers = self.headers(Role.TRAINING_CLIENT)
+        while not self.over.is_set():
+            connection.request("POST", "/graphql", PAGE, headers)
+            body = connection.getresponse().read()
+            if b'"TIMEOUT"' in body:  # a stall was longer than the login waits for a lock
+                continue
+            if b'"errors"' in body:
+                self.answers.faults.append(body.decode())
+                return
+            self.answers.add(body)
+        connection.close()
+
+    def object(self, accounts: list[str]) -> None:
+        """File objections at both servers; all are acknowledged at the end."""
+
+        def file(place: int) -> None:
+            with httpx.Client(base_url=self.addresses[place], headers=self.headers(Role.PRIVACY_OFFICER)) as client:
+                for account in accounts[place::2]:
+                    asked = {"query": OBJECT, "variables": {"account": account}}
+                    answer = client.post("/graphql", json=asked, timeout=60).json()
+                    assert "errors" not in answer, answer
+
+        with ThreadPoolExecutor(2) as both:
+            list(both.map(file, range(2)))
+
+    @contextmanager
+    def stalled(self, way: str, accounts: list[str]) -> Iterator[None]:
+        """Let every read wait: for the items' table, or whoever locks rows for the objectors' items."""
+        with psycopg.connect(self.database_url) as connection:
+            if way == "table":
+                connection.execute("LOCK TABLE grounds.content IN ACCESS EXCLUSIVE MODE")
+            elif way == "rows":
+                connection.execute(
+                    "SELECT FROM grounds.content c JOIN grounds.account a ON a.id = c.account"
+                    " WHERE a.platform_id = ANY (%s) FOR UPDATE OF c",
+                    [accounts],
+                )
+            yield
+            connection.rollback()
+
+    def stale(self, way: str, accounts: list[str], objected: set[str]) -> set[str]:
+        """Go through a round; give whose items were served after their objection was acknowledged."""
+        with self.stalled(way, accounts):
+            time.sleep(0.03)  # readers come to wait
+            self.object(accounts)
+            objected |= set(accounts)
+            time.sleep(SETTLE_SECONDS)
+            released = time.monotonic()
+        time.sleep(SETTLE_SECONDS)
+        served = self.answers.since(released)
+        assert not self.answers.faults, self.answers.faults[0]
+        return set().union(*served) & objected
+
+
+@contextmanager
+def serving(data: Path, build: str | None) -> Iterator[Platform]:
+    """Serve by two processes over one embedded database."""
+    command = [GROUNDS] if build is None else [sys.executable, "-c", BROKEN % build]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        addresses = []
+        for number in range(2):
+            log = data.with_name(f"log-{number}")
+            with log.open("wb") as stderr:
+                arguments = [*command, "serve", "--port", "0"]
+                processes.append(subprocess.Popen(arguments, env=environment(data), stderr=stderr))
+            addresses.append(_address(processes[-1], log))
+        url = (data / "postgres" / "url").read_text().rpartition("/")[0] + "/grounds"
+        yield Platform(addresses, url, DevelopmentIssuer.open(data))
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in reversed(processes):
+            process.wait(30)
+
+
+def objections(data: Path, trials: int, at_once: int, build: str | None = None) -> set[str]:
+    """Try objections until one is stale, or all are through; give the stale ones."""
+    accounts = [letters(number) for number in range(trials)]
+    with serving(data, build) as platform:
+        set_clock(platform.database_url, NOW)
+        records = [
+            record
+            for name in accounts
+            for record in (
+                fact("account", id=name),
+                fact("notice", id=name, account=name),
+                fact("content", id=name, account=name, text=f"Heron {name}."),
+            )
+        ]
+        lines = "\n".join(map(json.dumps, records))
+        answer = httpx.post(
+            f"{platform.addresses[0]}/ingest", content=lines, headers=platform.headers(Role.PLATFORM_INGEST), timeout=60
+        )
+        assert answer.json()["total"]["accepted"] == len(records)
+        if build is not None:
+            with psycopg.connect(platform.database_url, autocommit=True) as connection:
+                for statement in MENDED_FOR_BROKEN:
+                    connection.execute(statement.encode())
+        with ThreadPoolExecutor(READERS) as readers:
+            running = [readers.submit(platform.read, number) for number in range(READERS)]
+            try:
+                return _rounds(platform, accounts, at_once)
+            finally:
+                platform.over.set()
+                for each in running:
+                    each.result()
+
+
+def _rounds(platform: Platform, accounts: list[str], at_once: int) -> set[str]:
+    """Go through rounds over the first accounts, whom every page begins with."""
+    objected: set[str] = set()
+    time.sleep(0.3)
+    assert platform.answers.since(0)[-1] & set(accounts), "nothing is served to begin with"
+    for number, start in enumerate(range(0, len(accounts), at_once)):
+        way = ("table", "rows")[number % 2]
+        if stale := platform.stale(way, accounts[start : start + at_once], objected):
+            return stale
+    return set()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "data"
+    remove_embedded_postgres(tmp_path / "data" / "postgres")
+
+
+def test_an_acknowledged_objection_is_in_force_for_every_read_anywhere(data: Path) -> None:
+    assert objections(data, 300, 10) == set()
+
+
+@pytest.mark.exhaustive
+def test_ten_thousand_acknowledged_objections_are_in_force_for_every_read_anywhere(data: Path) -> None:
+    assert objections(data, 10_000, 50) == set()
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        ("cached", "a cache of 10 s"),
+        ("hydrated", "ids first, then what they hold"),
+        ("repeatable", "a REPEATABLE READ session"),
+        ("shared", "FOR SHARE"),
+    ],
+)
+def test_a_build_that_serves_after_an_objection_is_noticed(data: Path, build: str, name: str, killed: Killed) -> None:
+    stale = objections(data, 50, 5, build)
+    killed(name, "the page statement", f"served after the objection: {len(stale)} items" if stale else None)
