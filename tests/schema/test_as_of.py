@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from db.past import decision_as_of
+from db.session import open_database
 from schema.actor import Role
+from tests.agreement import enforce, load_lines
 from tests.facts import NOW, fact, instant
-from tests.gateway import TestGateway, open_gateway
+from tests.gateway import SECRET, TestGateway, open_gateway
+from tests.mutants import Killed
+from tests.oracle import World
+from tests.worlds import make_batch
 
 EXPLAIN = """query E($id: ID!, $asOf: AsOf) { eligibility(contentId: $id, asOf: $asOf) {
   permitted ground summary policyVersion decidedAt conditions { code outcome required evidence }
@@ -70,6 +76,17 @@ async def test_a_decision_is_reproduced_whatever_became_of_its_facts(kept: TestG
     assert await explained(kept, NOW) == before
     later = NOW + timedelta(days=2)
     assert await explained(kept, later, later) == now
+
+
+@pytest.mark.parametrize("table", ["content", "account", "notice"])
+async def test_versions_that_are_not_kept_are_noticed(kept: TestGateway, killed: Killed, table: str) -> None:
+    kept.execute(f"ALTER TABLE grounds.{table} DISABLE TRIGGER kept")
+    before = await explained(kept)
+    kept.set_clock(NOW + timedelta(days=1))
+    changes = {"content": "a deletion", "account": "another birth date", "notice": "a bounce"}
+    await kept.ingest(RECORDS[changes[table]])
+    after = await explained(kept, NOW)
+    killed(f"versions of {table} are not kept", "history", None if after == before else f"as of {NOW:%F}: {after}"[:80])
 
 
 async def test_references_are_those_of_their_version(kept: TestGateway) -> None:
@@ -164,6 +181,35 @@ async def test_text_of_what_was_retracted_for_good_goes_and_comes_only_from_the_
     assert await kept.pull() == []
     await kept.ingest([fact("content", day=4)])
     assert len(await kept.pull()) == 1
+
+
+@pytest.mark.parametrize("seed", range(300, 302))
+async def test_every_decision_of_a_generated_world_is_reproduced_when_more_has_come(
+    gateway: TestGateway, seed: int
+) -> None:
+    batch = make_batch(seed, 30)
+    first, *_ = [clock for clock, _ in batch.stages]
+    gateway.set_clock(first - timedelta(days=1))
+    enforce(gateway, batch)
+    oracle = World(batch.policy)
+    decided: dict[datetime, dict[str, Any]] = {}
+    for clock, lines in batch.stages:
+        gateway.set_clock(clock)
+        await load_lines(gateway, oracle, clock, lines)
+        decided[clock] = await gateway.decisions()
+    assert len(decided) > 1
+    numbers = dict(gateway.execute("SELECT platform_id, id FROM grounds.content"))
+    async with open_database(gateway.database_url, SECRET) as database:
+        for clock, expected in decided.items():
+            for item, (permitted, ground, outcomes) in expected.items():
+                found = await decision_as_of(database.examiner("AUDITOR"), numbers[item], clock, clock)
+                assert found is not None, item
+                decision, policy = found
+                told = {
+                    code: {True: "PASS", False: "FAIL", None: "UNKNOWN"}[decision.outcomes[code]] for code in outcomes
+                }
+                assert (decision.permitted, decision.ground, told) == (permitted, ground, outcomes), (item, clock)
+                assert policy.version == batch.policy["version"]
 
 
 async def test_only_examiners_ask_about_the_past(kept: TestGateway) -> None:
