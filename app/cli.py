@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -124,6 +125,23 @@ def token(
             print(issuer.token(role, client=client, purpose=purpose, subject=subject, name=name))
         except ValueError as error:
             _fail(f"{error} (see grounds token --help)")
+
+
+@app.command()
+def link(
+    account: Annotated[str, typer.Argument(help="The platform's id of the account.")],
+    me: Annotated[bool, typer.Option("--me", help="To what is known about the person, instead of the form.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is good.")] = 30,
+    data: Data = None,
+) -> None:
+    """Print a signed link that lets a person object, or read their data, without logging in."""
+    from app.links import Purpose, link_path, sign_link
+
+    with _told():
+        settings = read_settings(data)
+        purpose = Purpose.ME if me else Purpose.OBJECT
+        token = sign_link(settings.secret_bytes(), account, purpose, datetime.now(UTC) + timedelta(days=days))
+        print((settings.public_url or "") + link_path(token, purpose))
 
 
 @app.command()

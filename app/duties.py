@@ -3,6 +3,7 @@
 import asyncio
 
 from app.jobs import Duty
+from app.observe import observe
 from app.posting import post_due
 from db.admin import activate_policy
 from db.ledger import seal, signing_key
@@ -22,10 +23,16 @@ def duties(url: str, secret: bytes) -> tuple[Duty, ...]:
         await asyncio.to_thread(activate_policy, url, parse_policy(document))
         return 1
 
+    async def remove_texts(connection: Connection) -> int:
+        removed = await purge_texts(connection)
+        if removed:
+            observe.texts_removed(removed)
+        return removed
+
     return (
         Duty("policy", 0.5, put_in_force),
         Duty("retract", 1, retract_due),
         Duty("webhook", 1, lambda connection: post_due(connection, secret)),
-        Duty("purge", 3600, purge_texts),
+        Duty("purge", 3600, remove_texts),
         Duty("seal", 10, lambda connection: seal(connection, key)),
     )

@@ -69,6 +69,10 @@ class _Observations:
         """Note that a client's webhook did not answer with a 2xx; where it is, nobody is told."""
         self._log.warning("webhook failed", client=client, why=why)
 
+    def texts_removed(self, items: int) -> None:
+        """Note of how many items the text was removed: deleted, or retracted for good, six days ago."""
+        self._log.info("texts removed", items=items)
+
     def duty_failed(self, duty: str, error: BaseException) -> None:
         """Note that background work failed; it is tried again."""
         self._log.error("duty failed", duty=duty, kind=type(error).__name__)

@@ -2,10 +2,13 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from app.links import Purpose, link_path, read_link, sign_link
+from tests.app.test_cli import grounds
 
 SECRET = b"a secret of tests, of tests only"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -59,3 +62,15 @@ def test_a_link_shows_neither_the_account_nor_when_it_ends() -> None:
 def test_the_path_of_a_link_names_page_and_language() -> None:
     assert link_path("token", Purpose.OBJECT, "de") == "/object?t=token&lang=de"
     assert link_path("token", Purpose.ME) == "/me?t=token"
+
+
+def test_the_command_prints_a_link_that_opens_its_page(tmp_path: Path) -> None:
+    secret, site = "s" * 32, "https://grounds.example.org"
+    settings = {"GROUNDS_SECRET": secret, "GROUNDS_PUBLIC_URL": site}
+    for arguments, purpose in (((), Purpose.OBJECT), (("--me",), Purpose.ME)):
+        printed = grounds("link", "an account", *arguments, data=tmp_path, env=settings).stdout.strip()
+        assert printed.startswith(f"{site}{purpose}?t=")
+        (token,) = parse_qs(urlsplit(printed).query)["t"]
+        now = datetime.now(UTC)
+        assert read_link(secret.encode(), token, purpose, now + timedelta(days=29)) == "an account"
+        assert read_link(secret.encode(), token, purpose, now + timedelta(days=31)) is None

@@ -1,5 +1,6 @@
 """The decision of an earlier time: as it was decided then, by what was known then; corrections rewrite nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -165,6 +166,19 @@ async def test_text_of_a_deleted_item_goes_within_a_week_and_the_ledger_stays(ke
         assert kept.execute("SELECT grounds.purge_texts(10)") == [(gone,)]
     assert kept.execute("SELECT platform_id FROM grounds.content WHERE text IS NOT NULL") == [("other",)]
     assert await explained(kept, NOW) == before
+
+
+async def test_a_server_removes_texts_by_itself_and_says_how_many(
+    kept: TestGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await kept.ingest([fact("content", day=3, deleted_at=NOW.isoformat())])
+    kept.set_clock(NOW + timedelta(days=6))
+    async with open_gateway(kept.database_url, tmp_path / "another"):  # what is due is done at the start, too
+        for _ in range(100):
+            if kept.execute("SELECT count(*) FROM grounds.content WHERE purged_at IS NOT NULL") == [(1,)]:
+                break
+            await asyncio.sleep(0.05)
+    assert "texts removed" in capsys.readouterr().out
 
 
 async def test_text_of_what_was_retracted_for_good_goes_and_comes_only_from_the_platform(kept: TestGateway) -> None:
