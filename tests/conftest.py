@@ -12,6 +12,11 @@ from db.embedded import embedded_postgres, remove_embedded_postgres
 from tests.gateway import SECRET, TestGateway, open_gateway
 from tests.mutants import killed, pytest_terminal_summary  # noqa: F401 - a fixture and a hook, found here by name
 
+# Few tests that take long, mostly waiting: begun first, so that no worker is left alone with them at the end.
+FIRST = (
+    *("test_immediacy", "test_served_implies_logged", "test_pages_in_a_browser", "test_no_leak_generated"),
+    *("test_campaign", "test_feed_at_least_once", "test_webhook", "test_identity", "test_mutants"),
+)
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -22,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("long") and config.option.markexpr == "not long and not exhaustive":
         config.option.markexpr = ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
