@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.jobs import Duty
+from app.jobs import Duty, in_transaction
 from app.observe import observe
 from app.posting import post_due
 from db.admin import activate_policy
@@ -32,7 +32,7 @@ def duties(url: str, secret: bytes) -> tuple[Duty, ...]:
     return (
         Duty("policy", 0.5, put_in_force),
         Duty("retract", 1, retract_due),
-        Duty("webhook", 1, lambda connection: post_due(connection, secret)),
+        Duty("webhook", 1, in_transaction(lambda connection: post_due(connection, secret))),
         Duty("purge", 3600, remove_texts),
-        Duty("seal", 10, lambda connection: seal(connection, key)),
+        Duty("seal", 10, in_transaction(lambda connection: seal(connection, key))),
     )

@@ -11,7 +11,7 @@ from db.session import Connection, Database, connection
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Name what is done every so many seconds, in a transaction of its own, as the worker's login.
+    """Name what is done every so many seconds, as the worker's login.
 
     It says how much it did; where that is something, it goes on at once.
     """
@@ -35,9 +35,19 @@ async def doing(duties: Sequence[Duty], database: Database) -> AsyncIterator[Non
 
 async def do_once(database: Database, duty: Duty) -> int:
     """Do a duty unless another process does it at this moment; give how much was done."""
-    async with connection(database.worker) as borrowed, borrowed.transaction():
-        free = await borrowed.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"duty:{duty.name}")
+    async with connection(database.worker) as borrowed:  # which lets go of the lock when it is given back
+        free = await borrowed.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"duty:{duty.name}")
         return await duty.work(borrowed) if free else 0
+
+
+def in_transaction(work: Callable[[Connection], Awaitable[int]]) -> Callable[[Connection], Awaitable[int]]:
+    """Do work of several statements in one transaction. What is one statement commits by itself, and holds no lock."""
+
+    async def worked(connection: Connection) -> int:
+        async with connection.transaction():
+            return await work(connection)
+
+    return worked
 
 
 async def _do(database: Database, duty: Duty) -> None:

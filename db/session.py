@@ -132,7 +132,7 @@ def _pool(url: str, secret: bytes, role: str, size: int) -> Pool:
         max_size=size,
         command_timeout=30 if role not in (INGEST, WORKER) else None,
         server_settings={"application_name": role},
-        reset=None if role == INGEST else _nothing_to_reset,
+        reset=None if role in (INGEST, WORKER) else _nothing_to_reset,
     )
 
 
