@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from app.contract_cli import contracts, documents
 from app.observe import configure_logging, observe
 from app.settings import Settings, SettingsError, read_settings
 from db.records import ObjectionChannel, ObjectionScope
@@ -32,6 +33,8 @@ policies = typer.Typer(no_args_is_help=True, help="Show, check and activate poli
 schemas = typer.Typer(no_args_is_help=True, help="The API's schema.")
 app.add_typer(policies, name="policy")
 app.add_typer(schemas, name="schema")
+app.add_typer(contracts, name="contract")
+app.add_typer(documents, name="documents")
 
 Data = Annotated[Path | None, typer.Option(help="The data folder (GROUNDS_DATA, else .grounds).", show_default=False)]
 Host = Annotated[str, typer.Option(help="Where to listen.")]

@@ -129,7 +129,7 @@ def open_documents(file: Path | None, only: frozenset[Role], schema: GatewaySche
     """
     trusted: dict[str, Document] = {}
     faults: list[str] = []
-    for number, (key, text) in enumerate(_entries(file) if file else (), 1):
+    for number, (key, text) in enumerate(entries(file) if file else (), 1):
         try:
             trusted[key] = _checked(key, text, schema)
         except ValueError as error:
@@ -141,7 +141,8 @@ def open_documents(file: Path | None, only: frozenset[Role], schema: GatewaySche
     return Documents(trusted, only)
 
 
-def _entries(file: Path) -> Iterator[tuple[str, Any]]:
+def entries(file: Path) -> Iterator[tuple[str, Any]]:
+    """Read the entries of a manifest, as they are written. Raises SettingsError for a file that is no manifest."""
     try:
         manifest = orjson.loads(file.read_bytes())
     except OSError as error:

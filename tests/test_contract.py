@@ -5,16 +5,29 @@ from pathlib import Path
 import pytest
 import strawberry
 
+from app.contract import read_operations, read_schema
+from schema.actor import Role
 from schema.build import build_schema
+from schema.contracts import check
 from schema.governed import EVERYONE, check_governance, governed
 from schema.visibility import visibility_table
 
 README = Path(__file__).parents[1] / "README.md"
+OPERATIONS = Path(__file__).parent / "conformance" / "operations"
 COMMITTED = Path(__file__).parents[1] / "schema" / "schema.graphql"
 
 
 def test_the_committed_sdl_is_the_one_that_is_served() -> None:
     assert COMMITTED.read_text(encoding="utf-8") == build_schema().as_str() + "\n", "run: grounds schema export"
+
+
+def test_the_example_operations_are_valid_within_limits_and_for_their_role() -> None:
+    schema = read_schema(str(COMMITTED))
+    operations = read_operations([OPERATIONS])
+    assert len(operations) >= 13
+    for operation in operations:
+        role = Path(operation.file).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# as ")
+        assert check(schema, operation, Role(role)) == [], operation.file
 
 
 def test_the_readmes_table_of_who_reads_what_is_the_one_that_is_enforced() -> None:
