@@ -127,6 +127,7 @@ async def test_a_consumer_that_is_killed_a_hundred_times_misses_nothing(
     assert len(told(gateway)) > len(names)
 
 
+@pytest.mark.exhaustive
 async def test_a_consumer_that_keeps_its_cursor_before_it_applies_is_noticed(
     gateway: TestGateway, tmp_path: Path, killed: Killed
 ) -> None:

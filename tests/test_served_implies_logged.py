@@ -232,6 +232,7 @@ def test_ten_thousand_reads_and_twenty_kills(world: World) -> None:
     all_is_logged(world, 10_000, 20)
 
 
+@pytest.mark.exhaustive
 def test_a_build_that_writes_receipts_after_the_answer_is_noticed(world: World, killed: Killed) -> None:
     world.command = [sys.executable, "-c", LATE]
     read_through(world, 60, 3)
