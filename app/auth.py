@@ -70,12 +70,17 @@ class Authenticator:
 
     async def actor(self, authorization: str | None) -> Actor:
         """Return who asks; raises Unauthorized for everything but one valid bearer token (RFC 6750)."""
+        actor, _ = await self.identify(authorization)
+        return actor
+
+    async def identify(self, authorization: str | None) -> tuple[Actor, float]:
+        """Return who asks and when the token expires, in seconds since 1970; raises Unauthorized as `actor` does."""
         token = _bearer_token(authorization)
         digest = hashlib.sha256(token).digest()
         try:
             keys = self._source.current()
-            if (actor := self._recall(keys, digest)) is not None:
-                return actor
+            if (remembered := self._recall(keys, digest)) is not None:
+                return remembered
             signature = _signature(token)
             verified = _verify(keys, signature)
             if not verified and not keys.know(signature.headers().get("kid")):
@@ -89,17 +94,17 @@ class Authenticator:
         expires = self._check(claims)
         actor = _actor(claims)
         self._remember(keys, digest, actor, expires)
-        return actor
+        return actor, expires
 
     async def aclose(self) -> None:
         """Close the key source."""
         await self._source.aclose()
 
-    def _recall(self, keys: VerificationKeys, digest: bytes) -> Actor | None:
+    def _recall(self, keys: VerificationKeys, digest: bytes) -> tuple[Actor, float] | None:
         remembered = self._remembered.get(digest) if keys is self._remembered_under else None
         if remembered is None or self._clock() >= remembered[1] + self._leeway:
             return None
-        return remembered[0]
+        return remembered
 
     def _remember(self, keys: VerificationKeys, digest: bytes, actor: Actor, expires: float) -> None:
         if keys is not self._remembered_under:

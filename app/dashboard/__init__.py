@@ -1,0 +1,42 @@
+"""The dashboard for those who watch: charts and lists from the GraphQL schema alone, no script, no CDN."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from app.auth import Authenticator
+from app.dashboard import conditions, explain, policies
+from app.dashboard.desk import SIGN_IN, Desk
+from app.dashboard.entrance import Entrance
+from app.dashboard.frame import CONDITIONS, EXPLAIN, POLICIES, STYLESHEET, stylesheet
+from app.dashboard.signing_in import HOME, Sessions
+from app.http import GraphQLEndpoint
+from app.settings import Settings
+
+
+def dashboard_routes(
+    endpoint: GraphQLEndpoint, authenticator: Authenticator, secret: bytes, settings: Settings
+) -> list[Route]:
+    """Give the dashboard's routes."""
+    sessions = Sessions(secret, secure=(settings.public_url or "").startswith("https:"))
+    desk = Desk(endpoint, sessions)
+    entrance = Entrance(authenticator, sessions, by_openid=False)
+    return [
+        Route(CONDITIONS.path, desk.serve(CONDITIONS, conditions.show)),
+        Route(EXPLAIN.path, desk.serve(EXPLAIN, explain.show)),
+        Route(POLICIES.path, desk.serve(POLICIES, policies.show)),
+        Route(f"{POLICIES.path}/simulation", desk.serve(POLICIES, policies.simulate), methods=["GET", "POST"]),
+        Route(f"{POLICIES.path}/propose", desk.serve(POLICIES, policies.propose), methods=["POST"]),
+        Route(f"{POLICIES.path}/approve", desk.serve(POLICIES, policies.approve), methods=["POST"]),
+        Route(f"{POLICIES.path}/hold", desk.serve(POLICIES, policies.open_hold), methods=["POST"]),
+        Route(f"{POLICIES.path}/lift", desk.serve(POLICIES, policies.lift_hold), methods=["POST"]),
+        Route(SIGN_IN, entrance.form, methods=["GET", "POST"]),
+        Route(f"{HOME}/sign-out", entrance.leave, methods=["POST"]),
+        Route(STYLESHEET, stylesheet),
+        Route(HOME, _home),
+    ]
+
+
+async def _home(_: Request) -> Response:
+    """Send whoever comes to the first page."""
+    return RedirectResponse(CONDITIONS.path, 307)

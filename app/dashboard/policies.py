@@ -1,0 +1,243 @@
+"""Policies and holds: versions side by side, what a proposal would change, and what takes two officers."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from app.dashboard.desk import Visit, failed
+from app.dashboard.frame import POLICIES, page_headers, query, render
+from app.dashboard.reading import Unanswered
+from app.dashboard.tables import Table
+from schema.actor import Role
+from schema.governed import EXAMINERS
+
+_RESULT: Final = "<!-- result -->"
+_DONE: Final = {
+    "opened": "The hold is open: nothing that it covers is delivered from the next page on.",
+    "lift-asked": "You asked that the hold be lifted. It stays until a second officer agrees.",
+    "lifted": "The hold is lifted. It covers its scope for the policy's dwell more, a day as a rule.",
+    "proposed": "The policy is proposed. A second officer can approve it.",
+    "approved": "The policy is approved: it is in force from its date on, or at once where that is past.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Hold a version of the policy; a proposal says who proposed it and who approved it."""
+
+    policy: dict[str, Any]
+    proposal: dict[str, Any] | None
+    in_force: bool
+
+    @property
+    def name(self) -> str:
+        """Give its name."""
+        name: str = self.policy["version"]
+        return name
+
+    @property
+    def waits(self) -> bool:
+        """Say whether a second officer has to approve it."""
+        return self.proposal is not None and self.proposal["approvedAt"] is None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Hold a setting in two versions; of lists, what only one of them has."""
+
+    setting: str
+    left: str
+    right: str
+    gone: list[str]
+    new: list[str]
+
+    @property
+    def changed(self) -> bool:
+        """Say whether it differs."""
+        return self.left != self.right
+
+
+async def show(visit: Visit) -> Response:
+    """Show versions, proposals and holds."""
+    return await _page(visit, {}, None)
+
+
+async def propose(visit: Visit) -> Response:
+    """Propose a policy."""
+    sent = await visit.form()
+    return await _do(visit, sent, "propose_policy", "proposed", document=sent.get("document", ""))
+
+
+async def approve(visit: Visit) -> Response:
+    """Approve what another officer proposed."""
+    sent = await visit.form()
+    return await _do(visit, sent, "approve_policy", "approved", version=sent.get("version", ""))
+
+
+async def open_hold(visit: Visit) -> Response:
+    """Open a hold."""
+    sent = await visit.form()
+    stated = {name: sent.get(name, "").strip() for name in ("scope", "authority", "reason", "value")}
+    return await _do(visit, sent, "open_hold", "opened", **stated | {"value": stated["value"] or None})
+
+
+async def lift_hold(visit: Visit) -> Response:
+    """Ask that a hold be lifted, or agree that it is."""
+    sent = await visit.form()
+    try:
+        lifted = (await visit.ask("lift_hold", id=sent.get("id", "")))["liftHold"]["liftedAt"]
+    except Unanswered as why:
+        return await _told(visit, sent, why)
+    return _then("lifted" if lifted else "lift-asked", "holds")
+
+
+async def simulate(visit: Visit) -> Response:
+    """Say what a proposal, or a document that was sent, would change; the page begins before that is known."""
+    if visit.request.method == "POST":
+        document, name = (await visit.form()).get("document", ""), "the document"
+    else:
+        name = visit.asked("version") or ""
+        found = next((each for each in _versions(await _read(visit)) if each.name == name), None)
+        if found is None:
+            raise Unanswered(f"There is no version {name}.", 404)
+        document, name = found.policy["document"], f"version {name}"
+    begun, _, ended = visit.render("simulation.html", name=name, document=document, result=_RESULT).partition(_RESULT)
+
+    async def written() -> AsyncIterator[str]:
+        yield begun
+        try:
+            found = (await visit.ask("simulate_policy", document=document))["simulatePolicy"]
+            yield render("simulated.html", found=found, changes=_changes(found))
+        except Unanswered as why:
+            yield render("not_simulated.html", message=why.message)
+        except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
+            yield render("not_simulated.html", message=failed(error))
+        yield ended
+
+    return StreamingResponse(written(), media_type="text/html", headers=page_headers())
+
+
+async def _do(visit: Visit, sent: dict[str, str], operation: str, done: str, **variables: Any) -> Response:
+    try:
+        await visit.ask(operation, **variables)
+    except Unanswered as why:
+        return await _told(visit, sent, why)
+    return _then(done, "holds" if done == "opened" else "versions")
+
+
+async def _told(visit: Visit, sent: dict[str, str], why: Unanswered) -> Response:
+    """Show the page again with what was typed, where that was wrong."""
+    if not why.of_input:
+        raise why
+    return await _page(visit, sent, why.message)
+
+
+def _then(done: str, place: str) -> Response:
+    return RedirectResponse(f"{POLICIES.path}?done={done}#{place}", 303)
+
+
+async def _read(visit: Visit) -> dict[str, Any]:
+    return await visit.ask(
+        "policies",
+        officers=visit.actor.role in EXAMINERS,
+        after=visit.asked("after"),
+        open=visit.asked("holds") != "all",
+    )
+
+
+async def _page(visit: Visit, typed: dict[str, str], problem: str | None) -> Response:
+    found = await _read(visit)
+    versions = _versions(found)
+    left, right = _compared(visit, versions)
+    differences = _differences(left, right)
+    columns = ("setting", left.name if left else "", right.name if right else "")
+    compared = Table(
+        "versions", "Two versions, setting by setting", columns, [(d.setting, d.left, d.right) for d in differences]
+    )
+    holds = found.get("holds")
+    return visit.page(
+        "policies.html",
+        compared,
+        status=422 if problem else 200,
+        versions=versions,
+        current=next((each for each in versions if each.in_force), None),
+        waiting=sum(each.waits for each in versions),
+        left=left,
+        right=right,
+        differences=differences,
+        holds=holds["nodes"] if holds else None,
+        only_open=visit.asked("holds") != "all",
+        more_holds=_next(visit, holds["pageInfo"]) if holds else None,
+        officer=visit.actor.role is Role.PRIVACY_OFFICER,
+        typed=typed,
+        problem=problem,
+        done=_DONE.get(visit.asked("done") or ""),
+    )
+
+
+def _next(visit: Visit, place: dict[str, Any]) -> str | None:
+    """Write the link to the holds after these."""
+    return f"{query(visit.request, after=place['endCursor'], done=None)}#holds" if place["hasNextPage"] else None
+
+
+def _versions(found: dict[str, Any]) -> list[Version]:
+    """List the version in force and those that were proposed, the newest proposal first."""
+    current = found["policy"]
+    proposals = found.get("policyProposals") or []
+    versions = [
+        Version(each["policy"], each, bool(current) and each["policy"]["version"] == current["version"])
+        for each in proposals
+    ]
+    if current and not any(each.in_force for each in versions):
+        versions.append(Version(current, None, in_force=True))
+    return versions
+
+
+def _compared(visit: Visit, versions: list[Version]) -> tuple[Version | None, Version | None]:
+    """Choose the two versions to compare: those that are asked for, else the one in force and the newest other."""
+    named = {each.name: each for each in versions}
+    current = next((each for each in versions if each.in_force), None)
+    other = next((each for each in versions if not each.in_force), current)
+    return named.get(visit.asked("left") or "", current), named.get(visit.asked("right") or "", other)
+
+
+def _differences(left: Version | None, right: Version | None) -> list[Difference]:
+    if left is None or right is None:
+        return []
+    before, after = (_settings(json.loads(each.policy["document"])) for each in (left, right))
+    return [
+        Difference(
+            setting,
+            ", ".join(was := before.get(setting, [])),
+            ", ".join(then := after.get(setting, [])),
+            [each for each in was if each not in then],
+            [each for each in then if each not in was],
+        )
+        for setting in dict.fromkeys([*before, *after])
+    ]
+
+
+def _settings(document: Any, path: str = "") -> dict[str, list[str]]:
+    """Flatten a document: `dwell.account_days` -> its values as text."""
+    if isinstance(document, dict):
+        parts = (_settings(value, f"{path}.{name}" if path else name) for name, value in document.items())
+        return {name: values for part in parts for name, values in part.items()}
+    values = document if isinstance(document, list) else [document]
+    return {path: ["none" if value is None else str(value) for value in values]}
+
+
+def _changes(found: dict[str, Any]) -> list[Table]:
+    """Make the tables of a simulation."""
+    names = {"byKind": "kind", "byCountry": "country", "byCondition": "condition"}
+    return [
+        Table(
+            name,
+            f"Changes by {name}",
+            (name, "gained", "lost"),
+            [(each["name"] or "unknown", each["gained"], each["lost"]) for each in found[key]],
+        )
+        for key, name in names.items()
+    ]
