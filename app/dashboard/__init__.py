@@ -9,6 +9,7 @@ from app.dashboard import conditions, explain, policies
 from app.dashboard.desk import SIGN_IN, Desk
 from app.dashboard.entrance import Entrance
 from app.dashboard.frame import CONDITIONS, EXPLAIN, POLICIES, STYLESHEET, stylesheet
+from app.dashboard.openid import BEGIN, RETURN, OpenID
 from app.dashboard.signing_in import HOME, Sessions
 from app.http import GraphQLEndpoint
 from app.settings import Settings
@@ -20,8 +21,10 @@ def dashboard_routes(
     """Give the dashboard's routes."""
     sessions = Sessions(secret, secure=(settings.public_url or "").startswith("https:"))
     desk = Desk(endpoint, sessions)
-    entrance = Entrance(authenticator, sessions, by_openid=False)
+    by_openid = settings.oidc_issuer is not None
+    entrance = Entrance(authenticator, sessions, by_openid=by_openid)
     return [
+        *(_openid_routes(OpenID(settings, secret, sessions)) if by_openid else ()),
         Route(CONDITIONS.path, desk.serve(CONDITIONS, conditions.show)),
         Route(EXPLAIN.path, desk.serve(EXPLAIN, explain.show)),
         Route(POLICIES.path, desk.serve(POLICIES, policies.show)),
@@ -35,6 +38,10 @@ def dashboard_routes(
         Route(STYLESHEET, stylesheet),
         Route(HOME, _home),
     ]
+
+
+def _openid_routes(openid: OpenID) -> list[Route]:
+    return [Route(BEGIN, openid.begin), Route(RETURN, openid.finish)]
 
 
 async def _home(_: Request) -> Response:
