@@ -1,14 +1,12 @@
 """The dashboard for those who watch: charts and lists from the GraphQL schema alone, no script, no CDN."""
 
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.auth import Authenticator
-from app.dashboard import conditions, explain, policies
+from app.dashboard import conditions, explain, overview, policies, skew
 from app.dashboard.desk import SIGN_IN, Desk
 from app.dashboard.entrance import Entrance
-from app.dashboard.frame import CONDITIONS, EXPLAIN, POLICIES, STYLESHEET, stylesheet
+from app.dashboard.frame import CONDITIONS, EXPLAIN, OVERVIEW, POLICIES, SKEW, STYLESHEET, stylesheet
 from app.dashboard.openid import BEGIN, RETURN, OpenID
 from app.dashboard.signing_in import HOME, Sessions
 from app.http import GraphQLEndpoint
@@ -36,14 +34,10 @@ def dashboard_routes(
         Route(SIGN_IN, entrance.form, methods=["GET", "POST"]),
         Route(f"{HOME}/sign-out", entrance.leave, methods=["POST"]),
         Route(STYLESHEET, stylesheet),
-        Route(HOME, _home),
+        Route(OVERVIEW.path, desk.serve(OVERVIEW, overview.show)),
+        Route(SKEW.path, desk.serve(SKEW, skew.show)),
     ]
 
 
 def _openid_routes(openid: OpenID) -> list[Route]:
     return [Route(BEGIN, openid.begin), Route(RETURN, openid.finish)]
-
-
-async def _home(_: Request) -> Response:
-    """Send whoever comes to the first page."""
-    return RedirectResponse(CONDITIONS.path, 307)

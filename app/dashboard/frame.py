@@ -35,7 +35,7 @@ PEOPLE: Final = Page(f"{HOME}/people", "Notices and objections", EXAMINERS)
 CLIENTS: Final = Page(f"{HOME}/clients", "Clients", EXAMINERS)
 EXPLAIN: Final = Page(f"{HOME}/explain", "Explain", EXAMINERS)
 POLICIES: Final = Page(f"{HOME}/policies", "Policies and holds", STAFF)
-PAGES: Final = (CONDITIONS, EXPLAIN, POLICIES)
+PAGES: Final = (OVERVIEW, CONDITIONS, SKEW, PEOPLE, CLIENTS, EXPLAIN, POLICIES)
 
 
 def render(template: str, *, actor: Actor | None = None, here: Page | None = None, **values: Any) -> str:
