@@ -24,7 +24,7 @@ OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
 OWN_OBJECTION = "IN (SELECT grounds.objections_reaching((SELECT grounds.claimed_account())))"
 OF_CLIENT = "client = (SELECT grounds.claimed_client())"
 WORKING = "(SELECT grounds.working())"
-EVERYTHING = "true"  # where there is nothing to hide: policies are public
+EVERYTHING = "true"  # where there is nothing to hide: policies are public, and what is published of counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,11 @@ TABLES: dict[str, dict[str, Access]] = {
     "webhook": {OWNER: _kept()},
     "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
     "checkpoint": {OWNER: _kept()},
+    "coverage_snapshot": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "coverage_delivered": {OWNER: _kept()},
+    "coverage_part": {OWNER: _kept()},
+    "coverage_cell": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "coverage_published": {OWNER: _kept(), DASHBOARD: _read(EVERYTHING)},
 }  # fmt: skip
 
 # What db.past shows as it was.
@@ -155,6 +160,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "campaign_counts(bigint)": (WORKER,),
     "retract_due()": (WORKER,),
     "purge_texts(integer)": (WORKER,),
+    "count_coverage(text[], integer)": (WORKER,),
+    "counted_coverage()": (WORKER,),
+    "publish_coverage(json)": (WORKER,),
     "known_at()": (STAFF,),
     "valid_at()": (STAFF,),
     "past_same_person(bigint[])": (STAFF,),
