@@ -7,6 +7,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from asyncpg import Record
+
 from db.policy.conditions import CONDITIONS
 from db.protection import JOINS, Published, Total, protect
 from db.session import Connection, Pool, Reader, connection
@@ -82,6 +84,8 @@ async def exact_rows(reader: Reader, snapshot: Snapshot, by: Sequence[Dimension]
     """Count by some dimensions; None where the snapshot is too old to be counted by so many."""
     asked = {*by, *filters}
     shape = sum(1 << place for place, dimension in enumerate(Dimension) if dimension in asked or len(asked) > 2)
+    if len(asked) > 2 and await reader.fetchval(_IN_FULL, snapshot.day) is None:
+        return None
     columns = [dimension.lower() for dimension in by]
     places = 4 + 3 * len(snapshot.conditions)
     sums = ", ".join(f"sum(counts[{place}])::bigint" for place in range(1, places + 1))
@@ -95,8 +99,6 @@ async def exact_rows(reader: Reader, snapshot: Snapshot, by: Sequence[Dimension]
         *(snapshot.day, shape),
         *(list(values) for _, values in given),
     )
-    if len(asked) > 2 and not rows and await _was_pruned(reader, snapshot):
-        return None
     return [_exact(row["key"], row["counts"], len(snapshot.conditions)) for row in rows]
 
 
@@ -117,9 +119,7 @@ async def published_coverage(
     return Snapshot(*row[:4]), found
 
 
-async def _was_pruned(reader: Reader, snapshot: Snapshot) -> bool:
-    found = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND shape = 63 LIMIT 1"
-    return await reader.fetchval(found, snapshot.day) is None
+_IN_FULL = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND shape = 63 LIMIT 1"
 
 
 def _exact(key: Sequence[str], counts: Sequence[int | None], conditions: int) -> Row:
@@ -130,18 +130,19 @@ def _exact(key: Sequence[str], counts: Sequence[int | None], conditions: int) ->
     return Row(tuple(key), items, permitted, delivered, retracted, failing, alone, left)
 
 
-def _published(cells: Sequence[Mapping[str, object]]) -> Published:
+def _published(cells: Sequence[Record]) -> Published:
     """Protect the exact tables that were counted."""
     values: dict[str, dict[str, Layers]] = {dimension: {} for dimension in Dimension}
     pairs: dict[Pair, dict[Pair, Layers]] = {pair: {} for pair in (*JOINS, ("KIND", "GROUND"))}
     total = Total(0, 0, 0, 0)
     for cell in cells:
         key = {str(dimension): cell[dimension.lower()] for dimension in Dimension if cell[dimension.lower()]}
-        counts: list[int] = cell["counts"]  # type: ignore[assignment] - a row of the database
+        counts: list[int] = cell["counts"]
         layers = (counts[1], counts[0] - counts[1])
         if not key:
             third = (len(counts) - 4) // 3
-            total = Total(*counts[:4], *(tuple(counts[at : at + third]) for at in range(4, len(counts), third)))
+            failing, alone, first = (tuple(counts[at : at + third]) for at in range(4, len(counts), third))
+            total = Total(counts[0], counts[1], counts[2], counts[3], failing, alone, first)
         elif len(key) == 1:
             ((dimension, value),) = key.items()
             values[dimension][str(value)] = layers

@@ -19,9 +19,10 @@ from schema.content import (
     find_number,
 )
 from schema.context import Context
+from schema.coverage import Coverage, coverage
 from schema.decision import AsOf, Condition, Eligibility, catalogue
 from schema.errors import BadInput
-from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, TRAINING, governed
+from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, STAFF, TRAINING, governed
 from schema.holds import Hold, holds_page
 from schema.ids import Kind
 from schema.node import Node
@@ -201,6 +202,9 @@ class Query:
     )
     incidents: Connection[Incident] = governed(
         EXAMINERS, resolver=incidents_page, description="What was delivered although an objection was on its way."
+    )
+    coverage: Coverage | None = governed(
+        STAFF, resolver=coverage, description="What is permitted and what keeps the rest out, once a day."
     )
     clients: list[Client] = governed(EXAMINERS, resolver=all_clients, description="Every training client.")
     node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")

@@ -191,6 +191,9 @@ _ROWS = {
         " digest) VALUES (1, now(), now(), FALSE, FALSE, 'POST', 'c', '')"
     ],
     "content_reference": ["INSERT INTO grounds.content_reference VALUES (1, 1, 'TAG')"],
+    "coverage_snapshot": ["INSERT INTO grounds.coverage_snapshot VALUES (now(), 'V', '{}', 0, 0, 0)"],
+    "coverage_cell": ["INSERT INTO grounds.coverage_cell (day, shape, counts) VALUES (now(), 0, '{}')"],
+    "coverage_published": ["INSERT INTO grounds.coverage_published VALUES (now(), now(), 'V', '{}', '{}')"],
     "client": ["INSERT INTO grounds.client (name) VALUES ('client')"],
     "delivery": [
         "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"

@@ -84,6 +84,7 @@ async def retracted(peopled: TestGateway) -> TestGateway:
     )
     await peopled.ingest([fact("objection", id="unmatched", account="nobody")])
     await put_into_outbox(peopled)
+    await peopled.take_coverage()
     return peopled
 
 
@@ -126,8 +127,10 @@ def selection(way: Way, ids: dict[str, str]) -> str:
             "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
+            "groupBy": "[CONDITION]",
         }
-        given = ", ".join(f"{key}: {known[key]}" for key, arg in field.args.items() if is_required_argument(arg))
+        asked = (key for key, arg in field.args.items() if is_required_argument(arg) or key == "groupBy")
+        given = ", ".join(f"{key}: {known[key]}" for key in asked)
         beneath = text or ("" if is_leaf_type(get_named_type(field.type)) else "{ __typename }")
         text = f"{{ {name}{f'({given})' if given else ''} {beneath} }}"
     return text
