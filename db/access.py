@@ -107,6 +107,8 @@ TABLES: dict[str, dict[str, Access]] = {
     "coverage_part": {OWNER: _kept()},
     "coverage_cell": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "coverage_published": {OWNER: _kept(), DASHBOARD: _read(EVERYTHING)},
+    "client_suspension": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "verification": {OWNER: _kept(), STAFF: _read(EXAMINING)},
 }  # fmt: skip
 
 # What db.past shows as it was.
@@ -169,7 +171,10 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "past_objections_naming(bigint)": (STAFF,),
     "past_standing_of(bigint[])": (STAFF,),
     "acknowledge_retractions(bigint)": (TRAINING,),
-    "overdue()": (TRAINING,),
+    "withheld()": (TRAINING,),
+    "suspend_client(text, text)": (STAFF,),
+    "resume_client(text)": (STAFF,),
+    "client_webhooks()": (STAFF,),
     "register_webhook(text, boolean, text)": (STAFF,),
     "due_webhooks(integer[], integer, integer)": (WORKER,),
     "record_webhook(integer, text, bigint)": (WORKER,),

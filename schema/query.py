@@ -7,6 +7,7 @@ import strawberry
 from db.account import account_number
 from db.policies import policy_of
 from schema.account import Account, account_of, accounts_page
+from schema.clients import Client, Verification, all_clients, verification
 from schema.connection import Connection
 from schema.consent import ConsentEvent, events_page
 from schema.content import (
@@ -31,11 +32,9 @@ from schema.objecting import UnmatchedObjection, unmatched_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.retractions import (
-    Client,
     EligibilityCheck,
     Incident,
     Retraction,
-    all_clients,
     check_eligibility,
     incidents_page,
     retractions_page,
@@ -207,4 +206,7 @@ class Query:
         STAFF, resolver=coverage, description="What is permitted and what keeps the rest out, once a day."
     )
     clients: list[Client] = governed(EXAMINERS, resolver=all_clients, description="Every training client.")
+    verification: Verification | None = governed(
+        EXAMINERS, resolver=verification, description="The last run of `grounds verify`; null before the first."
+    )
     node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")

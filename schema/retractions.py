@@ -11,11 +11,10 @@ from db.retraction import (
     IncidentRow,
     RetractionRow,
     acknowledge_retractions,
-    clients,
-    is_overdue,
     page_of_incidents,
     page_of_retractions,
     permitted_of,
+    withheld,
 )
 from schema.connection import Connection, Edge, checked_first, page_info, read_cursor
 from schema.consent import MOST_ROWS
@@ -91,22 +90,6 @@ class Incident:
     acknowledged: bool = governed(EXAMINERS)
 
 
-@strawberry.type(description="A training client, what it received and what it owes.")
-class Client:
-    """Hold a client."""
-
-    name: str = governed(EXAMINERS)
-    registered_at: datetime = governed(EXAMINERS)
-    suspended: bool = governed(EXAMINERS, description="By an officer; nothing is delivered.")
-    overdue_since: datetime | None = governed(
-        EXAMINERS, description="Since when nothing is delivered until it acknowledges what it was told."
-    )
-    pages: int = governed(EXAMINERS, description="How many pages it received.")
-    items: int = governed(EXAMINERS, description="How many items these held, each time counted.")
-    retractions: int = governed(EXAMINERS)
-    unacknowledged: int = governed(EXAMINERS)
-
-
 @strawberry.type(description="What a client may still use, of the items that it asked about.")
 class EligibilityCheck:
     """Hold which items are permitted."""
@@ -177,11 +160,6 @@ async def incidents_page(
     return _page([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
 
 
-async def all_clients(info: Info) -> list[Client]:
-    """List every client."""
-    return [Client(**row._asdict()) for row in await clients(info.context.reader)]
-
-
 async def check_eligibility(
     info: Info,
     ids: Annotated[list[strawberry.ID], strawberry.argument(description="Of items, as delivered; at most 10,000.")],
@@ -200,13 +178,18 @@ async def check_eligibility(
     )
 
 
-async def refuse_the_overdue(context: Context) -> None:
-    """Raise BadInput for a client that receives nothing because it has not acknowledged in time."""
-    if await is_overdue(context.database, await context.client()):
-        raise BadInput(
-            "trainableContent: nothing is delivered to this client until it acknowledges what was retracted"
-            " (read retractions, act on them, and call acknowledgeRetractions)"
-        )
+async def refuse_the_withheld(context: Context) -> None:
+    """Raise BadInput for a client that receives nothing: suspended, or late with acknowledging."""
+    why = await withheld(context.database, await context.client())
+    if why is not None:
+        raise BadInput(f"trainableContent: nothing is delivered to this client {_WITHHELD[why]}")
+
+
+_WITHHELD = {
+    "SUSPENDED": "while it is suspended (ask the privacy officers; retractions are told, and due, all the same)",
+    "OVERDUE": "until it acknowledges what was retracted"
+    " (read retractions, act on them, and call acknowledgeRetractions)",
+}
 
 
 async def _acknowledge(

@@ -21,7 +21,7 @@ from schema.governed import TRAINING, governed
 from schema.ids import Ids, Kind
 from schema.node import Node
 from schema.reason import QualifyingReason
-from schema.retractions import refuse_the_overdue
+from schema.retractions import refuse_the_withheld
 from schema.values import ContentKind, GroundCode, Region
 
 MOST_ITEMS = 1000
@@ -151,7 +151,7 @@ async def trainable_content(
     start = read_cursor(context.ids, Kind.TRAINABLE_CONTENT_CURSOR, after)
     page = await _deliver(context, start, size, await _narrowed(context, filter))
     if not page.rows:
-        await refuse_the_overdue(context)
+        await refuse_the_withheld(context)
     ends = page.naming.write_all(Kind.TRAINABLE_CONTENT_CURSOR, [*page.numbers[:1], *page.numbers[-1:]])
     return Connection(
         edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for

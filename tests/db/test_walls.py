@@ -194,6 +194,12 @@ _ROWS = {
     "coverage_snapshot": ["INSERT INTO grounds.coverage_snapshot VALUES (now(), 'V', '{}', 0, 0, 0)"],
     "coverage_cell": ["INSERT INTO grounds.coverage_cell (day, shape, counts) VALUES (now(), 0, '{}')"],
     "coverage_published": ["INSERT INTO grounds.coverage_published VALUES (now(), now(), 'V', '{}', '{}')"],
+    "client_suspension": [
+        "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at) VALUES (1, 'R', 'O', now())"
+    ],
+    "verification": [
+        "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 1, 0, 0)"
+    ],
     "client": ["INSERT INTO grounds.client (name) VALUES ('client')"],
     "delivery": [
         "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"

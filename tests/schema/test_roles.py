@@ -85,7 +85,19 @@ async def retracted(peopled: TestGateway) -> TestGateway:
     await peopled.ingest([fact("objection", id="unmatched", account="nobody")])
     await put_into_outbox(peopled)
     await peopled.take_coverage()
+    watched(peopled)
     return peopled
+
+
+def watched(gateway: TestGateway) -> None:
+    """Let officers have something to see of clients: one that is suspended and has a webhook, and a verification."""
+    gateway.execute("INSERT INTO grounds.client (name, suspended) VALUES ('suspended', TRUE)")
+    gateway.execute("INSERT INTO grounds.webhook (client, url, sent) VALUES (2, 'https://client.example.org/', 99)")
+    gateway.execute(
+        "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at)"
+        " VALUES (2, 'an inquiry', 'officer', now())"
+    )
+    gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
 
 
 def object_types(schema: GraphQLSchema) -> dict[str, GraphQLObjectType]:
@@ -271,7 +283,7 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
     )
     assert [name for (name,) in functions] == [
         *("acknowledge_retractions", "claim", "claimed", "claimed_client", "decision_time"),
-        *("overdue", "register_client", "superseded", "write_receipt"),
+        *("register_client", "superseded", "withheld", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
