@@ -108,6 +108,7 @@ TABLES: dict[str, dict[str, Access]] = {
     "coverage_cell": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "coverage_published": {OWNER: _kept(), DASHBOARD: _read(EVERYTHING)},
     "client_suspension": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "objection_rejection": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "verification": {OWNER: _kept(), STAFF: _read(EXAMINING)},
 }  # fmt: skip
 
@@ -175,6 +176,10 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "suspend_client(text, text)": (STAFF,),
     "resume_client(text)": (STAFF,),
     "client_webhooks()": (STAFF,),
+    "reaches_nobody(bigint)": (STAFF,),
+    "match_objection(bigint, text)": (STAFF,),
+    "reject_objection(bigint, text)": (STAFF,),
+    "count_objections()": (STAFF,),
     "register_webhook(text, boolean, text)": (STAFF,),
     "due_webhooks(integer[], integer, integer)": (WORKER,),
     "record_webhook(integer, text, bigint)": (WORKER,),

@@ -29,6 +29,7 @@ from schema.ids import Kind
 from schema.node import Node
 from schema.notices import PLATFORM, PendingNotice, pending_notices
 from schema.objecting import UnmatchedObjection, unmatched_page
+from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.retractions import (
@@ -178,6 +179,12 @@ class Query:
     )
     holds: Connection[Hold] = governed(
         EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
+    )
+    objections: Connection[ObjectionRecord] = governed(
+        EXAMINERS, resolver=objections_page, description="Every objection, in the order they came in."
+    )
+    objection_summary: ObjectionSummary = governed(
+        EXAMINERS, resolver=objection_summary, description="How many objections there are, and how they stand."
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."

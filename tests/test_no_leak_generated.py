@@ -229,6 +229,7 @@ def pools(served: Served, asker: Asker) -> Pools:
         "groupBy": st.lists(st.sampled_from(list(_enum("CoverageDimension"))), max_size=2),
         "CoverageFilter": st.none() | _filters(served.world, "CoverageFilter"),
         "day": st.sampled_from([None, None, NOW.date().isoformat(), "2026-01-01"]),
+        "unmatched": st.booleans(),
     }
 
 

@@ -197,6 +197,9 @@ _ROWS = {
     "client_suspension": [
         "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at) VALUES (1, 'R', 'O', now())"
     ],
+    "objection_rejection": [
+        "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at) VALUES (1, 'R', 'O', now())"
+    ],
     "verification": [
         "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 1, 0, 0)"
     ],

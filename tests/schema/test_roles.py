@@ -90,7 +90,7 @@ async def retracted(peopled: TestGateway) -> TestGateway:
 
 
 def watched(gateway: TestGateway) -> None:
-    """Let officers have something to see of clients: one that is suspended and has a webhook, and a verification."""
+    """Let officers have something to see of clients: a suspension, a webhook, a rejection, a verification."""
     gateway.execute("INSERT INTO grounds.client (name, suspended) VALUES ('suspended', TRUE)")
     gateway.execute("INSERT INTO grounds.webhook (client, url, sent) VALUES (2, 'https://client.example.org/', 99)")
     gateway.execute(

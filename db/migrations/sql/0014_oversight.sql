@@ -112,3 +112,104 @@ CREATE TABLE grounds.verification (
     findings int NOT NULL,
     up_to timestamptz -- when the newest checkpoint was sealed; NULL: there is none
 );
+
+-- Objections that reach nobody: an officer says whom they mean, at once; to set one aside takes two. Set aside is not
+-- gone: it stays in force for whomever its own targets reach later.
+ALTER TABLE grounds.objection_target ADD COLUMN named_by text; -- the officer who matched it; NULL: whoever filed it
+CREATE INDEX objection_received ON grounds.objection (received_at);
+
+CREATE TABLE grounds.objection_rejection (
+    objection bigint PRIMARY KEY,
+    reason text NOT NULL,
+    asked_by text NOT NULL,
+    asked_at timestamptz NOT NULL,
+    rejected_by text CHECK (rejected_by <> asked_by),
+    rejected_at timestamptz
+);
+
+CREATE FUNCTION grounds.reaches_nobody(asked bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT NOT EXISTS (
+        SELECT FROM grounds.objection_target t
+        WHERE t.objection = asked AND CASE t.kind
+            WHEN 'ACCOUNT' THEN EXISTS (SELECT FROM grounds.account a WHERE a.platform_id = t.value AND a.known)
+            WHEN 'PERSON' THEN EXISTS (SELECT FROM grounds.account_person p WHERE p.person = t.value)
+            ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value) END)
+$$;
+
+-- Only ever adds a target: who is named once, is named for good. NULL: there is no such objection.
+CREATE FUNCTION grounds.match_objection(matched bigint, account_name text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    officer constant text := grounds.acting_officer();
+BEGIN
+    IF NOT EXISTS (SELECT FROM grounds.objection_in_force o WHERE o.id = matched AND o.withdrawn_at IS NULL) THEN
+        RETURN NULL;
+    ELSIF NOT EXISTS (SELECT FROM grounds.account a WHERE a.platform_id = account_name AND a.known) THEN
+        RETURN 'NO_ACCOUNT';
+    END IF;
+    INSERT INTO grounds.objection_target (objection, kind, value, named_by)
+    VALUES (matched, 'ACCOUNT', account_name, officer) ON CONFLICT DO NOTHING;
+    RETURN 'MATCHED';
+END $$;
+
+-- The first officer says why, another one agrees. NULL: there is no such objection that reaches nobody.
+CREATE FUNCTION grounds.reject_objection(rejected bigint, its_reason text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    officer constant text := grounds.acting_officer();
+    known grounds.objection_rejection;
+BEGIN
+    PERFORM FROM grounds.objection_in_force o
+    WHERE o.id = rejected AND o.withdrawn_at IS NULL AND grounds.reaches_nobody(o.id);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at)
+    SELECT rejected, its_reason, officer, grounds.decision_time() WHERE its_reason IS NOT NULL ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        RETURN 'ASKED';
+    END IF;
+    SELECT * INTO known FROM grounds.objection_rejection r WHERE r.objection = rejected FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'NO_REASON';
+    ELSIF known.rejected_by IS NOT NULL THEN
+        RETURN 'REJECTED_BEFORE';
+    ELSIF known.asked_by = officer THEN
+        RETURN 'SAME_OFFICER';
+    ELSIF its_reason <> known.reason THEN
+        RETURN 'OTHER_REASON';
+    END IF;
+    UPDATE grounds.objection_rejection SET rejected_by = officer, rejected_at = grounds.decision_time()
+    WHERE objection = rejected;
+    RETURN 'REJECTED';
+END $$;
+
+-- How objections stand, and how long those of the last 90 days took from being received to being in force here.
+-- When each was first recorded is in the ledger: the row itself says when it was last.
+CREATE FUNCTION grounds.count_objections(
+    OUT received bigint, OUT in_force bigint, OUT withdrawn bigint, OUT unmatched bigint, OUT rejected bigint,
+    OUT median double precision, OUT p95 double precision, OUT longest double precision
+) LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_hashjoin = on AS $$
+    WITH kept AS MATERIALIZED (
+        SELECT o.id, o.withdrawn_at, o.withdrawn_at <= grounds.decision_time()
+            - make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int) AS over,
+            r.rejected_at IS NOT NULL AS rejected
+        FROM grounds.objection_in_force o
+        CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p
+        LEFT JOIN grounds.objection_rejection r ON r.objection = o.id
+        WHERE grounds.examining()
+    ), took AS (
+        SELECT extract(epoch FROM greatest(e.recorded_at - o.received_at, interval '0'))::float AS seconds
+        FROM grounds.objection o
+        CROSS JOIN LATERAL (SELECT min(recorded_at) AS recorded_at FROM grounds.consent_event
+                            WHERE objection = o.id AND kind = 'OBJECTION_RECEIVED' OFFSET 0) e
+        WHERE o.received_at >= grounds.decision_time() - interval '90 days' AND grounds.examining()
+    )
+    SELECT count(*), count(*) FILTER (WHERE over IS NOT TRUE), count(withdrawn_at),
+        count(*) FILTER (WHERE withdrawn_at IS NULL AND NOT rejected AND grounds.reaches_nobody(id)),
+        count(*) FILTER (WHERE rejected),
+        (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY seconds) FROM took),
+        (SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY seconds) FROM took), (SELECT max(seconds) FROM took)
+    FROM kept
+$$;
