@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 
@@ -16,7 +16,7 @@ from db.retraction import (
     permitted_of,
     withheld,
 )
-from schema.connection import Connection, Edge, checked_first, page_info, read_cursor
+from schema.connection import Connection, checked_first, connection_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
@@ -27,7 +27,6 @@ MOST_RETRACTIONS = 1000
 MOST_CHECKED = 10_000
 
 Info = strawberry.Info[Context, None]
-Item = TypeVar("Item")
 After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
 
 
@@ -116,7 +115,7 @@ async def retractions_page(
     number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_retractions(reader, number, checked_first(first, MOST_RETRACTIONS))
     nodes, cursors = [retraction_of(context.ids, row) for row in rows], cursors_of(context.ids, rows)
-    return _page(nodes, cursors, after, has_next=has_next)
+    return connection_of(nodes, cursors, after, has_next=has_next)
 
 
 def retraction_of(ids: Ids, row: RetractionRow) -> Retraction:
@@ -157,7 +156,7 @@ async def incidents_page(
     number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_incidents(context.reader, number, checked_first(first, MOST_ROWS))
     cursors = context.ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
-    return _page([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
+    return connection_of([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
 
 
 async def check_eligibility(
@@ -208,11 +207,6 @@ def _incident(context: Context, row: IncidentRow) -> Incident:
     shown = row._asdict() | {"content": strawberry.ID(context.ids.write(Kind.CONTENT, row.content))}
     del shown["id"]
     return Incident(**shown)
-
-
-def _page(nodes: list[Item], cursors: list[str], after: str | None, *, has_next: bool) -> Connection[Item]:
-    edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
-    return Connection(edges=edges, nodes=nodes, page_info=page_info(cursors, after=after, has_next=has_next))
 
 
 @strawberry.type

@@ -97,6 +97,11 @@ def watched(gateway: TestGateway) -> None:
         "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at)"
         " VALUES (2, 'an inquiry', 'officer', now())"
     )
+    gateway.execute(
+        "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at)"
+        " SELECT id, 'an advertisement', 'officer', now() FROM grounds.objection WHERE platform_id = 'unmatched'"
+    )
+    gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
 
 
