@@ -13,10 +13,12 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress
 
+from app.jobs import instead_of
 from app.population import population
 from app.runtime import open_issuer
 from app.server import serving
 from app.settings import Settings, SettingsError
+from db.coverage import take_coverage
 from db.ingest import ingest
 from db.session import Connection, Database, connection
 from db.stager import Stager
@@ -113,7 +115,10 @@ async def _load(settings: Settings, database: Database, items: int | None, conso
         elif items is not None and items != made["items"]:
             console.print(f"Keeping the {made['items']:,} items that are there (another number needs another --data).")
         if not (made["complete"] and there):
-            await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)
+            async with instead_of(database, "coverage") as worker:  # or it would count what is there by then
+                await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)
+                while await take_coverage(worker):
+                    pass
             marker.write_text(json.dumps({**made, "complete": True}))
     return await _count(database)
 

@@ -6,6 +6,7 @@ from app.jobs import Duty, in_transaction
 from app.observe import observe
 from app.posting import post_due
 from db.admin import activate_policy
+from db.coverage import take_coverage
 from db.ledger import seal, signing_key
 from db.policy.document import parse_policy
 from db.retraction import purge_texts, retract_due
@@ -34,5 +35,6 @@ def duties(url: str, secret: bytes) -> tuple[Duty, ...]:
         Duty("retract", 1, retract_due),
         Duty("webhook", 1, in_transaction(lambda connection: post_due(connection, secret))),
         Duty("purge", 3600, remove_texts),
+        Duty("coverage", 60, take_coverage),
         Duty("seal", 10, in_transaction(lambda connection: seal(connection, key))),
     )

@@ -40,6 +40,14 @@ async def do_once(database: Database, duty: Duty) -> int:
         return await duty.work(borrowed) if free else 0
 
 
+@asynccontextmanager
+async def instead_of(database: Database, name: str) -> AsyncIterator[Connection]:
+    """Keep every process from a duty, and give the worker's connection that does: to do it when it is time."""
+    async with connection(database.worker) as borrowed:
+        await borrowed.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", f"duty:{name}")
+        yield borrowed
+
+
 def in_transaction(work: Callable[[Connection], Awaitable[int]]) -> Callable[[Connection], Awaitable[int]]:
     """Do work of several statements in one transaction. What is one statement commits by itself, and holds no lock."""
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.settings import SettingsError
-from db.ledger import Audit, Checkpoint, Kept, signing_key, verify
+from db.ledger import Audit, Checkpoint, Kept, record_verification, signing_key, verify
 from db.walls import check_walls
 
 _CONNECTIONS = 2  # PostgreSQL hashes, on two processors
@@ -57,7 +57,7 @@ def exported(checkpoint: Checkpoint, public_key: str) -> str:
 
 
 def run(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | None) -> bool:
-    """Verify the ledger, print what was found, and export the newest checkpoint if all is sound; say whether it is.
+    """Verify the ledger, print and record what was found, and export the newest checkpoint; say whether all is sound.
 
     Raises DatabaseError when the database's walls have a gap, SettingsError for a file that holds no checkpoint or when
     there is none to export.
@@ -73,6 +73,7 @@ def run(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | Non
         f"The ledger is {verdict}. {audit.checkpoints:,} checkpoints, {audit.receipts:,} receipts verified,"
         f" {audit.unsealed:,} not sealed yet.\nPublic key (Ed25519): {public_key}"
     )
+    uvloop.run(_record(url, audit))
     if export and not audit.findings:
         if audit.newest is None:
             raise SettingsError("--export: nothing is sealed yet (serve, and try again 10 s after the first page)")
@@ -95,3 +96,11 @@ async def _follow(url: str, audit: Audit) -> None:
         )
         task = progress.add_task("receipts", total=None)
         await verify(connections, audit, lambda done, total: progress.update(task, completed=done, total=total))
+
+
+async def _record(url: str, audit: Audit) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await record_verification(connection, audit)
+    finally:
+        await connection.close()

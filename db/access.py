@@ -24,7 +24,7 @@ OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
 OWN_OBJECTION = "IN (SELECT grounds.objections_reaching((SELECT grounds.claimed_account())))"
 OF_CLIENT = "client = (SELECT grounds.claimed_client())"
 WORKING = "(SELECT grounds.working())"
-EVERYTHING = "true"  # where there is nothing to hide: policies are public
+EVERYTHING = "true"  # where there is nothing to hide: policies are public, and what is published of counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,14 @@ TABLES: dict[str, dict[str, Access]] = {
     "webhook": {OWNER: _kept()},
     "delivery": {OWNER: _kept(f"{OF_CLIENT} OR {WORKING}"), TRAINING: _read(OF_CLIENT), STAFF: _read(EXAMINING)},
     "checkpoint": {OWNER: _kept()},
+    "coverage_snapshot": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "coverage_delivered": {OWNER: _kept()},
+    "coverage_part": {OWNER: _kept()},
+    "coverage_cell": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "coverage_published": {OWNER: _kept(), DASHBOARD: _read(EVERYTHING)},
+    "client_suspension": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "objection_rejection": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "verification": {OWNER: _kept(), STAFF: _read(EXAMINING)},
 }  # fmt: skip
 
 # What db.past shows as it was.
@@ -155,13 +163,23 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "campaign_counts(bigint)": (WORKER,),
     "retract_due()": (WORKER,),
     "purge_texts(integer)": (WORKER,),
+    "count_coverage(text[], integer)": (WORKER,),
+    "counted_coverage()": (WORKER,),
+    "publish_coverage(json)": (WORKER,),
     "known_at()": (STAFF,),
     "valid_at()": (STAFF,),
     "past_same_person(bigint[])": (STAFF,),
     "past_objections_naming(bigint)": (STAFF,),
     "past_standing_of(bigint[])": (STAFF,),
     "acknowledge_retractions(bigint)": (TRAINING,),
-    "overdue()": (TRAINING,),
+    "withheld()": (TRAINING,),
+    "suspend_client(text, text)": (STAFF,),
+    "resume_client(text)": (STAFF,),
+    "client_webhooks()": (STAFF,),
+    "reaches_nobody(bigint)": (STAFF,),
+    "match_objection(bigint, text)": (STAFF,),
+    "reject_objection(bigint, text)": (STAFF,),
+    "count_objections()": (STAFF,),
     "register_webhook(text, boolean, text)": (STAFF,),
     "due_webhooks(integer[], integer, integer)": (WORKER,),
     "record_webhook(integer, text, bigint)": (WORKER,),

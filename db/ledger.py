@@ -255,6 +255,18 @@ async def verify(
     audit.finish()
 
 
+async def record_verification(connection: Connection, audit: Audit) -> None:
+    """Keep what a verification found, where officers see it. The connection is the administrator's."""
+    up_to = datetime.fromisoformat(f"{audit.newest.sealed_at}Z") if audit.newest else None
+    async with connection.transaction():
+        await connection.execute("SET LOCAL ROLE grounds_owner")
+        await connection.execute(
+            "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings, up_to)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            *(audit.checkpoints, audit.receipts, audit.unsealed, len(audit.findings), up_to),
+        )
+
+
 async def _weigh(
     connection: Connection, audit: Audit, portions: Iterator[list[Checkpoint]], told: Callable[[], object]
 ) -> None:

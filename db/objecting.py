@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from db.objections import TARGETS, UNMATCHED
 from db.records import ObjectionChannel, ObjectionScope
 from db.session import Database, Pool, Reader, connection, writing
 
@@ -109,7 +110,7 @@ async def references_of(reader: Reader, numbers: Sequence[int]) -> dict[int, str
 
 
 async def unmatched_objections(reader: Reader, after: int, first: int) -> tuple[list[UnmatchedRow], bool]:
-    """Read a page of objections, not withdrawn, that reach no known account, and whether there are more."""
+    """Read a page of objections that reach no known account, not withdrawn or rejected, and whether there is more."""
     rows = await reader.fetch(_UNMATCHED, after, first)
     return [UnmatchedRow(*row) for row in rows[:first]], len(rows) > first
 
@@ -137,16 +138,7 @@ async def numbered_items(reader: Reader) -> tuple[dict[int, int], int]:
     return {row["id"]: held - behind for behind, row in enumerate(rows)}, held
 
 
-_UNMATCHED = """
-SELECT o.id, o.platform_id, o.scope, o.channel, o.received_at,
-    ARRAY(SELECT t.kind || ' ' || t.value FROM grounds.objection_target t WHERE t.objection = o.id ORDER BY 1)
-        AS targets
-FROM grounds.objection_in_force o
-WHERE o.id > $1 AND o.withdrawn_at IS NULL AND NOT EXISTS (
-    SELECT FROM grounds.objection_target t
-    WHERE t.objection = o.id AND CASE t.kind
-        WHEN 'ACCOUNT' THEN EXISTS (SELECT FROM grounds.account a WHERE a.platform_id = t.value AND a.known)
-        WHEN 'PERSON' THEN EXISTS (SELECT FROM grounds.account_person p WHERE p.person = t.value)
-        ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value) END)
-ORDER BY o.id LIMIT $2::int + 1
+_UNMATCHED = f"""
+SELECT o.id, o.platform_id, o.scope, o.channel, o.received_at, {TARGETS} AS targets
+FROM grounds.objection_in_force o WHERE o.id > $1 AND {UNMATCHED} ORDER BY o.id LIMIT $2::int + 1
 """

@@ -1,4 +1,4 @@
-"""What privacy officers do: open and lift holds, propose and approve policies. To loosen anything takes two of them."""
+"""What privacy officers do to holds, policies, clients and objections. To loosen anything takes two of them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,15 @@ class Outcome(StrEnum):
     KNOWN = "KNOWN"
     APPROVED = "APPROVED"
     APPROVED_BEFORE = "APPROVED_BEFORE"
+    SUSPENDED = "SUSPENDED"
+    SUSPENDED_BEFORE = "SUSPENDED_BEFORE"
+    RESUMED = "RESUMED"
+    MATCHED = "MATCHED"
+    NO_ACCOUNT = "NO_ACCOUNT"
+    REJECTED = "REJECTED"
+    REJECTED_BEFORE = "REJECTED_BEFORE"
+    NO_REASON = "NO_REASON"
+    OTHER_REASON = "OTHER_REASON"
 
 
 class ProposalRow(NamedTuple):
@@ -77,6 +86,22 @@ class Officer:
     async def approve_policy(self, version: str) -> Outcome | None:
         """Approve what another officer proposed; None where there is no such proposal."""
         return _outcome(await self._act("SELECT grounds.approve_policy($1)", version))
+
+    async def suspend_client(self, name: str, reason: str) -> Outcome | None:
+        """Suspend a client from its next page on; None where there is no such client."""
+        return _outcome(await self._act("SELECT grounds.suspend_client($1, $2)", name, reason))
+
+    async def resume_client(self, name: str) -> Outcome | None:
+        """Ask that a client be resumed, or resume it where another officer asked; None where none is suspended."""
+        return _outcome(await self._act("SELECT grounds.resume_client($1)", name))
+
+    async def match_objection(self, number: int, account: str) -> Outcome | None:
+        """Let an objection name an account, by the platform's id; None where there is none that is not withdrawn."""
+        return _outcome(await self._act("SELECT grounds.match_objection($1, $2)", number, account))
+
+    async def reject_objection(self, number: int, reason: str | None) -> Outcome | None:
+        """Ask that an objection be set aside, or agree where another officer asked; None where it reaches somebody."""
+        return _outcome(await self._act("SELECT grounds.reject_objection($1, $2)", number, reason))
 
     async def _act(self, statement: str, *values: Any) -> Any:
         async with writing(self.pool, examiner="PRIVACY_OFFICER", officer=self.name) as connection:

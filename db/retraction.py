@@ -30,19 +30,6 @@ class IncidentRow(NamedTuple):
     acknowledged: bool
 
 
-class ClientRow(NamedTuple):
-    """Hold a client as officers see it."""
-
-    name: str
-    registered_at: datetime
-    suspended: bool
-    overdue_since: datetime | None
-    pages: int
-    items: int
-    retractions: int
-    unacknowledged: int
-
-
 async def retract_due(worker: Connection) -> int:
     """Write the retractions that follow from what changed; give how many changes were looked at."""
     looked_at: int = await worker.fetchval("SELECT grounds.retract_due()")
@@ -72,9 +59,10 @@ async def acknowledge_retractions(pool: Pool, client: int, up_to: int) -> int:
         return left
 
 
-async def is_overdue(database: Database, client: int) -> bool:
-    """Tell whether a client is suspended because it did not acknowledge in time."""
-    return bool(await database.client(client).fetchval("SELECT grounds.overdue()"))
+async def withheld(database: Database, client: int) -> str | None:
+    """Tell why a client receives nothing: SUSPENDED by an officer, OVERDUE with acknowledging, or None."""
+    why: str | None = await database.client(client).fetchval("SELECT grounds.withheld()")
+    return why
 
 
 async def permitted_of(pool: Pool, client: int, purpose: str, items: Sequence[int]) -> set[int]:
@@ -95,24 +83,6 @@ async def page_of_incidents(reader: Reader, after: int, first: int) -> tuple[lis
     return [IncidentRow(*row) for row in rows[:first]], len(rows) > first
 
 
-async def clients(reader: Reader) -> list[ClientRow]:
-    """Read every client with what it received and what it owes."""
-    return [ClientRow(*row) for row in await reader.fetch(_CLIENTS)]
-
-
-_CLIENTS = """
-SELECT k.name, k.registered_at, k.suspended,
-    CASE WHEN k.overdue_at <= grounds.decision_time() THEN k.overdue_at END AS overdue_since,
-    d.pages, d.items, r.retractions, r.unacknowledged
-FROM grounds.client k
-CROSS JOIN LATERAL (
-    SELECT count(*) AS pages, coalesce(sum(cardinality(items)), 0)::bigint AS items
-    FROM grounds.delivery WHERE client = k.id) d
-CROSS JOIN LATERAL (
-    SELECT count(*) AS retractions, count(*) FILTER (WHERE id > k.acknowledged) AS unacknowledged
-    FROM grounds.retraction WHERE client = k.id) r
-ORDER BY k.name
-"""
 _PERMITTED = """
 SELECT p.id
 FROM (SELECT set_config('grounds.client', $1, TRUE) AS client, set_config('grounds.purpose', $2, TRUE) AS purpose

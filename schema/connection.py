@@ -100,6 +100,12 @@ def page_of(page: KeysetPage, *, after: str | None, has_next: bool) -> Connectio
     )
 
 
+def connection_of(nodes: list[Item], cursors: list[str], after: str | None, *, has_next: bool) -> Connection[Item]:
+    """Make a connection of a page of objects."""
+    edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
+    return Connection(edges=edges, nodes=nodes, page_info=page_info(cursors, after=after, has_next=has_next))
+
+
 def page_info(cursors: list[str], *, after: str | None, has_next: bool) -> PageInfo:
     """Say where a page stands; a page after a cursor has one before it."""
     return PageInfo(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Annotated
 
 import strawberry
 
@@ -19,6 +20,7 @@ from schema.errors import BadInput
 from schema.governed import CONCERNED, EXAMINERS, governed
 from schema.ids import Kind, ids_of
 from schema.node import Node
+from schema.timeline import Recipient, TimelineEntry, recipient_of, timeline_page
 from schema.values import Audience, ContentKind, Role
 
 MOST_IDS = 100
@@ -33,6 +35,19 @@ async def _eligibility(root: "Content", info: strawberry.Info[Context, None]) ->
     eligibility = await eligibility_by_number(info.context, root.row.id)
     assert eligibility is not None, "an item that is there has a decision"
     return eligibility
+
+
+async def _recipients(root: "Content", info: strawberry.Info[Context, None]) -> list[Recipient]:
+    return [recipient_of(row) for row in await info.context.recipients.load(root.row.id)]
+
+
+async def _timeline(
+    root: "Content",
+    info: strawberry.Info[Context, None],
+    first: Annotated[int, strawberry.argument(description="How many: 1 to 100.")],
+    after: str | None = None,
+) -> Connection[TimelineEntry]:
+    return await timeline_page(info.context, root.row.id, first, after)
 
 
 @strawberry.type(description="An item of the platform, permitted or not.")
@@ -60,6 +75,12 @@ class Content(Node):
     )
     account: Account | None = governed(CONCERNED, resolver=_account, description="Null while it is not known.")
     eligibility: Eligibility = governed(CONCERNED, resolver=_eligibility)
+    recipients: list[Recipient] = governed(
+        EXAMINERS, resolver=_recipients, description="Who received it, the earliest first."
+    )
+    timeline: Connection[TimelineEntry] = governed(
+        EXAMINERS, resolver=_timeline, description="What is recorded of it and its account, as it became known."
+    )
 
 
 class ContentPage(KeysetPage):

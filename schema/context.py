@@ -12,6 +12,7 @@ from db.account import AccountRow
 from db.consent import NoticeRow, ObjectionRow
 from db.content import ContentRow, DecisionRow
 from db.delivery import register_client
+from db.explain import RecipientRow, recipients_of
 from db.policies import policy_of
 from db.policy.document import Policy
 from db.session import Database, Reader
@@ -109,6 +110,11 @@ class Context:
     def contents(self) -> DataLoader[int, ContentRow | None]:
         """Load items of a request in one statement."""
         return DataLoader(lambda numbers: contents.contents_of(self.reader, numbers, self.owner))
+
+    @cached_property
+    def recipients(self) -> DataLoader[int, list[RecipientRow]]:
+        """Load who received a request's items in one statement."""
+        return DataLoader(lambda numbers: recipients_of(self.reader, numbers))
 
     @cached_property
     def notices(self) -> DataLoader[int, list[NoticeRow]]:

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     RETRACTION_CURSOR = 22
     PENDING_NOTICE_CURSOR = 23
     OBJECTION_CURSOR = 24
+    TIMELINE_CURSOR = 33
 
 
 class Ids:

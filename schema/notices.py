@@ -8,7 +8,7 @@ import strawberry
 
 from db import campaign as outbox
 from db.campaign import Report
-from schema.connection import Connection, Edge, checked_first, page_info, read_cursor
+from schema.connection import Connection, checked_first, connection_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
@@ -77,11 +77,7 @@ async def pending_notices(
     rows, has_next = await outbox.pending_notices(context.database.worker, number, checked_first(first, MOST_ROWS))
     cursors = context.ids.write_all(Kind.PENDING_NOTICE_CURSOR, [row.task for row in rows])
     nodes = [_pending(row) for row in rows]
-    return Connection(
-        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=page_info(cursors, after=after, has_next=has_next),
-    )
+    return connection_of(nodes, cursors, after, has_next=has_next)
 
 
 async def _record_notice_delivery(

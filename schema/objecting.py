@@ -67,7 +67,8 @@ class ObjectionTarget:
     value: str = governed(OFFICERS, description="The platform's id, or a contact's SHA-256.")
 
 
-def _targets(listed: list[str]) -> list[ObjectionTarget]:
+def targets_of(listed: list[str]) -> list[ObjectionTarget]:
+    """Show whom an objection names, of words like `ACCOUNT value`."""
     pairs = (target.partition(" ") for target in listed)
     return [ObjectionTarget(kind=TargetKind(kind), value=value) for kind, _, value in pairs]
 
@@ -98,7 +99,7 @@ def _unmatched(context: Context, row: UnmatchedRow) -> UnmatchedObjection:
         scope=ObjectionScope(row.scope),
         channel=ObjectionChannel(row.channel) if row.channel else None,
         received_at=row.received_at,
-        targets=_targets(row.targets),
+        targets=targets_of(row.targets),
     )
 
 

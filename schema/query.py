@@ -7,6 +7,7 @@ import strawberry
 from db.account import account_number
 from db.policies import policy_of
 from schema.account import Account, account_of, accounts_page
+from schema.clients import Client, Verification, all_clients, verification
 from schema.connection import Connection
 from schema.consent import ConsentEvent, events_page
 from schema.content import (
@@ -19,22 +20,22 @@ from schema.content import (
     find_number,
 )
 from schema.context import Context
+from schema.coverage import Coverage, coverage
 from schema.decision import AsOf, Condition, Eligibility, catalogue
 from schema.errors import BadInput
-from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, TRAINING, governed
+from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, STAFF, TRAINING, governed
 from schema.holds import Hold, holds_page
 from schema.ids import Kind
 from schema.node import Node
 from schema.notices import PLATFORM, PendingNotice, pending_notices
 from schema.objecting import UnmatchedObjection, unmatched_page
+from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
 from schema.retractions import (
-    Client,
     EligibilityCheck,
     Incident,
     Retraction,
-    all_clients,
     check_eligibility,
     incidents_page,
     retractions_page,
@@ -179,6 +180,12 @@ class Query:
     holds: Connection[Hold] = governed(
         EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
     )
+    objections: Connection[ObjectionRecord] = governed(
+        EXAMINERS, resolver=objections_page, description="Every objection, in the order they came in."
+    )
+    objection_summary: ObjectionSummary = governed(
+        EXAMINERS, resolver=objection_summary, description="How many objections there are, and how they stand."
+    )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."
     )
@@ -202,5 +209,11 @@ class Query:
     incidents: Connection[Incident] = governed(
         EXAMINERS, resolver=incidents_page, description="What was delivered although an objection was on its way."
     )
+    coverage: Coverage | None = governed(
+        STAFF, resolver=coverage, description="What is permitted and what keeps the rest out, once a day."
+    )
     clients: list[Client] = governed(EXAMINERS, resolver=all_clients, description="Every training client.")
+    verification: Verification | None = governed(
+        EXAMINERS, resolver=verification, description="The last run of `grounds verify`; null before the first."
+    )
     node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")

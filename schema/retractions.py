@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import strawberry
 
@@ -11,13 +11,12 @@ from db.retraction import (
     IncidentRow,
     RetractionRow,
     acknowledge_retractions,
-    clients,
-    is_overdue,
     page_of_incidents,
     page_of_retractions,
     permitted_of,
+    withheld,
 )
-from schema.connection import Connection, Edge, checked_first, page_info, read_cursor
+from schema.connection import Connection, checked_first, connection_of, read_cursor
 from schema.consent import MOST_ROWS
 from schema.context import Context
 from schema.errors import BadInput
@@ -28,7 +27,6 @@ MOST_RETRACTIONS = 1000
 MOST_CHECKED = 10_000
 
 Info = strawberry.Info[Context, None]
-Item = TypeVar("Item")
 After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
 
 
@@ -91,22 +89,6 @@ class Incident:
     acknowledged: bool = governed(EXAMINERS)
 
 
-@strawberry.type(description="A training client, what it received and what it owes.")
-class Client:
-    """Hold a client."""
-
-    name: str = governed(EXAMINERS)
-    registered_at: datetime = governed(EXAMINERS)
-    suspended: bool = governed(EXAMINERS, description="By an officer; nothing is delivered.")
-    overdue_since: datetime | None = governed(
-        EXAMINERS, description="Since when nothing is delivered until it acknowledges what it was told."
-    )
-    pages: int = governed(EXAMINERS, description="How many pages it received.")
-    items: int = governed(EXAMINERS, description="How many items these held, each time counted.")
-    retractions: int = governed(EXAMINERS)
-    unacknowledged: int = governed(EXAMINERS)
-
-
 @strawberry.type(description="What a client may still use, of the items that it asked about.")
 class EligibilityCheck:
     """Hold which items are permitted."""
@@ -133,7 +115,7 @@ async def retractions_page(
     number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_retractions(reader, number, checked_first(first, MOST_RETRACTIONS))
     nodes, cursors = [retraction_of(context.ids, row) for row in rows], cursors_of(context.ids, rows)
-    return _page(nodes, cursors, after, has_next=has_next)
+    return connection_of(nodes, cursors, after, has_next=has_next)
 
 
 def retraction_of(ids: Ids, row: RetractionRow) -> Retraction:
@@ -174,12 +156,7 @@ async def incidents_page(
     number = read_cursor(context.ids, Kind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_incidents(context.reader, number, checked_first(first, MOST_ROWS))
     cursors = context.ids.write_all(Kind.RETRACTION_CURSOR, [row.id for row in rows])
-    return _page([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
-
-
-async def all_clients(info: Info) -> list[Client]:
-    """List every client."""
-    return [Client(**row._asdict()) for row in await clients(info.context.reader)]
+    return connection_of([*map(partial(_incident, context), rows)], cursors, after, has_next=has_next)
 
 
 async def check_eligibility(
@@ -200,13 +177,18 @@ async def check_eligibility(
     )
 
 
-async def refuse_the_overdue(context: Context) -> None:
-    """Raise BadInput for a client that receives nothing because it has not acknowledged in time."""
-    if await is_overdue(context.database, await context.client()):
-        raise BadInput(
-            "trainableContent: nothing is delivered to this client until it acknowledges what was retracted"
-            " (read retractions, act on them, and call acknowledgeRetractions)"
-        )
+async def refuse_the_withheld(context: Context) -> None:
+    """Raise BadInput for a client that receives nothing: suspended, or late with acknowledging."""
+    why = await withheld(context.database, await context.client())
+    if why is not None:
+        raise BadInput(f"trainableContent: nothing is delivered to this client {_WITHHELD[why]}")
+
+
+_WITHHELD = {
+    "SUSPENDED": "while it is suspended (ask the privacy officers; retractions are told, and due, all the same)",
+    "OVERDUE": "until it acknowledges what was retracted"
+    " (read retractions, act on them, and call acknowledgeRetractions)",
+}
 
 
 async def _acknowledge(
@@ -225,11 +207,6 @@ def _incident(context: Context, row: IncidentRow) -> Incident:
     shown = row._asdict() | {"content": strawberry.ID(context.ids.write(Kind.CONTENT, row.content))}
     del shown["id"]
     return Incident(**shown)
-
-
-def _page(nodes: list[Item], cursors: list[str], after: str | None, *, has_next: bool) -> Connection[Item]:
-    edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
-    return Connection(edges=edges, nodes=nodes, page_info=page_info(cursors, after=after, has_next=has_next))
 
 
 @strawberry.type

@@ -10,7 +10,7 @@ import orjson
 import strawberry
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
-from db.delivery import Delivered, Filter, deliver
+from db.delivery import MOST_WALKS, Delivered, Filter, deliver
 from db.policy.compile import page_columns
 from db.policy.document import Policy
 from schema.compiled import Column, Compiler, Listed, Made, RowPage, SameRow, Shape, instances
@@ -21,11 +21,11 @@ from schema.governed import TRAINING, governed
 from schema.ids import Ids, Kind
 from schema.node import Node
 from schema.reason import QualifyingReason
-from schema.retractions import refuse_the_overdue
+from schema.retractions import refuse_the_withheld
 from schema.values import ContentKind, GroundCode, Region
 
 MOST_ITEMS = 1000
-_MOST_VALUES = 100
+_MOST_VALUES = MOST_WALKS
 
 Value = TypeVar("Value")
 
@@ -38,10 +38,11 @@ class _Media:
         kind = get_named_type(declared.type)
         assert isinstance(kind, GraphQLObjectType)
 
-        def media(text: str | None) -> list[Any]:
-            return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)] if text else []
+        def media(text: str) -> list[Any]:
+            return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)]
 
-        return f"{compiler.bind(media)}(row[{compiler.columns['media']}])"
+        column = f"row[{compiler.columns['media']}]"
+        return f"({compiler.bind(media)}({column}) if {column} else [])"
 
 
 @strawberry.type(description="A picture, film or sound; de-identified.")
@@ -150,7 +151,7 @@ async def trainable_content(
     start = read_cursor(context.ids, Kind.TRAINABLE_CONTENT_CURSOR, after)
     page = await _deliver(context, start, size, await _narrowed(context, filter))
     if not page.rows:
-        await refuse_the_overdue(context)
+        await refuse_the_withheld(context)
     ends = page.naming.write_all(Kind.TRAINABLE_CONTENT_CURSOR, [*page.numbers[:1], *page.numbers[-1:]])
     return Connection(
         edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for

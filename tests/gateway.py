@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import psycopg
 
 from app.issuer import DevelopmentIssuer
 from app.server import serving
 from app.settings import Settings
+from db.access import WORKER
+from db.admin import role_password
+from db.coverage import take_coverage
 from schema.actor import Role
 
 SECRET = b"a secret of tests, of tests only"
@@ -104,6 +108,14 @@ class TestGateway:
         """Resolve a training client's ids to the platform's, as an officer."""
         query = "query Which($id: ID!) { content(id: $id) { platformId } }"
         return [(await self.ask(Role.PRIVACY_OFFICER, query, {"id": id}))["content"]["platformId"] for id in ids]
+
+    async def take_coverage(self) -> None:
+        """Take the day's snapshot of coverage, as the duty would some time."""
+        worker = await asyncpg.connect(self.database_url, user=WORKER, password=role_password(SECRET, WORKER))
+        await worker.execute("SELECT pg_advisory_lock(hashtextextended('duty:coverage', 0))")
+        while await take_coverage(worker):
+            pass
+        await worker.close()
 
     def set_clock(self, now: datetime) -> None:
         """Let every decision, and every load, from here on happen at this instant."""

@@ -37,7 +37,7 @@ READERS = 8
 PAGE = b'{"query": "{ trainableContent(first: 1000) { nodes { text } } }"}'
 OBJECT = "mutation O($account: String!) { fileObjection(input: {account: $account, scope: ALL}) { reference } }"
 NUMBERED = re.compile(rb"Heron ([a-z]+)\.")
-SETTLE_SECONDS = 0.1  # whatever was already answered has arrived
+STALLED = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'grounds_training' AND wait_event_type = 'Lock'"
 BROKEN = """
 import asyncio, time, schema.trainable
 from app.cli import main
@@ -118,6 +118,7 @@ class Platform:
     database_url: str
     issuer: DevelopmentIssuer
     answers: Answers = field(default_factory=Answers)
+    asked: list[float] = field(default_factory=lambda: [0.0] * READERS)  # when each reader last sent a request
     over: threading.Event = field(default_factory=threading.Event)
 
     def headers(self, role: Role) -> dict[str, str]:
@@ -134,6 +135,7 @@ class Platform:
         connection = http.client.HTTPConnection(urlsplit(self.addresses[number % 2]).netloc, timeout=60)
         headers = self.headers(Role.TRAINING_CLIENT)
         while not self.over.is_set():
+            self.asked[number] = time.monotonic()
             connection.request("POST", "/graphql", PAGE, headers)
             body = connection.getresponse().read()
             if b'"TIMEOUT"' in body:  # a stall was longer than the login waits for a lock
@@ -172,15 +174,27 @@ class Platform:
             yield
             connection.rollback()
 
+    def settle(self, instant: float) -> None:
+        """Wait until nothing that was answered before an instant is still on its way to a reader.
+
+        Then every reader has asked anew since, or all of them wait for a lock and are answered later.
+        """
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            for _ in range(1000):
+                if min(self.asked) >= instant or connection.execute(STALLED).fetchone() == (READERS,):
+                    return
+                time.sleep(0.03)
+        raise AssertionError("readers neither ask nor wait")
+
     def stale(self, way: str, accounts: list[str], objected: set[str]) -> set[str]:
         """Go through a round; give whose items were served after their objection was acknowledged."""
         with self.stalled(way, accounts):
             time.sleep(0.03)  # readers come to wait
             self.object(accounts)
             objected |= set(accounts)
-            time.sleep(SETTLE_SECONDS)
+            self.settle(time.monotonic())
             released = time.monotonic()
-        time.sleep(SETTLE_SECONDS)
+        self.settle(released)
         served = self.answers.since(released)
         assert not self.answers.faults, self.answers.faults[0]
         return set().union(*served) & objected

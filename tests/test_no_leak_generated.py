@@ -221,11 +221,15 @@ def pools(served: Served, asker: Asker) -> Pools:
         "contentId": chosen,
         "platformIds": st.none() if asker.subject else st.none() | st.lists(st.sampled_from(named), max_size=3),
         "version": st.sampled_from([None, None, "with-consent", "2025-05-27"]),
-        "filter": st.none() | _filters(served.world),
+        "filter": st.none() | _filters(served.world, "TrainableContentFilter"),
         "ids": st.lists(st.sampled_from([*permitted, "nothing"]), max_size=5),  # they are given back as they came
         "asOf": st.none() | st.fixed_dictionaries({"validAt": instants, "knownAt": st.none() | instants}),
         "document": st.sampled_from([default_policy().document()] * 9 + ["{}"]),
         "open": st.booleans(),
+        "groupBy": st.lists(st.sampled_from(list(_enum("CoverageDimension"))), max_size=2),
+        "CoverageFilter": st.none() | _filters(served.world, "CoverageFilter"),
+        "day": st.sampled_from([None, None, NOW.date().isoformat(), "2026-01-01"]),
+        "unmatched": st.booleans(),
     }
 
 
@@ -233,7 +237,7 @@ def _ids(ids: Ids, numbers: Any, *kinds: Kind) -> list[str]:
     return [each for kind in kinds for each in ids.write_all(kind, list(numbers))]
 
 
-def _filters(world: CanaryWorld) -> st.SearchStrategy[dict[str, Any]]:
+def _filters(world: CanaryWorld, kind: str) -> st.SearchStrategy[dict[str, Any]]:
     hidden = [json.loads(line) for _, lines in world.batch.stages for line in lines if b"-lang-" in line]
     languages = [item.language for item in world.permitted.values() if item.language]
     months = {item.month for item in world.permitted.values()}
@@ -243,8 +247,11 @@ def _filters(world: CanaryWorld) -> st.SearchStrategy[dict[str, Any]]:
         "products": ["FACEBOOK", "INSTAGRAM", "MESSENGER"],
         "languages": [*languages[:20], *(record["language"] for record in hidden[:20])],
         "createdMonths": sorted(months),
+        "months": sorted(month[:7] for month in months),
+        "countries": ["IE", "DE", "AT", "PT", "unknown"],
     }
-    named = {name: st.lists(st.sampled_from(each), min_size=1, max_size=4) for name, each in values.items()}
+    declared: Any = SDL.type_map[kind]
+    named = {name: st.lists(st.sampled_from(values[name]), min_size=1, max_size=4) for name in declared.fields}
     return st.fixed_dictionaries({}, optional=named)
 
 
@@ -289,7 +296,7 @@ class Asking(Visitor):
 
     def _argument(self, name: str, kind: object) -> ArgumentNode:
         variable = f"v{len(self.variables)}"
-        self.variables[variable] = self._draw(self._pools[name])
+        self.variables[variable] = self._draw(self._pools[str(kind) if str(kind) in self._pools else name])
         self.declared.append(f"${variable}: {kind}")
         return ArgumentNode(name=NameNode(value=name), value=VariableNode(name=NameNode(value=variable)))
 

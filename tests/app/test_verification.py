@@ -14,8 +14,9 @@ from app.cli import TAMPERED
 from app.duties import duties
 from app.jobs import do_once
 from db.session import open_database
+from schema.actor import Role
 from tests.app.test_cli import grounds
-from tests.facts import NOW, fact
+from tests.facts import DAY, NOW, fact
 from tests.gateway import SECRET, TestGateway
 from tests.tampering import KEY, rewritten
 
@@ -57,6 +58,24 @@ async def test_a_sound_ledger_is_told_of_and_its_checkpoint_can_be_stored_elsewh
     )
     again = verified(delivered, tmp_path, "--checkpoint", file, "--checkpoint", file)
     assert (again.returncode, again.stdout) == (0, told.stdout)
+
+
+async def test_officers_see_what_the_last_run_found(gateway: TestGateway, delivered: str, tmp_path: Path) -> None:
+    query = "{ verification { at by checkpoints receipts unsealed findings upTo } }"
+    assert (await gateway.ask(Role.AUDITOR, query)) == {"verification": None}
+    verified(delivered, tmp_path)
+    assert len(await gateway.pull(first=1)) == 3
+    gateway.set_clock(NOW + DAY)
+    verified(delivered, tmp_path)
+    seen = (await gateway.ask(Role.PRIVACY_OFFICER, query))["verification"]
+    (login,) = gateway.execute("SELECT CURRENT_USER")[0]
+    found = {"checkpoints": 1, "receipts": 3, "unsealed": 3, "findings": 0}
+    assert seen == {"at": "2026-06-02T12:00:00+00:00", "by": login, "upTo": "2026-06-01T12:00:00+00:00", **found}
+    gateway.execute("UPDATE grounds.delivery SET items = items || 9::bigint WHERE id = 2")
+    verified(delivered, tmp_path)
+    assert (await gateway.ask(Role.AUDITOR, query))["verification"]["findings"] == 1
+    gateway.execute("DELETE FROM grounds.verification WHERE findings = 1")
+    assert (await gateway.ask(Role.AUDITOR, query))["verification"] == seen
 
 
 async def test_somebody_else_can_verify_what_was_exported(delivered: str, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from app.runtime import open_server
 from app.settings import Settings
+from db.clients import clients
 from db.delivery import Filter, deliver, register_client
 from db.embedded import remove_embedded_postgres
 from db.ingest import ingest
-from db.retraction import clients, retract_due
+from db.retraction import retract_due
 from db.session import Connection, Database, connection, open_database
 from db.stager import Stager
 from tests.bench.world import blocks, interleaved

@@ -63,6 +63,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "kinds that a product has not": {"kinds": ["POST", "PHOTO"], "products": ["MESSENGER"]},
     "no such language": {"languages": ["xx"]},
     "no such languages": {"languages": ["xx", "yy"]},
+    "24 such": {"languages": [f"x{number}" for number in range(24)]},
 }
 Call = Callable[[int], Awaitable[object]]
 

@@ -47,7 +47,7 @@ def plan(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter) ->
 def _literal(value: object) -> str:
     if isinstance(value, list):
         return "'{" + ", ".join(map(str, value)) + "}'"
-    return f"'{value}'"
+    return "NULL" if value is None else f"'{value}'"
 
 
 def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url: str) -> None:
@@ -55,7 +55,7 @@ def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url
     with login(database_url, "grounds_training") as connection:
         for name, narrowed in FILTERS.items():
             lines = plan(connection, narrowed)
-            waste = [line.strip() for line in lines if any(node in line for node in WASTE)]
+            waste = [line.strip() for line in lines if "Sort Key" not in line and any(node in line for node in WASTE)]
             assert not waste, f"{name}: {waste}"
             assert any("using content_page" in line for line in lines), name
 
@@ -68,7 +68,6 @@ def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url
         (Filter(products=["FACEBOOK"]), "content_page_product"),
         (Filter(languages=["de"]), "content_page_language"),
         (Filter(months=[date(2026, 1, 1)]), "content_page_month"),
-        (Filter(languages=["de", "fr"]), "content_page"),
     ],
 )
 def test_one_value_has_an_index_of_its_own(database_url: str, narrowed: Filter, index: str) -> None:
@@ -77,6 +76,13 @@ def test_one_value_has_an_index_of_its_own(database_url: str, narrowed: Filter, 
     assert any(f"Index Scan using {index} on content c" in line for line in lines), lines
     named = next(line for line in lines if "Index Cond" in line and "id > " in line)
     assert all(column in named for column, values in vars_of(narrowed).items()), named
+
+
+def test_several_values_are_merged_from_an_index_of_their_own(database_url: str) -> None:
+    with login(database_url, "grounds_training") as connection:
+        lines = plan(connection, Filter(languages=["de", "fr", "it"]))
+    assert any("Merge Append" in line for line in lines), lines
+    assert sum("Index Scan using content_page_language on content c" in line for line in lines) == 3, lines
 
 
 def vars_of(narrowed: Filter) -> dict[str, object]:

@@ -191,6 +191,18 @@ _ROWS = {
         " digest) VALUES (1, now(), now(), FALSE, FALSE, 'POST', 'c', '')"
     ],
     "content_reference": ["INSERT INTO grounds.content_reference VALUES (1, 1, 'TAG')"],
+    "coverage_snapshot": ["INSERT INTO grounds.coverage_snapshot VALUES (now(), 'V', '{}', 0, 0, 0)"],
+    "coverage_cell": ["INSERT INTO grounds.coverage_cell (day, shape, counts) VALUES (now(), 0, '{}')"],
+    "coverage_published": ["INSERT INTO grounds.coverage_published VALUES (now(), now(), 'V', '{}', '{}')"],
+    "client_suspension": [
+        "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at) VALUES (1, 'R', 'O', now())"
+    ],
+    "objection_rejection": [
+        "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at) VALUES (1, 'R', 'O', now())"
+    ],
+    "verification": [
+        "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 1, 0, 0)"
+    ],
     "client": ["INSERT INTO grounds.client (name) VALUES ('client')"],
     "delivery": [
         "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schema.actor import Role
 from tests.facts import NOW, fact
 from tests.gateway import TestGateway
 
@@ -65,6 +66,14 @@ def permitted(kind: str, of: str) -> bool:
         {"products": ["MESSENGER", "INSTAGRAM"], "kinds": ["POST", "AI_INTERACTION"]},
         {"languages": ["mt"]},
         {"languages": ["mt", "de"], "kinds": ["PHOTO"]},
+        {"languages": ["mt", "xx", "fr", "yy", "de"]},
+        {"languages": ["xx", "yy"]},
+        {"languages": [f"x{number}" for number in range(23)] + ["fr"], "kinds": ["POST", "PHOTO"]},
+        {
+            "languages": ["mt", "de"],
+            "createdMonths": ["2026-01-01", "2026-02-01"],
+            "products": ["FACEBOOK", "INSTAGRAM"],
+        },
         {"grounds": ["AI_INTERACTION"]},
         {"grounds": ["AI_INTERACTION", "PUBLIC_CONTENT"], "products": ["INSTAGRAM"]},
         {"grounds": ["PUBLIC_CONTENT"], "kinds": ["AI_INTERACTION"]},
@@ -87,6 +96,13 @@ async def test_a_filter_leaves_exactly_what_fits_it(filled: TestGateway, filter:
         and month in {int(day[5:7]) for day in filter.get("createdMonths", ["2026-01-01", "2026-02-01"])}
     }
     assert await names(filled, filter) == expected
+
+
+async def test_a_field_of_a_filter_has_a_bounded_number_of_values(gateway: TestGateway) -> None:
+    languages = [f"x{number}" for number in range(25)]
+    query = "query($filter: TrainableContentFilter) { trainableContent(first: 1, filter: $filter) { nodes { id } } }"
+    answer = await gateway.post(Role.TRAINING_CLIENT, query, {"filter": {"languages": languages}})
+    assert answer.json()["errors"][0]["message"] == "filter.languages: has 25 values (name at most 24)"
 
 
 async def test_an_account_that_moves_takes_its_items_along(filled: TestGateway) -> None:

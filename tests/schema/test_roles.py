@@ -84,7 +84,25 @@ async def retracted(peopled: TestGateway) -> TestGateway:
     )
     await peopled.ingest([fact("objection", id="unmatched", account="nobody")])
     await put_into_outbox(peopled)
+    await peopled.take_coverage()
+    watched(peopled)
     return peopled
+
+
+def watched(gateway: TestGateway) -> None:
+    """Let officers have something to see of clients: a suspension, a webhook, a rejection, a verification."""
+    gateway.execute("INSERT INTO grounds.client (name, suspended) VALUES ('suspended', TRUE)")
+    gateway.execute("INSERT INTO grounds.webhook (client, url, sent) VALUES (2, 'https://client.example.org/', 99)")
+    gateway.execute(
+        "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at)"
+        " VALUES (2, 'an inquiry', 'officer', now())"
+    )
+    gateway.execute(
+        "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at)"
+        " SELECT id, 'an advertisement', 'officer', now() FROM grounds.objection WHERE platform_id = 'unmatched'"
+    )
+    gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
+    gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
 
 
 def object_types(schema: GraphQLSchema) -> dict[str, GraphQLObjectType]:
@@ -126,8 +144,10 @@ def selection(way: Way, ids: dict[str, str]) -> str:
             "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
+            "groupBy": "[CONDITION]",
         }
-        given = ", ".join(f"{key}: {known[key]}" for key, arg in field.args.items() if is_required_argument(arg))
+        asked = (key for key, arg in field.args.items() if is_required_argument(arg) or key == "groupBy")
+        given = ", ".join(f"{key}: {known[key]}" for key in asked)
         beneath = text or ("" if is_leaf_type(get_named_type(field.type)) else "{ __typename }")
         text = f"{{ {name}{f'({given})' if given else ''} {beneath} }}"
     return text
@@ -268,7 +288,7 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
     )
     assert [name for (name,) in functions] == [
         *("acknowledge_retractions", "claim", "claimed", "claimed_client", "decision_time"),
-        *("overdue", "register_client", "superseded", "write_receipt"),
+        *("register_client", "superseded", "withheld", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
