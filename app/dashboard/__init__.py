@@ -3,10 +3,10 @@
 from starlette.routing import Route
 
 from app.auth import Authenticator
-from app.dashboard import conditions, explain, overview, policies, skew
+from app.dashboard import clients, conditions, explain, overview, people, policies, skew
 from app.dashboard.desk import SIGN_IN, Desk
 from app.dashboard.entrance import Entrance
-from app.dashboard.frame import CONDITIONS, EXPLAIN, OVERVIEW, POLICIES, SKEW, STYLESHEET, stylesheet
+from app.dashboard.frame import CLIENTS, CONDITIONS, EXPLAIN, OVERVIEW, PEOPLE, POLICIES, SKEW, STYLESHEET, stylesheet
 from app.dashboard.openid import BEGIN, RETURN, OpenID
 from app.dashboard.signing_in import HOME, Sessions
 from app.http import GraphQLEndpoint
@@ -24,6 +24,12 @@ def dashboard_routes(
     return [
         *(_openid_routes(OpenID(settings, secret, sessions)) if by_openid else ()),
         Route(CONDITIONS.path, desk.serve(CONDITIONS, conditions.show)),
+        Route(PEOPLE.path, desk.serve(PEOPLE, people.show)),
+        Route(f"{PEOPLE.path}/match", desk.serve(PEOPLE, people.match), methods=["POST"]),
+        Route(f"{PEOPLE.path}/reject", desk.serve(PEOPLE, people.reject), methods=["POST"]),
+        Route(CLIENTS.path, desk.serve(CLIENTS, clients.show)),
+        Route(f"{CLIENTS.path}/suspend", desk.serve(CLIENTS, clients.suspend), methods=["POST"]),
+        Route(f"{CLIENTS.path}/resume", desk.serve(CLIENTS, clients.resume), methods=["POST"]),
         Route(EXPLAIN.path, desk.serve(EXPLAIN, explain.show)),
         Route(POLICIES.path, desk.serve(POLICIES, policies.show)),
         Route(f"{POLICIES.path}/simulation", desk.serve(POLICIES, policies.simulate), methods=["GET", "POST"]),

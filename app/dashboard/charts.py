@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 1140
-HEIGHT: Final = 330
 TOP: Final = 24
 FLOOR: Final = 250
-LINE: Final = 13
 LETTERS: Final = 6.2
 SMALL: Final = 0.02
 MOST_STEPS: Final = 14
 LEVELS: Final = 7
+MINUS: Final = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +42,15 @@ class Bar:
     height: float
     number: str
     lines: list[str]
-    title: str
     joint: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """Hold a way down that reads from left to right."""
+    """Hold a way down that reads from left to right; `gap` lies between two bars."""
 
     bars: list[Bar]
     gap: float
-    width: int = WIDTH
-    height: int = HEIGHT
-    floor: int = FLOOR
-    line: int = LINE
 
 
 def waterfall(start: int, way: Sequence[Step], first: str, last: str) -> Waterfall:
@@ -66,24 +60,41 @@ def waterfall(start: int, way: Sequence[Step], first: str, last: str) -> Waterfa
     width = pitch * 0.72
     scale = (FLOOR - TOP) / max(start, 1)
 
-    def bar(place: int, kind: str, top: int, bottom: int, number: str, name: str, title: str) -> Bar:
+    def bar(place: int, kind: str, top: int, bottom: int, number: str, name: str) -> Bar:
         y, height = FLOOR - top * scale, max((top - bottom) * scale, 1.0)
         joint = None if kind == "last" else FLOOR - (top if kind == "first" else bottom) * scale
         lines = textwrap.wrap(name, max(6, int(pitch / LETTERS)), break_long_words=False)
-        return Bar(
-            kind, round(place * pitch, 1), round(y, 1), round(width, 1), round(height, 1), number, lines, title, joint
-        )
+        x, broad, rise = round(place * pitch, 1), round(width, 1), round(height, 1)
+        return Bar(kind, x, round(y, 1), broad, rise, number, lines, joint)
 
-    bars = [bar(0, "first", start, 0, f"{start:,}", first, f"{first}: {start:,}")]
+    bars = [bar(0, "first", start, 0, f"{start:,}", first)]
     left = start
     for place, step in enumerate(steps, 1):
         assert step.left is not None, "steps that are withheld stand with the next"
         lost = left - step.left
-        title = f"{', '.join(step.names)}: {lost:,} fewer, {step.left:,} left"
-        bars.append(bar(place, "lost", left, step.left, f"−{lost:,}", step.label, title))
+        bars.append(bar(place, "lost", left, step.left, f"{MINUS}{lost:,}", step.label))
         left = step.left
-    bars.append(bar(len(steps) + 1, "last", left, 0, f"{left:,}", last, f"{last}: {left:,}"))
+    bars.append(bar(len(steps) + 1, "last", left, 0, f"{left:,}", last))
     return Waterfall(bars, gap=round(pitch - width, 1))
+
+
+def columns(numbers: Sequence[tuple[str, int]]) -> list[Bar]:
+    """Draw numbers as columns, in their order; the highest one fills the height."""
+    pitch = WIDTH / max(len(numbers), 1)
+    scale = (FLOOR - TOP) / max(*(number for _, number in numbers), 1)
+    return [
+        Bar(
+            kind="lost",
+            x=round(place * pitch, 1),
+            y=round(FLOOR - number * scale, 1),
+            width=round(pitch * 0.72, 1),
+            height=round(number * scale, 1),
+            number=f"{number:,}",
+            lines=[name],
+            joint=None,
+        )
+        for place, (name, number) in enumerate(numbers)
+    ]
 
 
 def together(start: int, way: Sequence[Step]) -> list[Step]:

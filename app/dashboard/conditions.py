@@ -19,6 +19,11 @@ class Excluding:
     alone: int | None
     length: float
 
+    @property
+    def counts(self) -> tuple[int | None, int | None]:
+        """Give both counts."""
+        return self.any, self.alone
+
 
 async def show(visit: Visit) -> Response:
     """Show the catalogue, with the newest count."""
@@ -32,10 +37,15 @@ async def show(visit: Visit) -> Response:
         for each in found["conditions"]
         for count in [counted.get(each["code"], nothing)]
     ]
-    columns = ("condition", "sentence", "legal source", "grounds", "predicate", "excludes", "excludes alone")
+    columns = ("condition", "sentence", "legal source", "predicate", "grounds", "excludes", "excludes alone")
+    told = ("code", "sentence", "source", "predicate")
     rows = [
-        (*(each.condition[name] for name in ("code", "sentence", "source")), ", ".join(each.condition["grounds"]))
-        + (each.condition["predicate"], each.any, each.alone)
+        (
+            *map(each.condition.get, told),
+            ", ".join(each.condition["grounds"]),
+            each.condition["predicate"],
+            *each.counts,
+        )
         for each in listed
     ]
     return visit.page(

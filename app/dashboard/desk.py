@@ -45,6 +45,14 @@ class Visit:
         """Give a parameter of the address, without the blanks around it; None where nothing is left."""
         return self.request.query_params.get(name, "").strip() or None
 
+    def link(self, **changed: str | None) -> str:
+        """Link to this page with some parameters changed; None takes one away."""
+        return self.here.path + query(self.request, done=None, **changed)
+
+    def next(self, place: dict[str, Any], anchor: str) -> str | None:
+        """Link to the page of a list that comes after this one; None where there is none."""
+        return f"{self.link(after=place['endCursor'])}#{anchor}" if place["hasNextPage"] else None
+
     def render(self, template: str, **values: Any) -> str:
         """Write the page."""
         return render(template, actor=self.actor, here=self.here, **values)
@@ -57,7 +65,7 @@ class Visit:
             if table is None:
                 raise Unanswered("This page has no such table.", 404)
             return as_csv(table)
-        files = {table.name: query(self.request, format="csv", table=table.name) for table in tables}
+        files = {table.name: self.link(format="csv", table=table.name) for table in tables}
         shown = {table.name: table for table in tables}
         return answer(self.render(template, tables=shown, files=files, **values), status)
 

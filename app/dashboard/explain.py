@@ -55,6 +55,7 @@ async def show(visit: Visit) -> Response:
         missing=missing,
         found=found,
         results=results,
+        more=visit.next(found["content"]["timeline"]["pageInfo"], "timeline") if found and results else None,
         signs=SIGNS,
     )
 
@@ -68,6 +69,7 @@ async def _found(visit: Visit, id: str, day: date | None) -> dict[str, Any]:
         id=id,
         asOf={"validAt": at, "knownAt": known} if at else None,
         past=at is not None,
+        after=visit.asked("after"),
         officer=visit.actor.role is Role.PRIVACY_OFFICER,
         auditor=visit.actor.role is Role.AUDITOR,
     )

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
+from app.dashboard.acting import Sent, act, stated
 from app.dashboard.desk import Visit, failed
-from app.dashboard.frame import POLICIES, page_headers, query, render
+from app.dashboard.frame import page_headers, render
 from app.dashboard.reading import Unanswered
 from app.dashboard.tables import Table
 from schema.actor import Role
@@ -67,31 +68,26 @@ async def show(visit: Visit) -> Response:
 
 async def propose(visit: Visit) -> Response:
     """Propose a policy."""
-    sent = await visit.form()
-    return await _do(visit, sent, "propose_policy", "proposed", document=sent.get("document", ""))
+    return await act(visit, _page, "propose_policy", stated("document"), lambda _: "proposed#versions")
 
 
 async def approve(visit: Visit) -> Response:
     """Approve what another officer proposed."""
-    sent = await visit.form()
-    return await _do(visit, sent, "approve_policy", "approved", version=sent.get("version", ""))
+    return await act(visit, _page, "approve_policy", stated("version"), lambda _: "approved#versions")
 
 
 async def open_hold(visit: Visit) -> Response:
     """Open a hold."""
-    sent = await visit.form()
-    stated = {name: sent.get(name, "").strip() for name in ("scope", "authority", "reason", "value")}
-    return await _do(visit, sent, "open_hold", "opened", **stated | {"value": stated["value"] or None})
+    return await act(visit, _page, "open_hold", _hold, lambda _: "opened#holds")
 
 
 async def lift_hold(visit: Visit) -> Response:
     """Ask that a hold be lifted, or agree that it is."""
-    sent = await visit.form()
-    try:
-        lifted = (await visit.ask("lift_hold", id=sent.get("id", "")))["liftHold"]["liftedAt"]
-    except Unanswered as why:
-        return await _told(visit, sent, why)
-    return _then("lifted" if lifted else "lift-asked", "holds")
+
+    def done(answered: dict[str, Any]) -> str:
+        return "lifted#holds" if answered["liftHold"]["liftedAt"] else "lift-asked#holds"
+
+    return await act(visit, _page, "lift_hold", stated("id"), done)
 
 
 async def simulate(visit: Visit) -> Response:
@@ -120,23 +116,9 @@ async def simulate(visit: Visit) -> Response:
     return StreamingResponse(written(), media_type="text/html", headers=page_headers())
 
 
-async def _do(visit: Visit, sent: dict[str, str], operation: str, done: str, **variables: Any) -> Response:
-    try:
-        await visit.ask(operation, **variables)
-    except Unanswered as why:
-        return await _told(visit, sent, why)
-    return _then(done, "holds" if done == "opened" else "versions")
-
-
-async def _told(visit: Visit, sent: dict[str, str], why: Unanswered) -> Response:
-    """Show the page again with what was typed, where that was wrong."""
-    if not why.of_input:
-        raise why
-    return await _page(visit, sent, why.message)
-
-
-def _then(done: str, place: str) -> Response:
-    return RedirectResponse(f"{POLICIES.path}?done={done}#{place}", 303)
+def _hold(sent: Sent) -> dict[str, Any]:
+    named = stated("scope", "authority", "reason", "value")(sent)
+    return named | {"value": named["value"] or None}
 
 
 async def _read(visit: Visit) -> dict[str, Any]:
@@ -148,7 +130,7 @@ async def _read(visit: Visit) -> dict[str, Any]:
     )
 
 
-async def _page(visit: Visit, typed: dict[str, str], problem: str | None) -> Response:
+async def _page(visit: Visit, typed: Sent, problem: str | None) -> Response:
     found = await _read(visit)
     versions = _versions(found)
     left, right = _compared(visit, versions)
@@ -170,17 +152,12 @@ async def _page(visit: Visit, typed: dict[str, str], problem: str | None) -> Res
         differences=differences,
         holds=holds["nodes"] if holds else None,
         only_open=visit.asked("holds") != "all",
-        more_holds=_next(visit, holds["pageInfo"]) if holds else None,
+        more_holds=visit.next(holds["pageInfo"], "holds") if holds else None,
         officer=visit.actor.role is Role.PRIVACY_OFFICER,
         typed=typed,
         problem=problem,
         done=_DONE.get(visit.asked("done") or ""),
     )
-
-
-def _next(visit: Visit, place: dict[str, Any]) -> str | None:
-    """Write the link to the holds after these."""
-    return f"{query(visit.request, after=place['endCursor'], done=None)}#holds" if place["hasNextPage"] else None
 
 
 def _versions(found: dict[str, Any]) -> list[Version]:

@@ -61,7 +61,7 @@ async def show(visit: Visit) -> Response:
     lines = {_value(row, first): row for row in ones}
     tops = {_value(row, second): row for row in found["tops"]["rows"]}
     cells = {(_value(row, first), _value(row, second)): row for row in found["cells"]["rows"]}
-    telling = [(name, row) for name, row in lines.items() if (row["items"] or 0) >= ENOUGH and _is_told(name, row)]
+    telling = [(name, row) for name, row in lines.items() if _is_telling(name, row)]
     telling.sort(key=lambda each: float(each[1]["permittedShare"]))
     return visit.page(
         "skew.html",
@@ -91,13 +91,13 @@ def _map(
     """Set the cells out, the largest lines and columns first, beneath and behind what they come to together."""
     columns = sorted(tops, key=lambda name: -(tops[name]["items"] or 0))
     shown = columns[:MOST_COLUMNS]
-    rows = {"all": [total, *(tops[column] for column in shown)]}
+    rows: dict[str, list[dict[str, Any] | None]] = {"all": [total, *(tops[column] for column in shown)]}
     for name in sorted(lines, key=lambda name: -(lines[name]["items"] or 0)):
         rows[name] = [lines[name], *(cells.get((name, column)) for column in shown)]
     most = max((row["permittedShare"] or 0.0 for body in rows.values() for row in body if row), default=0.0)
 
     def cell(row: dict[str, Any] | None) -> Cell | None:
-        return row and Cell(row["items"], row["permittedShare"], level(row["permittedShare"], most))
+        return Cell(row["items"], row["permittedShare"], level(row["permittedShare"], most)) if row else None
 
     drawn = [(name, [cell(row) for row in body]) for name, body in rows.items()]
     return HeatMap(shown, drawn, len(columns) - len(shown), most)
@@ -127,5 +127,6 @@ def _value(row: dict[str, Any], dimension: str) -> str:
     return value
 
 
-def _is_told(name: str, row: dict[str, Any]) -> bool:
-    return name not in ("unknown", "other") and row["permittedShare"] is not None
+def _is_telling(name: str, row: dict[str, Any]) -> bool:
+    """Say whether a line is worth a headline: enough items, and a share that no rule makes nothing of."""
+    return name not in ("unknown", "other") and (row["items"] or 0) >= ENOUGH and bool(row["permittedShare"])
