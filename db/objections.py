@@ -80,8 +80,9 @@ async def objection_of(reader: Reader, number: int) -> RecordRow | None:
     return RecordRow(*rows[0]) if rows else None
 
 
+_NOBODYS = "EXISTS (SELECT FROM grounds.reaching_nobody() n WHERE n.objection = o.id OFFSET 0)"
 UNMATCHED = (
-    "o.withdrawn_at IS NULL AND grounds.reaches_nobody(o.id) AND NOT EXISTS ("
+    f"o.withdrawn_at IS NULL AND {_NOBODYS} AND NOT EXISTS ("
     "SELECT FROM grounds.objection_rejection x WHERE x.objection = o.id AND x.rejected_at IS NOT NULL)"
 )
 TARGETS = "ARRAY(SELECT t.kind || ' ' || t.value FROM grounds.objection_target t WHERE t.objection = o.id ORDER BY 1)"
@@ -90,7 +91,7 @@ SELECT o.id, o.platform_id, o.scope, o.channel, o.received_at,
     (SELECT min(e.recorded_at) FROM grounds.consent_event e
      WHERE e.objection = o.id AND e.kind = 'OBJECTION_RECEIVED') AS recorded_at,
     o.withdrawn_at, o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{{dwell,withdrawal_days}}')::int),
-    NOT grounds.reaches_nobody(o.id) AS matched,
+    NOT {_NOBODYS} AS matched,
     r.reason, r.asked_by, r.asked_at, r.rejected_by, r.rejected_at, {TARGETS} AS targets
 FROM grounds.objection_in_force o
 CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p

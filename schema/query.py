@@ -32,6 +32,7 @@ from schema.objecting import UnmatchedObjection, unmatched_page
 from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
 from schema.policy import Policy, policy_of_document
 from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
+from schema.reach import NoticeSummary, notice_summary
 from schema.retractions import (
     EligibilityCheck,
     Incident,
@@ -179,6 +180,9 @@ class Query:
     )
     holds: Connection[Hold] = governed(
         EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
+    )
+    notice_summary: list[NoticeSummary] = governed(
+        EXAMINERS, resolver=notice_summary, description="Whom the notices of each campaign reached, the latest first."
     )
     objections: Connection[ObjectionRecord] = governed(
         EXAMINERS, resolver=objections_page, description="Every objection, in the order they came in."

@@ -230,6 +230,7 @@ def pools(served: Served, asker: Asker) -> Pools:
         "CoverageFilter": st.none() | _filters(served.world, "CoverageFilter"),
         "day": st.sampled_from([None, None, NOW.date().isoformat(), "2026-01-01"]),
         "unmatched": st.booleans(),
+        "epoch": st.sampled_from([None, "2025-04", ""]),
     }
 
 
