@@ -31,7 +31,14 @@ from schema.notices import PLATFORM, PendingNotice, pending_notices
 from schema.objecting import UnmatchedObjection, unmatched_page
 from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
 from schema.policy import Policy, policy_of_document
-from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
+from schema.proposals import (
+    PolicyProposal,
+    PolicyVersion,
+    Simulation,
+    policy_proposals,
+    policy_versions,
+    simulate_policy,
+)
 from schema.reach import NoticeSummary, notice_summary
 from schema.retractions import (
     EligibilityCheck,
@@ -192,6 +199,9 @@ class Query:
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."
+    )
+    policies: list[PolicyVersion] = governed(
+        EXAMINERS, resolver=policy_versions, description="Every version, proposed or in force once; the newest first."
     )
     policy_proposals: list[PolicyProposal] = governed(
         EXAMINERS, resolver=policy_proposals, description="Every proposed policy, the newest first."
