@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from db import protection, suppression
-from db.protection import DIMENSIONS, Published, protect
+from db.protection import DIMENSIONS, Published, PublishedTotal, Total, protect, protected_total
 from db.suppression import Layers, Pair, safe
-from tests.attack import Attacker, Fact, Item, counted, facts_of, generated_items
+from tests.attack import Attacker, AttackerOfTotals, Fact, Item, counted, facts_of, generated_items
 
 WORLDS = range(40)
 
@@ -32,6 +32,31 @@ def recovered(items: list[Item]) -> list[str]:
 @pytest.mark.usefixtures("unrounded")
 def test_no_small_count_can_be_solved_or_bounded(seed: int) -> None:
     assert recovered(generated_items(Random(seed))) == []
+
+
+def recovered_of_all(items: list[Item]) -> list[str]:
+    total, *_ = counted(items)
+    return AttackerOfTotals(protected_total(total), len(total.failing)).recovered(items, len(total.failing))
+
+
+@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.usefixtures("unrounded")
+def test_no_small_count_of_all_items_can_be_bounded(seed: int) -> None:
+    assert recovered_of_all(generated_items(Random(seed))) == []
+
+
+@pytest.mark.usefixtures("unrounded")
+def test_an_attack_sees_through_a_measure_that_is_suppressed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def each_alone(total: Total) -> PublishedTotal:
+        def shown(counts: tuple[int, ...]) -> tuple[int | None, ...]:
+            return tuple(count if safe(count) else None for count in counts)
+
+        left = tuple(total.items - sum(total.first[: place + 1]) for place in range(len(total.first)))
+        first = shown((total.items, total.permitted, total.delivered, total.retracted))
+        return PublishedTotal(*first, shown(total.failing), shown(total.alone), left)  # type: ignore[call-arg]
+
+    monkeypatch.setitem(globals(), "protected_total", each_alone)
+    assert [found for seed in range(20) for found in recovered_of_all(generated_items(Random(seed)))]
 
 
 def found_by(seeds: range) -> list[str]:
