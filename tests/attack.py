@@ -44,7 +44,7 @@ class Item(NamedTuple):
 
 def generated_items(random: Random, conditions: int = 4) -> list[Item]:
     """Make up a small platform: some values are common, some rare, and most of what goes together does so by habit."""
-    kinds = ["POST", "COMMENT", "PHOTO", "AI_INTERACTION"][: random.randint(2, 4)]
+    kinds = ["POST", "CAPTION", "PHOTO", "AI_INTERACTION"][: random.randint(2, 4)]
     products, countries = ["FACEBOOK", "INSTAGRAM"], ["IE", "DE", "AT", "PT"][: random.randint(2, 4)]
     languages, months = ["en", "de", "pt"][: random.randint(2, 3)], ["2026-01", "2026-02", "2026-03"]
     habit = random.choice([0.0, 0.5, 0.9, 1.0])
