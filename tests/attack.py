@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
+from scipy.optimize import linprog  # type: ignore[import-untyped] # it has no types
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from db.protection import DIMENSIONS, JOINS, OTHER, Published, PublishedTotal, Total
 from db.suppression import SMALL, Layers, Pair
@@ -39,7 +39,7 @@ class Item(NamedTuple):
     @property
     def values(self) -> dict[str, str]:
         """Give its value in each dimension."""
-        return _with_ground(dict(zip(FREE, self, strict=False)))
+        return _with_ground(dict(zip(FREE, self[:5], strict=True)))
 
 
 def generated_items(random: Random, conditions: int = 4) -> list[Item]:
@@ -154,7 +154,7 @@ class Attacker:
     """Hold the unknowns and what is known of their sums."""
 
     def __init__(self, items: Sequence[Item], facts: Sequence[Fact], slack: int) -> None:
-        there = [sorted({item[place] for item in items}) for place in range(len(FREE))]
+        there = [sorted({item.values[dimension] for item in items}) for dimension in FREE]
         self._cells = [
             (_with_ground(dict(zip(FREE, values, strict=True))), permitted)
             for values in product(*there)

@@ -78,7 +78,9 @@ def table(answer: Any) -> dict[tuple[str, ...], tuple[int | None, int | None]]:
 async def published(gateway: TestGateway) -> Published:
     """Ask for all that a dashboard is answered, as an attacker would."""
     total = (await ask(gateway, Role.DASHBOARD))["total"]
-    values = {d: {key[0]: n for key, n in table(await ask(gateway, Role.DASHBOARD, d)).items()} for d in DIMENSIONS}
+    values: dict[str, Any] = {
+        d: {key[0]: n for key, n in table(await ask(gateway, Role.DASHBOARD, d)).items()} for d in DIMENSIONS
+    }
     pairs: dict[Any, Any] = {}
     for pair in combinations(DIMENSIONS, 2):
         if any(set(pair) == set(each) for each in PUBLISHED):
