@@ -70,18 +70,20 @@ async def page_of_objections(
     An unmatched one reaches no known account, is not withdrawn, and was not rejected.
     """
     narrowed = f" AND {UNMATCHED}" if unmatched else ""
-    rows = await reader.fetch(f"{_OBJECTIONS} WHERE o.id > $1{narrowed} ORDER BY o.id LIMIT $2::int + 1", after, first)
+    page = f"o.id > $1{narrowed} ORDER BY o.id LIMIT $2::int + 1"
+    rows = await reader.fetch(f"{_OBJECTIONS.format(page)} ORDER BY o.id", after, first)
     return [RecordRow(*row) for row in rows[:first]], len(rows) > first
 
 
 async def objection_of(reader: Reader, number: int) -> RecordRow | None:
     """Read one objection."""
-    rows = await reader.fetch(f"{_OBJECTIONS} WHERE o.id = $1", number)
+    rows = await reader.fetch(_OBJECTIONS.format("o.id = $1"), number)
     return RecordRow(*rows[0]) if rows else None
 
 
+_NOBODYS = "EXISTS (SELECT FROM grounds.reaching_nobody() n WHERE n.objection = o.id OFFSET 0)"
 UNMATCHED = (
-    "o.withdrawn_at IS NULL AND grounds.reaches_nobody(o.id) AND NOT EXISTS ("
+    f"o.withdrawn_at IS NULL AND {_NOBODYS} AND NOT EXISTS ("
     "SELECT FROM grounds.objection_rejection x WHERE x.objection = o.id AND x.rejected_at IS NOT NULL)"
 )
 TARGETS = "ARRAY(SELECT t.kind || ' ' || t.value FROM grounds.objection_target t WHERE t.objection = o.id ORDER BY 1)"
@@ -89,10 +91,10 @@ _OBJECTIONS = f"""
 SELECT o.id, o.platform_id, o.scope, o.channel, o.received_at,
     (SELECT min(e.recorded_at) FROM grounds.consent_event e
      WHERE e.objection = o.id AND e.kind = 'OBJECTION_RECEIVED') AS recorded_at,
-    o.withdrawn_at, o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{{dwell,withdrawal_days}}')::int),
-    NOT grounds.reaches_nobody(o.id) AS matched,
+    o.withdrawn_at, o.withdrawn_at + make_interval(hours => 24 * (p.document #>> '{{{{dwell,withdrawal_days}}}}')::int),
+    NOT {_NOBODYS} AS matched,
     r.reason, r.asked_by, r.asked_at, r.rejected_by, r.rejected_at, {TARGETS} AS targets
-FROM grounds.objection_in_force o
+FROM (SELECT * FROM grounds.objection_in_force o WHERE {{}}) o
 CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p
 LEFT JOIN grounds.objection_rejection r ON r.objection = o.id
 """

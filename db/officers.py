@@ -62,6 +62,15 @@ class ProposalRow(NamedTuple):
     put_in_force_at: datetime | None
 
 
+class ActivatedRow(NamedTuple):
+    """Hold a policy that is or was in force."""
+
+    document: str
+    active: bool
+    first_activated_at: datetime | None
+    last_activated_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Officer:
     """Act as a privacy officer; every act is committed when it returns."""
@@ -130,6 +139,16 @@ async def proposals(reader: Reader) -> list[ProposalRow]:
         " put_in_force_at FROM grounds.policy_proposal ORDER BY proposed_at DESC, version"
     )
     return [ProposalRow(*row) for row in rows]
+
+
+async def activated_policies(reader: Reader) -> list[ActivatedRow]:
+    """Read every policy that was in force, and when it was put in force first and last; the latest first."""
+    rows = await reader.fetch(
+        "SELECT p.document::text, p.active, a.first, a.last FROM grounds.policy p CROSS JOIN LATERAL ("
+        " SELECT min(activated_at) AS first, max(activated_at) AS last, max(id) AS latest"
+        " FROM grounds.policy_activation WHERE version = p.version) a ORDER BY a.latest DESC"
+    )
+    return [ActivatedRow(*row) for row in rows]
 
 
 _HOLDS = """

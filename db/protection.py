@@ -15,7 +15,7 @@ A ground is a union of kinds: its tables are sums of what is published by kind.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple, TypeVar
 
 from db.suppression import Layers, Pair, safe, suppressed_cells
@@ -151,11 +151,13 @@ def protected_total(total: Total) -> PublishedTotal:
         return PublishedTotal(everything, None, received, taken_back, nothing, nothing, nothing)
     steps = _steps(total.first)
     left = [items - gone for gone in accumulate(total.first)]
-    gone_after = [next(items - left[step] for step in steps if step >= place) for place in range(len(left))]
-    failing = [
-        all(map(safe, (count, items - count, out - count, gone - count)))
-        for count, gone in zip(total.failing, gone_after, strict=True)
-    ]
+    failing: list[bool] = []
+    for before, last in pairwise([-1, *steps]):
+        among = total.failing[before + 1 : last + 1]
+        gone = items - left[last]
+        fallen = sum(total.first[before + 1 : last + 1])
+        twice = safe(sum(among) - fallen)  # who failed more than one of these, or one before them as well
+        failing += [twice and all(map(safe, (n, items - n, out - n, gone - n))) for n in among]
     several = out - sum(total.alone)
     alone = all(failing) and all(map(safe, (several, *total.alone))) and all(
         safe(count - only) and safe(first - only)

@@ -1,11 +1,12 @@
 """Policies before they are in force: proposed by one officer, simulated by whoever likes, approved by another."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import strawberry
 
-from db.officers import Outcome, ProposalRow, proposals
+from db.officers import Outcome, ProposalRow, activated_policies, proposals
 from db.policy.document import Policy as Document
 from db.policy.document import PolicyError, parse_policy
 from db.simulation import Changes, simulate
@@ -31,6 +32,31 @@ class PolicyProposal:
     approved_at: datetime | None = governed(EXAMINERS)
     put_in_force_at: datetime | None = governed(
         EXAMINERS, description="When its time had come; nothing is permitted between then and effectiveFrom."
+    )
+
+
+@strawberry.enum(description="Where a version of the policy stands.")
+class PolicyState(StrEnum):
+    """Name where a version stands."""
+
+    PROPOSED = "PROPOSED"
+    APPROVED = "APPROVED"
+    IN_FORCE = "IN_FORCE"
+    PAST = "PAST"
+
+
+@strawberry.type(description="A version of the policy that is, was, or may come to be in force.")
+class PolicyVersion:
+    """Hold a version."""
+
+    policy: Policy = governed(EXAMINERS)
+    state: PolicyState = governed(EXAMINERS)
+    first_activated_at: datetime | None = governed(EXAMINERS)
+    last_activated_at: datetime | None = governed(
+        EXAMINERS, description="A later one than the first where an older version was put in force again."
+    )
+    proposal: PolicyProposal | None = governed(
+        EXAMINERS, description="Null where the operator put it in force, and not two officers."
     )
 
 
@@ -62,6 +88,34 @@ class Simulation:
 async def policy_proposals(info: Info) -> list[PolicyProposal]:
     """List every proposed policy, the newest first."""
     return [_shown(row) for row in await proposals(info.context.reader)]
+
+
+async def policy_versions(info: Info) -> list[PolicyVersion]:
+    """List every version, proposed ones first, then those that are or were in force, the latest first."""
+    reader = info.context.reader
+    proposed = {row.version: row for row in await proposals(reader)}
+    versions = []
+    for row in await activated_policies(reader):
+        policy = parse_policy(row.document)
+        proposal = proposed.pop(policy.version, None)
+        versions.append(
+            PolicyVersion(
+                policy=policy_of_document(policy),
+                state=PolicyState.IN_FORCE if row.active else PolicyState.PAST,
+                first_activated_at=row.first_activated_at,
+                last_activated_at=row.last_activated_at,
+                proposal=_shown(proposal) if proposal else None,
+            )
+        )
+    return [*map(_waiting, proposed.values()), *versions]
+
+
+def _waiting(row: ProposalRow) -> PolicyVersion:
+    shown = _shown(row)
+    state = PolicyState.APPROVED if row.approved_at else PolicyState.PROPOSED
+    return PolicyVersion(
+        policy=shown.policy, state=state, first_activated_at=None, last_activated_at=None, proposal=shown
+    )
 
 
 async def simulate_policy(info: Info, document: Text) -> Simulation:

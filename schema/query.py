@@ -31,7 +31,15 @@ from schema.notices import PLATFORM, PendingNotice, pending_notices
 from schema.objecting import UnmatchedObjection, unmatched_page
 from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
 from schema.policy import Policy, policy_of_document
-from schema.proposals import PolicyProposal, Simulation, policy_proposals, simulate_policy
+from schema.proposals import (
+    PolicyProposal,
+    PolicyVersion,
+    Simulation,
+    policy_proposals,
+    policy_versions,
+    simulate_policy,
+)
+from schema.reach import NoticeSummary, notice_summary
 from schema.retractions import (
     EligibilityCheck,
     Incident,
@@ -180,6 +188,9 @@ class Query:
     holds: Connection[Hold] = governed(
         EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
     )
+    notice_summary: list[NoticeSummary] = governed(
+        EXAMINERS, resolver=notice_summary, description="Whom the notices of each campaign reached, the latest first."
+    )
     objections: Connection[ObjectionRecord] = governed(
         EXAMINERS, resolver=objections_page, description="Every objection, in the order they came in."
     )
@@ -188,6 +199,9 @@ class Query:
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."
+    )
+    policies: list[PolicyVersion] = governed(
+        EXAMINERS, resolver=policy_versions, description="Every version, proposed or in force once; the newest first."
     )
     policy_proposals: list[PolicyProposal] = governed(
         EXAMINERS, resolver=policy_proposals, description="Every proposed policy, the newest first."

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
+from scipy.optimize import linprog  # type: ignore[import-untyped] # it has no types
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from db.protection import DIMENSIONS, JOINS, OTHER, Published, Total
+from db.protection import DIMENSIONS, JOINS, OTHER, Published, PublishedTotal, Total
 from db.suppression import SMALL, Layers, Pair
 
 Interval = tuple[float, float]
@@ -39,12 +39,12 @@ class Item(NamedTuple):
     @property
     def values(self) -> dict[str, str]:
         """Give its value in each dimension."""
-        return _with_ground(dict(zip(FREE, self, strict=False)))
+        return _with_ground(dict(zip(FREE, self[:5], strict=True)))
 
 
 def generated_items(random: Random, conditions: int = 4) -> list[Item]:
     """Make up a small platform: some values are common, some rare, and most of what goes together does so by habit."""
-    kinds = ["POST", "COMMENT", "PHOTO", "AI_INTERACTION"][: random.randint(2, 4)]
+    kinds = ["POST", "CAPTION", "PHOTO", "AI_INTERACTION"][: random.randint(2, 4)]
     products, countries = ["FACEBOOK", "INSTAGRAM"], ["IE", "DE", "AT", "PT"][: random.randint(2, 4)]
     languages, months = ["en", "de", "pt"][: random.randint(2, 3)], ["2026-01", "2026-02", "2026-03"]
     habit = random.choice([0.0, 0.5, 0.9, 1.0])
@@ -154,7 +154,7 @@ class Attacker:
     """Hold the unknowns and what is known of their sums."""
 
     def __init__(self, items: Sequence[Item], facts: Sequence[Fact], slack: int) -> None:
-        there = [sorted({item[place] for item in items}) for place in range(len(FREE))]
+        there = [sorted({item.values[dimension] for item in items}) for dimension in FREE]
         self._cells = [
             (_with_ground(dict(zip(FREE, values, strict=True))), permitted)
             for values in product(*there)
@@ -204,11 +204,66 @@ class Attacker:
         """Name every small count of one or two dimensions that is determined, or certainly small."""
         found = []
         for values, permitted, count in small_counts(items):
-            target = self._sum({dimension: frozenset({value}) for dimension, value in values.items()}, permitted=permitted)
+            target = self._sum(
+                {dimension: frozenset({value}) for dimension, value in values.items()}, permitted=permitted
+            )
             if eliminate and self.solved(target):
                 found.append(f"{values} {permitted}: {count} is solved")
             elif self.most(target) < SMALL - 1e-6:
                 found.append(f"{values} {permitted}: {count} is known to be small")
+        return found
+
+
+class AttackerOfTotals:
+    """Hold the numbers of items that fail each set of conditions, and what is known of their sums."""
+
+    def __init__(self, published: PublishedTotal, conditions: int) -> None:
+        self._sets = [
+            frozenset(chosen) for size in range(conditions + 1) for chosen in combinations(range(conditions), size)
+        ]
+        rows, numbers = [self.where(lambda _: True)], [published.items]
+        for way, shown in (("permitted", [published.permitted]), ("failing", published.failing)):
+            rows += [self.row(way, place) for place in range(len(shown))]
+            numbers += shown
+        for way, shown in (("alone", published.alone), ("left", published.left)):
+            rows += [self.row(way, place) for place in range(len(shown))]
+            numbers += shown
+        known = [(row, number) for row, number in zip(rows, numbers, strict=True) if number is not None]
+        self._known = np.array([row for row, _ in known]) if known else np.zeros((0, len(self._sets)))
+        self._numbers = np.array([number for _, number in known], dtype=float)
+
+    def where(self, rule: Callable[[frozenset[int]], bool]) -> Matrix:
+        """Write a sum of unknowns as a row."""
+        return np.array([float(rule(failing)) for failing in self._sets])
+
+    def row(self, way: str, place: int) -> Matrix:
+        """Write one of the counts of a condition as a row."""
+        rules: dict[str, Callable[[frozenset[int]], bool]] = {
+            "permitted": lambda failing: not failing,
+            "failing": lambda failing: place in failing,
+            "alone": lambda failing: failing == {place},
+            "first": lambda failing: bool(failing) and min(failing) == place,
+            "left": lambda failing: not any(each <= place for each in failing),
+            "not alone": lambda failing: place in failing and len(failing) > 1,
+            "others": lambda failing: bool(failing) and place not in failing,
+            "fallen before": lambda failing: any(each < place for each in failing) and place not in failing,
+            "several": lambda failing: len(failing) > 1,
+            "out": bool,
+        }
+        return self.where(rules[way])
+
+    def recovered(self, items: Sequence[Item], conditions: int) -> list[str]:
+        """Name every small count that is certainly small."""
+        true = np.array([sum(item.failing == failing for item in items) for failing in self._sets], dtype=float)
+        ways = ("permitted", "failing", "alone", "first", "not alone", "others", "fallen before", "several", "out")
+        found = []
+        for way, place in product(ways, range(conditions)):
+            target = self.row(way, place)
+            if 0 < target @ true < SMALL:
+                answer = linprog(-target, A_eq=self._known, b_eq=self._numbers, bounds=(0, None))
+                assert answer.status in (0, 3), answer.message
+                if answer.status == 0 and -answer.fun < SMALL - 1e-6:
+                    found.append(f"{way} {place}: {target @ true:.0f} is at most {-answer.fun:.0f}")
         return found
 
 

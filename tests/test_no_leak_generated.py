@@ -24,6 +24,8 @@ from graphql import (
     FieldNode,
     GraphQLSchema,
     NameNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
     TypeInfo,
     TypeInfoVisitor,
     VariableNode,
@@ -42,6 +44,7 @@ from db.policy.compile import compiled_views
 from db.policy.document import default_policy, parse_policy
 from schema.actor import Role
 from schema.ids import Ids, Kind, ids_of
+from schema.limits import ROOT_FIELDS
 from tests.app.test_cli import serving
 from tests.canary import CANARY, HEX_CANARY, CanaryWorld, Reading, canary_database, canary_world, heard, readings
 from tests.facts import NOW
@@ -230,6 +233,7 @@ def pools(served: Served, asker: Asker) -> Pools:
         "CoverageFilter": st.none() | _filters(served.world, "CoverageFilter"),
         "day": st.sampled_from([None, None, NOW.date().isoformat(), "2026-01-01"]),
         "unmatched": st.booleans(),
+        "epoch": st.sampled_from([None, "2025-04", ""]),
     }
 
 
@@ -301,11 +305,28 @@ class Asking(Visitor):
         return ArgumentNode(name=NameNode(value=name), value=VariableNode(name=NameNode(value=variable)))
 
 
+class Narrowing(Visitor):
+    """Keep as many root fields as a document may have, any of them: the more the SDL has, the more are generated."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        super().__init__()
+        self._draw = draw
+
+    def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> OperationDefinitionNode:
+        """Write an operation anew."""
+        kept = self._draw(st.permutations(node.selection_set.selections))[:ROOT_FIELDS]
+        return OperationDefinitionNode(
+            operation=node.operation, selection_set=SelectionSetNode(selections=tuple(kept)), directives=node.directives
+        )
+
+
 @st.composite
 def questions(draw: st.DrawFn, role: Role, drawn_from: Pools) -> dict[str, Any]:
     """Write a question: a document, and its variables."""
     whole = draw(st.integers(0, 3)) == 0
     document = draw(queries(askable(None if whole else role), print_ast=as_it_is))
+    if draw(st.integers(0, 9)):
+        document = visit(document, Narrowing(draw))
     info = TypeInfo(SDL)
     asking = Asking(draw, drawn_from, info, draw(st.booleans()))
     text = print_ast(visit(document, TypeInfoVisitor(info, asking)))

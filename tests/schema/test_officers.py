@@ -144,6 +144,25 @@ async def test_a_policy_takes_two_officers_and_its_time(permitting: TestGateway)
     assert (await officer(permitting, "{ policy { version } }"))["version"] == "next"
 
 
+async def test_every_version_of_the_policy_is_listed_with_where_it_stands(permitting: TestGateway) -> None:
+    query = "{ policies { policy { version regions } state firstActivatedAt proposal { approvedBy } } }"
+
+    async def listed() -> list[tuple[str, str]]:
+        found = await officer(permitting, query)
+        return [(each["policy"]["version"], each["state"]) for each in found]
+
+    first = default_policy().version
+    assert await listed() == [(first, "IN_FORCE")]
+    await officer(permitting, PROPOSE, document=proposed(regions=["FR"], effective_from=NOW.isoformat()))
+    assert await listed() == [("next", "PROPOSED"), (first, "IN_FORCE")]
+    await officer(permitting, ACTIVATE, "second", version="next")
+    await put_in_force(permitting)
+    assert await listed() == [("next", "IN_FORCE"), (first, "PAST")]
+    (newest, oldest) = await officer(permitting, query)
+    assert (newest["policy"]["regions"], newest["proposal"]) == (["FR"], {"approvedBy": "second"})
+    assert (newest["firstActivatedAt"], oldest["proposal"]) == (NOW.isoformat(), None)
+
+
 async def test_between_two_policies_a_client_is_told_to_come_again(permitting: TestGateway) -> None:
     await officer(permitting, PROPOSE, document=proposed(effective_from=NOW.isoformat()))
     with psycopg.connect(permitting.database_url) as another:  # does the duty's part at this moment

@@ -90,7 +90,7 @@ async def retracted(peopled: TestGateway) -> TestGateway:
 
 
 def watched(gateway: TestGateway) -> None:
-    """Let officers have something to see of clients: a suspension, a webhook, a rejection, a verification."""
+    """Let officers have something to see of clients: a suspension, a webhook, a rejection, counts."""
     gateway.execute("INSERT INTO grounds.client (name, suspended) VALUES ('suspended', TRUE)")
     gateway.execute("INSERT INTO grounds.webhook (client, url, sent) VALUES (2, 'https://client.example.org/', 99)")
     gateway.execute(
@@ -102,6 +102,7 @@ def watched(gateway: TestGateway) -> None:
         " SELECT id, 'an advertisement', 'officer', now() FROM grounds.objection WHERE platform_id = 'unmatched'"
     )
     gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
+    gateway.execute("SELECT grounds.count_notices()")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
 
 

@@ -127,13 +127,15 @@ CREATE TABLE grounds.objection_rejection (
     rejected_at timestamptz
 );
 
-CREATE FUNCTION grounds.reaches_nobody(asked bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT NOT EXISTS (
+-- Of which no target is known. A function with rows: PostgreSQL makes it part of the statement that asks. OFFSET 0 keeps
+-- each look-up a look-up, and no hash of a whole table.
+CREATE FUNCTION grounds.reaching_nobody() RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
+    SELECT o.id FROM grounds.objection o WHERE NOT EXISTS (
         SELECT FROM grounds.objection_target t
-        WHERE t.objection = asked AND CASE t.kind
-            WHEN 'ACCOUNT' THEN EXISTS (SELECT FROM grounds.account a WHERE a.platform_id = t.value AND a.known)
-            WHEN 'PERSON' THEN EXISTS (SELECT FROM grounds.account_person p WHERE p.person = t.value)
-            ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value) END)
+        WHERE t.objection = o.id AND CASE t.kind
+            WHEN 'ACCOUNT' THEN EXISTS (SELECT FROM grounds.account a WHERE a.platform_id = t.value AND a.known OFFSET 0)
+            WHEN 'PERSON' THEN EXISTS (SELECT FROM grounds.account_person p WHERE p.person = t.value OFFSET 0)
+            ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value OFFSET 0) END OFFSET 0)
 $$;
 
 -- Only ever adds a target: who is named once, is named for good. NULL: there is no such objection.
@@ -159,8 +161,8 @@ DECLARE
     officer constant text := grounds.acting_officer();
     known grounds.objection_rejection;
 BEGIN
-    PERFORM FROM grounds.objection_in_force o
-    WHERE o.id = rejected AND o.withdrawn_at IS NULL AND grounds.reaches_nobody(o.id);
+    PERFORM FROM grounds.objection_in_force o JOIN grounds.reaching_nobody() n ON n.objection = o.id
+    WHERE o.id = rejected AND o.withdrawn_at IS NULL;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
@@ -194,10 +196,11 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_hashjoi
     WITH kept AS MATERIALIZED (
         SELECT o.id, o.withdrawn_at, o.withdrawn_at <= grounds.decision_time()
             - make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int) AS over,
-            r.rejected_at IS NOT NULL AS rejected
+            r.rejected_at IS NOT NULL AS rejected, n.objection IS NOT NULL AS nobodys
         FROM grounds.objection_in_force o
         CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p
         LEFT JOIN grounds.objection_rejection r ON r.objection = o.id
+        LEFT JOIN grounds.reaching_nobody() n ON n.objection = o.id
         WHERE grounds.examining()
     ), took AS (
         SELECT extract(epoch FROM greatest(e.recorded_at - o.received_at, interval '0'))::float AS seconds
@@ -207,9 +210,86 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_hashjoi
         WHERE o.received_at >= grounds.decision_time() - interval '90 days' AND grounds.examining()
     )
     SELECT count(*), count(*) FILTER (WHERE over IS NOT TRUE), count(withdrawn_at),
-        count(*) FILTER (WHERE withdrawn_at IS NULL AND NOT rejected AND grounds.reaches_nobody(id)),
+        count(*) FILTER (WHERE withdrawn_at IS NULL AND NOT rejected AND nobodys),
         count(*) FILTER (WHERE rejected),
         (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY seconds) FROM took),
         (SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY seconds) FROM took), (SELECT max(seconds) FROM took)
     FROM kept
+$$;
+
+-- Whom the notices of an epoch concern: whose items a notice can make qualify. Active adults of the policy's kinds,
+-- regions and products (unknown is out), who have not objected to everything.
+CREATE FUNCTION grounds.concerned_by_notices() RETURNS TABLE (account bigint, country text) LANGUAGE sql STABLE AS $$
+    WITH policy AS MATERIALIZED ( -- read once: to parse it for every account took 70 µs each
+        SELECT ARRAY(SELECT json_array_elements_text(document -> 'account_kinds')) AS kinds,
+            ARRAY(SELECT json_array_elements_text(document -> 'regions')) AS regions,
+            ARRAY(SELECT json_array_elements_text(g.value -> 'products') FROM json_each(document -> 'grounds') g
+                  WHERE g.key <> 'OPTED_IN') AS products,
+            grounds.decision_time() AS now, grounds.decision_time()
+                - make_interval(hours => 24 * (document #>> '{dwell,withdrawal_days}')::int) AS withdrawal_cutoff
+        FROM grounds.policy WHERE active
+    )
+    SELECT s.account, s.country
+    FROM policy p CROSS JOIN grounds.account_standing s
+    WHERE s.known AND s.status = 'ACTIVE' AND s.adult_from <= p.now AND s.minor_until <= p.now
+        AND s.kind = ANY (p.kinds) AND s.country = ANY (p.regions) AND s.product = ANY (p.products)
+        AND NOT (s.objected_public_until > p.withdrawal_cutoff AND s.objected_ai_until > p.withdrawal_cutoff)
+$$;
+
+-- Of these, whom no notice of the epoch or later reached.
+CREATE OR REPLACE FUNCTION grounds.must_be_told(told_epoch text) RETURNS TABLE (account bigint) LANGUAGE sql STABLE AS $$
+    SELECT c.account FROM grounds.concerned_by_notices() c
+    WHERE NOT EXISTS (
+        SELECT FROM grounds.notice n
+        WHERE n.account = c.account AND n.epoch >= told_epoch AND n.bounced_at IS NULL
+            AND n.delivered_at <= grounds.decision_time())
+$$;
+
+-- How far the notices of an epoch came, counted by a duty: to count takes seconds where there are many accounts.
+CREATE TABLE grounds.notice_count (
+    epoch text NOT NULL,
+    country text, -- NULL: all of them
+    channel text, -- NULL: by any of them
+    reached bigint NOT NULL,
+    waiting bigint NOT NULL,
+    unknown bigint NOT NULL,
+    bounced bigint NOT NULL,
+    never bigint NOT NULL,
+    counted_at timestamptz NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (epoch, country, channel)
+);
+
+-- Each account once a row: by a channel or by any of them, in the best state that one of its notices is in. A task says
+-- what its notice does not: that it waits, is on its way, or that nobody knows. Estimates of whom notices
+-- concern are far off (1 against 400,000): a nested loop over them would take hours.
+CREATE FUNCTION grounds.count_notices() RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET work_mem = '64MB' AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('grounds.notice_count', 0));
+    DELETE FROM grounds.notice_count;
+    WITH epochs AS MATERIALIZED (
+        SELECT document #>> '{notice,epoch}' AS epoch FROM grounds.policy WHERE active
+        UNION SELECT epoch FROM grounds.campaign
+    ), said AS MATERIALIZED (
+        SELECT e.epoch, n.account, n.channel,
+            CASE WHEN n.bounced_at IS NOT NULL THEN 4 WHEN n.delivered_at <= grounds.decision_time() THEN 1 ELSE 2 END AS state
+        FROM epochs e JOIN grounds.notice n ON n.epoch >= e.epoch
+        UNION ALL
+        SELECT e.epoch, t.account, c.channel, CASE t.state WHEN 'UNKNOWN' THEN 3 ELSE 2 END
+        FROM epochs e JOIN grounds.campaign c ON c.epoch >= e.epoch JOIN grounds.notice_task t ON t.campaign = c.id
+        WHERE t.state IN ('PENDING', 'SENDING', 'UNKNOWN')
+    ), best AS (
+        SELECT epoch, account, coalesce(min(state) FILTER (WHERE channel = 'EMAIL'), 5) AS email,
+            coalesce(min(state) FILTER (WHERE channel = 'IN_APP'), 5) AS in_app
+        FROM said GROUP BY epoch, account
+    )
+    INSERT INTO grounds.notice_count (epoch, country, channel, reached, waiting, unknown, bounced, never, counted_at)
+    SELECT e.epoch, c.country, v.channel, count(*) FILTER (WHERE v.state = 1), count(*) FILTER (WHERE v.state = 2),
+        count(*) FILTER (WHERE v.state = 3), count(*) FILTER (WHERE v.state = 4), count(*) FILTER (WHERE v.state = 5),
+        grounds.decision_time()
+    FROM epochs e CROSS JOIN (SELECT * FROM grounds.concerned_by_notices() OFFSET 0) c
+    LEFT JOIN best b ON b.epoch = e.epoch AND b.account = c.account
+    CROSS JOIN LATERAL (VALUES (NULL, least(coalesce(b.email, 5), coalesce(b.in_app, 5))),
+        ('EMAIL', coalesce(b.email, 5)), ('IN_APP', coalesce(b.in_app, 5))) v (channel, state)
+    GROUP BY GROUPING SETS ((e.epoch, v.channel), (e.epoch, v.channel, c.country));
 $$;
