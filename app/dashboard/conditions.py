@@ -40,12 +40,7 @@ async def show(visit: Visit) -> Response:
     columns = ("condition", "sentence", "legal source", "predicate", "grounds", "excludes", "excludes alone")
     told = ("code", "sentence", "source", "predicate")
     rows = [
-        (
-            *map(each.condition.get, told),
-            ", ".join(each.condition["grounds"]),
-            each.condition["predicate"],
-            *each.counts,
-        )
+        (*(each.condition[name] for name in told), ", ".join(each.condition["grounds"]), *each.counts)
         for each in listed
     ]
     return visit.page(
