@@ -7,12 +7,19 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from app.dashboard.acting import Sent, act, stated
-from app.dashboard.charts import columns
+from app.dashboard.charts import columns, length
 from app.dashboard.desk import Visit
 from app.dashboard.tables import Table
 from schema.actor import Role
 
 WEEKS: Final = 13
+_STATES: Final = {
+    "reached": "reached",
+    "waiting": "waiting",
+    "unknown": "not known",
+    "bounced": "bounced",
+    "neverReached": "never reached",
+}
 _DONE: Final = {
     "matched": "The objection reaches that account, at once and for good.",
     "reject-asked": "You asked that the objection be set aside. It stays here until a second officer agrees.",
@@ -48,11 +55,16 @@ async def _page(visit: Visit, typed: Sent, problem: str | None) -> Response:
     officer, unmatched = visit.actor.role is Role.PRIVACY_OFFICER, visit.asked("objections") != "all"
     found = await visit.ask("objections", after=visit.asked("after"), unmatched=unmatched, officer=officer)
     summary, listed = found["objectionSummary"], found["objections"]
+    notices = (await visit.ask("notices"))["noticeSummary"]
+    latest = notices[0] if notices else None
     weeks = _weeks(summary["byDay"])
     return visit.page(
         "people.html",
         Table("weeks", "Objections received, by week", ("week from", "received"), weeks),
+        _notices(notices),
         status=422 if problem else 200,
+        campaign=latest,
+        reach=_reach(latest),
         summary=summary,
         chart=columns([(f"{week[8:]}.{week[5:7]}.", number) for week, number in weeks]) if weeks else None,
         objections=listed["nodes"],
@@ -62,6 +74,33 @@ async def _page(visit: Visit, typed: Sent, problem: str | None) -> Response:
         typed=typed,
         problem=problem,
         done=_DONE.get(visit.asked("done") or ""),
+    )
+
+
+def _notices(summaries: list[dict[str, Any]]) -> Table:
+    """Set every count out: by campaign, country and channel."""
+    columns = ("campaign", "country", "channel", "accounts", *_STATES.values())
+    rows = [
+        (
+            each["epoch"],
+            row["country"] or "all",
+            row["channel"] or "all",
+            row["accounts"],
+            *(row[name] for name in _STATES),
+        )
+        for each in summaries
+        for row in each["counts"]
+    ]
+    return Table("notices", "Accounts by what became of their notices; each counts once, by the best", columns, rows)
+
+
+def _reach(summary: dict[str, Any] | None) -> list[tuple[str, int, float]]:
+    """Give what became of the accounts of a campaign: in words, how many, and of which length its bar is."""
+    whole = (
+        next((row for row in summary["counts"] if not row["country"] and not row["channel"]), None) if summary else None
+    )
+    return (
+        [(said, whole[name], length(whole[name], whole["accounts"])) for name, said in _STATES.items()] if whole else []
     )
 
 

@@ -16,6 +16,8 @@ from schema.actor import Role
 from schema.governed import EXAMINERS
 
 _RESULT: Final = "<!-- result -->"
+_PROPOSED: Final = "PROPOSED"
+_IN_FORCE: Final = "IN_FORCE"
 _DONE: Final = {
     "opened": "The hold is open: nothing that it covers is delivered from the next page on.",
     "lift-asked": "You asked that the hold be lifted. It stays until a second officer agrees.",
@@ -27,22 +29,17 @@ _DONE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Hold a version of the policy; a proposal says who proposed it and who approved it."""
+    """Hold a version of the policy and its state; a proposal says who proposed it and who approved it."""
 
     policy: dict[str, Any]
-    proposal: dict[str, Any] | None
-    in_force: bool
+    state: str
+    proposal: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
         """Give its name."""
         name: str = self.policy["version"]
         return name
-
-    @property
-    def waits(self) -> bool:
-        """Say whether a second officer has to approve it."""
-        return self.proposal is not None and self.proposal["approvedAt"] is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +142,8 @@ async def _page(visit: Visit, typed: Sent, problem: str | None) -> Response:
         compared,
         status=422 if problem else 200,
         versions=versions,
-        current=next((each for each in versions if each.in_force), None),
-        waiting=sum(each.waits for each in versions),
+        current=_in_force(versions),
+        waiting=sum(each.state == _PROPOSED for each in versions),
         left=left,
         right=right,
         differences=differences,
@@ -161,23 +158,21 @@ async def _page(visit: Visit, typed: Sent, problem: str | None) -> Response:
 
 
 def _versions(found: dict[str, Any]) -> list[Version]:
-    """List the version in force and those that were proposed, the newest proposal first."""
-    current = found["policy"]
-    proposals = found.get("policyProposals") or []
-    versions = [
-        Version(each["policy"], each, bool(current) and each["policy"]["version"] == current["version"])
-        for each in proposals
-    ]
-    if current and not any(each.in_force for each in versions):
-        versions.append(Version(current, None, in_force=True))
-    return versions
+    """List the versions, the newest first; who may not see them all sees the one in force."""
+    if "policies" in found:
+        return [Version(each["policy"], each["state"], each["proposal"]) for each in found["policies"]]
+    return [Version(found["policy"], _IN_FORCE)] if found["policy"] else []
+
+
+def _in_force(versions: list[Version]) -> Version | None:
+    return next((each for each in versions if each.state == _IN_FORCE), None)
 
 
 def _compared(visit: Visit, versions: list[Version]) -> tuple[Version | None, Version | None]:
     """Choose the two versions to compare: those that are asked for, else the one in force and the newest other."""
     named = {each.name: each for each in versions}
-    current = next((each for each in versions if each.in_force), None)
-    other = next((each for each in versions if not each.in_force), current)
+    current = _in_force(versions)
+    other = next((each for each in versions if each is not current), current)
     return named.get(visit.asked("left") or "", current), named.get(visit.asked("right") or "", other)
 
 

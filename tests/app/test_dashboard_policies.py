@@ -147,9 +147,9 @@ async def test_those_who_only_watch_see_no_form_and_can_do_nothing(permitting: T
 
 
 def test_two_versions_are_compared_setting_by_setting() -> None:
-    before = Version({"version": "a", "document": '{"dwell": {"days": 7}, "regions": ["DE", "FR"]}'}, None, True)
+    before = Version({"version": "a", "document": '{"dwell": {"days": 7}, "regions": ["DE", "FR"]}'}, "IN_FORCE")
     after = Version(
-        {"version": "b", "document": '{"dwell": {"days": 8}, "regions": ["FR", "IE"], "x": null}'}, None, False
+        {"version": "b", "document": '{"dwell": {"days": 8}, "regions": ["FR", "IE"], "x": null}'}, "PROPOSED"
     )
     found = {each.setting: each for each in differences(before, after)}
     assert (found["dwell.days"].left, found["dwell.days"].right) == ("7", "8")
