@@ -154,3 +154,17 @@ async def test_officers_see_a_webhooks_failures_and_of_its_address_the_host_alon
 
 def _webhook(attempted_at: str | None, failures: int) -> dict[str, Any]:
     return {"host": "hooks.example.org", "attemptedAt": attempted_at, "failures": failures}
+
+
+async def test_the_items_of_receipts_of_any_size_are_counted(gateway: TestGateway) -> None:
+    sizes = [*range(1, 20), 100, 248, 249, 250, 251, 252, 1000]
+    await deliver(gateway, 1)
+    (before,) = [client["items"] for client in (await listed(gateway)).values()]
+    for size in sizes:
+        gateway.execute(
+            "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"
+            " SELECT client, purpose, policy, decided_at, ARRAY(SELECT generate_series(1, %s)::bigint), 1, 2"
+            " FROM grounds.delivery ORDER BY id LIMIT 1",
+            size,
+        )
+    assert [client["items"] for client in (await listed(gateway)).values()] == [before + sum(sizes)]
