@@ -54,7 +54,8 @@ async def demo(settings: Settings, url: str, host: str, port: int, items: int | 
         if not loading.done():
             loading.cancel()
             return
-        out.print(_invitation(server.address, _token(settings), await loading), markup=False)
+        officer = open_issuer(settings).token(Role.PRIVACY_OFFICER)
+        out.print(_invitation(server.address, _token(settings), officer, await loading), markup=False)
         await ending
 
 
@@ -174,7 +175,7 @@ async def _count(database: Database) -> Loaded:
     return Loaded(row["items"], row["permitted"])
 
 
-def _invitation(address: str, token: str, loaded: Loaded) -> str:
+def _invitation(address: str, token: str, officer: str, loaded: Loaded) -> str:
     reason = "reason { summary conditions { code evidence } }"
     asked = f"{{ trainableContent(first: 3) {{ nodes {{ kind language text {reason} }} }} }}"
     body = json.dumps({"query": asked})
@@ -195,5 +196,9 @@ from gql import Client, gql
 from gql.transport.httpx import HTTPXTransport
 transport = HTTPXTransport(url="{address}/graphql", headers={{"Authorization": "Bearer {token}"}})
 for item in Client(transport=transport).execute(gql("{asked}"))["trainableContent"]["nodes"]: print(item)
+
+The dashboard is at {address}/dashboard. Sign in as a privacy officer with this token, good for an hour:
+
+{officer}
 
 Ctrl-C ends it; the data are kept for the next start."""
