@@ -23,7 +23,7 @@ from graphql import (
     graphql_sync,
 )
 
-from app.http import _shown
+from app.http import shown
 from app.issuer import DevelopmentIssuer
 from db.embedded import remove_embedded_postgres
 from schema.actor import Role
@@ -91,7 +91,7 @@ async def test_a_value_that_a_resolver_returned_is_not_told_where_it_fits_no_typ
         result = graphql_sync(schema, query)
         assert result.errors is not None
         assert HELD in result.errors[0].message
-        (error,) = _shown(result.errors)
+        (error,) = shown(result.errors)
         assert HELD not in str(error)
         assert error["extensions"] == {"code": "INTERNAL"}
 
