@@ -13,6 +13,8 @@ TOP: Final = 24
 FLOOR: Final = 250
 LETTERS: Final = 6.2
 SMALL: Final = 0.02
+BREADTH: Final = 0.72
+MARGIN: Final = (1 - BREADTH) / 2
 MOST_STEPS: Final = 14
 LEVELS: Final = 7
 MINUS: Final = "\N{MINUS SIGN}"
@@ -57,14 +59,14 @@ def waterfall(start: int, way: Sequence[Step], first: str, last: str) -> Waterfa
     """Draw how `start` becomes what is left at the end; steps that take next to nothing stand together."""
     steps = together(start, way)
     pitch = WIDTH / (len(steps) + 2)
-    width = pitch * 0.72
+    width = pitch * BREADTH
     scale = (FLOOR - TOP) / max(start, 1)
 
     def bar(place: int, kind: str, top: int, bottom: int, number: str, name: str) -> Bar:
         y, height = FLOOR - top * scale, max((top - bottom) * scale, 1.0)
         joint = None if kind == "last" else FLOOR - (top if kind == "first" else bottom) * scale
         lines = textwrap.wrap(name, max(6, int(pitch / LETTERS)), break_long_words=False)
-        x, broad, rise = round(place * pitch, 1), round(width, 1), round(height, 1)
+        x, broad, rise = round((place + MARGIN) * pitch, 1), round(width, 1), round(height, 1)
         return Bar(kind, x, round(y, 1), broad, rise, number, lines, joint)
 
     bars = [bar(0, "first", start, 0, f"{start:,}", first)]
@@ -85,9 +87,9 @@ def columns(numbers: Sequence[tuple[str, int]]) -> list[Bar]:
     return [
         Bar(
             kind="lost",
-            x=round(place * pitch, 1),
+            x=round((place + MARGIN) * pitch, 1),
             y=round(FLOOR - number * scale, 1),
-            width=round(pitch * 0.72, 1),
+            width=round(pitch * BREADTH, 1),
             height=round(number * scale, 1),
             number=f"{number:,}",
             lines=[name],
