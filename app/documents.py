@@ -122,12 +122,14 @@ def identifier_of(asked: Mapping[str, Any]) -> str | None:
     return f"sha256:{digest}"
 
 
-def open_documents(file: Path | None, only: frozenset[Role], schema: GatewaySchema) -> Documents:
-    """Read the trusted documents of a file, `{"sha256:<hex>": "<text>"}`.
+def open_documents(
+    file: Path | None, only: frozenset[Role], schema: GatewaySchema, own: Iterable[str] = ()
+) -> Documents:
+    """Read the trusted documents of a file, `{"sha256:<hex>": "<text>"}`; the gateway's `own` are trusted as well.
 
     Raises SettingsError with a line for each that is not what its key says, or that the schema could not execute.
     """
-    trusted: dict[str, Document] = {}
+    trusted = {identify(text): read(text) for text in own}
     faults: list[str] = []
     for number, (key, text) in enumerate(entries(file) if file else (), 1):
         try:

@@ -64,7 +64,7 @@ class GraphQLEndpoint:
             media = _negotiated(request.headers.get("accept"))
             actor = await self._authenticator.actor(request.headers.get("authorization"))
             async with asyncio.timeout(REQUEST_SECONDS):
-                return _answer(await self._execute(actor, await _read(request)), media)
+                return _answer(await self.execute(actor, await _read(request)), media)
         except Unauthorized as refused:
             return refusal(media, 401, refused.reason, {"WWW-Authenticate": "Bearer"})
         except Refused as refused:
@@ -80,7 +80,8 @@ class GraphQLEndpoint:
         except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
             return refusal(media, 500, _failed(error))
 
-    async def _execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
+    async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
+        """Execute what somebody asks, as whoever they are. Raises Refused."""
         try:
             document = self._documents.find(asked.query, asked.document, actor.role)
             operation = document.operation(asked.operation)
@@ -179,11 +180,11 @@ def _checked(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
 
 def _answer(result: ExecutionResult, media: str) -> Response:
     errors = result.errors or []
-    if any(isinstance(_cause(error), Busy) for error in errors):
+    if is_busy(errors):
         return refusal(media, 503, "all connections are in use (try again)", {"Retry-After": "1"})
     body: dict[str, Any] = {}
     if errors:
-        body["errors"] = _shown(errors)
+        body["errors"] = shown(errors)
     status = 200
     # What a field answers has a path; an error without one, such as a variable's, came before anything was executed.
     if isinstance(result, PreExecutionError) or (result.data is None and all(error.path is None for error in errors)):
@@ -193,7 +194,12 @@ def _answer(result: ExecutionResult, media: str) -> Response:
     return Response(orjson.dumps(body), status, media_type=f"{media}; charset=utf-8")
 
 
-def _shown(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
+def is_busy(errors: Sequence[GraphQLError]) -> bool:
+    """Say whether a field found no connection free."""
+    return any(isinstance(_cause(error), Busy) for error in errors)
+
+
+def shown(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
     """Show the first errors. What was not meant for the reader becomes a reference that the log has too."""
     return [_formatted(error) for error in errors[:ERRORS_SHOWN]]
 

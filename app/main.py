@@ -9,6 +9,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.auth import Authenticator
+from app.dashboard import dashboard_routes
+from app.dashboard.reading import operations
 from app.documents import open_documents
 from app.edges import Edges, compressed, ide_page, with_origins
 from app.events import RetractionEvents
@@ -36,7 +38,7 @@ def build(
     """
     gateway = Gateway(database, secret)
     schema = build_schema(introspection=settings.introspection)
-    documents = open_documents(settings.documents, settings.documents_only, schema)
+    documents = open_documents(settings.documents, settings.documents_only, schema, operations().values())
     graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
     ingest = IngestEndpoint(database, stager, authenticator)
     events = RetractionEvents(gateway, authenticator)
@@ -62,6 +64,7 @@ def build(
             Route("/health", _healthy),
             Route("/ready", ready),
             *page_routes(gateway, authenticator),
+            *dashboard_routes(graphql, authenticator, secret, settings),
         ],
         exception_handlers={HTTPException: refused},
     )

@@ -110,6 +110,14 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="Where people reach the gateway's pages: https://grounds.example.org. Notices link to it."
     )
+    oidc_issuer: str | None = Field(
+        None, description="The OpenID provider that people sign in by at the dashboard: https://id.example.org."
+    )
+    oidc_client_id: str | None = Field(None, description="What the gateway is called there.")
+    oidc_client_secret: str | None = Field(None, repr=False, description="What the gateway proves that with.")
+    oidc_role_claim: str = Field(
+        "role", min_length=1, description="The claim of an ID token that holds somebody's role, or a list with it."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -164,6 +172,32 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{' and '.join(missing)} not set: an identity provider needs GROUNDS_JWKS, GROUNDS_ISSUER and"
                 " GROUNDS_AUDIENCE (set all three, or none for the development issuer)"
+            )
+        return self
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_openid_provider(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        local = _names_a_server(url, {"http"}) and urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+        if not (local or _names_a_server(url, {"https"})) or set(url) & set("?#@"):
+            raise ValueError("is no OpenID provider (write https://id.example.org, as its ID tokens state `iss`)")
+        return url
+
+    @model_validator(mode="after")
+    def _openid_is_whole(self) -> Self:
+        stated = {
+            "GROUNDS_OIDC_ISSUER": self.oidc_issuer,
+            "GROUNDS_OIDC_CLIENT_ID": self.oidc_client_id,
+            "GROUNDS_OIDC_CLIENT_SECRET": self.oidc_client_secret,
+        }
+        missing = [name for name, value in stated.items() if not value]
+        if len(missing) < len(stated) and (missing or not self.public_url):
+            wanting = " and ".join(missing or ["GROUNDS_PUBLIC_URL"])
+            raise ValueError(
+                f"{wanting} not set: signing in by OpenID Connect needs an issuer, a client id, its secret and"
+                " GROUNDS_PUBLIC_URL, which the provider sends people back to (set all four, or no GROUNDS_OIDC_...)"
             )
         return self
 

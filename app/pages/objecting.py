@@ -6,15 +6,17 @@ could; a form that another page sends is refused all the same.
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
+from app.edges import Refused
+from app.forms import TokenBucket, read_form
 from app.issuer import is_identifier
 from app.links import Purpose, link_path, read_link, seal, unseal
 from app.observe import observe
@@ -45,29 +47,6 @@ class Unfit(Exception):
     reference: str = ""
 
 
-@dataclass(slots=True)
-class TokenBucket:
-    """Let so many through a minute, all of them at once if need be."""
-
-    per_minute: int
-    left: float = field(init=False)
-    looked_at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Begin with a full bucket."""
-        self.left, self.looked_at = float(self.per_minute), time.monotonic()
-
-    def take(self) -> bool:
-        """Take one; say whether there was one."""
-        now = time.monotonic()
-        self.left = min(self.per_minute, self.left + (now - self.looked_at) * self.per_minute / 60)
-        self.looked_at = now
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
-
-
 class ObjectingPages:
     """Serve the form at /object and the receipt at /object/receipt."""
 
@@ -88,13 +67,15 @@ class ObjectingPages:
                 return _form(request, linked, typed, Unfit("link", status=200) if stale else None)
             began = time.monotonic()
             _check_origin(request)
-            typed = await _read(request)
+            typed = await read_form(request, BODY_LIMIT)
             receipt = await self._take_in(account, typed)
             if account is None:
                 await asyncio.sleep(began + SECONDS_OF_AN_ANSWER - time.monotonic())
             return RedirectResponse(link_path(receipt, Purpose.RECEIPT, language_of(request)), 303)
         except Unfit as unfit:
             return _form(request, linked, typed, unfit)
+        except Refused as refused:
+            return _form(request, linked, typed, Unfit("unreadable", status=refused.status))
         except (Busy, ClientDisconnect, asyncio.CancelledError):  # the server stops, or nobody waits for the answer
             return _form(request, linked, typed, Unfit("busy", status=503, retry=1))
         except Exception as error:  # whatever it is, its text stays here: the server would log it with a trace
@@ -191,23 +172,6 @@ def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.headers["host"].lower():
         raise Unfit("origin", status=403)
-
-
-async def _read(request: Request) -> dict[str, str]:
-    """Read a form of a few fields; of a field that is there twice the first counts."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise Unfit("unreadable", status=415)
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > BODY_LIMIT:
-            raise Unfit("unreadable", status=413)
-    try:
-        fields = parse_qs(body.decode(), max_num_fields=10, errors="strict")
-    except ValueError:
-        raise Unfit("unreadable", status=400) from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
