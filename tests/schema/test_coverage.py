@@ -256,6 +256,6 @@ async def test_a_server_takes_the_days_snapshot_by_itself(gateway: TestGateway, 
     gateway.set_clock(NOW)
     await gateway.ingest(facts([Item("POST", "FACEBOOK", "IE", "en", "2026-01")] * 20))
     async with open_gateway(gateway.database_url, tmp_path / "another") as another, asyncio.timeout(30):
-        while (answer := await ask(another, Role.AUDITOR, "KIND")) is None:
+        while (answer := await ask(another, Role.AUDITOR, "KIND")) is None:  # noqa: ASYNC110 - by a duty
             await asyncio.sleep(0.1)
         assert table(answer) == {("POST",): (20, 20)}
