@@ -11,7 +11,7 @@ Three rules, of which each is simple and the sum is sound (README, "Coverage"):
    a way around through suppressed cells by which 10 come in and every row and column keeps its sum. Permitted items and
    others are each counted so, by themselves, and a cell is suppressed for both.
 
-A ground is a union of kinds: its tables are sums of what is published by kind.
+A ground is a union of kinds: its tables are protected first, and each ground's kinds among themselves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,7 @@ from db.suppression import Layers, Pair, safe, suppressed_cells
 
 BASE = 5
 OTHER = "other"
+HIDDEN = ""
 
 JOINS = (("KIND", "COUNTRY"), ("COUNTRY", "LANGUAGE"), ("KIND", "PRODUCT"), ("KIND", "MONTH"))
 OF_GROUNDS = (("COUNTRY", "GROUND"), ("PRODUCT", "GROUND"), ("MONTH", "GROUND"))
@@ -93,12 +94,37 @@ def protect(
     for a, b in JOINS:
         exact = _layered(pairs[a, b], apart=apart).items()
         cells = _summed(((labels[a][x], labels[b][y]), layers) for (x, y), layers in exact)
-        hidden = suppressed_cells(cells)
-        shown[a, b] = _shown(cells, hidden)
         if a == "KIND":
-            by_ground = _summed(((y, ground_of[x]), layers) for (x, y), layers in cells.items())
-            shown[b, "GROUND"] = _shown(by_ground, frozenset((y, ground_of[x]) for x, y in hidden))
+            by_ground, of_grounds, hidden = protected_kinds(cells, ground_of)
+            shown[b, "GROUND"] = _shown(by_ground, of_grounds)
+        else:
+            hidden = suppressed_cells(cells)
+        shown[a, b] = _shown(cells, hidden)
     return Published(protected_total(total), singles, shown)
+
+
+def protected_kinds(
+    cells: Mapping[Pair, Layers], ground_of: Mapping[str, str]
+) -> tuple[dict[Pair, Layers], frozenset[Pair], frozenset[Pair]]:
+    """Protect a table of kinds by something, and the table of their grounds; give the latter, and what each hides.
+
+    First the grounds; then within each ground its kinds, so that no ground's count changes. Where a ground's count is
+    hidden so are those of its kinds, which together are one column.
+    """
+    by_ground = _summed(((column, ground_of[kind]), layers) for (kind, column), layers in cells.items())
+    of_grounds = suppressed_cells(by_ground)
+    hidden: set[Pair] = set()
+    for ground in sorted(set(ground_of.values())):
+        together = {column for column, its_ground in of_grounds if its_ground == ground}
+        kinds = [kind for kind in ground_of if ground_of[kind] == ground]
+        table = _summed(
+            ((kind, HIDDEN if column in together else column), layers)
+            for (kind, column), layers in cells.items()
+            if ground_of[kind] == ground
+        )
+        hidden |= {cell for cell in suppressed_cells(table) if cell[1] != HIDDEN}
+        hidden |= {(kind, column) for kind in kinds for column in together}
+    return by_ground, of_grounds, frozenset(hidden)
 
 
 def rare_values(table: Mapping[str, Layers]) -> frozenset[str]:

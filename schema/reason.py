@@ -17,8 +17,8 @@ from schema.decision import ConditionResult, LegalBasis, Outcome, evidence_of_po
 from schema.governed import TRAINING, governed
 from schema.values import GroundCode
 
-_SHOWN_TOGETHER = 3
-"""Of how many conditions evidence is remembered together."""
+_STRETCHES = frozenset({"ACCOUNT_IN_GOOD_STANDING", "NOTICE_DELIVERED", "CONTENT_KIND_COVERED", "NO_SPECIAL_CATEGORY"})
+"""Where a stretch of conditions begins whose evidence has few combinations: of a notice, of an item's months."""
 _REMEMBERED = 1024
 """How many stretches are remembered; each is about half a kilobyte."""
 
@@ -72,6 +72,7 @@ class _Passed(dict[Any, Any]):
         super().__init__()
         self._made_of = compiler, kind, shape, condition, policy
         evidence = condition.evidence
+        self.code = condition.code
         self.column = None if evidence is None or evidence.of_policy else evidence.column
 
     def __missing__(self, value: object) -> Any:
@@ -118,7 +119,7 @@ def _json(entries: list[_Passed], columns: list[int | None]) -> Callable[[Sequen
     """
     stretches: list[tuple[_Stretch, list[int]]] = []
     for entry, column in zip(entries, columns, strict=True):
-        if not stretches or (column is not None and len(stretches[-1][1]) == _SHOWN_TOGETHER):
+        if not stretches or entry.code in _STRETCHES:
             stretches.append((_Stretch([]), []))
         stretch, shown = stretches[-1]
         stretch.entries.append(entry)

@@ -1,8 +1,10 @@
 """Coverage over HTTP: exact for officers, and for dashboards so that an attacker with every table learns nothing."""
 
+import asyncio
 from collections import Counter
 from datetime import timedelta
 from itertools import combinations
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ from db.protection import DIMENSIONS, PUBLISHED, Published, PublishedTotal
 from schema.actor import Role
 from tests.attack import Attacker, Item, counted, facts_of, generated_items
 from tests.facts import DAY, NOW, fact
-from tests.gateway import TestGateway
+from tests.gateway import TestGateway, open_gateway
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"deleted_at": "2026-05-01T00:00:00Z"},
@@ -248,3 +250,12 @@ async def test_a_snapshot_that_was_broken_off_goes_on_or_begins_anew(gateway: Te
     assert table(await ask(gateway, Role.AUDITOR, "KIND")) == {("POST",): (50, 50)}
     assert gateway.execute("SELECT count(*) FROM grounds.coverage_snapshot") == [(1,)]
     assert gateway.execute("SELECT count(*) FROM grounds.coverage_part") == [(0,)]
+
+
+async def test_a_server_takes_the_days_snapshot_by_itself(gateway: TestGateway, tmp_path: Path) -> None:
+    gateway.set_clock(NOW)
+    await gateway.ingest(facts([Item("POST", "FACEBOOK", "IE", "en", "2026-01")] * 20))
+    async with open_gateway(gateway.database_url, tmp_path / "another") as another, asyncio.timeout(30):
+        while (answer := await ask(another, Role.AUDITOR, "KIND")) is None:  # noqa: ASYNC110 - by a duty
+            await asyncio.sleep(0.1)
+        assert table(answer) == {("POST",): (20, 20)}
