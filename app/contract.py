@@ -1,38 +1,35 @@
-"""What `grounds contract` and `grounds documents` read and write: operations, schemas, findings, the manifest."""
+"""What `grounds contract` and `grounds documents` read: operations, and schemas.
+
+Light, since a consumer's test suite loads it: what the gateway needs is loaded only where its own schema is asked for.
+"""
 
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
 
 import httpx
-import orjson
 from graphql import (
+    DocumentNode,
     GraphQLError,
     GraphQLSchema,
+    OperationDefinitionNode,
     build_client_schema,
+    build_schema,
     get_introspection_query,
     parse,
     resolve_schema_coordinate,
     validate_schema,
 )
-from graphql import build_schema as schema_of
 
-from app.documents import entries, identify, open_documents
-from schema.actor import CLIENT_NAME
-from schema.build import build_schema
-from schema.contracts import Change, Finding, Operation, Verdict, Weight, check, operations_of
+from schema.contracts import Operation, identify, operations_of
 
 SUFFIXES: Final = (".graphql", ".gql")
+PERSISTED: Final = ".json"
 ANSWER_SECONDS: Final = 30.0
 VARIABLE: Final = "GROUNDS_TOKEN"
-
-_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-Found = list[tuple[Operation, list[Finding]]]
 
 
 class ContractError(Exception):
@@ -42,7 +39,9 @@ class ContractError(Exception):
 def read_operations(places: Iterable[Path], client: str | None = None) -> list[Operation]:
     """Read the operations of files, and of folders with all that is in them; a folder's SDL files are left out.
 
-    The consumer is `client`, or else the name of the folder that a file lies in. Raises ContractError.
+    A JSON file is the manifest of graphql-codegen's `persistedDocuments`, `{"sha256:<hex>": "<text>"}`. The consumer is
+    `client`, or else the name of the folder that a file lies in. Raises ContractError, also for two operations of one
+    name in one folder.
     """
     found: list[Operation] = []
     for place in places:
@@ -54,6 +53,7 @@ def read_operations(places: Iterable[Path], client: str | None = None) -> list[O
         if not operations:
             raise ContractError(f"{place}: has no operation (name .graphql files or folders that have some)")
         found += operations
+    _refuse_namesakes(found)
     return found
 
 
@@ -63,14 +63,16 @@ def read_schema(name: str | None) -> GraphQLSchema:
     Raises ContractError.
     """
     if name is None:
-        return schema_of(build_schema().as_str())
+        from schema.build import build_schema as build_own_schema
+
+        return build_schema(build_own_schema().as_str())
     if is_url(name):
         return _introspected(name)
     file = Path(name)
     try:
-        schema = schema_of(_text(file))
+        schema = build_schema(_text(file))
     except GraphQLError as error:
-        raise ContractError(f"{file}: is no SDL{_place(error)}: {error.message} (mend it)") from None
+        raise ContractError(f"{file}{_place(error)}: is no SDL: {error.message} (mend it)") from None
     except TypeError as error:  # graphql-core's for definitions that contradict each other
         raise ContractError(f"{file}: is no sound schema: {error} (mend it)") from None
     faults = validate_schema(schema)
@@ -95,127 +97,53 @@ def known_coordinate(schema: GraphQLSchema, coordinate: str) -> str:
     return coordinate
 
 
-def fails(findings: Iterable[Finding], *, strict: bool) -> bool:
-    """Tell whether findings break a build: what fails does, and when it is strict, the rest too."""
-    return any(strict or each.verdict is Verdict.FAILS for each in findings)
-
-
-def told(finding: Finding) -> str:
-    """Write a finding in one line."""
-    line = f"line {finding.line}: " if finding.line else ""
-    return f"{finding.verdict}: {line}{finding.message}"
-
-
-def as_text(found: Found, *, strict: bool) -> str:
-    """Write findings for people, by consumer."""
-    lines: list[str] = []
-    for consumer, group in _by_consumer(found).items():
-        lines.append(f"{consumer}: {len(group)} operations")
-        for operation, findings in group:
-            lines += [f"  {operation.file}: {operation.name}: {told(each)}" for each in findings]
-    failing = sum(fails(findings, strict=strict) for _, findings in found)
-    return "\n".join([*lines, f"{failing} of {len(found)} operations would fail"])
-
-
-def as_json(found: Found) -> str:
-    """Write findings for programs."""
-    operations = [
-        {
-            **{"consumer": operation.consumer, "operation": operation.name, "file": operation.file},
-            "findings": [{"verdict": each.verdict, "line": each.line, "message": each.message} for each in findings],
-        }
-        for operation, findings in found
-    ]
-    return json.dumps({"operations": operations}, indent=2, ensure_ascii=False)
-
-
-def as_junit(found: Found, *, strict: bool) -> str:
-    """Write findings as JUnit's XML: a suite a consumer, a case an operation."""
-    suites = ElementTree.Element("testsuites", name="grounds contract check")
-    for consumer, group in _by_consumer(found).items():
-        failing = sum(fails(findings, strict=strict) for _, findings in group)
-        counts = {"tests": str(len(group)), "failures": str(failing)}
-        suite = ElementTree.SubElement(suites, "testsuite", {"name": consumer, **counts})
-        for operation, findings in group:
-            named = {"classname": f"{consumer}.{Path(operation.file).stem}", "name": operation.name}
-            case = ElementTree.SubElement(suite, "testcase", {**named, "file": operation.file})
-            text = _NOT_IN_XML.sub("�", "\n".join(told(each) for each in findings))
-            if fails(findings, strict=strict):
-                ElementTree.SubElement(case, "failure", message=text.partition("\n")[0]).text = text
-            elif findings:
-                ElementTree.SubElement(case, "system-out").text = text
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
-
-
-def changes_as_text(found: Iterable[tuple[Change, list[Operation]]], broken: Iterable[Operation]) -> str:
-    """Write changes for people, each with the consumers that it touches, and who would break."""
-    lines: list[str] = []
-    counts = dict.fromkeys(Weight, 0)
-    for change, operations in found:
-        counts[change.weight] += 1
-        lines.append(f"{change.weight}: {change.kind}: {change.description}")
-        lines += [f"  touches {line}" for line in consumers(operations)]
-    lines += [f"would break {line}" for line in consumers(broken)]
-    return "\n".join([*lines, ", ".join(f"{count} {weight}" for weight, count in counts.items())])
-
-
-def consumers(operations: Iterable[Operation]) -> list[str]:
-    """Write consumers with their operations, a line each."""
-    named: dict[str, list[str]] = {}
-    for each in operations:
-        named.setdefault(each.consumer, []).append(f"{each.name} ({each.file})")
-    return [f"{consumer}: {', '.join(names)}" for consumer, names in sorted(named.items())]
-
-
-def register(place: Path, client: str, manifest: Path) -> Mapping[str, str]:
-    """Merge the documents of a folder into a manifest of trusted documents; give their operations' names, by id.
-
-    The file is replaced in one step, once the whole of it is one that the server would serve. Raises ContractError for
-    documents of which one would fail, and SettingsError for a manifest that is not sound.
-    """
-    if not CLIENT_NAME.fullmatch(client):
-        raise ContractError(f"--client: {client!r} is no client's name (use letters, digits, dots, - and _)")
-    schema = build_schema()
-    texts: dict[str, str] = {}
-    names: dict[str, str] = {}
-    faults: list[str] = []
-    for operation in read_operations([place], client):
-        findings = check(schema.core, operation)
-        faults += [
-            f"{operation.file}: {operation.name}: {told(each)}"
-            for each in findings
-            if each.verdict is not Verdict.DEPRECATED
-        ]
-        text = _text(Path(operation.file))
-        identifier = identify(text)
-        texts[identifier] = text
-        names[identifier] = f"{names[identifier]}, {operation.name}" if identifier in names else operation.name
-    if faults:
-        raise ContractError("\n".join(faults))
-    kept = dict(entries(manifest)) if manifest.exists() else {}
-    manifest = manifest.resolve()
-    written = manifest.with_name(f".{manifest.name}.{os.getpid()}")
-    try:
-        written.write_bytes(orjson.dumps(kept | texts, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
-        open_documents(written, frozenset(), schema)
-        written.replace(manifest)
-    except OSError as error:
-        raise ContractError(f"{manifest}: cannot be written: {error.strerror} (see its folder)") from None
-    finally:
-        written.unlink(missing_ok=True)
-    return names
-
-
 def _operations(file: Path, client: str | None, *, sdl: bool) -> list[Operation]:
-    try:
-        document = parse(_text(file))
-    except GraphQLError as error:
-        raise ContractError(f"{file}: cannot be parsed{_place(error)}: {error.message} (mend it)") from None
-    found = operations_of(document, client or file.resolve().parent.name, str(file), file.stem)
-    if not found and not (sdl and all(_defines(each.kind) for each in document.definitions)):
-        raise ContractError(f"{file}: has no operation (fragments go into the documents that use them)")
+    consumer = client or file.resolve().parent.name
+    found: list[Operation] = []
+    for text in _persisted(file) if file.suffix == PERSISTED else [_text(file)]:
+        try:
+            document = parse(text)
+        except GraphQLError as error:
+            raise ContractError(f"{file}{_place(error)}: cannot be parsed: {error.message} (mend it)") from None
+        operations = operations_of(document, consumer, str(file), file.stem, text)
+        if not operations and not (sdl and all(_defines(each.kind) for each in document.definitions)):
+            raise ContractError(f"{file}: has no operation (fragments go into the documents that use them)")
+        _refuse_repetitions(file, document)
+        found += operations
     return found
+
+
+def _persisted(file: Path) -> list[str]:
+    """Read the texts of the manifest that graphql-codegen writes, each under the id that the gateway would give it."""
+    try:
+        documents = json.loads(_text(file))
+    except ValueError:
+        raise ContractError(f"{file}: is no JSON (name .graphql files, or what graphql-codegen persisted)") from None
+    if not isinstance(documents, dict) or not all(isinstance(text, str) for text in documents.values()):
+        raise ContractError(f'{file}: is no object of documents (write {{"sha256:<hex>": "<document>", ...}})')
+    for name, text in documents.items():
+        if name != identify(text):
+            todo = 'let graphql-codegen have presetConfig.persistedDocuments.hashAlgorithm: "sha256"'
+            raise ContractError(f"{file}: an id is not sha256: and the SHA-256 of its document ({todo})")
+    return list(documents.values())
+
+
+def _refuse_repetitions(file: Path, document: DocumentNode) -> None:
+    """Refuse two operations of one name in a document, of which no request could mean one."""
+    operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
+    names = Counter(each.name.value for each in operations if each.name)
+    for name, times in names.items():
+        if times > 1:
+            raise ContractError(f"{file}: has {times} operations called {name} (give each a name of its own)")
+
+
+def _refuse_namesakes(operations: Iterable[Operation]) -> None:
+    """Refuse two operations of one name in files of one folder: of which one is told, nobody would know."""
+    files: dict[tuple[Path, str], str] = {}
+    for each in operations:
+        first = files.setdefault((Path(each.file).resolve().parent, each.name), each.file)
+        if Path(first).resolve() != Path(each.file).resolve():
+            raise ContractError(f"{each.file}: has an operation {each.name}, as {first} has (rename one of them)")
 
 
 def _defines(kind: str) -> bool:
@@ -244,22 +172,15 @@ def _introspected(url: str) -> GraphQLSchema:
             f"--schema: the gateway cannot be asked: {type(error).__name__} (see its address)"
         ) from None
     if not answer.is_success:
-        todo = f"see the address, {VARIABLE}, and whether it lets itself be introspected"
+        refused = answer.status_code in (401, 403)
+        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address, which ends with /graphql"
         raise ContractError(f"--schema: the gateway answered {answer.status_code} ({todo})")
     try:
         return build_client_schema(answer.json()["data"])
     except (ValueError, TypeError, KeyError, GraphQLError):
-        raise ContractError(
-            "--schema: the answer is no introspection (see the address; GROUNDS_INTROSPECTION)"
-        ) from None
+        todo = "see the address; where GROUNDS_INTROSPECTION is off, name an SDL file"
+        raise ContractError(f"--schema: the gateway does not tell its schema ({todo})") from None
 
 
 def _place(error: GraphQLError) -> str:
-    return f" at line {error.locations[0].line}, column {error.locations[0].column}" if error.locations else ""
-
-
-def _by_consumer(found: Found) -> dict[str, Found]:
-    groups: dict[str, Found] = {}
-    for operation, findings in found:
-        groups.setdefault(operation.consumer, []).append((operation, findings))
-    return dict(sorted(groups.items()))
+    return f":{error.locations[0].line}:{error.locations[0].column}" if error.locations else ""

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app.settings import SettingsError
-from schema.values import Role
+from schema.actor import Role
 
 contracts = typer.Typer(no_args_is_help=True, help="Check operations against a schema, and schemas for operations.")
 documents = typer.Typer(no_args_is_help=True, help="The trusted documents.")
@@ -27,24 +27,39 @@ Strict = Annotated[bool, typer.Option("--strict", help="Let what is dangerous, d
 
 
 class Format(StrEnum):
-    """Name a form of findings."""
+    """Name a form in which something is told."""
 
     TEXT = "text"
     JSON = "json"
     JUNIT = "junit"
 
 
+class UsageFormat(StrEnum):
+    """Name a form in which usage is told, which neither passes nor fails."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Told = Annotated[Format, typer.Option(help="How it is told.")]
+
+
 @contracts.command("check")
 def contract_check(
-    operations: Annotated[list[Path], typer.Argument(metavar="OPERATIONS...", help=".graphql files or folders.")],
+    operations: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="OPERATIONS...", help=".graphql files, folders, or graphql-codegen's persisted-documents.json."
+        ),
+    ],
     schema: Schema = None,
     client: Client = None,
     role: Annotated[Role | None, typer.Option(help="Also find what this role may not read.")] = None,
-    format: Annotated[Format, typer.Option(help="How it is told.")] = Format.TEXT,
+    format: Told = Format.TEXT,
     strict: Strict = False,
 ) -> None:
     """Say which operations would fail, and which use something deprecated, by consumer."""
-    from app import contract
+    from app import contract, contract_report
     from schema.contracts import check
 
     with _told():
@@ -53,10 +68,10 @@ def contract_check(
         against = contract.read_schema(schema)
         found = [(each, check(against, each, role)) for each in contract.read_operations(operations, client)]
     if format is Format.JSON:
-        print(contract.as_json(found))
+        print(contract_report.as_json(found))
     else:
-        print((contract.as_text if format is Format.TEXT else contract.as_junit)(found, strict=strict))
-    if any(contract.fails(findings, strict=strict) for _, findings in found):
+        print((contract_report.as_text if format is Format.TEXT else contract_report.as_junit)(found, strict=strict))
+    if any(contract_report.fails(findings, strict=strict) for _, findings in found):
         raise typer.Exit(WOULD_BREAK)
 
 
@@ -66,11 +81,12 @@ def contract_diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="SDL, as it will be.")],
     operations: Operations = None,
     client: Client = None,
+    format: Told = Format.TEXT,
     strict: Strict = False,
 ) -> None:
     """Say what changed from one schema to another, and whose operations it touches."""
-    from app import contract
-    from schema.contracts import Weight, broken, changes, touched
+    from app import contract, contract_report
+    from schema.contracts import broken, changes, touched
     from schema.usage import used_by
 
     with _told():
@@ -84,9 +100,12 @@ def contract_diff(
         used = [(each, used_by(each.own, before)) for each in registered]
         found = [(change, touched(change, before, used)) for change in changes(before, after)]
         would_break = broken(before, after, registered)
-    print(contract.changes_as_text(found, would_break))
-    counts = {Weight.BREAKING, Weight.DANGEROUS} if strict else {Weight.BREAKING}
-    if would_break or any(change.weight in counts for change, _ in found):
+    if format is Format.JUNIT:
+        print(contract_report.changes_as_junit(found, would_break, strict=strict))
+    else:
+        tell = contract_report.changes_as_text if format is Format.TEXT else contract_report.changes_as_json
+        print(tell(found, would_break))
+    if would_break or any(contract_report.breaks(change, strict=strict) for change, _ in found):
         raise typer.Exit(WOULD_BREAK)
 
 
@@ -96,9 +115,10 @@ def contract_usage(
     operations: Operations = None,
     schema: Schema = None,
     client: Client = None,
+    format: Annotated[UsageFormat, typer.Option(help="How it is told.")] = UsageFormat.TEXT,
 ) -> None:
     """Say which operations of which consumer read a field, of those in this folder or in --operations."""
-    from app import contract
+    from app import contract, contract_report
     from schema.usage import used_by
 
     with _told():
@@ -106,19 +126,28 @@ def contract_usage(
         coordinate = contract.known_coordinate(against, field)
         registered = contract.read_operations(operations or [Path()], client)
         readers = [each for each in registered if coordinate in used_by(each.own, against)]
-    print("\n".join(contract.consumers(readers)) or f"{coordinate}: no operation of {len(registered)} uses it")
+    if format is UsageFormat.JSON:
+        print(contract_report.usage_as_json(coordinate, readers))
+    else:
+        told = "\n".join(contract_report.consumers(readers))
+        print(told or f"{coordinate}: no operation of {len(registered)} uses it")
 
 
 @documents.command("register")
 def documents_register(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of .graphql files.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A folder of .graphql files, or graphql-codegen's persisted-documents.json."
+        ),
+    ],
     client: Annotated[str, typer.Option(help="Whose they are.")],
     manifest: Annotated[
         Path, typer.Option(envvar="GROUNDS_DOCUMENTS", help="The file that GROUNDS_DOCUMENTS names; it is merged into.")
     ] = Path("documents.json"),
 ) -> None:
     """Put documents into the manifest of those that the gateway trusts, and print their ids."""
-    from app.contract import register
+    from app.registration import register
 
     with _told():
         names = register(folder, client, manifest)

@@ -42,7 +42,7 @@ def grounds_contract(
     """
 
     def test_contract(grounds_findings: "list[Finding]") -> None:
-        from app.contract import fails, told
+        from app.contract_report import fails, told
 
         text = "\n".join(told(each) for each in grounds_findings)
         if fails(grounds_findings, strict=strict):
@@ -71,8 +71,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _findings(contract: _Contract, root: Path) -> "list[tuple[str, list[Finding]]]":
     """Check every operation; give what was found by consumer, file and name."""
     from app.contract import ContractError, is_url, read_operations, read_schema
+    from schema.actor import Role
     from schema.contracts import check
-    from schema.values import Role
 
     role = Role(contract.role) if contract.role else None
     name = contract.schema

@@ -3,7 +3,6 @@
 Trusted documents are those of one file, read at the start; nothing that a client sends is ever added to them.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.edges import Refused
 from app.settings import SettingsError
 from schema.actor import Role
 from schema.build import GatewaySchema
+from schema.contracts import identify
 from schema.errors import BadInput, Forbidden
 from schema.validation import parse_once
 
@@ -83,11 +83,6 @@ class Documents:
         if role in self._only and query not in self._texts:
             raise Forbidden(f"query: is no trusted document, and {role} may send no other (send one's documentId)")
         return read(query)
-
-
-def identify(text: str) -> str:
-    """Give the identifier of a document's text: `sha256:` and its SHA-256 in hexadecimal digits."""
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 Who may read a field is taken from @governed in the SDL (a field's syntax tree), which introspection does not tell.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from schema.actor import Role
 from schema.limits import faults_of
 from schema.usage import selected_by
-from schema.values import Role
 
 _NAME: Final = r"@?\w+(?:\.\w+)?(?:\(\w+:\))?"
 _GROUP: Final = re.compile(rf"(?:union type|implemented by|added to|removed from) ({_NAME})\.$")
@@ -61,6 +62,7 @@ class Operation:
     consumer: str
     name: str
     file: str
+    text: str
     document: DocumentNode
     own: DocumentNode
 
@@ -84,10 +86,15 @@ class Change:
     description: str
 
 
-def operations_of(document: DocumentNode, consumer: str, file: str, unnamed: str) -> list[Operation]:
-    """List the operations of a document; one without a name is called `unnamed`."""
+def identify(text: str) -> str:
+    """Give the identifier of a document's text: `sha256:` and its SHA-256 in hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def operations_of(document: DocumentNode, consumer: str, file: str, unnamed: str, text: str) -> list[Operation]:
+    """List the operations of a document, which is also given as text; one without a name is called `unnamed`."""
     separate = separate_operations(document)
-    return [Operation(consumer, name or unnamed, file, document, own) for name, own in separate.items()]
+    return [Operation(consumer, name or unnamed, file, text, document, own) for name, own in separate.items()]
 
 
 def check(schema: GraphQLSchema, operation: Operation, role: Role | None = None) -> list[Finding]:
@@ -125,9 +132,13 @@ def touched(change: Change, schema: GraphQLSchema, operations: Iterable[tuple[Op
     return [operation for operation, used in operations if mark in used]
 
 
-def broken(old: GraphQLSchema, new: GraphQLSchema, operations: Iterable[Operation]) -> list[Operation]:
-    """List the operations that are valid for the old schema, and not for the new one."""
-    return [each for each in operations if not validate(old, each.document) and validate(new, each.document)]
+def broken(
+    old: GraphQLSchema, new: GraphQLSchema, operations: Iterable[Operation]
+) -> list[tuple[Operation, list[Finding]]]:
+    """List the operations that are valid for the old schema, and not for the new one, with what would be wrong."""
+    valid = (each for each in operations if not validate(old, each.document))
+    found = ((each, [_finding(Verdict.FAILS, error) for error in validate(new, each.document)]) for each in valid)
+    return [(each, findings) for each, findings in found if findings]
 
 
 def readers_of(field: GraphQLField) -> frozenset[str] | None:

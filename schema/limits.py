@@ -22,8 +22,8 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from schema.trainable import MOST_ITEMS
-
+MOST_ITEMS = 1000
+"""Of a page."""
 DEPTH = 8
 ALIASES = 15
 DIRECTIVES = 10

