@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from app.documents import identify
 from app.http import REQUEST_SECONDS, GraphQLEndpoint, GraphQLRequest, is_busy, shown
 from schema.actor import Actor
+from schema.contracts import identify
 
 _BAD_INPUT: Final = "BAD_USER_INPUT"
 _TIMEOUT: Final = "TIMEOUT"

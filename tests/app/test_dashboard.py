@@ -20,9 +20,8 @@ from app.dashboard.frame import PAGES, Page
 from app.dashboard.reading import operations
 from app.dashboard.signing_in import COOKIE, local_path, serializer
 from app.dashboard.tables import Table, as_csv
-from app.documents import identify
 from schema.actor import Role
-from schema.contracts import Finding, check, operations_of
+from schema.contracts import Finding, check, identify, operations_of
 from tests.app.test_documents import manifest
 from tests.app.test_edges import opened
 from tests.dashboard import at_desk
@@ -253,7 +252,8 @@ async def test_a_page_is_shown_or_refused_plainly_and_never_missing(
 
 
 def findings(name: str, role: Role | None = None) -> list[Finding]:
-    (operation,) = operations_of(parse(operations()[name]), "dashboard", name, name)
+    text = operations()[name]
+    (operation,) = operations_of(parse(text), "dashboard", name, name, text)
     return check(SDL, operation, role)
 
 
