@@ -173,7 +173,7 @@ def _introspected(url: str) -> GraphQLSchema:
         ) from None
     if not answer.is_success:
         refused = answer.status_code in (401, 403)
-        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address, which ends with /graphql"
+        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address: it ends in /graphql"
         raise ContractError(f"--schema: the gateway answered {answer.status_code} ({todo})")
     try:
         return build_client_schema(answer.json()["data"])

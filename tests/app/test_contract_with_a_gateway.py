@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from schema.actor import Role
-from tests.conformance.inspector import FOLDER
 from tests.app.test_edges import opened
+from tests.conformance.inspector import FOLDER
 from tests.gateway import TestGateway
 
 
