@@ -44,6 +44,7 @@ def read_operations(places: Iterable[Path], client: str | None = None) -> list[O
     name in one folder.
     """
     found: list[Operation] = []
+    known: set[Path] = set()  # a file may be named, and lie in a folder that is named too
     for place in places:
         if not place.exists():
             raise ContractError(f"{place}: there is no such file or folder (name .graphql files or folders)")
@@ -52,7 +53,8 @@ def read_operations(places: Iterable[Path], client: str | None = None) -> list[O
         operations = [each for file in files for each in _operations(file, client, sdl=folder)]
         if not operations:
             raise ContractError(f"{place}: has no operation (name .graphql files or folders that have some)")
-        found += operations
+        found += (each for each in operations if Path(each.file).resolve() not in known)
+        known |= {file.resolve() for file in files}
     _refuse_namesakes(found)
     return found
 
@@ -173,7 +175,7 @@ def _introspected(url: str) -> GraphQLSchema:
         ) from None
     if not answer.is_success:
         refused = answer.status_code in (401, 403)
-        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address: it ends with /graphql"
+        todo = f"put a token that it accepts into {VARIABLE}" if refused else "see the address: it ends in /graphql"
         raise ContractError(f"--schema: the gateway answered {answer.status_code} ({todo})")
     try:
         return build_client_schema(answer.json()["data"])

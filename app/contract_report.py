@@ -35,7 +35,7 @@ def as_text(found: Found, *, strict: bool) -> str:
     """Write findings for people, by consumer."""
     lines: list[str] = []
     for consumer, group in _by_consumer(found).items():
-        lines.append(f"{consumer}: {len(group)} operations")
+        lines.append(f"{consumer}: {len(group)} operation{'s' if len(group) > 1 else ''}")
         for operation, findings in group:
             lines += [f"  {operation.file}: {operation.name}: {told(each)}" for each in findings]
     failing = sum(fails(findings, strict=strict) for _, findings in found)

@@ -202,6 +202,13 @@ def test_two_operations_of_one_name_in_a_folder_end_with_2(project: Path) -> Non
     assert check(project).exit_code == 0
 
 
+def test_a_file_that_is_named_twice_counts_once(project: Path) -> None:
+    done = check(project, project / "red" / "good.graphql")
+    assert done.exit_code == 0
+    assert "red: 1 operation\n" in done.stdout
+    assert "0 of 2 operations would fail" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("before", "after", "code", "strict", "words"),
     [

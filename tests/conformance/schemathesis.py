@@ -4,20 +4,16 @@ import asyncio
 import json
 import shutil
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from app.demo import in_blocks
-from app.population import population
 from schema.actor import Role
-from tests.conformance.served import SDL, Served, install_from_pypi, served, temporary_folder
+from tests.conformance.served import SDL, Served, install_from_pypi, load, served, temporary_folder
 
 PACKAGES = ("schemathesis>=4,<5",)
 ROLES = (Role.TRAINING_CLIENT, Role.PRIVACY_OFFICER, Role.AUDITOR)
-ITEMS = 300
 FEWEST_CASES = 1000
 HERE = Path(__file__).parent
 
@@ -30,14 +26,6 @@ async def fuzz(folder: Path, commands: Path) -> list[str]:
     async with served(folder) as gateway:
         await load(gateway)
         return [fault for role in ROLES for fault in await fuzz_as(role, gateway, folder / role, commands)]
-
-
-async def load(gateway: Served) -> None:
-    """Send the facts in by the front door."""
-    lines = b"".join(in_blocks(population(ITEMS, datetime.now(UTC))))
-    headers = {"Authorization": f"Bearer {gateway.token(Role.PLATFORM_INGEST)}"}
-    async with httpx.AsyncClient(base_url=gateway.address, headers=headers, timeout=60) as client:
-        (await client.post("/ingest", content=lines)).raise_for_status()
 
 
 async def fuzz_as(role: Role, gateway: Served, folder: Path, commands: Path) -> list[str]:

@@ -10,9 +10,15 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
+
+from app.demo import in_blocks
 from app.issuer import DevelopmentIssuer
+from app.population import population
 from app.runtime import open_server
 from app.server import serving
 from app.settings import Settings
@@ -20,6 +26,7 @@ from db.embedded import remove_embedded_postgres
 from schema.actor import Role
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
+ITEMS = 300
 ENDED = "ended by a signal"
 
 
@@ -60,11 +67,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
-    """Serve with the settings as they are by default, and a database of our own, until the block ends."""
+async def served(folder: Path, **chosen: Any) -> AsyncIterator[Served]:
+    """Serve with the settings as they are by default but for those chosen, and a database of our own."""
     for name in [name for name in os.environ if name.startswith(("GROUNDS_", "DATABASE_URL"))]:
         del os.environ[name]  # or facts that are made up would go into somebody's database
-    settings = Settings(data=folder / "data")
+    settings = Settings(data=folder / "data", **chosen)
     try:
         with open_server(settings) as url:
             async with serving(settings, url, "127.0.0.1", 0) as (server, _):
@@ -72,6 +79,14 @@ async def served(folder: Path) -> AsyncIterator[Served]:
                 yield Served(server.address, issuer, server.ending)
     finally:
         remove_embedded_postgres(settings.data / "postgres")
+
+
+async def load(gateway: Served) -> None:
+    """Send the demo's population in by the front door."""
+    lines = b"".join(in_blocks(population(ITEMS, datetime.now(UTC))))
+    headers = {"Authorization": f"Bearer {gateway.token(Role.PLATFORM_INGEST)}"}
+    async with httpx.AsyncClient(base_url=gateway.address, headers=headers, timeout=60) as client:
+        (await client.post("/ingest", content=lines)).raise_for_status()
 
 
 @contextmanager

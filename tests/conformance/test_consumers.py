@@ -1,0 +1,34 @@
+"""The consumers' projects without a network: a contract holds, breaks when the schema does, and is in the README."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import app
+from tests.conformance.consumer import PROJECTS, break_schema, check_must_fail, make_project
+from tests.test_readme import blocks
+
+
+@pytest.mark.parametrize("name", ["python", "javascript", "ariadne"])
+def test_a_consumers_contract_holds_until_the_schema_breaks(name: str, tmp_path: Path) -> None:
+    project = make_project(name, tmp_path)
+    asked = ["contract", "check", project / "operations", "--schema", project / "schema.graphql"]
+    done = CliRunner().invoke(app, [*map(str, asked), "--role", "TRAINING_CLIENT"])
+    assert done.exit_code == 0, done.output
+    with pytest.raises(SystemExit, match="ended with 0"):
+        check_must_fail(project, "operations")
+    break_schema(project)
+    check_must_fail(project, "operations")
+
+
+@pytest.mark.parametrize(
+    ("language", "file"),
+    [
+        ("python", "python/test_contract.py"),
+        ("typescript", "javascript/codegen.ts"),
+        ("toml", "ariadne/pyproject.toml"),
+    ],
+)
+def test_the_readme_shows_what_is_tried(language: str, file: str) -> None:
+    assert (PROJECTS / file).read_text(encoding="utf-8") in blocks(language)
