@@ -311,7 +311,8 @@ async def test_only_a_client_that_may_ask_is_served(known: TestGateway) -> None:
     assert await pulled(known) == 1
     assert await pulled(known, purpose="ADVERTISING") == 0
     known.execute("UPDATE grounds.client SET suspended = TRUE")
-    assert await pulled(known) == 0
+    with pytest.raises(AssertionError, match="nothing is delivered to this client while it is suspended"):
+        await pulled(known)
 
 
 async def test_outside_the_programmes_time_nothing_is_served(known: TestGateway) -> None:
