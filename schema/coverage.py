@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import product
 from typing import Annotated
 
 import strawberry
@@ -188,40 +189,42 @@ async def _exact(
 async def _published(
     context: Context, by: Sequence[Dimension], filters: Filters, day: date | None, *, conditions: bool
 ) -> tuple[Snapshot, Row, list[Row]] | None:
-    """Read for dashboards: slices of the tables that were protected when the snapshot was taken, and nothing else."""
-    asked = {*by, *filters}
+    """Read for dashboards: slices of the tables that were protected when the snapshot was taken, and nothing else.
+
+    Many tables together tell what each one hides, so that not all are published: of one that is not, every cell is
+    suppressed, those without items too. So is what conditions keep out of anything but all items.
+    """
+    asked = list(dict.fromkeys((*by, *filters)))
     if len(asked) + conditions > 2:
         raise BadInput("groupBy: takes at most two dimensions, those of the filter included (leave some out)")
-    if conditions and asked:
-        raise BadInput("groupBy: CONDITION is published of all items only (leave the others and the filter out)")
-    table = _table_of(asked)
-    names = ["", table, _table_of(filters), *filters]
-    read = await published_coverage(context.database.dashboard, day, names)
+    table = None if conditions and asked else _table_of(asked)
+    of_filters = _table_of(filters)
+    read = await published_coverage(context.database.dashboard, day, ["", table or "", of_filters or "", *asked])
     if read is None:
         return None
-    snapshot, (everything, wanted, filtered, *values) = read
-    if not filters:
-        return snapshot, everything[0], wanted if by or conditions else []
-    known = zip(filters.values(), values, strict=True)
-    if not all({*chosen} <= {row.key[0] for row in of_dimension} for chosen, of_dimension in known):
+    snapshot, (everything, wanted, filtered, *singles) = read
+    values = {dimension: [row.key[0] for row in rows] for dimension, rows in zip(asked, singles, strict=True)}
+    if not all({*chosen} <= {*values[dimension]} for dimension, chosen in filters.items()):
         return snapshot, NOTHING, []  # rare or never seen: who asks cannot tell
-    total = _slice(filtered, _table_of(filters), [], filters)
-    return snapshot, total[0] if total else NOTHING._replace(items=0, permitted=0), _slice(wanted, table, by, filters)
+    total = everything[0]
+    if filters:
+        summed = [NOTHING] if of_filters is None else _slice(filtered, of_filters, [], filters)
+        total = summed[0] if summed else NOTHING._replace(items=0, permitted=0)
+    if not by and not conditions:
+        return snapshot, total, []
+    if table is None:
+        nothing = (None,) * len(snapshot.conditions)
+        keys = product(*(filters.get(dimension, values[dimension]) for dimension in by))
+        return snapshot, total, [NOTHING._replace(key=key, failing=nothing, alone=nothing) for key in keys]
+    return snapshot, total, _slice(wanted, table, by, filters) if asked else wanted
 
 
-def _table_of(asked: Iterable[Dimension]) -> str:
-    """Name the published table of some dimensions; raise BadInput when there is none."""
+def _table_of(asked: Iterable[Dimension]) -> str | None:
+    """Name the published table of some dimensions; None when there is none."""
     names = {str(each) for each in asked}
     if len(names) < 2:
         return "".join(names)
-    for pair in PUBLISHED:
-        if names == set(pair):
-            return ",".join(pair)
-    offered = "; ".join(" with ".join(pair) for pair in PUBLISHED)
-    raise BadInput(
-        f"groupBy: {' with '.join(sorted(names))} is not published, because many tables together tell what each one"
-        f" hides (ask for one dimension, or for {offered})"
-    )
+    return next((",".join(pair) for pair in PUBLISHED if names == set(pair)), None)
 
 
 def _slice(rows: Sequence[Row], table: str, by: Sequence[Dimension], filters: Filters) -> list[Row]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -85,11 +85,14 @@ async def published(gateway: TestGateway) -> Published:
     }
     pairs: dict[Any, Any] = {}
     for pair in combinations(DIMENSIONS, 2):
+        cells = table(await ask(gateway, Role.DASHBOARD, *pair))
         if any(set(pair) == set(each) for each in PUBLISHED):
-            cells = table(await ask(gateway, Role.DASHBOARD, *pair))
             pairs[pair] = {key: None if counts[0] is None else counts for key, counts in cells.items()}
         else:
-            assert "is not published" in await refused(gateway, *pair)
+            assert set(cells) == set(product(*(values[d] for d in pair))), (
+                "it tells which values there are, and no more"
+            )
+            assert set(cells.values()) <= {(None, None)}
     shown = PublishedTotal(total["items"], total["permitted"], None, None, (), (), ())
     return Published(shown, values, pairs)
 
@@ -161,9 +164,24 @@ async def test_a_dashboard_is_told_what_it_cannot_have(gateway: TestGateway) -> 
     await counted_gateway(gateway, generated_items(Random(3)))
     assert "at most two dimensions" in await refused(gateway, "KIND", "COUNTRY", "LANGUAGE")
     assert "at most two dimensions" in await refused(gateway, "KIND", "COUNTRY", filter={"languages": ["en"]})
-    assert "of all items only" in await refused(gateway, "CONDITION", "KIND")
-    assert "LANGUAGE with MONTH is not published" in await refused(gateway, "LANGUAGE", "MONTH")
     assert "write YYYY-MM" in await refused(gateway, "KIND", filter={"months": ["May"]})
+
+
+async def test_of_a_table_that_is_not_published_every_cell_is_suppressed(gateway: TestGateway) -> None:
+    await counted_gateway(gateway, generated_items(Random(3)))
+    months = table(await ask(gateway, Role.DASHBOARD, "MONTH"))
+    (month,) = next(iter(months))
+    of_month = await ask(gateway, Role.DASHBOARD, "LANGUAGE", filter={"months": [month]})
+    assert (of_month["total"]["items"], of_month["total"]["permitted"]) == months[month,]
+    assert set(table(of_month).values()) == {(None, None)}
+    languages = table(await ask(gateway, Role.DASHBOARD, "LANGUAGE"))
+    both = {"months": [month], "languages": [language for (language,) in languages]}
+    of_both = await ask(gateway, Role.DASHBOARD, filter=both)
+    assert (of_both["total"]["items"], of_both["total"]["permitted"], of_both["rows"]) == (None, None, [])
+    for by, filter in ((("CONDITION", "KIND"), {}), (("CONDITION",), {"months": [month]})):
+        kept_out = await ask(gateway, Role.DASHBOARD, *by, filter=filter)
+        assert len(kept_out["rows"]) >= len(CODES)
+        assert {(row["items"], row["permittedShare"], row["skew"]) for row in kept_out["rows"]} == {(None, None, None)}
 
 
 async def test_what_is_rare_is_as_if_it_were_not(gateway: TestGateway) -> None:
