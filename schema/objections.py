@@ -93,7 +93,9 @@ class ObjectionRecord:
     )
     matched: bool = governed(EXAMINERS, row=Column("matched"), description="Whether it reaches a known account.")
     rejection: ObjectionRejection | None = governed(EXAMINERS)
-    targets: list[ObjectionTarget] = governed(OFFICERS)
+    targets: list[ObjectionTarget] = governed(
+        OFFICERS, description="Whom it names while it reaches nobody; of those whom it reaches no name is told."
+    )
 
 
 class ObjectionRecordPage(KeysetPage):
@@ -169,7 +171,7 @@ def _record(context: Context, row: RecordRow) -> ObjectionRecord:
         active_until=row.active_until,
         matched=row.matched,
         rejection=rejection,
-        targets=targets_of(row.targets),
+        targets=[] if row.matched else targets_of(row.targets),
     )
 
 

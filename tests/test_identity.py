@@ -36,7 +36,7 @@ from tests.gateway import SECRET, TestGateway
 from tests.inspection import Inspection, differences, state
 from tests.test_refusals import Line
 
-REQUESTS = 20_000
+REQUESTS = 8_000
 CONNECTIONS = 2
 LINES = 16  # so many requests at once
 DROPPED = 0.1

@@ -274,7 +274,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_an_acknowledged_objection_is_in_force_for_every_read_anywhere(data: Path) -> None:
-    assert objections(data, 300, 10) == set()
+    assert objections(data, 150, 10) == set()
 
 
 @pytest.mark.exhaustive

@@ -26,7 +26,7 @@ from schema.ids import Ids, Kind, ids_of
 from tests.facts import NOW, fact
 from tests.gateway import SECRET, TestGateway
 
-PAIRS = 1000
+PAIRS = 500
 SINGLY = 20  # pairs that are asked for one by one as well
 LINES = 4
 GAP = 1000

@@ -292,9 +292,13 @@ def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, t
             (pasted,) = re.findall(r"^curl .*$", printed, re.MULTILINE)
             items = asked_by_curl(shlex.split(pasted))
             assert len(items) == 3
-            snippet = printed[printed.index("from gql") : printed.index("\nCtrl-C")]
+            snippet = printed[printed.index("from gql") : printed.index("\nThe dashboard")]
             told = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True)
             assert told.stdout.splitlines() == [str(item) for item in items]
+            officer = printed[printed.index("The dashboard") :].split("\n\n")[1]
+            own = {"Sec-Fetch-Site": "same-origin"}
+            signed_in = httpx.post(f"{address[1]}/dashboard/sign-in", data={"token": officer}, headers=own)
+            assert signed_in.headers["location"] == "/dashboard"
             database_url = Serving(process, address[1], demo.data, tmp_path / "log").database_url
         finally:
             process.send_signal(signal.SIGINT)

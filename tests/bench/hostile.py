@@ -29,7 +29,7 @@ from schema.actor import Role
 from tests.facts import NOW, fact
 from tests.hostile import Attack, corpus, fragment_graphs
 
-ATTEMPTS = 3
+ATTEMPTS = 10
 ENOUGH_SECONDS = 0.1
 GRAPHS = 1000
 ATTACKERS = 4

@@ -11,7 +11,7 @@ from db.protection import DIMENSIONS, Published, PublishedTotal, Total, protect,
 from db.suppression import Layers, Pair, safe
 from tests.attack import Attacker, AttackerOfTotals, Fact, Item, counted, facts_of, generated_items
 
-WORLDS = range(24)
+WORLDS = [*range(10), *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(10, 24))]
 
 
 @pytest.fixture

@@ -47,8 +47,7 @@ async def test_a_matched_objection_is_in_force_at_once_and_retracts(gateway: Tes
     assert len(await gateway.pull()) == 2
     matched = await officer(gateway, MATCH, id=id, account=known["id"] if by_our_id else "author")
     assert await gateway.pull() == []
-    named = [{"kind": "ACCOUNT", "value": "author"}, {"kind": "CONTACT", "value": contact_hash(NOBODYS)}]
-    assert matched == {"id": id, "matched": True, "activeUntil": None, "rejection": None, "targets": named}
+    assert matched == {"id": id, "matched": True, "activeUntil": None, "rejection": None, "targets": []}
     assert await listed(gateway, unmatched=True) == []
     assert await listed(gateway, unmatched=False) == [matched]
     assert await officer(gateway, MATCH, id=id, account="author") == matched, "again changes nothing"
