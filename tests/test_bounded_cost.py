@@ -120,6 +120,7 @@ def test_a_server_without_the_limit_is_caught(settings: Settings, server: Server
         note(killed, name, other.dearest(client, Attack(name, query)).cpu)
 
 
+@pytest.mark.exhaustive
 async def test_fragments_that_are_measured_wherever_they_are_spread_are_caught(
     monkeypatch: pytest.MonkeyPatch, killed: Killed
 ) -> None:
@@ -132,6 +133,7 @@ async def test_fragments_that_are_measured_wherever_they_are_spread_are_caught(
     note(killed, "fragments measured wherever they are spread", await cpu(doublings))
 
 
+@pytest.mark.exhaustive
 async def test_more_errors_than_are_shown_are_caught(monkeypatch: pytest.MonkeyPatch, killed: Killed) -> None:
     quoted = longest(FAMILIES["an object"], lexed)
     assert await cpu(quoted) < ENOUGH_SECONDS
