@@ -196,11 +196,11 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_hashjoi
     WITH kept AS MATERIALIZED (
         SELECT o.id, o.withdrawn_at, o.withdrawn_at <= grounds.decision_time()
             - make_interval(hours => 24 * (p.document #>> '{dwell,withdrawal_days}')::int) AS over,
-            r.rejected_at IS NOT NULL AS rejected, n.objection IS NOT NULL AS nobodys
+            r.rejected_at IS NOT NULL AS rejected, o.withdrawn_at IS NULL AND r.rejected_at IS NULL
+                AND EXISTS (SELECT FROM grounds.reaching_nobody() n WHERE n.objection = o.id OFFSET 0) AS unmatched
         FROM grounds.objection_in_force o
         CROSS JOIN (SELECT document FROM grounds.policy WHERE active) p
         LEFT JOIN grounds.objection_rejection r ON r.objection = o.id
-        LEFT JOIN grounds.reaching_nobody() n ON n.objection = o.id
         WHERE grounds.examining()
     ), took AS (
         SELECT extract(epoch FROM greatest(e.recorded_at - o.received_at, interval '0'))::float AS seconds
@@ -210,7 +210,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = on SET enable_hashjoi
         WHERE o.received_at >= grounds.decision_time() - interval '90 days' AND grounds.examining()
     )
     SELECT count(*), count(*) FILTER (WHERE over IS NOT TRUE), count(withdrawn_at),
-        count(*) FILTER (WHERE withdrawn_at IS NULL AND NOT rejected AND nobodys),
+        count(*) FILTER (WHERE unmatched),
         count(*) FILTER (WHERE rejected),
         (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY seconds) FROM took),
         (SELECT percentile_disc(0.95) WITHIN GROUP (ORDER BY seconds) FROM took), (SELECT max(seconds) FROM took)
