@@ -5,7 +5,6 @@ Screenshots are kept where GROUNDS_SCREENSHOTS names a folder.
 
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,14 +18,12 @@ from app.dashboard.frame import PAGES
 from app.dashboard.signing_in import COOKIE, serializer
 from db.policy.document import default_policy
 from schema.actor import Role
-from tests.app.test_pages_in_a_browser import DESKTOP, FOCUSED, OVERFLOW, faults
+from tests.app.test_pages_in_a_browser import DESKTOP, FOCUSED, IN_CHROMIUM, OVERFLOW, faults
 from tests.app.test_pages_in_a_browser import browser as browser  # a fixture, found here by name
 from tests.facts import DAY, HASH, NOW, fact
 from tests.gateway import SECRET, TestGateway
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromium") is None, reason="no Chromium is installed (apt-get install chromium)"
-)
+pytestmark = IN_CHROMIUM
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 WINDOWS = {
     f"{device}-{scheme}": settings | {"color_scheme": scheme}

@@ -21,7 +21,8 @@ from tests.facts import DAY, NOW, fact
 from tests.gateway import SECRET, TestGateway
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+IN_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+pytestmark = IN_CHROMIUM
 
 QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 NOTHING_OF_ITS_OWN = ("--disable-component-update", "--disable-sync")
