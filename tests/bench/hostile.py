@@ -30,7 +30,8 @@ from tests.facts import NOW, fact
 from tests.hostile import Attack, corpus, fragment_graphs
 
 ATTEMPTS = 10
-ENOUGH_SECONDS = 0.1
+ENOUGH_SECONDS = 0.1  # on the machine of the results
+ENOUGH_TIMES = 6.0  # the dearest answer that the limits allow, on any machine and however busy
 GRAPHS = 1000
 ATTACKERS = 4
 LIGHT = Attack("a light request", "{ viewer { name } }")
@@ -71,10 +72,10 @@ class Server:
         body = response.read()
         return Answer(response.status, body, self.cpu() - before)
 
-    def dearest(self, client: HTTPConnection, attack: Attack) -> Answer:
-        """Send a request until it is cheap enough, a few times at most, so that noise does not count."""
+    def cheapest(self, client: HTTPConnection, attack: Attack, enough: float = 0.0) -> Answer:
+        """Send a request until it takes no more CPU than is enough, a few times at most, so that noise does not count."""
         answers: list[Answer] = []
-        while not answers or (answers[-1].cpu > ENOUGH_SECONDS and len(answers) < ATTEMPTS):
+        while not answers or (answers[-1].cpu > enough and len(answers) < ATTEMPTS):
             answers.append(self.send(client, attack, len(answers)))
         return min(answers, key=lambda answer: answer.cpu)
 
@@ -189,6 +190,8 @@ class Onslaught:
     """Hold what attacks came to, one after the other."""
 
     answers: list[tuple[Attack, Answer]]
+    allowed: float
+    """What the dearest answer that the limits allow cost, in seconds of CPU."""
     grown: float
     """What the server's memory grew by, in MiB, beyond what its largest answers take."""
 
@@ -196,12 +199,11 @@ class Onslaught:
 def onslaught(server: Server, attacks: Sequence[Attack]) -> Onslaught:
     """Send attacks one after the other; those that are answered come before, so that their memory is not counted."""
     with closing(server.connect()) as client:
-        for attack in attacks:
-            if attack.answered:
-                server.send(client, attack)
+        allowed = max(server.cheapest(client, attack).cpu for attack in attacks if attack.answered)
         before = server.resident()
-        answers = [(attack, server.dearest(client, attack)) for attack in attacks]
-    return Onslaught(answers, server.resident() - before)
+        enough = min(ENOUGH_SECONDS, ENOUGH_TIMES * allowed)
+        answers = [(attack, server.cheapest(client, attack, enough)) for attack in attacks]
+    return Onslaught(answers, allowed, server.resident() - before)
 
 
 def report(server: Server, seconds: float) -> None:
@@ -209,7 +211,7 @@ def report(server: Server, seconds: float) -> None:
     attacks = [*corpus(), *fragment_graphs(GRAPHS)]
     found = onslaught(server, attacks)
     print(f"{len(attacks)} attacks; the server's memory grew by {found.grown:.0f} MiB to {server.resident():.0f}")
-    print(f"CPU: median {statistics.median(answer.cpu for _, answer in found.answers) * 1e3:.1f} ms")
+    print(f"CPU: {found.allowed * 1e3:.1f} ms the dearest answer that the limits allow, median {statistics.median(answer.cpu for _, answer in found.answers) * 1e3:.1f} ms")
     for attack, answer in sorted(found.answers, key=lambda pair: -pair[1].cpu)[:20]:
         print(f"{answer.cpu * 1e3:8.1f} ms  {answer.status}  {len(answer.body):9} bytes  {attack.name}")
     tell("alone", waited(server, seconds))

@@ -341,9 +341,9 @@ def test_words_around_an_identifier_stay(before: str, detected: tuple[str, str],
 @pytest.mark.parametrize("tail", ["", " x.y/z a@b.cc"], ids=["bare", "open gates"])
 def test_the_time_grows_with_the_length_only(unit: str, tail: str) -> None:
     text = unit * (100_000 // len(unit)) + tail
-    started = time.perf_counter()
+    started = time.thread_time()
     assert deidentify(text) != pipeline.WITHHELD
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_a_text_that_keeps_uncovering_identifiers_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
