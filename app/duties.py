@@ -9,6 +9,7 @@ from db.admin import activate_policy
 from db.coverage import take_coverage
 from db.ledger import seal, signing_key
 from db.notices import count_notices
+from db.objections import remember_reaching
 from db.policy.document import parse_policy
 from db.retraction import purge_texts, retract_due
 from db.session import Connection
@@ -36,6 +37,7 @@ def duties(url: str, secret: bytes) -> tuple[Duty, ...]:
         Duty("retract", 1, retract_due),
         Duty("webhook", 1, in_transaction(lambda connection: post_due(connection, secret))),
         Duty("notices", 600, count_notices),
+        Duty("objections", 60, remember_reaching),
         Duty("purge", 3600, remove_texts),
         Duty("coverage", 60, take_coverage),
         Duty("seal", 10, in_transaction(lambda connection: seal(connection, key))),

@@ -109,6 +109,7 @@ TABLES: dict[str, dict[str, Access]] = {
     "coverage_cell": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "coverage_published": {OWNER: _kept(), DASHBOARD: _read(EVERYTHING)},
     "client_suspension": {OWNER: _kept(), STAFF: _read(EXAMINING)},
+    "objection_reaching": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "objection_rejection": {OWNER: _kept(), STAFF: _read(EXAMINING)},
     "verification": {OWNER: _kept(), STAFF: _read(EXAMINING)},
 }  # fmt: skip
@@ -179,6 +180,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "resume_client(text)": (STAFF,),
     "client_webhooks()": (STAFF,),
     "reaching_nobody()": (STAFF,),
+    "remember_reaching()": (WORKER,),
     "match_objection(bigint, text)": (STAFF,),
     "reject_objection(bigint, text)": (STAFF,),
     "count_objections()": (STAFF,),

@@ -198,6 +198,7 @@ _ROWS = {
         "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at) VALUES (1, 'R', 'O', now())"
     ],
     "notice_count": ["INSERT INTO grounds.notice_count VALUES ('2025-04', NULL, NULL, 1, 1, 1, 1, 1, now())"],
+    "objection_reaching": ["INSERT INTO grounds.objection_reaching VALUES (1)"],
     "objection_rejection": [
         "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at) VALUES (1, 'R', 'O', now())"
     ],

@@ -108,6 +108,28 @@ async def test_what_was_set_aside_still_counts_for_whom_it_reaches_later(gateway
     assert kept["matched"]
 
 
+async def test_what_is_remembered_of_whom_objections_reach_changes_no_list(gateway: TestGateway) -> None:
+    await filed(gateway)
+    await gateway.ingest([*(fact("objection", id=each, account=each) for each in ("author", "not-known"))])
+    lists = [await listed(gateway, unmatched=unmatched) for unmatched in (True, False)]
+    assert [len(each) for each in lists] == [2, 3]
+    counted = await officer(gateway, SUMMARY)
+    gateway.execute("SELECT grounds.remember_reaching()")
+    assert gateway.execute("SELECT count(*) FROM grounds.objection_reaching") == [(1,)]
+    assert [await listed(gateway, unmatched=unmatched) for unmatched in (True, False)] == lists
+    assert await officer(gateway, SUMMARY) == counted
+    await gateway.ingest([fact("account", 9, id="not-known", contacts=[contact_hash(NOBODYS)])])
+    assert await listed(gateway, unmatched=True) == [], "reached after the duty looked"
+    gateway.execute("SELECT grounds.remember_reaching()")
+    assert gateway.execute("SELECT count(*) FROM grounds.objection_reaching") == [(3,)]
+
+
+async def test_a_duty_that_remembers_what_reaches_nobody_is_noticed(gateway: TestGateway) -> None:
+    await filed(gateway)
+    gateway.execute("INSERT INTO grounds.objection_reaching SELECT id FROM grounds.objection")
+    assert await listed(gateway, unmatched=True) == [], "the test above would have passed over this"
+
+
 async def test_an_objection_that_reaches_somebody_is_not_set_aside(gateway: TestGateway) -> None:
     id = await filed(gateway)
     await officer(gateway, REJECT, id=id, reason="An advertisement")
