@@ -73,7 +73,7 @@ class Server:
         return Answer(response.status, body, self.cpu() - before)
 
     def cheapest(self, client: HTTPConnection, attack: Attack, enough: float = 0.0) -> Answer:
-        """Send a request until it takes no more CPU than is enough, a few times at most, so that noise does not count."""
+        """Send a request until it takes little enough CPU, a few times at most, so that noise does not count."""
         answers: list[Answer] = []
         while not answers or (answers[-1].cpu > enough and len(answers) < ATTEMPTS):
             answers.append(self.send(client, attack, len(answers)))
@@ -211,7 +211,8 @@ def report(server: Server, seconds: float) -> None:
     attacks = [*corpus(), *fragment_graphs(GRAPHS)]
     found = onslaught(server, attacks)
     print(f"{len(attacks)} attacks; the server's memory grew by {found.grown:.0f} MiB to {server.resident():.0f}")
-    print(f"CPU: {found.allowed * 1e3:.1f} ms the dearest answer that the limits allow, median {statistics.median(answer.cpu for _, answer in found.answers) * 1e3:.1f} ms")
+    print(f"CPU: {found.allowed * 1e3:.1f} ms for the dearest answer that the limits allow")
+    print(f"CPU of all: median {statistics.median(answer.cpu for _, answer in found.answers) * 1e3:.1f} ms")
     for attack, answer in sorted(found.answers, key=lambda pair: -pair[1].cpu)[:20]:
         print(f"{answer.cpu * 1e3:8.1f} ms  {answer.status}  {len(answer.body):9} bytes  {attack.name}")
     tell("alone", waited(server, seconds))
