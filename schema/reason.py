@@ -17,7 +17,9 @@ from schema.decision import ConditionResult, LegalBasis, Outcome, evidence_of_po
 from schema.governed import TRAINING, governed
 from schema.values import GroundCode
 
-_STRETCHES = frozenset({"ACCOUNT_IN_GOOD_STANDING", "NOTICE_DELIVERED", "CONTENT_KIND_COVERED", "NO_SPECIAL_CATEGORY"})
+_STRETCHES = frozenset(
+    {"ACCOUNT_IN_GOOD_STANDING", "NOTICE_DELIVERED", "CONTENT_KIND_COVERED", "CONTENT_LIVE", "NO_SPECIAL_CATEGORY"}
+)
 """Where a stretch of conditions begins whose evidence has few combinations: of a notice, of an item's months."""
 _REMEMBERED = 1024
 """How many stretches are remembered; each is about half a kilobyte."""
