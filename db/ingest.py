@@ -135,9 +135,12 @@ class _Round:
 
 
 async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
-    """Merge one round: names first, so that everything has something to point to; what was set aside last."""
+    """Merge one round: accounts first, so that everything has something to point to; what was set aside last."""
     for name, rows in stages.items():
         await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=COLUMNS[name])
+    if "account" in stages:
+        await queries.judge_account(connection)
+        await queries.insert_accounts(connection)
     await queries.name_accounts(connection)
     for name in MODELS:
         if name in stages:
@@ -155,7 +158,7 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
 
 
 _STEPS = {
-    "account": ("judge_account", "link_persons", "link_contacts", "move_content", "store_account"),
+    "account": ("link_persons", "link_contacts", "move_content", "store_account"),
     "content": ("judge_content", "insert_content", "update_content", "drop_references", "insert_references"),
     "notice": ("judge_notice", "take_back_bounces", "insert_notice", "update_notice"),
     "objection": ("judge_objection", "insert_objection", "update_objection", "insert_targets"),
