@@ -341,8 +341,8 @@ def _settings(port: int) -> dict[str, str]:
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
-        "max_connections": "100",
-        "shared_buffers": f"{max(16, min(1024, megabytes // 8))}MB",
+        "max_connections": "250",
+        "shared_buffers": f"{max(16, min(4096, megabytes // 4))}MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         # An error quotes rows and statements (DETAIL, CONTEXT, STATEMENT), and a crash the statement: log neither.

@@ -36,7 +36,6 @@ from tests.gateway import SECRET, TestGateway
 from tests.inspection import Inspection, differences, state
 from tests.test_refusals import Line
 
-REQUESTS = 8_000
 CONNECTIONS = 2
 LINES = 16  # so many requests at once
 DROPPED = 0.1
@@ -275,16 +274,17 @@ let_go = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:Runti
 
 
 @let_go
+@pytest.mark.parametrize("requests", [8_000, pytest.param(20_000, marks=pytest.mark.exhaustive)])
 def test_no_identity_bleeds_into_another_and_every_connection_is_as_good_as_new(
-    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, requests: int
 ) -> None:
-    storm = uvloop.run(stormy(database_url, tmp_path, REQUESTS))
+    storm = uvloop.run(stormy(database_url, tmp_path, requests))
     assert storm.faults == Counter()
     seen = storm.outcomes
-    assert seen["answered"] + seen["dropped"] + seen["timed out"] + seen["busy"] == REQUESTS
-    assert seen["answered"] > REQUESTS / 2
+    assert seen["answered"] + seen["dropped"] + seen["timed out"] + seen["busy"] == requests
+    assert seen["answered"] > requests / 2
     assert seen["timed out"] > 0
-    assert seen["dropped"] + seen["timed out"] > REQUESTS / 10
+    assert seen["dropped"] + seen["timed out"] > requests / 10
     assert seen["inspected"] > 100
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(

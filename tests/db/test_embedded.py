@@ -117,7 +117,7 @@ def test_the_server_is_postgresql_18_in_utf8_and_utc_behind_a_scram_password(hom
         assert ask(url, rules) == "b C.UTF-8 UTF8"
         assert ask(url, "SELECT upper('æther')") == "ÆTHER"
         assert ask(url, "SHOW timezone") == "UTC"
-        assert ask(url, "SHOW max_connections") == "100"
+        assert ask(url, "SHOW max_connections") == "250"
         assert ask(url, "SHOW listen_addresses") == "127.0.0.1"
         assert ask(url, "SHOW unix_socket_directories") == ""
         assert ask(url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'").startswith("SCRAM-SHA-256$")
