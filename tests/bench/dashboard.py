@@ -13,10 +13,7 @@ from urllib.parse import urlencode
 from app.dashboard.desk import SIGN_IN
 from app.dashboard.frame import PAGES
 from app.issuer import DevelopmentIssuer
-from app.jobs import instead_of
 from app.settings import Settings
-from db.coverage import take_coverage
-from db.session import open_database
 from schema.actor import Role
 from tests.bench.world import Client, loaded, served
 
@@ -27,13 +24,8 @@ QUERIES = {
 }
 
 
-async def measure(settings: Settings, url: str, rounds: int) -> None:
-    """Take the day's count if it was not, and open every page over and over."""
-    began = perf_counter()
-    async with open_database(url, settings.secret_bytes()) as database, instead_of(database, "coverage") as worker:
-        while await take_coverage(worker):
-            pass
-    print(f"the day's count took {perf_counter() - began:.1f} s")
+async def measure(settings: Settings, rounds: int) -> None:
+    """Open every page over and over."""
     issuer = DevelopmentIssuer.open(settings.data)
     async with served(settings) as client:
         for role in (Role.PRIVACY_OFFICER, Role.DASHBOARD):
@@ -76,8 +68,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--data", type=Path, default=Path(".grounds-bench"))
     given = parser.parse_args()
-    with loaded(given.data, given.items) as (settings, url):
-        asyncio.run(measure(settings, url, given.rounds))
+    with loaded(given.data, given.items) as (settings, _):
+        asyncio.run(measure(settings, given.rounds))
 
 
 if __name__ == "__main__":

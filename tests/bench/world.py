@@ -15,13 +15,17 @@ from time import perf_counter
 import asyncpg
 
 from app.demo import in_blocks
+from app.jobs import instead_of
 from app.population import population
 from app.runtime import open_server
 from app.settings import Settings
 from db.admin import role_password
+from db.coverage import take_coverage
 from db.ingest import ingest
 from db.session import Connection, connection, open_database
 from db.stager import Stager
+
+QUIET_POLLS = 10
 
 
 @contextmanager
@@ -41,6 +45,9 @@ async def _load(settings: Settings, url: str, items: int) -> None:
             started = perf_counter()
             await ingest(borrowed, blocks(population(items, datetime.now(UTC))), stager, on_rejected=print)
             print(f"loaded {items:,} items in {perf_counter() - started:.1f} s", flush=True)
+        async with instead_of(database, "coverage") as worker:
+            while await take_coverage(worker):  # the day's count, or a server would take it beside what is measured
+                pass
     stager.close()
     admin = await asyncpg.connect(url)
     await admin.execute("VACUUM ANALYZE")
@@ -71,10 +78,26 @@ async def served(settings: Settings) -> AsyncIterator[Client]:
         address = started.partition('"address": "')[2].partition('"')[0]
         with closing(Client(address.removeprefix("http://"), timeout=60)) as client:
             client.server = process.pid
+            await _idle(settings)
             yield client
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _idle(settings: Settings) -> None:
+    """Wait until the duties have done what they begin a server's life with: it takes a core for seconds."""
+    with open_server(settings) as url:
+        admin = await asyncpg.connect(url)
+        quiet = 0
+        while quiet < QUIET_POLLS:
+            await asyncio.sleep(0.2)
+            quiet = 0 if await admin.fetchval(_LONG_DUTIES) else quiet + 1
+        await admin.close()
+
+
+_LONG_DUTIES = """SELECT count(*) FROM pg_stat_activity
+WHERE usename = 'grounds_worker' AND state = 'active' AND now() - query_start > interval '0.1 s'"""
 
 
 async def training_connection(settings: Settings, url: str) -> Connection:

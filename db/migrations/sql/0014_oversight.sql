@@ -300,14 +300,18 @@ SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET work_mem = '
         SELECT epoch, account, coalesce(min(state) FILTER (WHERE channel = 'EMAIL'), 5) AS email,
             coalesce(min(state) FILTER (WHERE channel = 'IN_APP'), 5) AS in_app
         FROM said GROUP BY epoch, account
+    ), alike AS ( -- summed up before accounts are counted once for each channel and country
+        SELECT e.epoch, c.country, coalesce(b.email, 5) AS email, coalesce(b.in_app, 5) AS in_app, count(*) AS accounts
+        FROM epochs e CROSS JOIN (SELECT * FROM grounds.concerned_by_notices() OFFSET 0) c
+        LEFT JOIN best b ON b.epoch = e.epoch AND b.account = c.account
+        GROUP BY e.epoch, c.country, b.email, b.in_app
     )
     INSERT INTO grounds.notice_count (epoch, country, channel, reached, waiting, unknown, bounced, never, counted_at)
-    SELECT e.epoch, c.country, v.channel, count(*) FILTER (WHERE v.state = 1), count(*) FILTER (WHERE v.state = 2),
-        count(*) FILTER (WHERE v.state = 3), count(*) FILTER (WHERE v.state = 4), count(*) FILTER (WHERE v.state = 5),
+    SELECT a.epoch, a.country, v.channel, coalesce(sum(a.accounts) FILTER (WHERE v.state = 1), 0),
+        coalesce(sum(a.accounts) FILTER (WHERE v.state = 2), 0), coalesce(sum(a.accounts) FILTER (WHERE v.state = 3), 0),
+        coalesce(sum(a.accounts) FILTER (WHERE v.state = 4), 0), coalesce(sum(a.accounts) FILTER (WHERE v.state = 5), 0),
         grounds.decision_time()
-    FROM epochs e CROSS JOIN (SELECT * FROM grounds.concerned_by_notices() OFFSET 0) c
-    LEFT JOIN best b ON b.epoch = e.epoch AND b.account = c.account
-    CROSS JOIN LATERAL (VALUES (NULL, least(coalesce(b.email, 5), coalesce(b.in_app, 5))),
-        ('EMAIL', coalesce(b.email, 5)), ('IN_APP', coalesce(b.in_app, 5))) v (channel, state)
-    GROUP BY GROUPING SETS ((e.epoch, v.channel), (e.epoch, v.channel, c.country));
+    FROM alike a CROSS JOIN LATERAL (
+        VALUES (NULL, least(a.email, a.in_app)), ('EMAIL', a.email), ('IN_APP', a.in_app)) v (channel, state)
+    GROUP BY GROUPING SETS ((a.epoch, v.channel), (a.epoch, v.channel, a.country));
 $$;
