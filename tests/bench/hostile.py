@@ -72,10 +72,10 @@ class Server:
         body = response.read()
         return Answer(response.status, body, self.cpu() - before)
 
-    def cheapest(self, client: HTTPConnection, attack: Attack, enough: float = 0.0) -> Answer:
+    def cheapest(self, client: HTTPConnection, attack: Attack, enough: float = 0.0, attempts: int = ATTEMPTS) -> Answer:
         """Send a request until it takes little enough CPU, a few times at most, so that noise does not count."""
         answers: list[Answer] = []
-        while not answers or (answers[-1].cpu > enough and len(answers) < ATTEMPTS):
+        while not answers or (answers[-1].cpu > enough and len(answers) < attempts):
             answers.append(self.send(client, attack, len(answers)))
         return min(answers, key=lambda answer: answer.cpu)
 
@@ -196,12 +196,14 @@ class Onslaught:
     """What the server's memory grew by, in MiB, beyond what its largest answers take."""
 
 
-def onslaught(server: Server, attacks: Sequence[Attack]) -> Onslaught:
-    """Send attacks one after the other; those that are answered come before, so that their memory is not counted."""
+def onslaught(server: Server, attacks: Sequence[Attack], enough: float = ENOUGH_SECONDS) -> Onslaught:
+    """Send attacks one after the other, again where one took more CPU than is enough, in seconds.
+
+    Those that are answered come before, so that their memory is not counted.
+    """
     with closing(server.connect()) as client:
-        allowed = max(server.cheapest(client, attack).cpu for attack in attacks if attack.answered)
+        allowed = max(server.cheapest(client, attack, attempts=3).cpu for attack in attacks if attack.answered)
         before = server.resident()
-        enough = min(ENOUGH_SECONDS, ENOUGH_TIMES * allowed)
         answers = [(attack, server.cheapest(client, attack, enough)) for attack in attacks]
     return Onslaught(answers, allowed, server.resident() - before)
 
