@@ -203,8 +203,8 @@ class Onslaught:
     """What the server's memory grew by, in MiB, beyond what its largest answers take."""
 
 
-def onslaught(server: Server, attacks: Sequence[Attack], enough: float = ENOUGH_SECONDS) -> Onslaught:
-    """Send attacks one after the other, again where one took more CPU than is enough, in seconds.
+def onslaught(server: Server, attacks: Sequence[Attack]) -> Onslaught:
+    """Send attacks one after the other, again where one took more CPU than ENOUGH_SECONDS.
 
     Those that are answered come before, so that their memory is not counted.
     """
@@ -212,7 +212,7 @@ def onslaught(server: Server, attacks: Sequence[Attack], enough: float = ENOUGH_
         costs = {attack.name: server.cheapest(client, attack, attempts=3).cpu for attack in attacks if attack.answered}
         dearest = max((attack for attack in attacks if attack.answered), key=lambda attack: costs[attack.name])
         before = server.resident()
-        answers = [(attack, server.cheapest(client, attack, enough)) for attack in attacks]
+        answers = [(attack, server.cheapest(client, attack, ENOUGH_SECONDS)) for attack in attacks]
     return Onslaught(answers, dearest, costs[dearest.name], server.resident() - before)
 
 
