@@ -1,27 +1,40 @@
-"""The life of a request, on one screen: where it comes in, who answers, what stands behind."""
+"""The life of a request on one screen: what stands around every route, and which endpoint answers which path."""
 
-import asyncpg
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from app.auth import Authenticator
-from app.dashboard import dashboard_routes
-from app.dashboard.reading import operations
-from app.documents import open_documents
-from app.edges import Edges, compressed, ide_page, with_origins
-from app.events import RetractionEvents
-from app.http import GraphQLEndpoint, prefers_page, refused
-from app.intake import IngestEndpoint
-from app.pages import page_routes
+from app.auth.authenticator import Authenticator
+from app.auth.sessions import Sessions
+from app.auth.signed_links import LinkAction
+from app.http.boundary import ErrorBoundary, check_host, with_compression, with_content_policy, with_origins
+from app.http.graphiql import with_graphiql
+from app.http.graphql import GraphQLEndpoint, render_graphql_error
+from app.http.health import HEALTH, READY, Readiness, respond_alive
+from app.http.ingest import IngestEndpoint, render_ingest_error
+from app.http.metrics import metrics_routes
+from app.http.persisted_documents import open_documents
+from app.http.retraction_stream import RetractionStreamEndpoint
+from app.server.status import ServerStatus
 from app.settings import Settings
-from db.session import Busy, Database, connection
-from db.stager import Stager
+from app.telemetry import observe
+from app.web.dashboard import dashboard_routes
+from app.web.dashboard.layout import HOME, error_page
+from app.web.pages import load_operations
+from app.web.privacy import page_routes
+from app.web.privacy.my_data import my_data_error
+from app.web.privacy.objection_form import objection_error
+from db.connection import Database
+from db.ingest.staging import Stager
 from schema.build import build_schema
 from schema.context import Gateway
+
+ERROR_RENDERERS = {  # how an error looks, by the path that it happens on
+    "/graphql": render_graphql_error,
+    "/ingest": render_ingest_error,
+    LinkAction.OBJECT: objection_error,
+    LinkAction.ME: my_data_error,
+    HOME: error_page,
+}
 
 
 def build(
@@ -31,58 +44,36 @@ def build(
     authenticator: Authenticator,
     settings: Settings,
     hosts: frozenset[str],
+    status: ServerStatus,
 ) -> ASGIApp:
-    """Construct the application over open pools; everything it needs is made here and handed on.
+    """Construct the application over open pools.
 
     Raises SettingsError when a trusted document is not what it must be.
     """
-    gateway = Gateway(database, secret)
+    gateway = Gateway(database, secret, webhook_networks=settings.webhook_networks, offers=settings.offers)
+    gateway.on_delivered = observe.delivered
     schema = build_schema(introspection=settings.introspection)
-    documents = open_documents(settings.documents, settings.documents_only, schema, operations().values())
+    documents = open_documents(settings.documents, settings.documents_only, schema, load_operations().values())
     graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
-    ingest = IngestEndpoint(database, stager, authenticator)
-    events = RetractionEvents(gateway, authenticator)
-    page = ide_page() if settings.graphiql else None
-
-    async def ask(request: Request) -> Response:
-        return page if page and prefers_page(request) else await graphql(request)
-
-    async def take_in(request: Request) -> Response:
-        return await ingest(request)
-
-    async def stream(request: Request) -> Response:
-        return await events(request)
-
-    async def ready(_: Request) -> Response:
-        return await _ready(database)
-
-    routes = Starlette(
-        routes=[
-            Route("/graphql", ask, methods=["GET", "POST"]),
-            Route("/ingest", take_in, methods=["POST"]),
-            Route("/retractions", stream),
-            Route("/health", _healthy),
-            Route("/ready", ready),
-            *page_routes(gateway, authenticator),
-            *dashboard_routes(graphql, authenticator, secret, settings),
-        ],
-        exception_handlers={HTTPException: refused},
-    )
-    return Edges(compressed(with_origins(routes, settings.origins)), hosts)
-
-
-async def _healthy(_: Request) -> Response:
-    """Say that the process answers."""
-    return JSONResponse({"status": "healthy"})
-
-
-async def _ready(database: Database) -> Response:
-    """Say whether requests can be answered: the database is reached and a policy is in force."""
-    try:
-        async with connection(database.dashboard) as borrowed:
-            version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")
-    except (OSError, Busy, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return JSONResponse({"status": "not ready", "reason": "the database does not answer"}, 503)
-    if version is None:
-        return JSONResponse({"status": "not ready", "reason": "no policy is in force"}, 503)
-    return JSONResponse({"status": "ready", "policy": version})
+    ask = with_graphiql(graphql.respond) if settings.graphiql else graphql.respond
+    is_https = (settings.public_url or "").startswith("https:")
+    sessions = Sessions(secret, database.staff, path=HOME, secure=is_https)
+    routes = [
+        # What may be trained on, and every other question about it.
+        Route("/graphql", ask, methods=["GET", "POST"]),
+        # What the platform says happened.
+        Route("/ingest", IngestEndpoint(database, stager, authenticator).respond, methods=["POST"]),
+        # What training clients have to delete.
+        Route("/retractions", RetractionStreamEndpoint(gateway, authenticator).respond),
+        # Whether this process answers, and whether it can answer the others.
+        Route(HEALTH, respond_alive),
+        Route(READY, Readiness(database, status).respond),
+        # What an operator measures.
+        *metrics_routes(database, settings.metrics_token),
+        # The people whose data it is: object, and read what is known.
+        *page_routes(gateway, graphql, authenticator, settings),
+        # Officers and auditors.
+        *dashboard_routes(graphql, authenticator, sessions, secret, settings),
+    ]
+    answered = ErrorBoundary(check_host(with_compression(Router(routes)), hosts), ERROR_RENDERERS)
+    return with_content_policy(with_origins(answered, settings.origins))

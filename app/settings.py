@@ -1,4 +1,4 @@
-"""Settings: frozen, each documented, read once from the environment; a wrong one stops the start."""
+"""Settings, read once from the environment. A wrong one stops the start with an explanation."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import secrets
 import tempfile
 from contextlib import suppress
 from email.utils import getaddresses
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
@@ -24,10 +25,10 @@ EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{
 
 
 class SettingsError(Exception):
-    """Say which setting is wrong, and what to do."""
+    """A wrong setting: which one, and what to do."""
 
 
-def _listed(value: object) -> object:
+def _split_commas(value: object) -> object:
     """Split what the environment writes with commas between."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -46,6 +47,13 @@ def _is_host(name: str) -> str:
     return name.lower()
 
 
+def _parse_network(name: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(name)
+    except ValueError:
+        raise ValueError("names no address or network (write 10.0.0.7,10.1.0.0/16,2001:db8::/32)") from None
+
+
 def _is_origin(name: str) -> str:
     if not _ORIGIN.fullmatch(name.lower()):
         raise ValueError("names no origin (write https://app.example.org,http://localhost:3000: no path, no *)")
@@ -53,13 +61,18 @@ def _is_origin(name: str) -> str:
 
 
 # Frozen sets, split by us: pydantic-settings would ask for JSON.
-Roles = Annotated[frozenset[Annotated[Role, BeforeValidator(_is_role)]], NoDecode, BeforeValidator(_listed)]
-Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_is_host)]], NoDecode, BeforeValidator(_listed)]
-Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_listed)]
+Roles = Annotated[frozenset[Annotated[Role, BeforeValidator(_is_role)]], NoDecode, BeforeValidator(_split_commas)]
+Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_is_host)]], NoDecode, BeforeValidator(_split_commas)]
+Networks = Annotated[
+    frozenset[Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
+Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Settings(BaseSettings):
-    """Hold every setting of the gateway."""
+    """The settings of the gateway."""
 
     model_config = SettingsConfigDict(
         frozen=True, env_prefix="GROUNDS_", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
@@ -84,6 +97,15 @@ class Settings(BaseSettings):
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="Connections that training clients share; the others have fewer."
     )
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
+        3, description="How long /ready says 503 after SIGTERM, in seconds, before the listener closes."
+    )
+    metrics_token: str | None = Field(
+        None,
+        min_length=16,
+        repr=False,
+        description="The bearer token that /metrics asks for; else there are no metrics.",
+    )
     hosts: Hosts = Field(
         frozenset(),
         description="The names that requests may be sent to, commas between;"
@@ -92,13 +114,24 @@ class Settings(BaseSettings):
     origins: Origins = Field(
         frozenset(), description="The origins whose pages may ask from a browser, commas between; else none."
     )
+    trusted_proxies: Networks = Field(
+        frozenset(),
+        description="The addresses and networks of proxies whose X-Forwarded-For names the client, commas between.",
+    )
+    webhook_networks: Networks = Field(
+        frozenset(),
+        description="The addresses and networks beside the public ones that webhooks can be in, commas between.",
+    )
     documents: Path | None = Field(
         None, description='The trusted documents: a JSON file of {"sha256:<hex>": "query ..."}.'
     )
     documents_only: Roles = Field(
         frozenset(), description="The roles that may send nothing but trusted documents, commas between."
     )
-    introspection: bool = Field(True, description="Whether the API tells its schema to whoever has a token.")
+    offers: bool = Field(
+        False, description="Whether pages are read from offers, which background jobs keep; else from the rules alone."
+    )
+    introspection: bool = Field(True, description="Whether every token may read the schema by introspection.")
     graphiql: bool = Field(False, description="Whether a browser that opens /graphql is given an IDE, from a CDN.")
     smtp: str | None = Field(
         None,
@@ -106,7 +139,7 @@ class Settings(BaseSettings):
         description="The server that notices go out by: smtp://user:password@host:587, or smtps://;"
         " with TLS, unless it is on this machine.",
     )
-    smtp_from: str | None = Field(None, description="Whom notices come from: Example Platform <privacy@example.org>.")
+    smtp_from: str | None = Field(None, description="The sender of notices: Example Platform <privacy@example.org>.")
     public_url: str | None = Field(
         None, description="Where people reach the gateway's pages: https://grounds.example.org. Notices link to it."
     )
@@ -116,7 +149,7 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = Field(None, description="What the gateway is called there.")
     oidc_client_secret: str | None = Field(None, repr=False, description="What the gateway proves that with.")
     oidc_role_claim: str = Field(
-        "role", min_length=1, description="The claim of an ID token that holds somebody's role, or a list with it."
+        "role", min_length=1, description="The claim of an ID token that holds the role, or a list with it."
     )
 
     @field_validator("database_url")
@@ -197,7 +230,7 @@ class Settings(BaseSettings):
             wanting = " and ".join(missing or ["GROUNDS_PUBLIC_URL"])
             raise ValueError(
                 f"{wanting} not set: signing in by OpenID Connect needs an issuer, a client id, its secret and"
-                " GROUNDS_PUBLIC_URL, which the provider sends people back to (set all four, or no GROUNDS_OIDC_...)"
+                " GROUNDS_PUBLIC_URL, to which the provider redirects (set all four, or no GROUNDS_OIDC_...)"
             )
         return self
 
@@ -210,13 +243,13 @@ class Settings(BaseSettings):
         return self
 
     def secret_bytes(self) -> bytes:
-        """Give the secret; make it in the data folder at the first start."""
+        """Return the secret; make it in the data folder at the first start."""
         if self.secret is not None:
             return self.secret.encode()
         path = self.data_folder() / "secret"
         try:
             if not path.exists():
-                _create_once(path, secrets.token_hex(32))
+                _create_private_file(path, secrets.token_hex(32))
             secret = path.read_bytes().strip()
         except OSError as error:
             raise SettingsError(
@@ -227,7 +260,7 @@ class Settings(BaseSettings):
         return secret
 
     def data_folder(self) -> Path:
-        """Give the data folder; make it, for its owner alone, at the first start."""
+        """Return the data folder; make it, for its owner alone, at the first start."""
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -267,7 +300,7 @@ def _environment_name(place: tuple[int | str, ...]) -> str:
     return f"{name if name == 'DATABASE_URL' else f'GROUNDS_{name}'}: "
 
 
-def _create_once(path: Path, content: str) -> None:
+def _create_private_file(path: Path, content: str) -> None:
     """Make a file for its owner alone. It appears whole or not at all, and never over another process's."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     draft = Path(name)

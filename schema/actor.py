@@ -1,4 +1,4 @@
-"""Who is asking: the one value that authentication makes and everything behind it reads."""
+"""The actor of a request: the value that authentication makes and everything behind it reads."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Role(StrEnum):
-    """Name what a bearer of a token may be here."""
+    """The roles of a token's bearer."""
 
     TRAINING_CLIENT = "TRAINING_CLIENT"
     DASHBOARD = "DASHBOARD"
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Say who asks, as a verified token states it.
+    """The account or client that sent the request, as a verified token states it.
 
     `client` and `purpose` are set for a TRAINING_CLIENT, `subject` (the platform's account id) for a DATA_SUBJECT.
     """

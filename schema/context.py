@@ -1,74 +1,98 @@
-"""What a resolver can reach: who asks, the database, the ids of its audience, and what one request loads."""
+"""What a resolver can reach: the actor, the database, the ids of the audience, and the loaders of one request."""
 
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 
+import strawberry
 from strawberry.dataloader import DataLoader
 
-from db import account as accounts
-from db import consent as consents
-from db import content as contents
-from db.account import AccountRow
-from db.consent import NoticeRow, ObjectionRow
-from db.content import ContentRow, DecisionRow
-from db.delivery import register_client
-from db.explain import RecipientRow, recipients_of
-from db.policies import policy_of
+from db.connection import Database, Reader
+from db.delivery.pages import register_client
+from db.oversight.canaries import CanaryIncidentRow, CanaryRow, load_canaries, load_canary_incidents
+from db.oversight.staff_reads import record_staff_read
+from db.policies.store import policy_of
 from db.policy.document import Policy
-from db.session import Database, Reader
+from db.records import account as accounts
+from db.records import consent as consents
+from db.records import content as contents
+from db.records import decision
+from db.records.account import AccountRow
+from db.records.campaign import CampaignRow, load_campaigns
+from db.records.consent import NoticeRow, ObjectionRow
+from db.records.content import ContentRow
+from db.records.decision import DecisionRow
+from db.records.own_deliveries import number_own_items
+from db.records.timeline import RecipientRow, load_recipients
 from schema.actor import Actor, Role
-from schema.ids import Ids, ids_of
+from schema.relay.ids import IdKind, Ids, ids_of
 
 
 @dataclass(slots=True)
 class Gateway:
-    """Hold what all requests share: the pools, the secret, and facts that never change once read."""
+    """The state that all requests share: the pools, the secret, and facts that never change once read."""
 
     database: Database
     secret: bytes
     clients: dict[str, int] = field(default_factory=dict)  # a client's number is given once
     policies: dict[str, Policy] = field(default_factory=dict)  # a version is immutable
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    webhook_networks: frozenset[IPv4Network | IPv6Network] = frozenset()
+    """The networks beside the public ones to which retractions can be posted."""
+    on_delivered: Callable[[str, Mapping[str, int]], None] = lambda *_: None
+    """Called with the client's name and the number of items by ground after each page."""
+    offers: bool = False
+    """Whether pages are read from offers first."""
 
     async def client(self, name: str) -> int:
-        """Give a client's number, and make the client known at its first request."""
+        """Return a client's number, and make the client known at its first request."""
         number = self.clients.get(name)
         if number is None:
             number = self.clients[name] = await register_client(self.database.training, name)
         return number
 
     async def policy_in_force(self) -> Policy:
-        """Give the policy in force."""
+        """Return the policy in force."""
         found = await policy_of(self.database.dashboard, None)
         if found is None:
             raise LookupError("no policy is in force")
         return found
 
     async def policy(self, version: str) -> Policy:
-        """Give the policy of a version that a statement named."""
-        policy = self.policies.get(version)
-        if policy is None:
-            found = await policy_of(self.database.dashboard, version)
-            if found is None:
-                raise LookupError(f"no policy {version}")
-            policy = self.policies[version] = found
-        return policy
+        """Return the policy of a version that a statement named."""
+        if version not in self.policies:
+            async with self._reading:  # a page's items ask at the same time, and one connection is enough
+                if version not in self.policies:
+                    found = await policy_of(self.database.dashboard, version)
+                    if found is None:
+                        raise LookupError(f"no policy {version}")
+                    self.policies[version] = found
+        return self.policies[version]
 
 
 @dataclass
 class Context:
-    """Hold one request."""
+    """The state of one request."""
 
     actor: Actor
     gateway: Gateway
 
     @property
+    def sharer(self) -> str:
+        """Name what the request's connections are counted by: the client, the account, or the bearer of the token."""
+        actor = self.actor
+        return f"{actor.role}:{actor.client or actor.subject or actor.name}"
+
+    @property
     def database(self) -> Database:
-        """Give the pools."""
+        """Return the pools."""
         return self.gateway.database
 
     @cached_property
     def ids(self) -> Ids:
-        """Give the ids that this audience sees: per client, per data subject, or one for all staff."""
+        """Return the ids that this audience sees: per client, per data subject, or one for all staff."""
         actor = self.actor
         if actor.role is Role.TRAINING_CLIENT:
             return ids_of(self.gateway.secret, f"client:{actor.client}")
@@ -77,51 +101,94 @@ class Context:
         return ids_of(self.gateway.secret, "staff")
 
     async def client(self) -> int:
-        """Give the number of the training client that asks."""
+        """Return the number of the training client that asks."""
         assert self.actor.client is not None, "a training client's token names it"
         return await self.gateway.client(self.actor.client)
 
     @cached_property
     def reader(self) -> Reader:
-        """Give what this audience reads through. Others than those concerned have none."""
+        """Return what this audience reads through. Others than those concerned have none."""
         actor = self.actor
         if actor.role is Role.DATA_SUBJECT:
             return self.database.data_subject(actor.subject or "")
         if actor.role in (Role.PRIVACY_OFFICER, Role.AUDITOR):
             return self.database.examiner(actor.role)
-        raise LookupError(f"{actor.role} reads no rows of people")
+        raise LookupError(f"{actor.role} may not read accounts or items")
+
+    async def record_reads(self, fields: Sequence[str], reason: str | None) -> None:
+        """Record whose data an officer or auditor read in this request, before it is answered."""
+        if self.actor.role not in (Role.PRIVACY_OFFICER, Role.AUDITOR) or not self.reader.people:
+            return
+        await record_staff_read(
+            self.database.staff, self.actor.name, self.actor.role, self.reader.people, fields, reason
+        )
+
+    async def platform_account(self, account: str) -> str:
+        """Return the platform's id of an account that is named by it or by our id; what is neither stays as it is."""
+        number = self.ids.decode_as(IdKind.ACCOUNT, account)
+        row = None if number is None else await self.accounts.load(number)
+        return row.platform_id if row else account
 
     @property
     def owner(self) -> str | None:
-        """Give the account that a data subject is kept to; None for staff."""
+        """Return the account that a data subject is kept to; None for staff."""
         return (self.actor.subject or "") if self.actor.role is Role.DATA_SUBJECT else None
 
     @cached_property
-    def decisions(self) -> DataLoader[int, DecisionRow | None]:
-        """Load decisions of a request in one statement."""
-        return DataLoader(lambda numbers: contents.decisions(self.reader, numbers))
+    def decisions(self) -> DataLoader[tuple[int, str | None], DecisionRow | None]:
+        """Load decisions of a request, of an item for a purpose, in one statement per purpose."""
+        return DataLoader(lambda keys: decision.decisions_for(self.reader, keys))
 
     @cached_property
     def accounts(self) -> DataLoader[int, AccountRow | None]:
         """Load accounts of a request in one statement."""
-        return DataLoader(lambda numbers: accounts.accounts_of(self.reader, numbers, self.owner))
+        return DataLoader(lambda numbers: accounts.load_accounts(self.reader, numbers, self.owner))
 
     @cached_property
     def contents(self) -> DataLoader[int, ContentRow | None]:
         """Load items of a request in one statement."""
-        return DataLoader(lambda numbers: contents.contents_of(self.reader, numbers, self.owner))
+        return DataLoader(lambda numbers: contents.load_contents(self.reader, numbers, self.owner))
+
+    @cached_property
+    def own_numbers(self) -> DataLoader[int, int | None]:
+        """Load the numbers of a data subject's own items in one statement."""
+
+        async def load(items: list[int]) -> list[int | None]:
+            numbers, _ = await number_own_items(self.reader)
+            return [numbers.get(item) for item in items]
+
+        return DataLoader(load)
 
     @cached_property
     def recipients(self) -> DataLoader[int, list[RecipientRow]]:
         """Load who received a request's items in one statement."""
-        return DataLoader(lambda numbers: recipients_of(self.reader, numbers))
+        return DataLoader(lambda numbers: load_recipients(self.reader, numbers))
+
+    @cached_property
+    def canaries(self) -> DataLoader[int, CanaryRow | None]:
+        """Load which of a request's items are planted in one statement."""
+        return DataLoader(lambda numbers: load_canaries(self.reader, numbers))
+
+    @cached_property
+    def canary_incidents(self) -> DataLoader[int, list[CanaryIncidentRow]]:
+        """Load the deliveries that a request's planted items stopped in one statement."""
+        return DataLoader(lambda numbers: load_canary_incidents(self.reader, numbers))
 
     @cached_property
     def notices(self) -> DataLoader[int, list[NoticeRow]]:
         """Load the notices of a request's accounts in one statement."""
-        return DataLoader(lambda numbers: consents.notices_of(self.reader, numbers))
+        return DataLoader(lambda numbers: consents.load_notices(self.reader, numbers))
+
+    @cached_property
+    def campaigns(self) -> DataLoader[str, CampaignRow | None]:
+        """Load the campaigns of a request's notices in one statement."""
+        return DataLoader(lambda epochs: load_campaigns(self.reader, epochs))
 
     @cached_property
     def objections(self) -> DataLoader[int, list[ObjectionRow]]:
         """Load the objections that reach a request's accounts in one statement."""
-        return DataLoader(lambda numbers: consents.objections_of(self.reader, numbers))
+        return DataLoader(lambda numbers: consents.load_objections(self.reader, numbers))
+
+
+Info = strawberry.Info[Context, None]
+"""What a resolver receives beside its arguments."""

@@ -1,6 +1,6 @@
-"""Who may read a field: one declaration gives the directive in the SDL, the check in the resolver and in the fast path.
+"""Declare the readers of a field: the directive in the SDL, and the checks of the resolver and the row compiler.
 
-A field that declares nothing can be read by nobody: `check_governance` refuses the whole schema.
+A field without a declaration cannot be read: `check_governance` refuses the whole schema.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,32 +12,34 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
+from schema.enums import Role
 from schema.errors import Forbidden
-from schema.values import Role
 
 EVERYONE = tuple(Role)
 STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
 OFFICERS = (Role.PRIVACY_OFFICER,)
 EXAMINERS = (*OFFICERS, Role.AUDITOR)
-CONCERNED = (*EXAMINERS, Role.DATA_SUBJECT)
+EXAMINERS_AND_OWNER = (*EXAMINERS, Role.DATA_SUBJECT)
 TRAINING = (Role.TRAINING_CLIENT,)
+SUBJECTS = (Role.DATA_SUBJECT,)
 
 
 @strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION], description="Only these roles may read the field; to others it is an error."
+    locations=[Location.FIELD_DEFINITION],
+    description="Limits a field to the roles in `readers`; for any other role it is an error.",
 )
 class Governed:
-    """Declare in the SDL who may read a field."""
+    """The directive that declares in the SDL who may read a field."""
 
     readers: list[Role]
 
 
 class Source(Protocol):
-    """Say how a field's value is taken from a row of a page; see `schema.compiled`."""
+    """The way to take a field's value from a row of a page; see `schema.execution.row_compiler`."""
 
 
 class Governance(FieldExtension):
-    """Let only some roles read a field, and say where its value stands in a row."""
+    """A field's readers, and the source of its value in a row."""
 
     def __init__(self, readers: Iterable[Role], source: Source | None) -> None:
         self.readers = frozenset(readers)

@@ -1,24 +1,28 @@
-"""What can be done."""
+"""The mutations of the API."""
 
 import strawberry
 
-from schema.clients import ClientMutation
-from schema.holds import HoldMutation
-from schema.notices import NoticeMutation
-from schema.objecting import ObjectingMutation
-from schema.objections import ObjectionMutation
-from schema.proposals import PolicyMutation
-from schema.retractions import RetractionMutation
+from schema.oversight.clients import ClientMutation
+from schema.oversight.consent_filing import ConsentMutation
+from schema.oversight.holds import HoldMutation
+from schema.oversight.notice_outbox import NoticeMutation
+from schema.oversight.objection_filing import ObjectionFilingMutation
+from schema.oversight.objection_review import ObjectionMutation
+from schema.oversight.placeholders import PlaceholderMutation
+from schema.oversight.policies import PolicyMutation
+from schema.training.retractions import RetractionMutation
 
 
-@strawberry.type
+@strawberry.type(description="The mutations of the API, each limited to the roles that its directive names.")
 class Mutation(
     ClientMutation,
+    ConsentMutation,
     HoldMutation,
     NoticeMutation,
-    ObjectingMutation,
+    ObjectionFilingMutation,
     ObjectionMutation,
+    PlaceholderMutation,
     PolicyMutation,
     RetractionMutation,
 ):
-    """Do what can be done; each domain states its own."""
+    """The root type of mutations; each domain adds its own."""

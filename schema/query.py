@@ -1,46 +1,52 @@
-"""What can be asked."""
+"""The queries of the API."""
 
 from typing import Annotated
 
 import strawberry
 
-from db.account import account_number
-from db.policies import policy_of
-from schema.account import Account, account_of, accounts_page
-from schema.clients import Client, Verification, all_clients, verification
-from schema.connection import Connection
-from schema.consent import ConsentEvent, events_page
-from schema.content import (
+from db.policies.store import policy_of
+from db.records.account import find_account_id
+from schema.context import Info
+from schema.enums import Role
+from schema.errors import BadInput
+from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF, TRAINING, governed
+from schema.oversight.canaries import Canary, resolve_canaries
+from schema.oversight.clients import Client, LedgerVerification, ledger_verification, resolve_clients
+from schema.oversight.coverage import Coverage, coverage
+from schema.oversight.holds import Hold, holds_page
+from schema.oversight.notice_outbox import PLATFORM, PendingNotice, resolve_pending_notices
+from schema.oversight.notice_summary import NoticeSummary, resolve_notice_summary
+from schema.oversight.objection_filing import UnmatchedObjection, unmatched_page
+from schema.oversight.objection_review import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
+from schema.oversight.placeholders import Placeholder, SharedLink, resolve_placeholders, resolve_shared_links
+from schema.oversight.policies import (
+    PolicyProposal,
+    PolicySimulation,
+    PolicyVersion,
+    policy_proposals,
+    policy_versions,
+    resolve_simulate_policy,
+)
+from schema.oversight.policy import Policy, policy_of_document
+from schema.oversight.staff_reads import StaffRead, staff_reads_page
+from schema.records.account import Account, account_of, accounts_page
+from schema.records.campaign import Campaign, resolve_campaigns
+from schema.records.consent import ConsentEvent, events_page
+from schema.records.content import (
     Content,
     content_of,
     contents_page,
     eligibility_as_of,
-    eligibility_by_number,
-    find_content,
-    find_number,
+    eligibility_now,
+    find_any_content,
+    find_any_content_id,
 )
-from schema.context import Context
-from schema.coverage import Coverage, coverage
-from schema.decision import AsOf, Condition, Eligibility, catalogue
-from schema.errors import BadInput
-from schema.governed import CONCERNED, EVERYONE, EXAMINERS, OFFICERS, STAFF, TRAINING, governed
-from schema.holds import Hold, holds_page
-from schema.ids import Kind
-from schema.node import Node
-from schema.notices import PLATFORM, PendingNotice, pending_notices
-from schema.objecting import UnmatchedObjection, unmatched_page
-from schema.objections import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
-from schema.policy import Policy, policy_of_document
-from schema.proposals import (
-    PolicyProposal,
-    PolicyVersion,
-    Simulation,
-    policy_proposals,
-    policy_versions,
-    simulate_policy,
-)
-from schema.reach import NoticeSummary, notice_summary
-from schema.retractions import (
+from schema.records.eligibility import AsOf, Condition, Eligibility, ForPurpose, describe_conditions
+from schema.records.viewer import OwnRecords
+from schema.relay.connection import After, Connection, First
+from schema.relay.ids import IdKind
+from schema.relay.node import Node
+from schema.training.retractions import (
     EligibilityCheck,
     Incident,
     Retraction,
@@ -48,58 +54,63 @@ from schema.retractions import (
     incidents_page,
     retractions_page,
 )
-from schema.subject import OwnRecords
-from schema.trainable import TrainableContent, trainable_content, trainable_item
-from schema.values import Role
-
-Info = strawberry.Info[Context, None]
-First = Annotated[int, strawberry.argument(description="How many: 1 to 100.")]
-After = Annotated[str | None, strawberry.argument(description="The endCursor of the page before.")]
+from schema.training.trainable_content import TrainableContent, trainable_content, trainable_item
 
 
-async def _own_account(info: Info) -> Account | None:
+async def _resolve_own_account(info: Info) -> Account | None:
     subject = info.context.actor.subject
-    return await _account(info, strawberry.ID(subject)) if subject else None
+    return await _resolve_account(info, strawberry.ID(subject)) if subject else None
 
 
-@strawberry.type(description="Who asks, as the token says.")
+@strawberry.type(description="The holder of the access token.")
 class Viewer(OwnRecords):
-    """Say who asks."""
+    name: str = governed(EVERYONE, description="The name that the token states.")
+    role: Role = governed(EVERYONE, description="The role that the token states.")
+    client: str | None = governed(EVERYONE, description="The name of the training client.")
+    purpose: str | None = governed(EVERYONE, description="The purpose of the training client.")
+    account: Account | None = governed(
+        EXAMINERS_AND_OWNER, resolver=_resolve_own_account, description="The data subject's own account."
+    )
 
-    name: str = governed(EVERYONE)
-    role: Role = governed(EVERYONE)
-    client: str | None = governed(EVERYONE)
-    purpose: str | None = governed(EVERYONE)
-    account: Account | None = governed(CONCERNED, resolver=_own_account, description="A data subject's own account.")
 
-
-def _viewer(info: Info) -> Viewer:
+def _resolve_viewer(info: Info) -> Viewer:
     actor = info.context.actor
     return Viewer(name=actor.name, role=actor.role, client=actor.client, purpose=actor.purpose)
 
 
-async def _eligibility(info: Info, content_id: strawberry.ID, as_of: AsOf | None = None) -> Eligibility | None:
-    number = await find_number(info.context, content_id)
+async def _resolve_eligibility(
+    info: Info,
+    content_id: Annotated[strawberry.ID, strawberry.argument(description="The id of the item.")],
+    as_of: Annotated[
+        AsOf | None,
+        strawberry.argument(description="An earlier time at which to repeat the decision, for examiners only."),
+    ] = None,
+    purpose: ForPurpose = None,
+) -> Eligibility | None:
+    number = await find_any_content_id(info.context, content_id)
     if number is None:
         return None
     if as_of is None:
-        return await eligibility_by_number(info.context, number)
+        return await eligibility_now(info.context, number, purpose)
     if info.context.actor.role not in EXAMINERS:
         raise BadInput("asOf: is for examiners (leave it out)")
-    return await eligibility_as_of(info.context, number, as_of)
+    return await eligibility_as_of(info.context, number, as_of, purpose)
 
 
-async def _content(info: Info, id: strawberry.ID) -> Content | None:
-    row = await find_content(info.context, id)
+async def _resolve_content(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the item.")]
+) -> Content | None:
+    row = await find_any_content(info.context, id)
     return content_of(info.context, row) if row else None
 
 
-async def _contents(
+async def _resolve_contents(
     info: Info,
     first: First,
     after: After = None,
     platform_ids: Annotated[
-        list[str] | None, strawberry.argument(description="Only these, by the platform's own ids; at most 100.")
+        list[str] | None,
+        strawberry.argument(description="The platform's ids of at most 100 items to return, for examiners only."),
     ] = None,
 ) -> Connection[Content]:
     if platform_ids is not None and info.context.actor.role not in EXAMINERS:
@@ -107,127 +118,182 @@ async def _contents(
     return await contents_page(info.context, first, after, platform_ids=platform_ids)
 
 
-async def _account(info: Info, id: strawberry.ID) -> Account | None:
+async def _resolve_account(
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="The id of the account, ours or the platform's.")],
+) -> Account | None:
     context = info.context
-    number = context.ids.read_as(Kind.ACCOUNT, id)
+    number = context.ids.decode_as(IdKind.ACCOUNT, id)
     if number is None:
-        number = await account_number(context.reader, id)
+        number = await find_account_id(context.reader, id)
     row = None if number is None else await context.accounts.load(number)
     return account_of(context, row) if row else None
 
 
-async def _accounts(info: Info, first: First, after: After = None) -> Connection[Account]:
+async def _resolve_accounts(info: Info, first: First, after: After = None) -> Connection[Account]:
     return await accounts_page(info.context, first, after)
 
 
-async def _consent_events(info: Info, first: First, after: After = None) -> Connection[ConsentEvent]:
+async def _resolve_consent_events(info: Info, first: First, after: After = None) -> Connection[ConsentEvent]:
     context = info.context
     account = None
     if context.owner is not None:
-        account = await account_number(context.reader, context.owner) or 0  # of nobody, rather than of all
+        account = await find_account_id(context.reader, context.owner) or 0  # of no account, rather than of all
     return await events_page(context, first, after, account)
 
 
-async def _policy(info: Info, version: str | None = None) -> Policy | None:
+async def _resolve_policy(
+    info: Info,
+    version: Annotated[
+        str | None, strawberry.argument(description="The version of the policy, by default the one in force.")
+    ] = None,
+) -> Policy | None:
     found = await policy_of(info.context.database.dashboard, version)
     return policy_of_document(found) if found else None
 
 
-async def _conditions(info: Info) -> list[Condition]:
+async def _resolve_conditions(info: Info) -> list[Condition]:
     found = await policy_of(info.context.database.dashboard, None)
-    return catalogue(found) if found else []
+    return describe_conditions(found) if found else []
 
 
-async def _node(info: Info, id: strawberry.ID) -> Node | None:
+async def _resolve_node(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the object.")]
+) -> Node | None:
     context = info.context
-    found = context.ids.read(id)
+    found = context.ids.decode(id)
     if found is None:
         return None
     kind, number = found
-    if kind is Kind.TRAINABLE_CONTENT and context.actor.role in TRAINING:
+    if kind is IdKind.TRAINABLE_CONTENT and context.actor.role in TRAINING:
         return await trainable_item(info, number)
-    if kind is Kind.CONTENT and context.actor.role in CONCERNED:
+    if kind is IdKind.CONTENT and context.actor.role in EXAMINERS_AND_OWNER:
         row = await context.contents.load(number)
         return content_of(context, row) if row else None
-    if kind is Kind.ACCOUNT and context.actor.role in CONCERNED:
+    if kind is IdKind.ACCOUNT and context.actor.role in EXAMINERS_AND_OWNER:
         account = await context.accounts.load(number)
         return account_of(context, account) if account else None
     return None
 
 
-@strawberry.type
+@strawberry.type(description="The queries of the API, each limited to the roles that its directive names.")
 class Query:
-    """Answer what can be asked."""
-
-    viewer: Viewer = governed(EVERYONE, resolver=_viewer, description="Who asks.")
+    viewer: Viewer = governed(EVERYONE, resolver=_resolve_viewer, description="Returns the holder of the access token.")
     trainable_content: Connection[TrainableContent] = governed(
-        TRAINING, resolver=trainable_content, description="Permitted items, each with its reason; 1 to 1000 a page."
+        TRAINING,
+        resolver=trainable_content,
+        description="Returns permitted items with their reasons; a page can be empty although `hasNextPage` is true.",
     )
     eligibility: Eligibility | None = governed(
-        CONCERNED,
-        resolver=_eligibility,
-        description="Whether an item is permitted and why: by our id, or for examiners the platform's or a client's.",
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_eligibility,
+        description="Returns the decision on an item by its id; examiners can also use the platform's or a client's.",
     )
     content: Content | None = governed(
-        CONCERNED, resolver=_content, description="An item: by our id, or for examiners the platform's or a client's."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_content,
+        description="Returns an item by its id; examiners can also use the platform's or a client's id.",
     )
-    contents: Connection[Content] = governed(CONCERNED, resolver=_contents, description="All items, permitted or not.")
+    contents: Connection[Content] = governed(
+        EXAMINERS_AND_OWNER, resolver=_resolve_contents, description="Returns all items, permitted or not."
+    )
     account: Account | None = governed(
-        CONCERNED, resolver=_account, description="An account: by our id or the platform's."
+        EXAMINERS_AND_OWNER, resolver=_resolve_account, description="Returns an account by its id or the platform's."
     )
-    accounts: Connection[Account] = governed(CONCERNED, resolver=_accounts, description="All accounts that are known.")
+    accounts: Connection[Account] = governed(
+        EXAMINERS_AND_OWNER, resolver=_resolve_accounts, description="Returns all known accounts."
+    )
     consent_events: Connection[ConsentEvent] = governed(
-        CONCERNED, resolver=_consent_events, description="The ledger of positions, in the order it was written."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_consent_events,
+        description="Returns the events in the history of positions, in the order of recording.",
     )
     policy: Policy | None = governed(
-        EVERYONE, resolver=_policy, description="The policy in force, or a version that was."
+        EVERYONE, resolver=_resolve_policy, description="Returns the policy in force, or the version given."
     )
     conditions: list[Condition] = governed(
-        EVERYONE, resolver=_conditions, description="Every condition that the policy in force evaluates."
+        EVERYONE, resolver=_resolve_conditions, description="Returns the conditions that the policy in force evaluates."
+    )
+    staff_reads: Connection[StaffRead] = governed(
+        EXAMINERS,
+        resolver=staff_reads_page,
+        description="Returns the reads of people's data by officers and auditors, the latest first.",
     )
     holds: Connection[Hold] = governed(
-        EXAMINERS, resolver=holds_page, description="Regulatory holds, in the order they were opened."
+        EXAMINERS, resolver=holds_page, description="Returns the regulatory holds, in the order of opening."
+    )
+    canaries: list[Canary] = governed(
+        OFFICERS,
+        resolver=resolve_canaries,
+        description="Returns the items that the operator planted because they can never qualify.",
+    )
+    campaigns: list[Campaign] = governed(
+        EXAMINERS,
+        resolver=resolve_campaigns,
+        description="Returns what the notices of each campaign told people, with their very text, newest first.",
     )
     notice_summary: list[NoticeSummary] = governed(
-        EXAMINERS, resolver=notice_summary, description="Whom the notices of each campaign reached, the latest first."
+        EXAMINERS,
+        resolver=resolve_notice_summary,
+        description="Returns the number of accounts by state of their notices per campaign, newest first.",
     )
     objections: Connection[ObjectionRecord] = governed(
-        EXAMINERS, resolver=objections_page, description="Every objection, in the order they came in."
+        EXAMINERS, resolver=objections_page, description="Returns all objections, in the order of receipt."
     )
     objection_summary: ObjectionSummary = governed(
-        EXAMINERS, resolver=objection_summary, description="How many objections there are, and how they stand."
+        EXAMINERS, resolver=objection_summary, description="Returns the number of objections by state."
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
-        OFFICERS, resolver=unmatched_page, description="Objections that reach no known account; they are kept."
+        OFFICERS, resolver=unmatched_page, description="Returns the objections that match no known account."
     )
     policies: list[PolicyVersion] = governed(
-        EXAMINERS, resolver=policy_versions, description="Every version, proposed or in force once; the newest first."
+        EXAMINERS, resolver=policy_versions, description="Returns all versions of the policy, newest first."
     )
     policy_proposals: list[PolicyProposal] = governed(
-        EXAMINERS, resolver=policy_proposals, description="Every proposed policy, the newest first."
+        EXAMINERS, resolver=policy_proposals, description="Returns all proposed policies, newest first."
     )
-    simulate_policy: Simulation = governed(
-        EXAMINERS, resolver=simulate_policy, description="How many items a policy would gain and lose."
+    simulate_policy: PolicySimulation = governed(
+        EXAMINERS,
+        resolver=resolve_simulate_policy,
+        description="Returns the number of items that a policy would gain and lose.",
+    )
+    placeholders: list[Placeholder] = governed(
+        OFFICERS, resolver=resolve_placeholders, description="Returns every declared placeholder, the newest first."
+    )
+    shared_links: list[SharedLink] = governed(
+        OFFICERS,
+        resolver=resolve_shared_links,
+        description="Returns the person ids and contacts that most accounts share.",
     )
     pending_notices: Connection[PendingNotice] = governed(
-        PLATFORM, resolver=pending_notices, description="What the platform is to show in its app."
+        PLATFORM,
+        resolver=resolve_pending_notices,
+        description="Returns the notices that the platform has to show in its app.",
     )
     retractions: Connection[Retraction] = governed(
-        TRAINING, resolver=retractions_page, description="What became of what this client received, in order."
+        TRAINING, resolver=retractions_page, description="Returns the retractions of the client's items, in order."
     )
     check_eligibility: EligibilityCheck = governed(
         TRAINING,
         resolver=check_eligibility,
-        description="Which items may be used, for a client that lost its state.",
+        description="Returns which of the given items the client may still use.",
     )
     incidents: Connection[Incident] = governed(
-        EXAMINERS, resolver=incidents_page, description="What was delivered although an objection was on its way."
+        EXAMINERS,
+        resolver=incidents_page,
+        description="Returns the deliveries of items to which an objection had already been received.",
     )
     coverage: Coverage | None = governed(
-        STAFF, resolver=coverage, description="What is permitted and what keeps the rest out, once a day."
+        STAFF,
+        resolver=coverage,
+        description="Returns the counts of permitted and excluded items from a daily snapshot.",
     )
-    clients: list[Client] = governed(EXAMINERS, resolver=all_clients, description="Every training client.")
-    verification: Verification | None = governed(
-        EXAMINERS, resolver=verification, description="The last run of `grounds verify`; null before the first."
+    clients: list[Client] = governed(EXAMINERS, resolver=resolve_clients, description="Returns all training clients.")
+    ledger_verification: LedgerVerification | None = governed(
+        EXAMINERS,
+        resolver=ledger_verification,
+        description="Returns the result of the last run of `grounds verify`, null before the first.",
     )
-    node: Node | None = governed((*TRAINING, *CONCERNED), resolver=_node, description="Anything by its id.")
+    node: Node | None = governed(
+        (*TRAINING, *EXAMINERS_AND_OWNER), resolver=_resolve_node, description="Returns an object by its id."
+    )

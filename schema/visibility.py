@@ -1,11 +1,11 @@
-"""Who may read what, as a table for people: written from the declarations that the resolvers enforce."""
+"""The table of which role reads which field, written from the declarations."""
 
 from collections import defaultdict
 
 from graphql import GraphQLObjectType, GraphQLSchema
 
+from schema.enums import Role
 from schema.governed import governance_of
-from schema.values import Role
 
 
 def visibility_table(schema: GraphQLSchema) -> str:

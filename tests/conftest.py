@@ -1,22 +1,25 @@
-"""The parts that tests stand on, all of them real: a PostgreSQL a worker, a database and a server a test."""
+"""The parts that tests stand on, all of them real: each worker's PostgreSQL, database and server."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from db.admin import prepare
-from db.embedded import embedded_postgres, remove_embedded_postgres
-from tests.gateway import SECRET, TestGateway, open_gateway
-from tests.mutants import killed, pytest_terminal_summary  # noqa: F401 - a fixture and a hook, found here by name
+from db.embedded_postgres import embedded_postgres, remove_embedded_postgres
+from db.setup import prepare_database
+from tests.support.gateway import SECRET, TestGateway
+from tests.support.installed_postgres import BINARIES, installed_postgres
+from tests.support.mutants import killed, pytest_terminal_summary  # noqa: F401 - a fixture and a hook, found here by name
+from tests.support.shared_database import SharedDatabase, database_of
+from tests.support.shared_server import SharedServer
 
 # Few tests that take long, mostly waiting: begun first, so that no worker is left alone with them at the end.
 FIRST = (
-    *("test_immediacy", "test_served_implies_logged", "test_pages_in_a_browser", "test_no_leak_generated"),
-    *("test_campaign", "test_feed_at_least_once", "test_webhook", "test_identity", "test_mutants"),
+    *("test_immediacy", "test_served_implies_logged", "test_in_a_browser", "test_no_leak_generated"),
+    *("test_campaign", "test_feed_at_least_once", "test_sender", "test_identity", "test_mutants"),
 )
+TEMPLATE = "template_of_tests"
 UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -25,8 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("long") and config.option.markexpr == "not long and not exhaustive":
-        config.option.markexpr = ""
+    if config.getoption("long"):
+        config.option.markexpr = config.option.markexpr.removeprefix("not long and not exhaustive and ")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,33 +37,55 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of this worker's own, with a template that is migrated once; the administrator's URL."""
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of this worker's own, the embedded one unless GROUNDS_TEST_POSTGRES names another; its URL."""
+    if BINARIES:
+        with installed_postgres(Path(BINARIES), settings=UNSAFE_BUT_FAST) as url:
+            yield url
+        return
     home: Path = tmp_path_factory.mktemp("cluster") / "postgres"
     with embedded_postgres(home, settings=UNSAFE_BUT_FAST) as url:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE template_of_tests")
-        prepare(_database(url, "template_of_tests"), SECRET)
         yield url
     remove_embedded_postgres(home)
 
 
-@pytest.fixture
-def database_url(cluster: str) -> Iterator[str]:
-    """A migrated database of this test's own; the administrator's URL."""
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(cluster, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_of_tests STRATEGY file_copy".encode())
-        yield _database(cluster, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+@pytest.fixture(scope="session")
+def cluster(postgres: str) -> str:
+    """That PostgreSQL with a template that is migrated once; the administrator's URL."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+    prepare_database(database_of(postgres, TEMPLATE), SECRET)
+    return postgres
+
+
+@pytest.fixture(scope="session")
+def shared_database(cluster: str) -> Iterator[SharedDatabase]:
+    """The database of those tests that need no server, or a server of their own."""
+    database = SharedDatabase(cluster, TEMPLATE)
+    yield database
+    database.drop()
 
 
 @pytest.fixture
-async def gateway(database_url: str, tmp_path: Path) -> AsyncIterator[TestGateway]:
-    """A gateway that listens, over a database of this test's own."""
-    async with open_gateway(database_url, tmp_path / "data") as opened:
+def database_url(shared_database: SharedDatabase) -> str:
+    """A migrated database, as if it were this test's own; the administrator's URL."""
+    shared_database.end_sessions()
+    if not shared_database.restore():
+        shared_database.replace()
+    return shared_database.url
+
+
+@pytest.fixture(scope="session")
+async def shared_server(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SharedServer]:
+    database = SharedDatabase(cluster, TEMPLATE)
+    server = SharedServer(database, tmp_path_factory.mktemp("shared") / "data")
+    yield server
+    await server.close()
+    database.drop()
+
+
+@pytest.fixture
+async def gateway(shared_server: SharedServer) -> AsyncIterator[TestGateway]:
+    """A gateway that listens, over a database as if it were this test's own."""
+    async with shared_server.gateway() as opened:
         yield opened
-
-
-def _database(url: str, name: str) -> str:
-    return f"{url.rpartition('/')[0]}/{name}"

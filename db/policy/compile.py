@@ -1,29 +1,35 @@
-"""From one policy document to the SQL that enforces it: the page view and the decision view."""
+"""Compile a policy to the SQL that enforces it: the views of pages, of offers and of decisions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from db.deidentify import PIPELINE_VERSION
-from db.policy.conditions import CONDITIONS, Condition
-from db.policy.document import Policy, instant
-from db.policy.grounds import GROUNDS, GroundCode
+from db.deidentification.text import PIPELINE_VERSION
+from db.policy.condition import Condition, JudgedBy
+from db.policy.conditions import CONDITIONS, MAX_PARENTS
+from db.policy.document import Policy, sql_instant
+from db.policy.evidence import Evidence
+from db.policy.grounds import GroundCode, required_of
+from db.vocabulary import ContentKind
 
 _PAGE_COLUMNS = (
     *("id", "account", "kind", "product", "language", "created_month", "text", "media", "country", "ground"),
 )
+_NARROWING = "c.language_base, c.language_key"  # of the page view alone: what a filter compares
 CLAIMED_CLIENT = "nullif(current_setting('grounds.client', true), '')::int"
 CLAIMED_PURPOSE = "coalesce(nullif(current_setting('grounds.purpose', true), ''), '')"
 
 
 def conditions_of(policy: Policy) -> tuple[Condition, ...]:
-    """Give the conditions that are evaluated under a policy: OPTED_IN only where the policy has that ground."""
+    """Return the conditions that are evaluated under a policy: OPTED_IN only where the policy has that ground."""
     opted_in = GroundCode.OPTED_IN in policy.grounds
     return tuple(condition for condition in CONDITIONS if opted_in or condition.code != "OPTED_IN")
 
 
 def compiled_views(policy: Policy) -> dict[str, str]:
-    """Give the body of each view that a policy compiles to, by the view's name in schema `grounds`."""
+    """Return the body of each view that a policy compiles to, by the view's name in schema `grounds`."""
     return {
-        "trainable_content": f"{_permitted(policy)}\nORDER BY c.id",
+        "trainable_content": f"{_permitted_query(policy)}\nORDER BY c.id",
+        "offer_derivation": _derivation_query(policy),
+        "offered_content": _offered_query(policy),
         "decision": decision_statement(policy),
         "own_decision": (
             "SELECT d.* FROM grounds.decision d WHERE d.account = ("
@@ -33,153 +39,298 @@ def compiled_views(policy: Policy) -> dict[str, str]:
 
 
 def evidence_columns() -> tuple[str, ...]:
-    """Give the columns of the views that show evidence, each once, in the catalogue's order."""
-    facts = (c.evidence for c in CONDITIONS if c.evidence and not c.evidence.of_policy)
-    return tuple(dict.fromkeys(evidence.column for evidence in facts))
+    """Return the columns of the views that show evidence, each once, in the catalogue's order."""
+    return tuple(dict.fromkeys(evidence.column for evidence in _evidence_of_items()))
+
+
+def _evidence_of_items() -> list[Evidence]:
+    stated = (evidence for c in CONDITIONS for evidence in (c.evidence, c.details))
+    return [evidence for evidence in stated if evidence and not evidence.of_policy]
+
+
+_NEXT_DUE = (  # when the first retraction falls due that a client has not acknowledged
+    "(SELECT r.due_by FROM grounds.retraction_batch r"
+    " WHERE r.client = k.id AND r.last_id > k.acknowledged AND r.kind <> 'RELEASE' ORDER BY r.last_id LIMIT 1)"
+)
 
 
 def page_columns() -> tuple[str, ...]:
-    """Give the columns of the page view, in order. They are the same under every policy."""
-    return (*_PAGE_COLUMNS, *(column for column in evidence_columns() if column not in _PAGE_COLUMNS))
+    """Return the columns of the page view, in order. They are the same under every policy."""
+    shown = dict.fromkeys(evidence.column for evidence in _evidence_of_items() if not evidence.examined)
+    return (*_PAGE_COLUMNS, *(column for column in shown if column not in _PAGE_COLUMNS))
 
 
-def predicate(condition: Condition, policy: Policy, *, unclaimed: str = "FALSE") -> str:
+def bind_predicate(condition: Condition, policy: Policy, *, unclaimed: str = "FALSE") -> str:
     """Bind a condition's predicate to a policy.
 
     `unclaimed` says whether a statement that claims no client counts as a suspended one.
     """
-    return f"({condition.predicate.format_map(_parameters(policy, unclaimed))})"
+    return f"({condition.predicate.format_map(_sql_parameters(policy, unclaimed))})"
 
 
-def _permitted(policy: Policy) -> str:
-    """Select what is permitted: every condition of the item's ground is TRUE.
+Parameters = dict[str, str]
+
+
+def _permitted_query(policy: Policy) -> str:
+    """Select what is permitted: every condition of the item's ground is TRUE."""
+    clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), JudgedBy)
+    return f"SELECT {_page_row(policy)}\n{_item('grounds.account_standing')}\nWHERE {clauses}"
+
+
+def _derivation_query(policy: Policy) -> str:
+    """Select the offers of the claimed purpose: each item that is permitted now, or will be once time has passed.
+
+    An offer holds from the latest instant of all comparisons with the clock. The rules themselves are then asked at
+    that instant, or now where it has passed: an instant that were too early would offer nothing.
+    """
+    parameters = _at_instant(policy)
+    clocks = [
+        f"CASE WHEN NOT ({_exempt(policy, condition)}) THEN {clock.format_map(parameters)} END"
+        for condition in conditions_of(policy)
+        for clock in condition.clocks
+    ]
+    clauses = _clauses(policy, parameters, {JudgedBy.OFFER, JudgedBy.BOTH})
+    listed = ",\n        ".join(clocks)
+    return f"""SELECT {_page_row(policy)}, s.country AS author_country, s.product AS author_product,
+    due.permitted_from, {_DEPENDENCIES} AS depends_on
+{_item("grounds.account_standing")}
+CROSS JOIN LATERAL (
+    SELECT latest.permitted_from, greatest(latest.permitted_from, grounds.decision_time()) AS instant
+    FROM (SELECT coalesce(greatest(
+        {listed}), '-infinity') AS permitted_from OFFSET 0) latest OFFSET 0) due
+WHERE due.permitted_from < 'infinity' AND {clauses}"""
+
+
+def _offered_query(policy: Policy) -> str:
+    """Select the offers of the claimed purpose that hold now, but for those of which something has changed since."""
+    columns = ", ".join(f"o.{column}" for column in page_columns())
+    clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
+    return f"""SELECT {columns}, o.language_base, o.language_key
+FROM grounds.offer o CROSS JOIN LATERAL (
+    SELECT o.author_country AS country, o.author_product AS product, TRUE AS is_known,
+        timestamptz '-infinity' AS held_until) s
+WHERE o.offer_set = (
+    SELECT t.id FROM grounds.offer_set t WHERE t.purpose = {CLAIMED_PURPOSE} AND t.state = 'SERVING')
+  AND o.permitted_from <= (SELECT grounds.decision_time())
+  AND NOT EXISTS (SELECT FROM grounds.offer_mark m WHERE m.place = ANY (o.depends_on) OFFSET 0)
+  AND {clauses}
+ORDER BY o.id"""
+
+
+# What an offer depends on, as grounds.offer_mark names it: the item and every item that it stands under, its account,
+# and each account and contact that it or its family references. What a family says is marked at its medium, which is
+# the item itself or stands above it.
+_DEPENDENCIES = f"""ARRAY[c.id * 4, c.account * 4 + 1]
+    || CASE WHEN c.parent IS NOT NULL THEN ARRAY(
+        WITH RECURSIVE above AS (
+            SELECT p.id, p.parent, 1 AS place FROM grounds.content p WHERE p.platform_id = c.parent
+            UNION ALL
+            SELECT a.id, a.parent, u.place + 1 FROM above u JOIN grounds.content a ON a.platform_id = u.parent
+            WHERE u.place < {MAX_PARENTS}
+        )
+        SELECT u.id * 4 FROM above u) END
+    || CASE WHEN c.has_references OR f.reference_count > 0 THEN ARRAY(
+        SELECT coalesce(r.account * 4 + 1, r.contact * 4 + 2)
+        FROM grounds.content_reference r WHERE r.content = c.id
+        UNION SELECT coalesce(r.account * 4 + 1, r.contact * 4 + 2)
+        FROM (SELECT m.id FROM grounds.content m
+              WHERE m.family = c.family AND m.concerns_family AND m.has_references OFFSET 0) m
+        JOIN grounds.content_reference r ON r.content = m.id) END"""
+
+
+def _clauses(policy: Policy, parameters: Parameters, judged_by: Iterable[JudgedBy], item: str = "c") -> str:
+    """Require the conditions that these judge, each of the kinds that need it.
 
     Each condition is a top-level AND, without a wrapper, because the planner proves the partial indexes from it.
     """
-    kinds = [kind for coverage in policy.grounds.values() for kind in coverage.kinds]
-    clauses = [f"c.kind IN ({_texts(kinds)})"]
+    clauses = [f"{item}.kind IN ({_text_array(_covered_kinds(policy))})"]
     for condition in conditions_of(policy):
-        exempt = [k for g, coverage in policy.grounds.items() if not _requires(g, condition) for k in coverage.kinds]
-        if len(exempt) == len(kinds):
-            continue
-        rule = predicate(condition, policy, unclaimed="TRUE")
-        clauses.append(f"(c.kind IN ({_texts(exempt)}) OR {rule})" if exempt else rule)
-    evidence = "".join(f", {_source(column)}" for column in page_columns() if column not in _PAGE_COLUMNS)
-    where = "\n  AND ".join(clauses)
+        exempt = _exempt(policy, condition, item)
+        if condition.judged_by in set(judged_by) and exempt != "TRUE":
+            rule = f"({condition.predicate.format_map(parameters)})"
+            clauses.append(rule if exempt == "FALSE" else f"({exempt} OR {rule})")
+    return "\n  AND ".join(clauses)
+
+
+def _exempt(policy: Policy, condition: Condition, item: str = "c") -> str:
+    """Ask whether an item is of a kind whose ground does not need a condition; TRUE or FALSE where all are alike."""
+    exempt = [k for g, cov in policy.grounds.items() for k in cov.kinds if condition.code not in required_of(g, k)]
+    if len(exempt) in (0, len(_covered_kinds(policy))):
+        return "TRUE" if exempt else "FALSE"
+    return f"{item}.kind IN ({_text_array(exempt)})"
+
+
+def _covered_kinds(policy: Policy) -> list[ContentKind]:
+    return [kind for coverage in policy.grounds.values() for kind in coverage.kinds]
+
+
+def _page_row(policy: Policy) -> str:
+    evidence = "".join(
+        f", {_evidence_source(column, policy)}" for column in page_columns() if column not in _PAGE_COLUMNS
+    )
     return (
-        "SELECT c.id, c.account, c.kind, c.product, c.language, c.created_month, c.text, c.media, s.country,"
-        f" {_ground(policy)} AS ground{evidence}\n"
-        "FROM grounds.content c JOIN grounds.account_standing s ON s.account = c.account\n"
-        f"WHERE {where}"
+        "c.id, c.account, c.kind, c.product, c.language, c.created_month, c.text, c.media, c.country,"
+        f" {_ground_expression(policy)} AS ground{evidence}, {_NARROWING}"
     )
 
 
 def decision_statement(policy: Policy, standing: str = "grounds.account_standing") -> str:
     """Select every item with every condition as TRUE, FALSE or NULL, the ground it is judged against, and the verdict.
 
-    An author's account always has a standing, though nothing may be known of it yet.
+    An author's account always has a standing, though nothing may be known of it yet. OFFSET 0 keeps each condition one
+    expression that the verdict and the shortfall share: without it, planning takes three times as long.
     """
-    codes = "".join(f',\n  {predicate(c, policy)} AS "{c.code}"' for c in CONDITIONS)
-    evidence = "".join(f", {_source(column)}" for column in evidence_columns() if column != "kind")
-    judged = dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT))
-    verdicts = " ".join(f"WHEN '{ground}' THEN {_verdict(ground, policy)}" for ground in judged)
+    columns = "".join(f',\n  {bind_predicate(c, policy)} AS "{c.code}"' for c in CONDITIONS)
+    evidence = "".join(f", {_evidence_source(column, policy)}" for column in evidence_columns() if column != "kind")
+    verdicts = " ".join(
+        f"WHEN {judged} THEN {' AND '.join(f'd.{_quoted(code)}' for code in codes)}"
+        for judged, codes in _judged(policy, "d")
+    )
     return (
-        f"SELECT d.*, coalesce(CASE d.ground {verdicts} END, FALSE) AS permitted,\n"
-        f"  {_shortfall(policy, 'd')} AS shortfall\n"
-        f"FROM (SELECT c.id, c.account, c.kind, {_ground(policy)} AS ground{evidence}{codes}\n"
-        f"FROM grounds.content c JOIN {standing} s ON s.account = c.account) d"
+        f"SELECT d.*, coalesce(CASE {verdicts} END, FALSE) AS permitted,\n"
+        f"  {_failed_codes_expression(policy, 'd')} AS shortfall\n"
+        f"FROM (SELECT c.id, c.account, c.kind, judged.*\n{_item(standing)}\nCROSS JOIN LATERAL ("
+        f"SELECT {_ground_expression(policy)} AS ground{evidence}{columns} OFFSET 0) judged) d"
     )
 
 
-def _shortfall(policy: Policy, decision: str) -> str:
-    """Write what gives the codes of the conditions that keep an item out, of those that its ground needs."""
+def _item(standing: str) -> str:
+    """Name what predicates read of an item: its content, the standing of its author, what its family adds."""
+    return (
+        f"FROM grounds.content c JOIN {standing} s ON s.account = c.account"
+        " LEFT JOIN grounds.family f ON f.id = c.family"
+    )
+
+
+def _failed_codes_expression(policy: Policy, decision: str) -> str:
+    """Write what gives the codes of the conditions that keep an item out, of those that it needs."""
     cases = []
+    for judged, codes in _judged(policy, decision):
+        failing = ", ".join(f"CASE WHEN {decision}.{_quoted(code)} IS NOT TRUE THEN '{code}' END" for code in codes)
+        cases.append(f"WHEN {judged} THEN array_remove(ARRAY[{failing}], NULL)")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _judged(policy: Policy, decision: str) -> Iterator[tuple[str, list[str]]]:
+    """Return each case of what an item needs: the test of a decision, and the codes."""
     for ground in dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT)):
-        needed = (c.code for c in conditions_of(policy) if _requires(ground, c))
-        failing = ", ".join(f"CASE WHEN {decision}.\"{code}\" IS NOT TRUE THEN '{code}' END" for code in needed)
-        cases.append(f"WHEN '{ground}' THEN array_remove(ARRAY[{failing}], NULL)")
-    return f"CASE {decision}.ground {' '.join(cases)} END"
+        test = f"{decision}.ground = '{ground}'"
+        kinds = policy.grounds[ground].kinds if ground in policy.grounds else ()
+        if ground is GroundCode.OPTED_IN and ContentKind.AI_INTERACTION in kinds:
+            of_prompts = f"{test} AND {decision}.kind = '{ContentKind.AI_INTERACTION}'"
+            yield of_prompts, _needed(policy, ground, ContentKind.AI_INTERACTION)
+        yield test, _needed(policy, ground, ContentKind.POST)
 
 
-def _verdict(ground: GroundCode, policy: Policy) -> str:
-    return " AND ".join(f'd."{c.code}"' for c in conditions_of(policy) if _requires(ground, c))
+def _needed(policy: Policy, ground: GroundCode, kind: ContentKind) -> list[str]:
+    return [c.code for c in conditions_of(policy) if c.code in required_of(ground, kind)]
 
 
-def _requires(ground: GroundCode, condition: Condition) -> bool:
-    return condition.code in GROUNDS[ground].required
+def _quoted(code: str) -> str:
+    return f'"{code}"'
 
 
-def _source(column: str) -> str:
-    """Say where an evidence column comes from."""
-    for condition in CONDITIONS:
-        if condition.evidence and not condition.evidence.of_policy and condition.evidence.column == column:
-            return f"{condition.evidence.fact} AS {column}"
+def _evidence_source(column: str, policy: Policy) -> str:
+    """Return where an evidence column comes from."""
+    for evidence in _evidence_of_items():
+        if evidence.column == column:
+            return f"{evidence.fact.format_map(_sql_parameters(policy, 'FALSE'))} AS {column}"
     raise LookupError(column)
 
 
-def _ground(policy: Policy) -> str:
+def _ground_expression(policy: Policy) -> str:
     """Name the item's ground; a kind of no ground is judged against PUBLIC_CONTENT."""
     cases = " ".join(
-        f"WHEN c.kind IN ({_texts(coverage.kinds)}) THEN '{ground}'" for ground, coverage in policy.grounds.items()
+        f"WHEN c.kind IN ({_text_array(coverage.kinds)}) THEN '{ground}'" for ground, coverage in policy.grounds.items()
     )
     return f"CASE {cases} ELSE '{GroundCode.PUBLIC_CONTENT}' END"
 
 
-def _parameters(policy: Policy, unclaimed: str) -> dict[str, str]:
-    """Give what stands for each name in braces. A sub-select is computed once a statement, not once a row."""
+def _at_instant(policy: Policy) -> Parameters:
+    """Return the parameters of a derivation: time is the offer's, and holds are left to the page."""
+    waits = _waits(policy)
+    instants = {f"{name}_cutoff": f"(due.instant - interval '{hours} hours')" for name, hours in waits.items()}
+    return {
+        **_sql_parameters(policy, "FALSE"),
+        **instants,
+        **{f"{name}_dwell": f"interval '{hours} hours'" for name, hours in waits.items()},
+        "now": "due.instant",
+        "global_hold": "FALSE",
+        "held_countries": "'{}'::text[]",
+        "held_products": "'{}'::text[]",
+    }
+
+
+def _waits(policy: Policy) -> dict[str, int]:
+    """Return the hours of each waiting time. Hours, not days: a day's length depends on the session's time zone."""
     dwell = policy.dwell
+    return {
+        "account": dwell.account_days * 24,
+        "audience": dwell.audience_days * 24,
+        "content": dwell.content_hours,
+        "withdrawal": dwell.withdrawal_days * 24,
+        "hold": dwell.hold_hours,
+        "taken_back": dwell.taken_back_days * 24,
+    }
+
+
+def _sql_parameters(policy: Policy, unclaimed: str) -> Parameters:
+    """Return what stands for each name in braces. A sub-select is computed once a statement, not once a row."""
+    dwell, never = policy.dwell, "timestamptz 'infinity'"
     covered = " OR ".join(
-        f"(c.kind IN ({_texts(coverage.kinds)}) AND s.product IN ({_texts(coverage.products)}))"
+        f"(c.kind IN ({_text_array(coverage.kinds)}) AND s.product IN ({_text_array(coverage.products)}))"
         for coverage in policy.grounds.values()
     )
     return {
         "now": "(SELECT grounds.decision_time())",
-        "account_cutoff": _before(dwell.account_days * 24),
-        "audience_cutoff": _before(dwell.audience_days * 24),
-        "content_cutoff": _before(dwell.content_hours),
-        "withdrawal_cutoff": _before(dwell.withdrawal_days * 24),
-        "hold_cutoff": _before(dwell.hold_hours),
-        "taken_back_cutoff": _before(dwell.taken_back_days * 24),
-        "effective_from": instant(policy.effective_from),
-        "effective_until": instant(policy.effective_until) if policy.effective_until else "timestamptz 'infinity'",
-        "superseded": "(SELECT grounds.superseded())",
-        "purposes": _texts(policy.purposes),
-        "regions": _texts(policy.regions),
-        "account_kinds": _texts(policy.account_kinds),
+        **{f"{name}_cutoff": _hours_ago(hours) for name, hours in _waits(policy).items()},
+        "effective_from": sql_instant(policy.effective_from),
+        "effective_until": sql_instant(policy.effective_until) if policy.effective_until else never,
+        "stops_after": sql_instant(policy.stops_after) if policy.stops_after else never,
+        "superseded": "(SELECT grounds.decisions_pending())",
+        "purposes": _text_array(policy.purposes),
+        "notice_epoch": _text_array([policy.notice.epoch]),
+        "regions": _text_array(policy.regions),
+        "account_kinds": _text_array(policy.account_kinds),
         "covered": covered,
-        "pipeline": str(PIPELINE_VERSION),
+        **_parameters_of_texts(policy),
         "claimed_purpose": f"(SELECT {CLAIMED_PURPOSE})",
+        "told": (
+            f"coalesce((SELECT t.told FROM grounds.campaign_told t WHERE t.purpose = {CLAIMED_PURPOSE})"
+            " -> (c.kind || ' ' || s.product), '[]')"
+        ),
         "client_suspended": (
-            "(SELECT coalesce((SELECT k.suspended OR k.overdue_at <= grounds.decision_time()"
+            f"(SELECT coalesce((SELECT k.suspended OR coalesce({_NEXT_DUE} <= grounds.decision_time(), FALSE)"
             f" FROM grounds.client k WHERE k.id = {CLAIMED_CLIENT}),"
             f" {unclaimed} OR {CLAIMED_CLIENT} IS NOT NULL))"
         ),
-        "global_hold": (
-            f"(SELECT EXISTS (SELECT FROM grounds.hold h WHERE h.scope = 'GLOBAL' AND {_open(dwell.hold_hours)}))"
-        ),
-        "held_countries": _held("COUNTRY", dwell.hold_hours),
-        "held_products": _held("PRODUCT", dwell.hold_hours),
+        "global_hold": f"(SELECT EXISTS (SELECT FROM grounds.hold h WHERE {_open_hold('GLOBAL', dwell.hold_hours)}))",
+        "held_countries": _hold_predicate("COUNTRY", dwell.hold_hours),
+        "held_products": _hold_predicate("PRODUCT", dwell.hold_hours),
     }
 
 
-def _before(hours: int) -> str:
-    """Name the instant that long ago. Hours, not days: a day's length depends on the session's time zone."""
+def _parameters_of_texts(policy: Policy) -> dict[str, str]:
+    return {
+        "pipeline": str(PIPELINE_VERSION),
+        "names_optional": "NULL" if policy.names == "required" else "TRUE",
+    }
+
+
+def _hours_ago(hours: int) -> str:
     return f"(SELECT grounds.decision_time() - interval '{hours} hours')"
 
 
-def _open(hours: int) -> str:
+def _open_hold(scope: str, hours: int) -> str:
     return (
-        "h.opened_at <= grounds.decision_time()"
+        f"h.scope = '{scope}' AND h.opened_at <= grounds.decision_time()"
         f" AND coalesce(h.lifted_at, 'infinity') > grounds.decision_time() - interval '{hours} hours'"
     )
 
 
-def _held(scope: str, hours: int) -> str:
-    return (
-        "(SELECT coalesce(array_agg(h.value), '{}') FROM grounds.hold h"
-        f" WHERE h.scope = '{scope}' AND {_open(hours)})::text[]"
-    )
+def _hold_predicate(scope: str, hours: int) -> str:
+    return f"(SELECT coalesce(array_agg(h.value), '{{}}') FROM grounds.hold h WHERE {_open_hold(scope, hours)})::text[]"
 
 
-def _texts(values: Iterable[str]) -> str:
+def _text_array(values: Iterable[str]) -> str:
     return ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)

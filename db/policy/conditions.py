@@ -1,198 +1,298 @@
-"""The catalogue of conditions: every rule about an item stands here, once.
+"""The catalogue of conditions. Each rule about an item stands here, once.
 
 A predicate is three-valued SQL (TRUE passes, FALSE fails, NULL is unknown) over the facts of one item: `c` is the
-content, `s` the standing of its author's account. Names in braces are the policy's parameters and the instants made
-of them; `db.policy.compile` binds them. All arithmetic was done when the fact was stored or is done in a parameter,
-so that a predicate only compares.
+content, `s` the standing of its author's account, `f` what its family adds, if anything. Names in braces are the
+policy's parameters and the instants made of them; `db.policy.compile` binds them. All arithmetic was done when the fact
+was stored or is done in a parameter, so that a predicate only compares.
 """
 
-from dataclasses import dataclass
+from db.policy.condition import Condition, JudgedBy, Referenced, Since
+from db.policy.evidence import CampaignEvidence, Evidence, SignalEvidence
 
-from db.policy.evidence import Evidence
+# Of an item named as a parent: that it is public, and that it is where the walk up ends.
+_PUBLIC = "{0}.audience = 'PUBLIC' AND {0}.deleted_at IS NULL AND ({0}.quarantined_at < {0}.observed_at OR NULL)"
+_TOP = "({0}.parent IS NULL AND ({0}.kind NOT IN ('COMMENT', 'CAPTION') OR NULL))"
+MAX_PARENTS = 64
+# A walk that returns to itself, is too long, or meets an item that has not come never arrives at the top: unknown.
+_PARENTS_PUBLIC = f"""(
+    SELECT {_PUBLIC.format("p")} AND ({_TOP.format("p")} OR (
+        WITH RECURSIVE above AS (
+            SELECT a.parent, 2 AS place, {_PUBLIC.format("a")} AS is_public, {_TOP.format("a")} AS is_top
+            FROM grounds.content a WHERE a.platform_id = p.parent AND a.id <> c.id
+            UNION ALL
+            SELECT a.parent, u.place + 1, {_PUBLIC.format("a")}, {_TOP.format("a")}
+            FROM above u JOIN grounds.content a ON a.platform_id = u.parent AND a.id <> c.id
+            WHERE u.place < {MAX_PARENTS}
+        )
+        SELECT TRUE = ALL (array_agg(u.is_public)) AND (bool_or(u.is_top) OR NULL) FROM above u))
+    FROM grounds.content p WHERE p.platform_id = c.parent AND p.id <> c.id)"""
 
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Say what must hold, why, and what shows it.
-
-    `sentence` is for people, `source` is the legal source, `predicate` the rule, `evidence` the coarse fact shown.
-    """
-
-    code: str
-    sentence: str
-    source: str
-    predicate: str
-    evidence: Evidence | None = None
-
-
-_REFERENCED = (
-    "NOT c.has_references OR TRUE = ALL (SELECT {rule} FROM grounds.content_reference r"
-    " JOIN grounds.account_standing o ON o.account = r.account WHERE r.content = c.id)"
+_NOT_OBJECTED = ("(NOT o.quarantined OR NULL)", Since("o.objected_public_until", "withdrawal"), "o.is_known")
+_ADULT = (
+    "(NOT (o.quarantined OR o.person_quarantined) OR NULL)",
+    Since("o.minor_until"),
+    Since("o.adult_from"),
+    Since("o.birth_date_reverted_at", "taken_back"),
 )
+_NO_MINOR_SEEN = "(c.minors = 'CLEAR' OR c.minors IS NULL AND NOT c.needs_minors_scan)"
+_FAMILY_SOUND = "(f.id IS NULL OR f.quarantined <= (c.quarantined_at >= c.observed_at)::int OR NULL)"
+
+
+def _of_notice(first: str, later: str, instant: str = "min(n.instant)") -> str:
+    """Write what is asked of the earliest notice of a campaign that told of the item's use: mostly the very first."""
+    return (
+        f"CASE WHEN {{told}} ? s.notice_epoch THEN s.{first} ELSE (SELECT {instant}"
+        f" FROM unnest(s.later_epochs, s.{later}) n (epoch, instant) WHERE {{told}} ? n.epoch) END"
+    )
+
+
+def _week_of_notice(week: str, later: str) -> str:
+    return _of_notice(week, later, "date_trunc('week', min(n.instant) AT TIME ZONE 'UTC')::date")
+
+
+# The use of an item, the campaigns that the policy counts and that told of it, and those that reached the author.
+_CAMPAIGNS = """json_build_object(
+    'use', json_build_array({claimed_purpose}, c.kind, s.product),
+    'told', (SELECT json_agg(t.epoch) FROM jsonb_array_elements_text({told}) t (epoch) WHERE t.epoch >= {notice_epoch}),
+    'reached', CASE WHEN s.notice_delivered_at <= {now}
+        THEN s.notice_epoch || s.later_epochs[:width_bucket({now}, s.later_deliveries)] END)::text"""
+
 
 CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "PROGRAMME_ACTIVE",
-        "The training programme has begun and is not over.",
+        "The policy's programme has begun and has not ended, and no assessment or review that stops it is overdue.",
         "GDPR Article 5(1)(b), purpose limitation",
-        "{now} >= {effective_from} AND {now} < {effective_until} AND NOT {superseded}",
+        ("{now} >= {effective_from} AND {now} < {effective_until} AND {now} <= {stops_after} AND NOT {superseded}",),
         Evidence("{effective_from}", "in force since {}", of_policy=True),
+        judged_by=JudgedBy.PAGE,
     ),
     Condition(
         "PURPOSE_MATCH",
-        "The client asks for a purpose that the policy names, and is not suspended.",
+        "The client's purpose is one that the policy names, and the client is not suspended.",
         "GDPR Article 5(1)(b), purpose limitation",
-        "{claimed_purpose} IN ({purposes}) AND NOT {client_suspended}",
+        ("{claimed_purpose} IN ({purposes}) AND NOT {client_suspended}",),
         Evidence("{purposes}", "for {}", of_policy=True),
+        judged_by=JudgedBy.PAGE,
     ),
     Condition(
         "NO_REGULATORY_HOLD",
-        "No authority's hold covers the item.",
+        "No hold opened for an authority covers the item.",
         "GDPR Article 58(2)(f), limitation or ban on processing",
-        "NOT {global_hold} AND s.held_until <= {hold_cutoff} AND NOT s.country = ANY ({held_countries})"
-        " AND NOT s.product = ANY ({held_products}) AND s.known",
+        (
+            "NOT {global_hold}",
+            Since("s.held_until", "hold"),
+            "NOT s.country = ANY ({held_countries})",
+            "NOT s.product = ANY ({held_products})",
+            "s.is_known",
+        ),
+        judged_by=JudgedBy.BOTH,
     ),
     Condition(
         "REGION_COVERED",
-        "The author lives in a country that the policy covers.",
-        "GDPR Article 3, territorial scope",
-        "s.country IN ({regions})",
+        "The author's account is in a country that the policy covers.",
+        "GDPR Article 5(1)(b), scope of the programme",
+        ("s.country IN ({regions})",),
         Evidence("s.country", "{}"),
     ),
     Condition(
         "ACCOUNT_IN_GOOD_STANDING",
-        "The author's account is active, has been for a while, and what is known of it is sound.",
-        "GDPR Article 5(1)(d), accuracy",
-        "s.status = 'ACTIVE' AND s.status_since <= {account_cutoff} AND s.taken_back_at <= {taken_back_cutoff}"
-        " AND (NOT s.quarantined OR NULL)",
+        "The author's account is active, has been for the policy's waiting time, and its record is not in doubt.",
+        "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
+        (
+            "s.status = 'ACTIVE'",
+            Since("s.status_since", "account"),
+            Since("s.reverted_at", "taken_back"),
+            "(NOT s.quarantined OR NULL)",
+        ),
         Evidence("s.status_month", "status since {}"),
     ),
     Condition(
         "ACCOUNT_KIND_COVERED",
         "The author's account is of a kind that the policy covers.",
         "GDPR Article 5(1)(b), purpose limitation",
-        "s.kind IN ({account_kinds})",
-        Evidence("s.kind", "{}"),
+        ("s.kind IN ({account_kinds})",),
+        Evidence("s.kind", "{}", alias="account_kind"),
     ),
     Condition(
         "AUTHOR_ADULT_NOW",
-        "The author is an adult, by every birth date known of the person.",
+        "The author is an adult by every birth date known of the person.",
         "GDPR Article 6(1)(f), recital 38",
-        "s.minor_until <= {now} AND s.adult_from <= {now}",
+        ("(NOT s.person_quarantined OR NULL)", Since("s.minor_until"), Since("s.adult_from")),
     ),
     Condition(
         "AUTHOR_ADULT_AT_CREATION",
-        "The author was an adult when the item was made.",
+        "The author was an adult when the item was created.",
         "GDPR Article 6(1)(f), recital 38",
-        "s.minor_until <= c.created_at AND s.adult_from <= c.created_at",
+        ("(NOT s.person_quarantined OR NULL) AND s.minor_until <= c.created_at AND s.adult_from <= c.created_at",),
     ),
     Condition(
         "NOT_COMPROMISED_AT_CREATION",
-        "The author's account was in nobody else's hands when the item was made.",
-        "GDPR Article 5(1)(d), accuracy",
-        "NOT s.compromised @> c.created_at",
+        "The author's account was not compromised when the item was created.",
+        "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
+        ("NOT s.compromised @> c.created_at",),
     ),
     Condition(
         "NOTICE_DELIVERED",
-        "The author was told of the training, in the app or by e-mail, and the notice did not bounce.",
+        "A notice of a campaign that told of this purpose, this kind and this product was delivered to the author, in "
+        "the app or by e-mail, and did not bounce.",
         "GDPR Articles 13 and 14",
-        "s.notice_delivered_at <= {now}",
-        Evidence("s.notice_week", "delivered in {}", weekly=True),
+        (
+            Since(
+                _of_notice("notice_delivered_at", "later_deliveries"),
+                comparison="CASE WHEN {told} ? s.notice_epoch THEN s.notice_delivered_at <= {now}"
+                " ELSE {told} ?| s.later_epochs[:width_bucket({now}, s.later_deliveries)] END",
+            ),
+        ),
+        Evidence(
+            _week_of_notice("notice_week", "later_deliveries"), "delivered in {}", weekly=True, alias="notice_week"
+        ),
+        details=CampaignEvidence(_CAMPAIGNS, "{}", alias="campaigns", examined=True),
     ),
     Condition(
         "NOTICE_PERIOD_ELAPSED",
-        "The author had the whole notice period to object.",
-        "GDPR Article 21(1); Regulation (EEC, Euratom) 1182/71 Article 3",
-        "s.notice_effective_from <= {now}",
-        Evidence("s.notice_end_week", "period ends in {}", weekly=True),
+        "The notice period after the earliest such notice has ended.",
+        "The controller's safeguard in the balance of GDPR Article 6(1)(f) (EDPB Opinion 28/2024); weekends "
+        "by analogy with Regulation (EEC, Euratom) 1182/71 Article 3",
+        (
+            Since(
+                _of_notice("notice_effective_from", "later_ends"),
+                comparison="CASE WHEN {told} ? s.notice_epoch THEN s.notice_effective_from <= {now}"
+                " WHEN {told} ?| s.later_epochs"
+                " THEN {told} ?| s.later_epochs[:width_bucket({now}, s.later_ends)] END",
+            ),
+        ),
+        Evidence(
+            _week_of_notice("notice_end_week", "later_ends"),
+            "period ends in {}",
+            weekly=True,
+            alias="notice_end_week",
+        ),
     ),
     Condition(
         "NO_ACTIVE_OBJECTION",
-        "The author has not objected.",
+        "No objection by the author is active.",
         "GDPR Article 21",
-        "CASE WHEN c.kind = 'AI_INTERACTION' THEN s.objected_ai_until ELSE s.objected_public_until END"
-        " <= {withdrawal_cutoff} AND s.known",
+        (
+            Since(
+                "CASE WHEN c.kind = 'AI_INTERACTION' THEN s.objected_ai_until ELSE s.objected_public_until END",
+                "withdrawal",
+            ),
+            "s.is_known",
+        ),
     ),
     Condition(
         "CONTENT_KIND_COVERED",
         "The policy covers this kind of item on this product.",
-        "GDPR Article 5(1)(b), purpose limitation",
-        "{covered}",
+        "GDPR Article 5(1)(b), purpose limitation; for private messages also Directive 2002/58/EC Article 5(1)",
+        ("{covered}",),
         Evidence("c.kind", "{}"),
     ),
     Condition(
         "AUDIENCE_PUBLIC",
-        "The item is public; a comment stands under a public, living item.",
+        "The item is public, and so is every item that it stands under, none of which is deleted. A comment and a "
+        "caption stand under one.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
-        "c.audience = 'PUBLIC' AND (c.kind <> 'COMMENT' OR (SELECT p.audience = 'PUBLIC' AND p.deleted_at IS NULL"
-        " FROM grounds.content p WHERE p.platform_id = c.parent))",
+        (f"c.audience = 'PUBLIC' AND ({_TOP.format('c')} OR {_PARENTS_PUBLIC})",),
         Evidence("c.audience", "{}"),
     ),
     Condition(
+        "CONVERSATION_OWN",
+        "A prompt was written where the AI assistant is the only other participant.",
+        "GDPR Article 6(1)(f), reasonable expectations (recital 47); Directive 2002/58/EC Article 5(1)",
+        ("c.kind <> 'AI_INTERACTION' OR c.conversation = 'ASSISTANT_ONLY'",),
+        Evidence("c.conversation", "{}"),
+    ),
+    Condition(
         "AUDIENCE_STABLE",
-        "The item has had this audience for a while.",
+        "The item has had its audience for the policy's waiting time.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
-        "c.audience_since <= {audience_cutoff}",
+        (Since("c.audience_since", "audience"),),
         Evidence("c.audience_month", "since {}"),
     ),
     Condition(
         "CONTENT_LIVE",
         "The item is not deleted.",
         "GDPR Article 17",
-        "c.deleted_at IS NULL",
+        ("c.deleted_at IS NULL",),
     ),
     Condition(
         "CONTENT_SETTLED",
-        "The item has not changed lately, and what is known of it is sound.",
-        "GDPR Article 5(1)(d), accuracy",
-        "c.settled_at <= {content_cutoff} AND c.taken_back_at <= {taken_back_cutoff}"
-        " AND (c.quarantined_at < c.observed_at OR NULL)",
+        "The item has not changed for the policy's waiting time, no protection of it or its family was taken back "
+        "lately, and its record is not in doubt.",
+        "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
+        (
+            Since("c.settled_at", "content"),
+            Since("greatest(c.reverted_at, f.reverted_at)", "taken_back"),
+            "(c.quarantined_at < c.observed_at OR NULL)",
+        ),
         Evidence("c.settled_month", "last changed in {}"),
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
-        "Nobody whom the item names, tags, shows or quotes has objected.",
+        "No account or contact that the item or its family tags, mentions, shows or quotes has an active objection.",
         "GDPR Article 21",
-        _REFERENCED.replace("{rule}", "o.objected_public_until <= {withdrawal_cutoff} AND o.known"),
+        (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
     ),
     Condition(
         "NO_MINOR_REFERENCED",
-        "Everybody whom the item names, tags, shows or quotes is an adult.",
+        "Every account or contact that the item or its family tags, mentions, shows or quotes is an adult's, and the "
+        "scanner for minors found none.",
         "GDPR Article 6(1)(f), recital 38",
-        _REFERENCED.replace("{rule}", "o.minor_until <= {now} AND o.adult_from <= {now}"),
+        (_NO_MINOR_SEEN, "(f.id IS NULL OR f.no_minor)", Referenced(_ADULT), _FAMILY_SOUND),
+        Evidence("c.minors", "scan {}"),
     ),
     Condition(
         "NO_RIGHTS_RESERVATION",
-        "No signal reserves the item against training.",
+        "No signal of the item, its family or its author's account reserves it against training.",
         "Directive (EU) 2019/790 Article 4(3)",
-        "NOT c.reserved",
+        ("NOT c.reserved AND NOT s.reserved AND (f.id IS NULL OR f.unreserved)",),
+        SignalEvidence(
+            "coalesce(c.signals, '[]')"
+            " || coalesce((SELECT a.signals FROM grounds.account a WHERE a.id = c.account), '[]')",
+            "{}",
+            alias="signals",
+            examined=True,
+        ),
     ),
     Condition(
         "NO_SPECIAL_CATEGORY",
-        "The scanner found no special category of personal data.",
-        "GDPR Article 9",
-        "c.special_category = 'CLEAR'",
+        "The scanner found no special category of personal data and no data about criminal convictions in the item "
+        "or its family.",
+        "GDPR Articles 9 and 10",
+        (f"c.special_category = 'CLEAR' AND (f.id IS NULL OR f.no_special_category) AND {_FAMILY_SOUND}",),
         Evidence("c.special_category", "{}"),
     ),
     Condition(
         "CONTENT_SAFE",
-        "The safety scanner found nothing.",
-        "Regulation (EU) 2022/2065 Article 16",
-        "c.safety = 'CLEAR'",
+        "The safety scanner found nothing in the item or its family.",
+        "The controller's own rule",
+        (f"c.safety = 'CLEAR' AND (f.id IS NULL OR f.safe) AND {_FAMILY_SOUND}",),
         Evidence("c.safety", "{}"),
     ),
     Condition(
         "DEIDENTIFIED",
-        "Direct identifiers were taken out of the text, and every medium is de-identified.",
+        "The gateway replaced what its pipeline looks for (addresses of mail, of the web and of streets, handles, "
+        "phone and card numbers, IBANs, national numbers, documents, number plates, birth dates, coordinates, "
+        "addresses of devices) and the personal spans that the platform found, and each media item is marked as "
+        "de-identified. Where the policy requires it, names were looked for.",
         "GDPR Article 25, data protection by design",
-        "(c.pipeline IN (0, {pipeline}) OR NULL) AND c.media_deidentified",
-        Evidence("c.pipeline", "pipeline {}"),
+        (
+            "(c.pipeline IN (0, {pipeline}) OR NULL)",
+            "c.media_deidentified",
+            "(c.names_sought OR {names_optional})",
+        ),
+        Evidence(
+            "c.pipeline || CASE WHEN c.names_sought THEN ', names were' ELSE ', names were not' END || ' looked for'",
+            "pipeline {}",
+            alias="pipeline",
+        ),
     ),
     Condition(
         "OPTED_IN",
         "The author gave consent and has not withdrawn it.",
         "GDPR Articles 6(1)(a) and 7",
-        "s.opted_in_since <= {now}",
+        (Since("s.opted_in_since"),),
         Evidence("s.opted_in_month", "given in {}"),
     ),
 )

@@ -1,63 +1,146 @@
-"""The policy: a document that chooses grounds and parameters. Versioned, and immutable once it was active."""
+"""The policy document: grounds and parameters, versioned, and immutable once it was in force."""
 
 import json
-from datetime import datetime
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from importlib import resources
-from typing import Annotated, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from db.policy.grounds import GroundCode
-from db.records import PLATFORM_PRODUCTS, AccountKind, ContentKind
+from db.vocabulary import COUNTRIES, PLATFORM_PRODUCTS, PRIVATE_KINDS, AccountKind, ContentKind
 
-PRIVATE_KINDS = frozenset({ContentKind.PRIVATE_MESSAGE, ContentKind.BUSINESS_MESSAGE})
+MIN_NOTICE_DAYS = 14
+MIN_WITHDRAWAL_DAYS = 1
+DEADLINE_YEARS = range(2000, 9001)
+"""The years of a deadline: the end of a day after them would leave the calendar."""
+_DAY_OR_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?", re.ASCII)
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
+def _known_country(code: str) -> str:
+    if code not in COUNTRIES:
+        raise ValueError(f"{code} is no country of ISO 3166-1 (Greece is GR, the United Kingdom is GB)")
+    return code
+
+
+def _last_instant(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text) if _DAY_OR_INSTANT.fullmatch(text) else None
+    except ValueError:
+        moment = None
+    if moment is None or (len(text) > len("2026-05-27") and moment.tzinfo is None):
+        raise ValueError("is no day and no instant (write it like 2026-05-27 or 2026-05-27T12:00:00Z)")
+    if moment.year not in DEADLINE_YEARS:
+        first, last = DEADLINE_YEARS[0], DEADLINE_YEARS[-1]
+        raise ValueError(f"is in no year from {first} to {last} (correct it)")
+    return text
+
+
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_known_country)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
+Deadline = Annotated[str, AfterValidator(_last_instant)]
+"""A day, which ends where it ends first (UTC+14), or an instant."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
 class PolicyError(ValueError):
-    """Say what is wrong with a policy document, where, and what to do."""
+    """A fault of a policy document: what is wrong, where, and what to do."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _PolicyPart(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Notice(_Part):
-    """Say which notices count and how long people have after them."""
+class NoticeRules(_PolicyPart):
+    """The notices that count, and the notice period after them."""
 
     epoch: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] = "2025-04"
-    period_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    period_days: Annotated[int, Field(ge=MIN_NOTICE_DAYS, le=3650)] = 30
 
 
-class Dwell(_Part):
-    """Say how long a permissive act waits before it counts."""
+class DwellRules(_PolicyPart):
+    """The waiting times after a permissive change before it counts."""
 
     account_days: Annotated[int, Field(ge=0, le=3650)] = 7
     audience_days: Annotated[int, Field(ge=0, le=3650)] = 7
     content_hours: Annotated[int, Field(ge=0, le=87600)] = 24
-    withdrawal_days: Annotated[int, Field(ge=0, le=3650)] = 14
+    withdrawal_days: Annotated[int, Field(ge=MIN_WITHDRAWAL_DAYS, le=3650)] = 14
     hold_hours: Annotated[int, Field(ge=0, le=87600)] = 24
     taken_back_days: Annotated[int, Field(ge=0, le=3650)] = 7
 
 
-class Retraction(_Part):
-    """Say how long a client has to acknowledge a retraction."""
+class RetractionRules(_PolicyPart):
+    """The time that a client has to acknowledge a retraction."""
 
-    due_days: Annotated[int, Field(ge=1, le=365)] = 7
-    urgent_hours: Annotated[int, Field(ge=1, le=8760)] = 24
+    due_hours: Annotated[int, Field(ge=1, le=8760)] = 24
 
 
-class Coverage(_Part):
-    """Say which kinds on which products a ground covers."""
+class GroundCoverage(_PolicyPart):
+    """The kinds on the products that a ground covers."""
 
     kinds: Annotated[tuple[ContentKind, ...], Field(min_length=1)]
     products: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
-class Policy(_Part):
-    """Hold a whole policy document, checked."""
+class Controller(_PolicyPart):
+    """The controller, as notices and pages name it (GDPR Articles 13 and 14)."""
+
+    name: Words
+    address: Words
+    contact: Words
+    dpo: Words
+    authority: Words
+
+
+class OnOverdue(StrEnum):
+    """What follows when an assessment or the review of a policy is overdue."""
+
+    WARN = "WARN"
+    STOP = "STOP"
+
+
+class Assessment(_PolicyPart):
+    """An assessment that the policy rests on, such as one of its data protection impact (GDPR Article 35)."""
+
+    kind: Words
+    reference: Words
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    approved_by: Words
+    valid_until: Deadline
+    on_overdue: OnOverdue = OnOverdue.WARN
+
+
+class Overdue(NamedTuple):
+    """What is or will be overdue, from which instant on, and whether it stops the programme."""
+
+    name: str
+    until: str
+    ends_at: datetime
+    stops: bool
+
+
+class Use(NamedTuple):
+    """What a policy uses items for: a purpose, with a kind on a product."""
+
+    purpose: str
+    kind: str
+    product: str
+
+
+class Policy(_PolicyPart):
+    """A whole policy document, checked."""
 
     version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     title: str = ""
@@ -66,10 +149,16 @@ class Policy(_Part):
     purposes: Annotated[tuple[Name, ...], Field(min_length=1)]
     regions: Annotated[tuple[Country, ...], Field(min_length=1)]
     account_kinds: Annotated[tuple[AccountKind, ...], Field(min_length=1)]
-    notice: Notice = Notice()
-    dwell: Dwell = Dwell()
-    retraction: Retraction = Retraction()
-    grounds: Annotated[dict[GroundCode, Coverage], Field(min_length=1)]
+    notice: NoticeRules = NoticeRules()
+    dwell: DwellRules = DwellRules()
+    retraction: RetractionRules = RetractionRules()
+    grounds: Annotated[dict[GroundCode, GroundCoverage], Field(min_length=1)]
+    controller: Controller | None = None
+    review_by: Deadline | None = None
+    on_overdue: OnOverdue = OnOverdue.WARN
+    names: Literal["required", "optional"] = "optional"
+    """Whether names must have been looked for in an item, by the platform's recogniser or the gateway's."""
+    assessments: tuple[Assessment, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -87,7 +176,7 @@ class Policy(_Part):
         return self
 
     def ground_of(self, kind: ContentKind) -> GroundCode:
-        """Give the ground that a kind is judged against: its own, or PUBLIC_CONTENT where it has none."""
+        """Return the ground that a kind is judged against: its own, or PUBLIC_CONTENT where it has none."""
         for ground, coverage in self.grounds.items():
             if kind in coverage.kinds:
                 return ground
@@ -95,11 +184,56 @@ class Policy(_Part):
 
     @property
     def products(self) -> frozenset[str]:
-        """Give every product that an account may name: the platform's own and the policy's."""
+        """Return every product that an account may name: the platform's own and the policy's."""
         return PLATFORM_PRODUCTS.union(*(coverage.products for coverage in self.grounds.values()))
 
+    @property
+    def uses(self) -> frozenset[Use]:
+        """Return every purpose with each kind on each product of its ground."""
+        return frozenset(
+            Use(purpose, kind, product)
+            for purpose in self.purposes
+            for coverage in self.grounds.values()
+            for kind in coverage.kinds
+            for product in coverage.products
+        )
+
+    def deadlines(self) -> Iterator[Overdue]:
+        """Return what can be overdue: each assessment, and the review."""
+        for each in self.assessments:
+            stops = each.on_overdue is OnOverdue.STOP
+            yield Overdue(f"assessment {each.kind}", each.valid_until, _end_of(each.valid_until), stops)
+        if self.review_by is not None:
+            stops = self.on_overdue is OnOverdue.STOP
+            yield Overdue("review of the policy", self.review_by, _end_of(self.review_by), stops)
+
+    @property
+    def stops_after(self) -> datetime | None:
+        """Return the instant after which an overdue assessment or review stops the programme, None for never."""
+        return min((each.ends_at for each in self.deadlines() if each.stops), default=None)
+
+    def warnings(self, now: datetime) -> list[str]:
+        """Return what deserves attention though it is not refused."""
+        found = []
+        if self.controller is None:
+            found.append("controller: is missing (no notice can be sent without it)")
+        if self.review_by is None:
+            found.append("review_by: is missing (name the day by which the policy is reviewed)")
+        if not self.assessments:
+            found.append("assessments: is empty (name the assessments that the policy rests on)")
+        for each in self.deadlines():
+            if each.ends_at < now:
+                follows = "nothing is permitted" if each.stops else "it is only shown"
+                found.append(f"{each.name}: was valid until {each.until} ({follows})")
+        found += [
+            f"dwell.{name}: is 0 (what was taken back counts at once)"
+            for name, value in self.dwell.model_dump().items()
+            if value == 0
+        ]
+        return found
+
     def document(self) -> str:
-        """Give the document in one canonical form, so that two that say the same are the same text."""
+        """Return the document in one canonical form, so that two that say the same are the same text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
 
 
@@ -111,7 +245,7 @@ def parse_policy(text: str | bytes, name: str = "policy") -> Policy:
     try:
         return Policy.model_validate_json(text)
     except ValidationError as error:
-        raise PolicyError("\n".join(_faults(text, name, error))) from None
+        raise PolicyError("\n".join(_describe_faults(text, name, error))) from None
 
 
 def default_policy() -> Policy:
@@ -119,7 +253,7 @@ def default_policy() -> Policy:
     return parse_policy(resources.files("db.policy").joinpath("default.json").read_bytes(), "default policy")
 
 
-def _faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
+def _describe_faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
     try:
         document = json.loads(text)
         version = document.get("version") if isinstance(document, dict) else None
@@ -134,6 +268,13 @@ def _faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
     return faults
 
 
-def instant(moment: datetime) -> str:
+def _end_of(deadline: str) -> datetime:
+    moment = datetime.fromisoformat(deadline)
+    if moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=UTC) + timedelta(days=1) - timedelta(hours=14)
+
+
+def sql_instant(moment: datetime) -> str:
     """Write an instant as an SQL literal with its offset, so that no session's time zone can move it."""
     return f"timestamptz '{moment.isoformat()}'"

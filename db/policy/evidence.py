@@ -1,33 +1,77 @@
-"""What shows that a condition holds: coarse facts only, weeks and months, never a birth date."""
+"""Evidence of a condition: coarse facts only, such as weeks and months, never a birth date."""
 
+import json
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Name the fact that shows a condition and how people read it.
+    """A fact that shows a condition, and its form for readers.
 
-    `fact` is a column of the content or the standing, or a policy parameter where `of_policy`. Dates are shown as a
-    month (`2025-04`), or as an ISO 8601 week (`2025-W16`) where `weekly`.
+    `fact` is a column of the content or the standing, an expression over them whose column is the `alias`, or a policy
+    parameter where `of_policy`. Dates are shown as a month (`2025-04`), or as an ISO 8601 week (`2025-W16`) where
+    `weekly`. What is `examined` is shown to officers, auditors and the person alone: it is no column of pages.
     """
 
     fact: str
     label: str
     weekly: bool = False
     of_policy: bool = False
+    alias: str | None = None
+    examined: bool = False
 
     @cached_property
     def column(self) -> str:
-        """Give the name of the fact's column in the compiled views."""
-        return "account_kind" if self.fact == "s.kind" else self.fact.partition(".")[2]
+        """Return the name of the fact's column in the compiled views."""
+        return self.alias or self.fact.partition(".")[2]
 
     def show(self, value: object) -> str | None:
-        """Say the fact; nothing known shows nothing."""
+        """Format the fact for readers; None if it is unknown."""
         if value is None:
             return None
         if isinstance(value, date):
             year, week, _ = value.isocalendar()
             value = f"{year}-W{week:02}" if self.weekly else f"{value.year:04}-{value.month:02}"
         return self.label.format(value)
+
+
+@dataclass(frozen=True)
+class SignalEvidence(Evidence):
+    """The signals that reserve an item: where and when each was seen."""
+
+    def show(self, value: object) -> str | None:
+        """Name each signal that reserves; `value` is the signals as JSON."""
+        kept = json.loads(value) if isinstance(value, str) else []
+        named = dict.fromkeys(_named_signal(signal) for signal in kept if signal.get("reserves"))
+        return "; ".join(named) or None
+
+
+@dataclass(frozen=True)
+class CampaignEvidence(Evidence):
+    """The campaign by which an author was told of an item's use, or the campaigns of which one was needed."""
+
+    def show(self, value: object) -> str | None:
+        """Name the campaigns; `value` is JSON: the use, who told of it, and what reached the author."""
+        if not isinstance(value, str):
+            return None
+        stated = json.loads(value)
+        purpose, kind, product = stated["use"]
+        use = f"{purpose} for {kind} on {product or 'an unknown product'}"
+        told, reached = stated["told"] or [], stated["reached"] or []
+        counted = [epoch for epoch in reached if epoch in told]
+        if counted:
+            return f"by campaign {counted[0]}, which told of {use}"
+        needed = f"needed is campaign {' or '.join(told)}" if told else "no campaign told of it"
+        return f"{use}: {needed}; delivered is {', '.join(reached) or 'none'}"
+
+
+def _named_signal(signal: dict[str, Any]) -> str:
+    if "standard" not in signal:
+        return f"{signal['source']}, as the platform stated it"
+    place = f" at {signal['location']}" if signal["location"] else ""
+    path = f" for {signal['path']}" if signal["path"] else ""
+    fault = f"; {signal['fault']}" if signal["fault"] else ""
+    return f"{signal['source']} ({signal['standard']}{place}{path}, seen {signal['seen_at']}{fault})"

@@ -1,16 +1,17 @@
-"""The grounds on which an item can qualify, and the conditions that each of them needs."""
+"""The grounds under which an item can qualify, and the conditions that each needs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from db.policy.conditions import CONDITIONS
+from db.vocabulary import ContentKind
 
 LEGITIMATE_INTEREST = "https://w3id.org/dpv/legal/eu/gdpr#A6-1-f-controller"
 CONSENT = "https://w3id.org/dpv/legal/eu/gdpr#A6-1-a"
 
 
 class GroundCode(StrEnum):
-    """Name a ground."""
+    """The codes of the grounds."""
 
     PUBLIC_CONTENT = "PUBLIC_CONTENT"
     AI_INTERACTION = "AI_INTERACTION"
@@ -19,7 +20,7 @@ class GroundCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Say what a ground rests on and which conditions it needs.
+    """A ground: its legal basis and the conditions that it needs.
 
     `basis` is the legal basis's title, `dpv` its IRI in the Data Privacy Vocabulary 2.3.
     """
@@ -43,7 +44,7 @@ GROUNDS: dict[GroundCode, Ground] = {
             "Legitimate interest of the controller (GDPR Article 6(1)(f))",
             LEGITIMATE_INTEREST,
             "An adult in the region made this public, was told of the training, had time to object and did not.",
-            _all_but("OPTED_IN"),
+            _all_but("OPTED_IN", "CONVERSATION_OWN"),
         ),
         Ground(
             GroundCode.AI_INTERACTION,
@@ -57,8 +58,20 @@ GROUNDS: dict[GroundCode, Ground] = {
             GroundCode.OPTED_IN,
             "Consent (GDPR Article 6(1)(a))",
             CONSENT,
-            "An adult in the region gave consent to the training and has not withdrawn it.",
-            _all_but("NOTICE_DELIVERED", "NOTICE_PERIOD_ELAPSED", "NO_ACTIVE_OBJECTION"),
+            "An adult in the region gave consent to the training, has not withdrawn it, and has not objected.",
+            _all_but("NOTICE_DELIVERED", "NOTICE_PERIOD_ELAPSED"),  # an objection stops consent too (Article 7(3))
         ),
     )
 }
+
+
+def required_of(ground: GroundCode, kind: str) -> tuple[str, ...]:
+    """Return the conditions that an item of a kind needs under a ground.
+
+    A prompt has no audience: with consent it needs what a prompt needs, and any other item what public content needs.
+    """
+    required = GROUNDS[ground].required
+    if ground is not GroundCode.OPTED_IN:
+        return required
+    alike = GROUNDS[GroundCode.AI_INTERACTION if kind == ContentKind.AI_INTERACTION else GroundCode.PUBLIC_CONTENT]
+    return tuple(code for code in required if code in alike.required or code == "OPTED_IN")

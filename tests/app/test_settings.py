@@ -10,13 +10,13 @@ import httpx
 import psycopg
 import pytest
 
-from app.issuer import DevelopmentIssuer
-from app.runtime import open_server
+from app.auth.dev_issuer import DevelopmentIssuer
+from app.server.bootstrap import open_current_database
 from app.settings import Settings, SettingsError, read_settings
 from schema.actor import Role
-from tests.app.test_cli import environment, grounds, serving, summaries, write
-from tests.facts import fact
-from tests.gateway import SECRET
+from tests.app.cli.test_main import environment, grounds, serving, summaries, write
+from tests.support.facts import fact
+from tests.support.gateway import SECRET
 
 PASSWORD = "pass-that-nobody-may-see"  # a canary
 IDENTITY = {"GROUNDS_JWKS": "keys.json", "GROUNDS_ISSUER": "https://issuer.example", "GROUNDS_AUDIENCE": "grounds"}
@@ -24,7 +24,7 @@ IDENTITY = {"GROUNDS_JWKS": "keys.json", "GROUNDS_ISSUER": "https://issuer.examp
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin without the settings of whoever runs the tests."""
+    """Begin without the settings of the test run."""
     for name in os.environ.keys() - environment(Path()).keys():
         monkeypatch.delenv(name)
 
@@ -207,7 +207,10 @@ def test_a_database_user_who_may_not_set_it_up_is_told_so(database_url: str, tmp
         try:
             place = urlsplit(database_url)
             url = urlunsplit(place._replace(netloc=f"weak:weak@{place.hostname}:{place.port}"))
-            with pytest.raises(SettingsError) as refused, open_server(Settings(data=tmp_path, database_url=url)):
+            with (
+                pytest.raises(SettingsError) as refused,
+                open_current_database(Settings(data=tmp_path, database_url=url)),
+            ):
                 pass
         finally:
             connection.execute("DROP ROLE weak")

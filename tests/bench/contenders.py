@@ -30,17 +30,18 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 
-from app.server import listen
+from app.server.serve import bind_socket
 from app.settings import Settings
-from db.admin import active_policy, role_password
-from db.delivery import page_statement
+from db.connection import Connection
+from db.delivery.pages import MAX_ID, page_statement
+from db.policies.activation import active_policy
 from db.policy.compile import conditions_of, page_columns
 from db.policy.document import Policy
 from db.policy.grounds import GROUNDS
-from db.session import Connection, Pool
-from schema.decision import Outcome, evidence_of_policy
-from schema.ids import Ids, Kind, ids_of
-from schema.values import ContentKind, GroundCode
+from db.secrets import role_password
+from schema.enums import ContentKind, GroundCode
+from schema.records.eligibility import Outcome, evidence_of_policy
+from schema.relay.ids import IdKind, Ids, ids_of
 
 CLIENT = "bench"
 PURPOSE = "GENAI_TRAINING"
@@ -58,7 +59,7 @@ async def bare(connection: Connection, after: int, size: int) -> bytes:
 async def bare_with_receipt(connection: Connection, after: int, size: int, client: int) -> bytes:
     """Read a page and write its receipt, by the statement that Grounds itself sends, and encode it."""
     return orjson.dumps(
-        [dict(row) for row in await connection.fetch(page_statement(()), str(client), PURPOSE, after, size)]
+        [dict(row) for row in await connection.fetch(page_statement(()), str(client), PURPOSE, after, size, MAX_ID)]
     )
 
 
@@ -66,7 +67,7 @@ async def bare_with_receipt(connection: Connection, after: int, size: int, clien
 async def running(
     command: Sequence[str | Path], environment: Mapping[str, str], *, processes: int = 1
 ) -> AsyncIterator[str]:
-    """Run a server as a process of its own, and give the host and port that it says, each of its processes once."""
+    """Run a server as a process of its own, and yield the host and port that it says, each of its processes once."""
     with tempfile.TemporaryFile() as said:
         process = await create_subprocess_exec(
             *command, env={**os.environ, **environment}, cwd=CHECKOUT, stdout=said, stderr=subprocess.STDOUT
@@ -91,21 +92,21 @@ async def _address(process: Any, said: int, processes: int) -> str:
 
 @asynccontextmanager
 async def plain_strawberry(settings: Settings, url: str, client: int) -> AsyncIterator[str]:
-    """Run plain strawberry, and give its host and port."""
+    """Run plain strawberry, and yield its host and port."""
     environment = {"DATABASE_URL": url, "GROUNDS_SECRET": settings.secret_bytes().decode(), "CLIENT": str(client)}
     async with running([sys.executable, "-m", "tests.bench.contenders"], environment) as address:
         yield address
 
 
 class Page:
-    """Hold a delivered page, and what its rows share."""
+    """A delivered page, and what its rows share."""
 
     def __init__(self, rows: list[asyncpg.Record], policy: Policy, ids: Ids) -> None:
         self.last = rows.pop()
         self.rows = rows
         self.policy = policy
         self.ids = ids
-        self.receipt = ids.write(Kind.RECEIPT, self.last["receipt"])
+        self.receipt = ids.encode(IdKind.RECEIPT, self.last["receipt"])
 
 
 @strawberry.type
@@ -214,21 +215,21 @@ class Query:
         self, info: strawberry.Info[dict[str, Any], None], first: int, after: str
     ) -> TrainableContentConnection:
         pool, ids = info.context["pool"], info.context["ids"]
-        start = ids.read_as(Kind.TRAINABLE_CONTENT_CURSOR, after)
-        rows = await pool.fetch(page_statement(()), info.context["client"], PURPOSE, start, first)
+        start = ids.decode_as(IdKind.TRAINABLE_CONTENT_CURSOR, after)
+        rows = await pool.fetch(page_statement(()), info.context["client"], PURPOSE, start, first, MAX_ID)
         page = Page(rows, info.context["policy"], ids)
         return TrainableContentConnection(
             nodes=_nodes(page),
             page_info=PageInfo(
                 has_next_page=page.last["has_next"],
-                end_cursor=ids.write(Kind.TRAINABLE_CONTENT_CURSOR, page.rows[-1]["id"]),
+                end_cursor=ids.encode(IdKind.TRAINABLE_CONTENT_CURSOR, page.rows[-1]["id"]),
             ),
         )
 
 
 def _nodes(page: Page) -> list[TrainableContent]:
-    names = page.ids.write_all(Kind.TRAINABLE_CONTENT, [row["id"] for row in page.rows])
-    authors = page.ids.write_all(Kind.AUTHOR, [row["account"] for row in page.rows])
+    names = page.ids.encode_all(IdKind.TRAINABLE_CONTENT, [row["id"] for row in page.rows])
+    authors = page.ids.encode_all(IdKind.AUTHOR, [row["account"] for row in page.rows])
     return [
         TrainableContent(
             page=page,
@@ -246,7 +247,7 @@ def _nodes(page: Page) -> list[TrainableContent]:
 
 
 class Endpoint(GraphQL[dict[str, Any], None]):
-    """Answer as strawberry does, with its caches of documents on, and by the same encoder as the others."""
+    """An endpoint that answers as strawberry does, with its caches of documents, and encodes as the others do."""
 
     def __init__(self, shared: dict[str, Any]) -> None:
         super().__init__(strawberry.Schema(Query, extensions=[ParserCache, ValidationCache]), graphql_ide=None)
@@ -259,7 +260,7 @@ class Endpoint(GraphQL[dict[str, Any], None]):
         return orjson.dumps(data)
 
 
-def _pool(url: str, secret: bytes) -> Pool:
+def _pool(url: str, secret: bytes) -> asyncpg.Pool[asyncpg.Record]:
     """Make a pool that is like that of Grounds: it resets nothing between two statements."""
 
     async def nothing(_: Connection) -> None:
@@ -298,7 +299,7 @@ def main() -> None:
             yield
 
     application = Starlette(routes=[Route("/graphql", Endpoint(shared))], lifespan=lifespan)
-    with listen("127.0.0.1", 0) as listener:
+    with bind_socket("127.0.0.1", 0) as listener:
         listener.listen()
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         uvicorn.Server(

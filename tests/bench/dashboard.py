@@ -10,16 +10,15 @@ from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlencode
 
-from app.dashboard.desk import SIGN_IN
-from app.dashboard.frame import PAGES
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
+from app.web.dashboard.layout import PAGES, SIGN_IN
 from schema.actor import Role
 from tests.bench.world import Client, loaded, served
 
 QUERIES = {
     "Explain": ("?id=content-17&day=2026-05-01",),
-    "Skew": ("", "?view=country-language", "?view=country-language&kind=POST"),
+    "Representation": ("", "?view=country-language", "?view=country-language&kind=POST"),
     "Notices and objections": ("", "?objections=all"),
 }
 

@@ -1,7 +1,7 @@
 """The same page on a platform and on one that is many times as large, both served at once.
 
 `./run python -m tests.bench.growth --items 200000 --copies 50` prints medians and their ratio. The large platform is
-the small one, copied in the database: its accounts, their standing, their items and whom those name.
+the small one, copied in the database: its accounts, their standing, their items and the accounts that those name.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import asyncpg
 import orjson
 import psycopg
 
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
 from schema.actor import Role
-from schema.ids import Kind, ids_of
+from schema.relay.ids import IdKind, ids_of
 from tests.bench.page import CLIENT, PURPOSE, QUERY, Call
 from tests.bench.world import interleaved, loaded, served
 
@@ -27,7 +27,7 @@ SHIFTED |= {"content_reference": ("content", "account")}
 RENAMED = ("platform_id", "parent", "person")
 
 
-def copied(url: str, copies: int) -> None:
+def copy_platform(url: str, copies: int) -> None:
     """Copy everything that a page reads, so often that there are so many of it; once done, nothing more is."""
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = 'replica'")  # standings are copied too: no trigger
@@ -96,7 +96,7 @@ async def _asking(client: HTTPConnection, settings: Settings, url: str, size: in
 
     async def call(turn: int) -> None:
         place = highest * (turn * 37 % 90) // 100 + 1
-        variables = {"first": size, "after": ids.write(Kind.TRAINABLE_CONTENT_CURSOR, place)}
+        variables = {"first": size, "after": ids.encode(IdKind.TRAINABLE_CONTENT_CURSOR, place)}
         client.request("POST", "/graphql", orjson.dumps({"query": QUERY, "variables": variables}), headers)
         answer = client.getresponse().read()
         assert answer.count(b'"receipt"') == size, answer[:200]
@@ -106,9 +106,9 @@ async def _asking(client: HTTPConnection, settings: Settings, url: str, size: in
 
 @contextmanager
 def platforms(data: Path, items: int, copies: int) -> Iterator[tuple[dict[str, Settings], dict[str, str]]]:
-    """Give the small platform and the large one."""
+    """Yield the small platform and the large one."""
     with loaded(data / "small", items) as (small, small_url), loaded(data / "large", items) as (large, large_url):
-        copied(large_url, copies)
+        copy_platform(large_url, copies)
         names = (f"{items:,} items", f"{items * copies:,} items")
         yield dict(zip(names, (small, large), strict=True)), dict(zip(names, (small_url, large_url), strict=True))
 

@@ -1,6 +1,7 @@
 """What hostile requests cost the server, and the client beside them.
 
-`./run python -m tests.bench.hostile` prints, of one run over every attack of `tests.hostile`, the dearest in CPU, what
+`./run python -m tests.bench.hostile` prints, of one run over every attack of
+`tests.support.hostile_documents`, the dearest in CPU, what
 the server's memory grew by, and how much longer another client waits while four attackers send them.
 """
 
@@ -22,12 +23,12 @@ from typing import Any
 
 import orjson
 
-from app.issuer import DevelopmentIssuer
-from app.runtime import open_server
+from app.auth.dev_issuer import DevelopmentIssuer
+from app.server.bootstrap import open_current_database
 from app.settings import Settings
 from schema.actor import Role
-from tests.facts import NOW, fact
-from tests.hostile import Attack, corpus, fragment_graphs
+from tests.support.facts import NOW, fact
+from tests.support.hostile_documents import Attack, corpus, fragment_graphs
 
 ATTEMPTS = 10
 ENOUGH_SECONDS = 0.1  # on the machine of the results
@@ -43,7 +44,7 @@ CLAIMS: dict[Role, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """Hold an answer, and what it cost the server's process in seconds of CPU."""
+    """A response, and what it cost the server's process in seconds of CPU."""
 
     status: int
     body: bytes
@@ -52,7 +53,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """Watch a server that runs as a process of its own."""
+    """A server that runs as a process of its own, and its CPU and memory."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -80,16 +81,16 @@ class Server:
         return min(answers, key=lambda answer: answer.cpu)
 
     def times(self, client: HTTPConnection, attack: Attack, other: Attack) -> float:
-        """Give how many times what another request costs a request does: both by turns, so that noise meets both."""
+        """Return how many times what another request costs a request does: both by turns, so that noise meets both."""
         turns = [(self.send(client, attack, turn).cpu, self.send(client, other, turn).cpu) for turn in range(3)]
         return min(cpu for cpu, _ in turns) / min(cpu for _, cpu in turns)
 
     def cpu(self) -> float:
-        """Give the seconds of CPU that the process used so far, all its threads: see clock_getcpuclockid(3)."""
+        """Return the seconds of CPU that the process used so far, all its threads: see clock_getcpuclockid(3)."""
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def resident(self) -> float:
-        """Give the memory that the process holds, in MiB."""
+        """Return the memory that the process holds, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
@@ -97,7 +98,7 @@ class Server:
 @contextmanager
 def served(settings: Settings, url: str, *, broken: str = "") -> Iterator[Server]:
     """Run `grounds serve` as a process of its own: as in production, or broken by some statements of Python."""
-    command = [sys.executable, "-c", f"{broken}\nfrom app.cli import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-c", f"{broken}\nfrom app.cli.main import main; main()", "serve", "--port", "0"]
     secret = settings.secret_bytes().decode()
     environment = {**os.environ, "GROUNDS_DATA": str(settings.data), "DATABASE_URL": url, "GROUNDS_SECRET": secret}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
@@ -185,14 +186,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     options = parser.parse_args()
     settings = Settings(data=options.data)
-    with open_server(settings) as url, served(settings, url) as server:
+    with open_current_database(settings) as url, served(settings, url) as server:
         load(server)
         report(server, options.seconds)
 
 
 @dataclass
 class Onslaught:
-    """Hold what attacks came to, one after the other."""
+    """The results of attacks, in order."""
 
     answers: list[tuple[Attack, Answer]]
     dearest: Attack
@@ -233,8 +234,8 @@ def report(server: Server, seconds: float) -> None:
 
 def tell(circumstances: str, waits: tuple[float, float]) -> None:
     """Print how long a light client waits."""
-    wall, cpu = (seconds * 1e3 for seconds in waits)
-    print(f"a light client waits {wall:.1f} ms at p99 {circumstances}, {cpu:.1f} ms of them for the server's CPU")
+    elapsed, cpu = (seconds * 1e3 for seconds in waits)
+    print(f"a light client waits {elapsed:.1f} ms at p99 {circumstances}, {cpu:.1f} ms of them for the server's CPU")
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ from time import perf_counter
 
 import asyncpg
 
-from app.population import population
-from app.runtime import open_server
+from app.demo.population import population_lines
+from app.server.bootstrap import open_current_database
 from app.settings import Settings
-from db.copying import copy_text
-from db.embedded import remove_embedded_postgres
-from db.ingest import ingest
-from db.session import connection, open_database
-from db.stager import Stager
+from db.connection import connection, open_database
+from db.embedded_postgres import remove_embedded_postgres
+from db.ingest.merge import ingest_lines
+from db.ingest.staging import Stager, copy_text
 from tests.bench.world import blocks
 
 
@@ -33,7 +32,7 @@ async def measure(settings: Settings, url: str, lines: list[bytes]) -> None:
         rates = {}
         for name in ("ingest", "the same again"):
             started = perf_counter()
-            await ingest(borrowed, blocks(iter(lines)), stager, on_rejected=print)
+            await ingest_lines(borrowed, blocks(iter(lines)), stager, on_rejected=print)
             rates[name] = count / (perf_counter() - started)
     stager.close()
     rates["plain COPY"] = count / await _plain_copy(url, lines)
@@ -58,10 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
     options = parser.parse_args()
-    lines = list(population(options.items, datetime.now(UTC)))
+    lines = list(population_lines(options.items, datetime.now(UTC)))
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder))
-        with open_server(settings) as url:
+        with open_current_database(settings) as url:
             asyncio.run(measure(settings, url, lines))
         remove_embedded_postgres(settings.data / "postgres")
 

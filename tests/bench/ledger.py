@@ -1,7 +1,7 @@
-"""`grounds verify` on a large ledger: receipts verified a second, and what sealing them takes.
+"""`grounds verify` on a large ledger: receipts verified per second, and what sealing them takes.
 
 `./run python -m tests.bench.ledger --receipts 300000 --items 100` prints both. The receipts are written by one
-statement; they are sealed by the duty's own function, in batches of as many as --batch says.
+statement; they are sealed by the job's own function, in batches of as many as --batch says.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from time import perf_counter
 
 import asyncpg
 
-from app.runtime import open_server
+from app.server.bootstrap import open_current_database
 from app.settings import Settings
-from db.access import WORKER
-from db.admin import role_password
-from db.embedded import remove_embedded_postgres
-from db.ledger import AT_MOST, Audit, seal, signing_key, verify
+from db.access.declaration import WORKER
+from db.delivery.ledger import MAX_RECEIPTS_PER_CHECKPOINT, Audit, seal_receipts, signing_key, verify_chain
+from db.embedded_postgres import remove_embedded_postgres
+from db.secrets import role_password
 
 WRITE = """
-INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)
+INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest, item_count)
 SELECT 1 + n % 5, 'GENAI_TRAINING', '2025-05-27', now(),
-    ARRAY(SELECT after + k FROM generate_series(1, $2::int) k), after + 1, after + $2
+    ARRAY(SELECT after + k FROM generate_series(1, $2::int) k), after + 1, after + $2, $2
 FROM generate_series(1, $1::int) n CROSS JOIN LATERAL (SELECT n % 5000 * 1000 AS after) place
 """
 
@@ -41,7 +41,7 @@ async def measure(url: str, secret: bytes, receipts: int, items: int, batch: int
     going_on = True
     while going_on:
         async with worker.transaction():
-            going_on = bool(await seal(worker, signing_key(secret), batch))
+            going_on = bool(await seal_receipts(worker, signing_key(secret), batch))
     print(f"sealed {receipts / (perf_counter() - began):12,.0f} a second, in batches of {batch:,}")
     for number in (1, 2):
         taken = [await _verified(url, secret, receipts, number) for _ in range(rounds)]
@@ -60,7 +60,7 @@ async def _verified(url: str, secret: bytes, receipts: int, number: int) -> floa
             await opened.enter_async_context(connection.transaction())
             connections.append(connection)
         audit = Audit(signing_key(secret).public_key())
-        await verify(connections, audit)
+        await verify_chain(connections, audit)
     assert (audit.findings, audit.receipts, audit.unsealed) == ([], receipts, 0), audit
     return perf_counter() - began
 
@@ -70,12 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--receipts", type=int, default=300_000)
     parser.add_argument("--items", type=int, default=100)
-    parser.add_argument("--batch", type=int, default=AT_MOST)
+    parser.add_argument("--batch", type=int, default=MAX_RECEIPTS_PER_CHECKPOINT)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder))
-        with open_server(settings) as url:
+        with open_current_database(settings) as url:
             arguments = (options.receipts, options.items, options.batch, options.rounds)
             asyncio.run(measure(url, settings.secret_bytes(), *arguments))
         remove_embedded_postgres(settings.data / "postgres")

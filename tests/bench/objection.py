@@ -14,30 +14,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.runtime import open_server
+from app.server.bootstrap import open_current_database
 from app.settings import Settings
-from db.clients import clients
-from db.delivery import Filter, deliver, register_client
-from db.embedded import remove_embedded_postgres
-from db.ingest import ingest
-from db.retraction import retract_due
-from db.session import Connection, Database, connection, open_database
-from db.stager import Stager
+from db.connection import Connection, Database, connection, open_database
+from db.delivery.clients import list_clients
+from db.delivery.pages import Filter, deliver, register_client
+from db.delivery.retractions import retract_due
+from db.embedded_postgres import remove_embedded_postgres
+from db.ingest.merge import ingest_lines
+from db.ingest.staging import Stager
 from tests.bench.world import blocks, interleaved
-from tests.facts import fact
+from tests.support.facts import fact
 
 
 def facts(items: int) -> Iterator[bytes]:
-    """Give two people, of whom one wrote so many items and the other one."""
+    """Yield the facts of two people: one wrote so many items, the other a single one."""
     for name in ("many", "one"):
-        yield _line(fact("account", id=name, person=name))
-        yield _line(fact("notice", id=name, account=name))
-        yield _line(fact("content", id=name, account=name))
+        yield as_line(fact("account", id=name, person=name))
+        yield as_line(fact("notice", id=name, account=name))
+        yield as_line(fact("content", id=name, account=name))
     for number in range(items - 1):
-        yield _line(fact("content", id=f"item-{number}", account="many"))
+        yield as_line(fact("content", id=f"item-{number}", account="many"))
 
 
-def _line(record: dict[str, Any]) -> bytes:
+def as_line(record: dict[str, Any]) -> bytes:
+    """Write a record as a line."""
     return json.dumps(record).encode() + b"\n"
 
 
@@ -45,7 +46,7 @@ async def measure(settings: Settings, url: str, items: int, rounds: int) -> None
     """Load, and object in turn."""
     stager = Stager()
     async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
-        summary = await ingest(borrowed, blocks(facts(items)), stager, on_rejected=print)
+        summary = await ingest_lines(borrowed, blocks(facts(items)), stager, on_rejected=print)
         print(f"{summary.total('accepted'):,} records are in")
         await _deliver_all(database)
         medians = await interleaved(
@@ -70,13 +71,14 @@ async def _deliver_all(database: Database) -> None:
 
 
 async def _retract(database: Database) -> None:
-    """Do what the background does once a second, and say how long it took."""
+    """Do what the background does once a second, and return how long it took."""
     began = time.perf_counter()
-    async with connection(database.worker) as borrowed, borrowed.transaction():
-        looked_at = await retract_due(borrowed)
+    async with connection(database.worker) as borrowed:
+        while await retract_due(borrowed):
+            pass
     took = time.perf_counter() - began
-    (client,) = await clients(database.examiner("AUDITOR"))
-    print(f"{client.retractions:,} retractions of {looked_at:,} changes {took:8.2f} s")
+    (client,) = await list_clients(database.examiner("AUDITOR"))
+    print(f"{client.retractions:,} retractions {took:8.2f} s")
 
 
 def _objecting(borrowed: Connection, stager: Stager, account: str) -> Callable[[int], Awaitable[object]]:
@@ -86,15 +88,16 @@ def _objecting(borrowed: Connection, stager: Stager, account: str) -> Callable[[
         nonlocal made
         made += 1
         received = datetime.now(UTC).isoformat()
-        line = _line(fact("objection", id=f"{account}-{made}", account=account, received_at=received))
-        summary = await ingest(borrowed, _once(line), stager, on_rejected=print)
+        line = as_line(fact("objection", id=f"{account}-{made}", account=account, received_at=received))
+        summary = await ingest_lines(borrowed, once(line), stager, on_rejected=print)
         assert summary.total("accepted") == 1
         return summary
 
     return call
 
 
-async def _once(block: bytes) -> AsyncIterator[bytes]:
+async def once(block: bytes) -> AsyncIterator[bytes]:
+    """Yield one block, as a stream of blocks."""
     yield block
 
 
@@ -106,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder))
-        with open_server(settings) as url:
+        with open_current_database(settings) as url:
             asyncio.run(measure(settings, url, options.items, options.rounds))
         remove_embedded_postgres(settings.data / "postgres")
 

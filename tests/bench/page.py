@@ -9,17 +9,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import asyncpg
 import orjson
 
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
+from app.server.scheduler import hold_job_lock
 from app.settings import Settings
-from db.delivery import Filter, narrowing, page_statement
+from db.connection import Connection, open_database
+from db.delivery.offers import keep_offers
+from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, narrowing, page_statement
 from db.policy.compile import page_columns
-from db.session import Connection, open_database
 from schema.actor import Role
-from schema.ids import Ids, Kind, ids_of
+from schema.relay.ids import IdKind, Ids, ids_of
 from tests.bench.world import interleaved, loaded, served, training_connection
 
 CLIENT = "bench"
@@ -63,14 +67,23 @@ FILTERS: dict[str, dict[str, Any]] = {
     "kinds that a product has not": {"kinds": ["POST", "PHOTO"], "products": ["MESSENGER"]},
     "no such language": {"languages": ["xx"]},
     "no such languages": {"languages": ["xx", "yy"]},
-    "24 such": {"languages": [f"x{number}" for number in range(24)]},
+    "a dialect that nothing has": {"languages": ["de-xx"]},
+    "a region": {"regions": ["MT"]},
+    "a region and a rare language": {"regions": ["DE"], "languages": ["mt"]},
+    "months long ago": {"createdFromMonth": "1990-01-01", "createdUntilMonth": "1999-12-01"},
+    "from a month": {"createdFromMonth": "2026-01-01"},
+    "media of a type": {"mediaTypes": ["image/jpeg"]},
+    "media of no such type": {"mediaTypes": ["image/x-none"]},
+    "a half": {"sample": {"share": 0.5, "seed": "bench"}},
+    "one of a hundred": {"sample": {"share": 0.01, "seed": "bench"}},
+    "24 such": {"languages": [f"x{letter}" for letter in "abcdefghijklmnopqrstuvwx"]},
 }
 Call = Callable[[int], Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Hold what is measured with: a connection to a server, one to its database, and the permitted numbers."""
+    """The means of measuring: a connection to a server, one to its database, and the permitted ids."""
 
     client: HTTPConnection
     bare: Connection
@@ -86,7 +99,7 @@ class Bench:
         encoding = "zstd" if packed else "identity"
 
         async def call(turn: int) -> None:
-            after = self.ids.write(Kind.TRAINABLE_CONTENT_CURSOR, places[turn % len(places)])
+            after = self.ids.encode(IdKind.TRAINABLE_CONTENT_CURSOR, places[turn % len(places)])
             self.ask(Role.TRAINING_CLIENT, query, {"first": size, "after": after, "filter": filter}, encoding)
 
         return call
@@ -110,13 +123,13 @@ class Bench:
 
         return call
 
-    def bare_page_with_receipt(self, places: list[int], size: int) -> Call:
+    def bare_page_with_receipt(self, places: list[int], size: int, view: str = PERMITTED) -> Call:
         """Run the gateway's own statement, which writes the receipt, and encode its rows."""
         used, _ = narrowing(Filter())
 
         async def call(turn: int) -> bytes:
             place = places[turn % len(places)]
-            rows = await self.bare.fetch(page_statement(used), self.number, PURPOSE, place, size)
+            rows = await self.bare.fetch(page_statement(used, view), self.number, PURPOSE, place, size, MAX_ID)
             return orjson.dumps([dict(row) for row in rows])
 
         return call
@@ -137,6 +150,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
         Role.PRIVACY_OFFICER: issuer.token(Role.PRIVACY_OFFICER),
     }
     ids = ids_of(settings.secret_bytes(), f"client:{CLIENT}")
+    await _build_offers(settings, url)
     async with served(settings) as client:
         bench = Bench(client, bare, ids, tokens, numbers, number)
         for size in (1000, 100):
@@ -147,12 +161,25 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
     await bare.close()
 
 
+async def _build_offers(settings: Settings, url: str) -> None:
+    """Build the offers, and say how long it takes; a server with GROUNDS_OFFERS=true reads its pages from them."""
+    started = perf_counter()
+    async with open_database(url, settings.secret_bytes()) as database, hold_job_lock(database, "offers") as worker:
+        while await keep_offers(worker):
+            pass
+    print(f"built the offers in {perf_counter() - started:.1f} s", flush=True)
+    admin = await asyncpg.connect(url)
+    await admin.execute("VACUUM ANALYZE")
+    await admin.close()
+
+
 async def _sizes(bench: Bench, size: int, rounds: int) -> None:
     starts = bench.numbers[: max(1, len(bench.numbers) - size - 1)]
     places = [starts[len(starts) * turn // rounds] for turn in range(rounds)]
     calls = {
         "bare SQL and orjson": bench.bare_page(places, size),
         "the same with the receipt": bench.bare_page_with_receipt(places, size),
+        "the same from offers": bench.bare_page_with_receipt(places, size, OFFERED),
         "every field, all conditions": bench.over_http(QUERY, places, size),
         "the same by zstd": bench.over_http(QUERY, places, size, packed=True),
         "the view's fields": bench.over_http(LEAN, places, size),
@@ -185,7 +212,7 @@ async def _explained(bench: Bench, settings: Settings, url: str, rounds: int) ->
             return await reader.fetch(select, [chosen[turn % len(chosen)]])
 
         async def explained(turn: int) -> object:
-            id = staff.write(Kind.CONTENT, chosen[turn % len(chosen)])
+            id = staff.encode(IdKind.CONTENT, chosen[turn % len(chosen)])
             return bench.ask(Role.PRIVACY_OFFICER, EXPLAIN, {"id": id})
 
         _print("one item", await interleaved({"bare SQL": bare, "eligibility over HTTP": explained}, rounds))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from app.settings import Settings
-from db.admin import role_password
+from db.secrets import role_password
 from tests.bench.contenders import CONNECTIONS, PURPOSE, running
 from tests.conformance.served import install_from_npm, temporary_folder
 
@@ -29,7 +29,7 @@ QUERY = """query Page($first: Int!, $after: Cursor) {
 
 @dataclass(frozen=True)
 class PostGraphile:
-    """Hold a running PostGraphile."""
+    """A running PostGraphile."""
 
     address: str
     order: str

@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 
 import orjson
 
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
 from schema.actor import Role
 from tests.bench.page import QUERY
@@ -30,7 +30,7 @@ def starts(settings: Settings, times: int) -> None:
     taken = []
     for number in range(times):
         port = 18_000 + os.getpid() % 10_000 + number
-        command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", str(port)]
+        command = [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", str(port)]
         began = perf_counter()
         with subprocess.Popen(
             command, env={**os.environ, "GROUNDS_DATA": str(settings.data)}, stderr=subprocess.DEVNULL

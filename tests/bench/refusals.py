@@ -22,10 +22,10 @@ from typing import TypeVar
 import orjson
 import psycopg
 
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
 from schema.actor import Role
-from schema.ids import Ids, Kind, ids_of
+from schema.relay.ids import IdKind, Ids, ids_of
 from tests.bench.world import loaded, served, training_connection
 
 Thing = TypeVar("Thing")
@@ -37,7 +37,7 @@ WANTED = 0.55
 
 @dataclass(frozen=True)
 class Way:
-    """Hold a way to ask for one thing, and the ids of what is hidden and of what never existed."""
+    """A way to ask for one thing, with ids of hidden things and of things that never existed."""
 
     name: str
     token: str
@@ -47,7 +47,7 @@ class Way:
 
 
 def auc(hidden: Sequence[float], never: Sequence[float]) -> tuple[float, float]:
-    """Give the area under the curve and half its 95 % interval (Hanley and McNeil 1982); ties count a half."""
+    """Return the area under the curve and half its 95 % interval (Hanley and McNeil 1982); ties count a half."""
     places = sorted([(value, True) for value in hidden] + [(value, False) for value in never])
     ranks, below = 0.0, 0
     for _, group in groupby(places, key=lambda place: place[0]):
@@ -62,7 +62,7 @@ def auc(hidden: Sequence[float], never: Sequence[float]) -> tuple[float, float]:
 
 
 def timed(client: HTTPConnection, way: Way, repeats: int, chance: random.Random) -> tuple[list[float], list[float]]:
-    """Ask for everything, in random order; give the least seconds of each of the hidden and of what never existed."""
+    """Ask for everything, in random order; return the least seconds of each of the hidden and of what never existed."""
     headers = {"Authorization": f"Bearer {way.token}", "Content-Type": "application/json"}
     asked = [*way.hidden, *way.never]
     least = dict.fromkeys(asked, math.inf)
@@ -85,7 +85,7 @@ async def ways(settings: Settings, url: str, pairs: int, chance: random.Random) 
     secret, issuer = settings.secret_bytes(), DevelopmentIssuer.open(settings.data)
     with psycopg.connect(url) as admin:
         items: dict[int, int] = dict(admin.execute("SELECT id, account FROM grounds.content").fetchall())
-        people = admin.execute("SELECT id, platform_id FROM grounds.account WHERE known").fetchall()
+        people = admin.execute("SELECT id, platform_id FROM grounds.account WHERE is_known").fetchall()
     person, subject = people[len(people) // 2]
     permitted = await _permitted(settings, url)
     theirs = _some([number for number, account in items.items() if account != person], pairs, chance)
@@ -96,21 +96,21 @@ async def ways(settings: Settings, url: str, pairs: int, chance: random.Random) 
     as_person = issuer.token(Role.DATA_SUBJECT, subject=subject)
     as_client = issuer.token(Role.TRAINING_CLIENT, client=CLIENT, purpose="GENAI_TRAINING")
 
-    def way(name: str, token: str, query: str, ids: Ids, kind: Kind, hidden: list[int]) -> Way:
+    def way(name: str, token: str, query: str, ids: Ids, kind: IdKind, hidden: list[int]) -> Way:
         """Ask by ids as nobody can have them: they cannot be made without the secret."""
-        return Way(name, token, query, ids.write_all(kind, hidden), ids.write_all(kind, never))
+        return Way(name, token, query, ids.encode_all(kind, hidden), ids.encode_all(kind, never))
 
     own, client = ids_of(secret, f"subject:{subject}"), ids_of(secret, f"client:{CLIENT}")
     node = "query Ask($id: ID!) { node(id: $id) { id } }"
     content, account = (node.replace("node(", f"{name}(") for name in ("content", "account"))
     why = "query Ask($id: ID!) { eligibility(contentId: $id) { permitted } }"
     return [
-        way("data subject: content", as_person, content, own, Kind.CONTENT, theirs),
-        way("data subject: eligibility", as_person, why, own, Kind.CONTENT, theirs),
-        way("data subject: node", as_person, node, own, Kind.CONTENT, theirs),
-        way("data subject: account", as_person, account, own, Kind.ACCOUNT, accounts),
+        way("data subject: content", as_person, content, own, IdKind.CONTENT, theirs),
+        way("data subject: eligibility", as_person, why, own, IdKind.CONTENT, theirs),
+        way("data subject: node", as_person, node, own, IdKind.CONTENT, theirs),
+        way("data subject: account", as_person, account, own, IdKind.ACCOUNT, accounts),
         Way("data subject: account, named", as_person, account, names, ["~" + name[1:] for name in names]),
-        way("training client: node", as_client, node, client, Kind.TRAINABLE_CONTENT, withheld),
+        way("training client: node", as_client, node, client, IdKind.TRAINABLE_CONTENT, withheld),
     ]
 
 

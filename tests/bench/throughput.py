@@ -24,11 +24,11 @@ import orjson
 import uvloop
 import zstandard
 
-from app.issuer import DevelopmentIssuer
+from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
-from db.session import Connection
+from db.connection import Connection
 from schema.actor import Role
-from schema.ids import Kind, ids_of
+from schema.relay.ids import IdKind, ids_of
 from tests.bench.contenders import CLIENT, CONNECTIONS, PURPOSE, bare, bare_with_receipt, plain_strawberry, running
 from tests.bench.postgraphile import QUERY as POSTGRAPHILE_QUERY
 from tests.bench.postgraphile import postgraphile
@@ -67,18 +67,18 @@ Ask = Callable[[], Awaitable[int]]
 
 
 class Source(Protocol):
-    """Give pages of a size."""
+    """A source of pages of a size."""
 
     def clients(self, size: int) -> AbstractAsyncContextManager[Sequence[Ask]]:
         """Open 16 clients for a turn."""
 
     async def check(self, size: int) -> list[str]:
-        """Ask for the page after the first place, and give its texts."""
+        """Ask for the page after the first place, and return its texts."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Name a source, and the fields that it is asked for."""
+    """A source, and the fields that it is asked for."""
 
     name: str
     fields: str
@@ -91,7 +91,7 @@ class Contender:
 
 
 class Client(asyncio.BufferedProtocol):
-    """Ask over a connection that is kept, and count what comes; nothing is kept or decoded."""
+    """A client with a lasting connection that counts what arrives and decodes nothing."""
 
     def __init__(self) -> None:
         self._memory = bytearray(1 << 18)
@@ -108,7 +108,7 @@ class Client(asyncio.BufferedProtocol):
         return client
 
     async def ask(self, request: bytes, least: int = 0) -> int:
-        """Give the length of the answer's body; raise RuntimeError unless it is a success, and as long as a page."""
+        """Return the length of the answer's body; raise RuntimeError unless it is a success, and as long as a page."""
         self._held, self._length, self._left, self._start = 0, 0, 0, b""
         self._answered = asyncio.get_running_loop().create_future()
         self.transport.write(request)
@@ -149,7 +149,7 @@ class Client(asyncio.BufferedProtocol):
 
 @dataclass
 class Served:
-    """Ask a server over HTTP by requests that were written before."""
+    """A server that is asked over HTTP by prepared requests."""
 
     address: str
     query: str
@@ -210,7 +210,7 @@ class Served:
 
 @dataclass
 class Bare:
-    """Read pages by 16 connections of ours."""
+    """Pages that are read by 16 database connections, without a server."""
 
     connections: Sequence[Connection]
     places: Sequence[int]
@@ -245,7 +245,7 @@ async def contenders(settings: Settings, url: str) -> AsyncIterator[list[Contend
             Contender(WITH_RECEIPT, "", Bare(connections, places, receipts)),
         ]
         secret = settings.secret_bytes()
-        cursors = ids_of(secret, f"client:{CLIENT}").write_all(Kind.TRAINABLE_CONTENT_CURSOR, places)
+        cursors = ids_of(secret, f"client:{CLIENT}").encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, places)
         token = DevelopmentIssuer.open(settings.data).token(Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE)
         bearer = {"Authorization": f"Bearer {token}"}
         for workers in (1, 2):
@@ -278,7 +278,7 @@ async def _connections(settings: Settings, url: str, opened: AsyncExitStack) -> 
 
 
 async def _places(connection: Connection) -> list[int]:
-    """Give random places that have a page of every size after them."""
+    """Return random places that have a page of every size after them."""
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")  # pages take milliseconds, but this is everything
         found = await connection.fetch("SELECT id FROM grounds.trainable_content")
@@ -287,15 +287,15 @@ async def _places(connection: Connection) -> list[int]:
 
 
 def grounds(settings: Settings, workers: int) -> AbstractAsyncContextManager[str]:
-    """Run `grounds serve`, and give its host and port."""
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
+    """Run `grounds serve`, and return its host and port."""
+    command = [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"]
     environment = {"GROUNDS_DATA": str(settings.data.resolve()), "GROUNDS_CONNECTIONS": str(CONNECTIONS)}
     return running([*command, "--workers", str(workers)], environment, processes=workers)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Hold what came of a turn."""
+    """The result of a turn."""
 
     pages: int
     bytes: int

@@ -14,25 +14,25 @@ from time import perf_counter
 
 import asyncpg
 
-from app.demo import in_blocks
-from app.jobs import instead_of
-from app.population import population
-from app.runtime import open_server
+from app.demo.demo import in_blocks
+from app.demo.population import population_lines
+from app.server.bootstrap import open_current_database
+from app.server.scheduler import hold_job_lock
 from app.settings import Settings
-from db.admin import role_password
-from db.coverage import take_coverage
-from db.ingest import ingest
-from db.session import Connection, connection, open_database
-from db.stager import Stager
+from db.connection import Connection, connection, open_database
+from db.coverage.snapshot import take_coverage
+from db.ingest.merge import ingest_lines
+from db.ingest.staging import Stager
+from db.secrets import role_password
 
 QUIET_POLLS = 10
 
 
 @contextmanager
 def loaded(data: Path, items: int) -> Iterator[tuple[Settings, str]]:
-    """Give a database that holds so many items; a folder that holds them already is used as it is."""
+    """Yield a database that holds so many items; a folder that holds them already is used as it is."""
     settings = Settings(data=data)
-    with open_server(settings) as url:
+    with open_current_database(settings) as url:
         asyncio.run(_load(settings, url, items))
         yield settings, url
 
@@ -43,9 +43,9 @@ async def _load(settings: Settings, url: str, items: int) -> None:
         there = await database.examiner("benchmark").fetchval("SELECT count(*) FROM grounds.content")
         if there < items:
             started = perf_counter()
-            await ingest(borrowed, blocks(population(items, datetime.now(UTC))), stager, on_rejected=print)
+            await ingest_lines(borrowed, blocks(population_lines(items, datetime.now(UTC))), stager, on_rejected=print)
             print(f"loaded {items:,} items in {perf_counter() - started:.1f} s", flush=True)
-        async with instead_of(database, "coverage") as worker:
+        async with hold_job_lock(database, "coverage") as worker:
             while await take_coverage(worker):  # the day's count, or a server would take it beside what is measured
                 pass
     stager.close()
@@ -55,13 +55,13 @@ async def _load(settings: Settings, url: str, items: int) -> None:
 
 
 async def blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Give lines as a stream of blocks."""
+    """Yield lines as a stream of blocks."""
     for block in in_blocks(lines):
         yield block
 
 
 class Client(HTTPConnection):
-    """Connect to a server at little cost, and know its process."""
+    """A connection to a server with little overhead, which knows the server's process."""
 
     server: int
 
@@ -69,7 +69,7 @@ class Client(HTTPConnection):
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[Client]:
     """Run `grounds serve` as a process of its own, as in production, and give a connection to it."""
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"]
     environment = {**os.environ, "GROUNDS_DATA": str(settings.data)}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
     try:
@@ -86,8 +86,8 @@ async def served(settings: Settings) -> AsyncIterator[Client]:
 
 
 async def _idle(settings: Settings) -> None:
-    """Wait until the duties have done what they begin a server's life with: it takes a core for seconds."""
-    with open_server(settings) as url:
+    """Wait until the jobs have done what they begin a server's life with: it takes a core for seconds."""
+    with open_current_database(settings) as url:
         admin = await asyncpg.connect(url)
         quiet = 0
         while quiet < QUIET_POLLS:

@@ -6,7 +6,7 @@ client sends ids. Once the schema breaks, graphql-inspector, graphql-codegen and
 
 import asyncio
 
-from app.registration import register
+from app.cli.document_registration import register_documents
 from schema.actor import Role
 from tests.conformance.consumer import break_schema, check_must_fail, make_project, must_fail, must_pass, pull
 from tests.conformance.served import install_from_npm, temporary_folder
@@ -32,7 +32,7 @@ def main() -> None:
         for command in (VALIDATE, GENERATE, COMPILE):
             must_pass(command, project)
         documents = project / "documents.json"
-        register(project / "src/gql/persisted-documents.json", "web", documents)
+        register_documents(project / "src/gql/persisted-documents.json", "web", documents)
         only = frozenset({Role.TRAINING_CLIENT})
         asyncio.run(pull(["node", "built/pull.js"], project, documents=documents, documents_only=only))
         break_schema(project)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli.main import app
 from schema.actor import Role
 from tests.conformance.served import SDL, Served, load, served
 
@@ -86,7 +86,7 @@ async def count(gateway: Served) -> int:
 
 
 def check_must_fail(project: Path, operations: str) -> None:
-    """Run our own check, which must fail; raise SystemExit otherwise."""
+    """Run the gateway's own check, which must fail; raise SystemExit otherwise."""
     asked = ["contract", "check", project / operations, "--schema", project / "schema.graphql"]
     done = CliRunner().invoke(app, [str(each) for each in asked])
     if done.exit_code != 1 or f"'{FIELD}'" not in done.stdout:

@@ -12,7 +12,7 @@ AUDIT = Path(__file__).with_suffix(".mjs")
 
 
 async def audit(folder: Path) -> int:
-    """Serve, audit, and give the audit's exit code."""
+    """Serve, audit, and return the audit's exit code."""
     async with served(folder) as gateway:
         return await gateway.run("node", AUDIT.name, gateway.endpoint, gateway.token(Role.AUDITOR), cwd=folder)
 

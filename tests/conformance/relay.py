@@ -25,12 +25,12 @@ from graphql import (
 from tests.conformance.served import SDL, install_from_npm, temporary_folder
 
 PACKAGES = ("relay-compiler@21",)
-LONGEST_WAY = 3  # types may hold each other in circles
+MAX_PATH_LENGTH = 3  # types may hold each other in circles
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Hold a field that gives a connection, and the way to it from a type that Relay can fetch again."""
+    """A field that gives a connection, and its path from a type that Relay can fetch again."""
 
     owner: GraphQLObjectType
     way: tuple[str, ...]  # fields of one object each
@@ -39,12 +39,12 @@ class Listing:
 
     @property
     def name(self) -> str:
-        """Give the name of its module, which all names in it must begin with."""
+        """Return the name of its module, which all names in it must begin with."""
         return "".join(word[0].upper() + word[1:] for word in (self.owner.name, *self.way, self.field))
 
 
 def connections(schema: GraphQLSchema) -> set[str]:
-    """Give the names of the connection types."""
+    """Return the names of the connection types."""
     return {name for name in schema.type_map if name.endswith("Connection")}
 
 
@@ -62,7 +62,7 @@ def _beneath(owner: GraphQLObjectType, holder: GraphQLObjectType, way: tuple[str
             continue
         if given.name.endswith("Connection"):
             yield Listing(owner, way, name, given)
-        elif _is_one(field) and not _is_node(given) and len(way) < LONGEST_WAY:
+        elif _is_one(field) and not _is_node(given) and len(way) < MAX_PATH_LENGTH:
             yield from _beneath(owner, given, (*way, name))
 
 

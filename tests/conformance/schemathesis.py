@@ -22,14 +22,14 @@ LISTS = {"trainableContent": "id", "contents": "id platformId", "accounts": "id"
 
 
 async def fuzz(folder: Path, commands: Path) -> list[str]:
-    """Serve the demo's population, fuzz as each role, and give what is wrong, a line each."""
+    """Serve the demo's population, fuzz as each role, and return what is wrong, a line each."""
     async with served(folder) as gateway:
         await load(gateway)
         return [fault for role in ROLES for fault in await fuzz_as(role, gateway, folder / role, commands)]
 
 
 async def fuzz_as(role: Role, gateway: Served, folder: Path, commands: Path) -> list[str]:
-    """Fuzz as one role, and give what is wrong."""
+    """Fuzz as one role, and return what is wrong."""
     token = gateway.token(role)
     configure(folder, await words(gateway, token))
     print(f"\n=== as {role} ===", flush=True)

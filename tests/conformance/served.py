@@ -16,13 +16,13 @@ from typing import Any
 
 import httpx
 
-from app.demo import in_blocks
-from app.issuer import DevelopmentIssuer
-from app.population import population
-from app.runtime import open_server
-from app.server import serving
+from app.auth.dev_issuer import DevelopmentIssuer
+from app.demo.demo import in_blocks
+from app.demo.population import population_lines
+from app.server.bootstrap import open_current_database
+from app.server.serve import running_server
 from app.settings import Settings
-from db.embedded import remove_embedded_postgres
+from db.embedded_postgres import remove_embedded_postgres
 from schema.actor import Role
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
@@ -32,7 +32,7 @@ ENDED = "ended by a signal"
 
 @dataclass(frozen=True)
 class Served:
-    """Hold a gateway of our own, with an empty database of its own."""
+    """A gateway with an empty database of its own."""
 
     address: str
     issuer: DevelopmentIssuer
@@ -40,7 +40,7 @@ class Served:
 
     @property
     def endpoint(self) -> str:
-        """Give the URL of GraphQL."""
+        """Return the URL of GraphQL."""
         return f"{self.address}/graphql"
 
     def token(self, role: Role) -> str:
@@ -50,7 +50,7 @@ class Served:
         return self.issuer.token(role)
 
     async def run(self, *command: str, cwd: Path) -> int:
-        """Run a command to its end, and give its exit code; raise SystemExit if a signal asks us to end before."""
+        """Run a command to its end, and return its exit code; raise SystemExit if a signal asks us to end before."""
         process = await asyncio.create_subprocess_exec(*command, cwd=cwd)
         ended = asyncio.create_task(process.wait())
         ending = asyncio.create_task(self.ending.wait())
@@ -73,8 +73,8 @@ async def served(folder: Path, **chosen: Any) -> AsyncIterator[Served]:
         del os.environ[name]  # or facts that are made up would go into somebody's database
     settings = Settings(data=folder / "data", **chosen)
     try:
-        with open_server(settings) as url:
-            async with serving(settings, url, "127.0.0.1", 0) as (server, _):
+        with open_current_database(settings) as url:
+            async with running_server(settings, url, "127.0.0.1", 0) as (server, _):
                 issuer = DevelopmentIssuer.open(settings.data_folder())
                 yield Served(server.address, issuer, server.ending)
     finally:
@@ -82,8 +82,8 @@ async def served(folder: Path, **chosen: Any) -> AsyncIterator[Served]:
 
 
 async def load(gateway: Served) -> None:
-    """Send the demo's population in by the front door."""
-    lines = b"".join(in_blocks(population(ITEMS, datetime.now(UTC))))
+    """Send the demo's population to /ingest."""
+    lines = b"".join(in_blocks(population_lines(ITEMS, datetime.now(UTC))))
     headers = {"Authorization": f"Bearer {gateway.token(Role.PLATFORM_INGEST)}"}
     async with httpx.AsyncClient(base_url=gateway.address, headers=headers, timeout=60) as client:
         (await client.post("/ingest", content=lines)).raise_for_status()
@@ -91,7 +91,7 @@ async def load(gateway: Served) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder that is gone when the command ends, also where it is asked to by SIGTERM."""
+    """Yield a folder that is gone when the command ends, also where it is asked to by SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
@@ -105,10 +105,11 @@ def install_from_npm(folder: Path, *packages: str) -> None:
 
 
 def install_from_pypi(folder: Path, *packages: str) -> Path:
-    """Install packages of PyPI in a virtual environment of its own, and give the folder of its commands."""
+    """Install packages of PyPI, if any, in a virtual environment of its own, and return the folder of its commands."""
     commands = folder / "venv" / "bin"
     subprocess.run([sys.executable, "-m", "venv", commands.parent], check=True)
-    _install([f"{commands}/pip", "install", "--quiet", "--disable-pip-version-check", *packages], folder)
+    if packages:
+        _install([f"{commands}/pip", "install", "--quiet", "--disable-pip-version-check", *packages], folder)
     return commands
 
 

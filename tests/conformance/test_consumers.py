@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import app
+from app.cli.main import app
 from tests.conformance.consumer import PROJECTS, break_schema, check_must_fail, make_project
-from tests.test_readme import blocks
+from tests.support.repository import ROOT
 
 
 @pytest.mark.parametrize("name", ["python", "javascript", "ariadne"])
@@ -30,5 +30,6 @@ def test_a_consumers_contract_holds_until_the_schema_breaks(name: str, tmp_path:
         ("toml", "ariadne/pyproject.toml"),
     ],
 )
-def test_the_readme_shows_what_is_tried(language: str, file: str) -> None:
-    assert (PROJECTS / file).read_text(encoding="utf-8") in blocks(language)
+def test_the_clients_readme_shows_what_is_tried(language: str, file: str) -> None:
+    readme = (ROOT / "schema" / "client" / "README.md").read_text(encoding="utf-8")
+    assert f"```{language}\n{(PROJECTS / file).read_text(encoding='utf-8')}```" in readme

@@ -20,8 +20,8 @@ from graphql import (
 from schema.actor import Role
 from tests.conformance.inspector import FOLDER
 from tests.conformance.served import SDL
-from tests.facts import NOW, fact
-from tests.gateway import TestGateway
+from tests.support.facts import NOW, fact
+from tests.support.gateway import TestGateway
 
 SCHEMA = build_schema(SDL.read_text(encoding="utf-8"))
 SUBJECT = "objector"
@@ -33,7 +33,7 @@ each_operation = pytest.mark.parametrize("text", OPERATIONS.values(), ids=OPERAT
 
 
 class Misspelling(Visitor):
-    """Misspell one field of a document: the one of this number."""
+    """A visitor that misspells one field of a document, chosen by its index."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def the_operation(document: DocumentNode) -> OperationDefinitionNode:
 
 
 async def variables(gateway: TestGateway, operation: OperationDefinitionNode) -> dict[str, Any]:
-    """Give values to the variables that have none by default; an item's id is what the client was given."""
+    """Set the variables that have no default; an item's id is the one that the client was given."""
     (item,) = await gateway.pull()
     known = {**VALUES, "clientId": item["id"]}
     named = {node.variable.name.value for node in operation.variable_definitions or ()}

@@ -3,7 +3,6 @@
 import json
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,16 +28,24 @@ from graphql import (
     is_required_input_field,
 )
 
-from db.admin import role_password
+from db.coverage import noise
 from db.policy.document import default_policy
+from db.secrets import role_password
 from schema.actor import Role
-from schema.ids import Kind, ids_of
-from tests.campaigning import put_into_outbox
-from tests.facts import NOW, fact
-from tests.gateway import SECRET, TestGateway
+from schema.relay.ids import IdKind, ids_of
+from tests.support.campaigns import CAMPAIGN, put_into_outbox, register
+from tests.support.facts import NOW, fact
+from tests.support.gateway import SECRET, TestGateway
+from tests.support.repository import SCHEMA_FILE
 
-SDL = build_schema((Path(__file__).parents[2] / "schema" / "schema.graphql").read_text(encoding="utf-8"))
+pytestmark = pytest.mark.database
+
+SDL = build_schema(SCHEMA_FILE.read_text(encoding="utf-8"))
 SUBJECT = "objector"
+ASSESSMENT = {"kind": "DPIA", "reference": "DPIA-7", "sha256": "a" * 64, "approved_by": "the board"} | {
+    "valid_until": "2027-01-01",
+    "on_overdue": "WARN",
+}
 ELSEWHERE = default_policy().model_copy(update={"regions": ("FR",)}).document()
 Way = tuple[tuple[str, GraphQLField], ...]
 
@@ -48,6 +55,10 @@ async def peopled(gateway: TestGateway) -> TestGateway:
     """A gateway with an author whose items are permitted but one, and another who objected and wrote one item."""
     gateway.set_clock(NOW)
     gateway.execute(
+        "UPDATE grounds.policy SET document = document::jsonb || jsonb_build_object('assessments', %s::jsonb)",
+        json.dumps([ASSESSMENT]),
+    )
+    gateway.execute(
         "INSERT INTO grounds.policy_proposal (version, document, effective_from, proposed_by, proposed_at)"
         " SELECT 'next', document, now(), 'officer', now() FROM grounds.policy"
     )
@@ -56,9 +67,13 @@ async def peopled(gateway: TestGateway) -> TestGateway:
         " VALUES ('COUNTRY', 'FR', 'an authority', 'an order', now())"
     )
     media = [{"type": "image/jpeg", "url": "https://media.example/1", "sha256": None, "deidentified": True}]
-    accounts = [fact("account"), fact("account", id=SUBJECT)]
+    signals = [
+        {"standard": "http-header Content-Usage", "value": "train-ai=y", "location": "https://x.example", "path": "/1"}
+        | {"seen_at": "2026-01-01T00:00:00Z"}
+    ]
+    accounts = [fact("account"), fact("account", id=SUBJECT, signals=signals)]
     notices = [fact("notice"), fact("notice", id="theirs", account=SUBJECT)]
-    items = [fact("content", media=media), fact("content", id="own", account=SUBJECT)]
+    items = [fact("content", media=media), fact("content", id="own", account=SUBJECT, signals=signals)]
     hidden = fact("content", id="hidden", audience="FRIENDS")
     answer = await gateway.ingest([*accounts, *notices, *items, hidden, fact("objection", account=SUBJECT)])
     assert answer["total"]["rejected"] == 0
@@ -66,31 +81,45 @@ async def peopled(gateway: TestGateway) -> TestGateway:
 
 
 @pytest.fixture
-async def retracted(peopled: TestGateway) -> TestGateway:
-    """One whose client was told to delete what it received."""
+async def retracted(peopled: TestGateway, monkeypatch: pytest.MonkeyPatch) -> TestGateway:
+    """One whose client was told to delete what it received, with counts for dashboards of few persons too."""
+    monkeypatch.setattr(noise, "PRIVACY_LOSS", 10.0**6)
     peopled.execute("INSERT INTO grounds.client (name) VALUES ('client')")
     peopled.execute(
-        "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"
-        " VALUES (1, 'GENAI_TRAINING', '2025-05-27', now(), '{99}', 99, 99)"
+        "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest, item_count)"
+        " VALUES (1, 'GENAI_TRAINING', '2025-05-27', now(), '{99}', 99, 99, 1)"
     )
     peopled.execute(
-        "INSERT INTO grounds.retraction (client, item, kind, urgent, retracted_at, due_by, delivery)"
-        " VALUES (1, 99, 'RETRACT', TRUE, now(), 'infinity', 1)"
+        "INSERT INTO grounds.retraction_batch (client, first_id, last_id, kind, is_incident, retracted_at, due_by,"
+        " delivery, items) SELECT 1, n, n, 'RETRACT', TRUE, now(), 'infinity', 1, '{99}'"
+        " FROM nextval('grounds.retraction_id') n"
     )
     peopled.execute(
-        "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest)"
-        " SELECT 1, 'GENAI_TRAINING', '2025-05-27', now(), ARRAY[id], id, id FROM grounds.content"
+        "INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest, item_count)"
+        " SELECT 1, 'GENAI_TRAINING', '2025-05-27', now(), ARRAY[id], id, id, 1 FROM grounds.content"
         " WHERE platform_id = 'own'"
     )
     await peopled.ingest([fact("objection", id="unmatched", account="nobody")])
     await put_into_outbox(peopled)
+    await register(peopled, CAMPAIGN | {"id": "2025-04"})
+    peopled.execute("UPDATE grounds.notice SET language = 'en'")
     await peopled.take_coverage()
     watched(peopled)
     return peopled
 
 
 def watched(gateway: TestGateway) -> None:
-    """Let officers have something to see of clients: a suspension, a webhook, a rejection, counts."""
+    """Let officers have something to see: a suspension, a webhook, a rejection, counts, a placeholder, a canary."""
+    gateway.execute(
+        "WITH planted AS (INSERT INTO grounds.canary (item, reason, planted_by, planted_at)"
+        " SELECT id, 'a reason', 'operator', now() FROM grounds.content WHERE platform_id = 'hidden' RETURNING item)"
+        " INSERT INTO grounds.canary_incident (item, hold, client, found_at) SELECT item, 1, 1, now() FROM planted"
+    )
+    gateway.execute(
+        "INSERT INTO grounds.placeholder (kind, value, reason, declared_by, declared_at)"
+        " VALUES ('PERSON', '0', 'an export', 'officer', now())"
+    )
+    gateway.execute("INSERT INTO grounds.shared_link VALUES ('PERSON', '0', 99, now())")
     gateway.execute("INSERT INTO grounds.client (name, suspended) VALUES ('suspended', TRUE)")
     gateway.execute("INSERT INTO grounds.webhook (client, url, sent) VALUES (2, 'https://client.example.org/', 99)")
     gateway.execute(
@@ -145,7 +174,7 @@ def selection(way: Way, ids: dict[str, str]) -> str:
             "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
-            "groupBy": "[CONDITION]",
+            "groupBy": ids.get("groupBy", "[CONDITION]") if "dialects" in text else "[CONDITION]",
         }
         asked = (key for key, arg in field.args.items() if is_required_argument(arg) or key == "groupBy")
         given = ", ".join(f"{key}: {known[key]}" for key in asked)
@@ -176,7 +205,7 @@ async def ids_for(gateway: TestGateway, role: Role, claims: dict[str, Any]) -> d
             role, f"{{ contents(first: 1{chosen}) {{ nodes {{ id account {{ id }} }} }} }}", **claims
         )
         (node,) = found["contents"]["nodes"]
-        return {"item": json.dumps(node["id"]), "account": json.dumps(node["account"]["id"])}
+        return {"item": json.dumps(node["id"]), "account": json.dumps(node["account"]["id"]), "groupBy": "[LANGUAGE]"}
     return {"item": '"unknown"'}
 
 
@@ -184,6 +213,7 @@ async def ids_for(gateway: TestGateway, role: Role, claims: dict[str, Any]) -> d
 async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(retracted: TestGateway, role: Role) -> None:
     claims: dict[str, Any] = {"subject": SUBJECT} if role is Role.DATA_SUBJECT else {}
     ids = await ids_for(retracted, role, claims)
+    await retracted.ask(Role.AUDITOR, "{ accounts(first: 100) { nodes { id } } }")  # a read, for its people to see
     for kind, way in ways(role).items():
         for name, field in object_types(SDL)[kind].fields.items():
             query = selection((*way, (name, field)), ids)
@@ -237,16 +267,20 @@ async def test_what_is_hidden_from_a_person_is_as_if_it_were_not(peopled: TestGa
     others = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.content")}
     accounts = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.account")}
     own, staff, client = (ids_of(SECRET, name) for name in (f"subject:{SUBJECT}", "staff", "client:client"))
-    hidden = ["item", own.write(Kind.CONTENT, others["item"]), staff.write(Kind.CONTENT, others["item"])]
-    hidden += ["author", own.write(Kind.ACCOUNT, accounts["author"]), staff.write(Kind.ACCOUNT, accounts["author"])]
-    hidden += [client.write(Kind.TRAINABLE_CONTENT, others["item"]), staff.write(Kind.CONTENT, others["own"])]
-    never = ["nothing", own.write(Kind.CONTENT, 10**6), own.write(Kind.ACCOUNT, 10**6), "A" * 22, "", "x" * 999]
+    hidden = ["item", own.encode(IdKind.CONTENT, others["item"]), staff.encode(IdKind.CONTENT, others["item"])]
+    hidden += [
+        "author",
+        own.encode(IdKind.ACCOUNT, accounts["author"]),
+        staff.encode(IdKind.ACCOUNT, accounts["author"]),
+    ]
+    hidden += [client.encode(IdKind.TRAINABLE_CONTENT, others["item"]), staff.encode(IdKind.CONTENT, others["own"])]
+    never = ["nothing", own.encode(IdKind.CONTENT, 10**6), own.encode(IdKind.ACCOUNT, 10**6), "A" * 22, "", "x" * 999]
     query = "query Look($id: ID!) { content(id: $id) { id } account(id: $id) { id } node(id: $id) { id }"
     query += " eligibility(contentId: $id) { permitted } }"
     seen = {id: await peopled.post(Role.DATA_SUBJECT, query, {"id": id}, subject=SUBJECT) for id in hidden + never}
     assert {answer.text for answer in seen.values()} == {seen["nothing"].text}
     assert set(seen["nothing"].json()["data"].values()) == {None}
-    mine = {"id": own.write(Kind.CONTENT, others["own"])}
+    mine = {"id": own.encode(IdKind.CONTENT, others["own"])}
     assert (await peopled.ask(Role.DATA_SUBJECT, query, mine, subject=SUBJECT))["content"] == mine
 
 
@@ -266,9 +300,13 @@ async def test_a_person_reads_their_own_lists_only(peopled: TestGateway) -> None
 async def test_what_a_training_client_may_not_have_is_as_if_it_were_not(peopled: TestGateway) -> None:
     numbers = {row[0]: row[1] for row in peopled.execute("SELECT platform_id, id FROM grounds.content")}
     own, other = ids_of(SECRET, "client:client"), ids_of(SECRET, "client:other")
-    hidden = [own.write(Kind.TRAINABLE_CONTENT, numbers[name]) for name in ("hidden", "own")]
-    hidden += [other.write(Kind.TRAINABLE_CONTENT, numbers["item"]), own.write(Kind.CONTENT, numbers["item"]), "item"]
-    never = [own.write(Kind.TRAINABLE_CONTENT, 10**6), "A" * 22, "nothing", "", own.write(Kind.RECEIPT, 1)]
+    hidden = [own.encode(IdKind.TRAINABLE_CONTENT, numbers[name]) for name in ("hidden", "own")]
+    hidden += [
+        other.encode(IdKind.TRAINABLE_CONTENT, numbers["item"]),
+        own.encode(IdKind.CONTENT, numbers["item"]),
+        "item",
+    ]
+    never = [own.encode(IdKind.TRAINABLE_CONTENT, 10**6), "A" * 22, "nothing", "", own.encode(IdKind.RECEIPT, 1)]
     query = "query Look($id: ID!) { node(id: $id) { __typename id } }"
     seen = {id: (await peopled.post(Role.TRAINING_CLIENT, query, {"id": id})).text for id in hidden + never}
     assert set(seen.values()) == {'{"data":{"node":null}}'}
@@ -288,8 +326,9 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
     )
     assert [name for (name,) in functions] == [
-        *("acknowledge_retractions", "claim", "claimed", "claimed_client", "decision_time"),
-        *("register_client", "superseded", "withheld", "write_receipt"),
+        *("acknowledge_retractions", "check_eligibility", "claim", "claimed", "claimed_client", "decision_time"),
+        *("decisions_pending", "delivery_suspension", "offers_serve", "register_client", "retractions_after"),
+        *("working", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -306,7 +345,7 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
             return True
 
         readable = {name for schema, name in relations if allowed(f'SELECT * FROM "{schema}"."{name}" LIMIT 1')}
-        assert readable == {"trainable_content", "delivery", "retraction"}
+        assert readable == {"trainable_content", "offered_content", "delivery", "retraction_batch"}
         for schema, name in relations:
             assert not allowed(f'DELETE FROM "{schema}"."{name}"'), name
             assert not allowed(f'INSERT INTO "{schema}"."{name}" DEFAULT VALUES'), name

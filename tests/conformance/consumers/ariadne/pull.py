@@ -3,7 +3,7 @@ import os
 import sys
 from datetime import UTC, date, datetime
 
-from grounds_client import Client
+from gateway_client import Client
 
 
 async def main(url: str) -> None:

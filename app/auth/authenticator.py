@@ -1,0 +1,284 @@
+"""Authentication: turn a bearer token into an actor, or refuse it. There are no anonymous actors.
+
+A token is a JSON Web Token (RFC 7519) with an asymmetric signature (RFC 7515), checked as RFC 8725 asks.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.registry import JWS_HEADER_REGISTRY
+
+from app.auth.dev_issuer import MAX_LIFETIME_SECONDS, PURPOSE_NAME, is_identifier
+from app.auth.jwks import ALGORITHMS, KeysUnavailable, VerificationKeys
+from app.telemetry import observe
+from schema.actor import CLIENT_NAME, Actor, Role
+
+_log = logging.getLogger(__name__)
+
+MAX_TOKEN_BYTES: Final = 8 * 1024
+
+_BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
+_MAX_REMEMBERED_TOKENS: Final = 4096
+_LAST_INSTANT: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+class Unauthorized(Exception):
+    """A request whose bearer is not known.
+
+    `reason` is safe to send: it says what to do and quotes no token. `code` names the kind of the reason in metrics.
+    """
+
+    def __init__(self, reason: str, code: str = "malformed") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+def _signatures() -> jws.JWSRegistry:
+    registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    # The library warns of the family name EdDSA (RFC 9864); here it always means Ed25519.
+    models = jws.JWSRegistry.algorithms
+    registry.algorithms = {name: models["Ed25519" if name == "EdDSA" else name] for name in ALGORITHMS}
+    # Not so much as looked at: keys, and places of keys, that a token brings along.
+    registry.header_registry = {name: JWS_HEADER_REGISTRY[name] for name in ("alg", "kid")}
+    registry.max_header_length = registry.max_payload_length = registry.max_signature_length = MAX_TOKEN_BYTES
+    return registry
+
+
+_SIGNATURES: Final = _signatures()
+
+
+class TrustedKeys:
+    """The keys that verify tokens: the last good ones.
+
+    They are kept through an outage of their source for at most `keep_for` seconds from its start.
+    """
+
+    def __init__(self, keys: VerificationKeys, keep_for: float = 0.0) -> None:
+        self._keys = keys.or_refuse()
+        self._keep_for = keep_for
+        self._failing_since: float | None = None
+
+    def current(self) -> VerificationKeys:
+        """Return the keys in use, the same object until they change; raises KeysUnavailable."""
+        if self._failing_since is not None and time.monotonic() - self._failing_since > self._keep_for:
+            raise KeysUnavailable("the issuer's key set has not been readable for too long")
+        return self._keys
+
+    async def refresh(self) -> VerificationKeys:
+        """Look for newer keys, as a token names one that is not known; raises KeysUnavailable."""
+        return self.current()
+
+    async def aclose(self) -> None:
+        """Let go of what the source of the keys holds."""
+
+    def accept(self, fresh: VerificationKeys) -> None:
+        """Use these keys from now on."""
+        self._failing_since = None
+        if fresh != self._keys:
+            # An issuer that withdraws every key means it: none is no outage.
+            _log.log(
+                logging.INFO if fresh.keys else logging.ERROR, "the issuer now has %d usable keys", len(fresh.keys)
+            )
+            self._keys = fresh
+
+    def fail(self, reason: str) -> None:
+        """Note that the source cannot be read, and why."""
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+        age = time.monotonic() - self._failing_since
+        _log.warning(
+            "the issuer's key set is not readable for %.0f s (%s); the last good keys stay in use", age, reason
+        )
+
+    @property
+    def failing(self) -> bool:
+        """Return whether the source could not be read when it was last looked at."""
+        return self._failing_since is not None
+
+
+def static_keys(jwks: Mapping[str, Any]) -> TrustedKeys:
+    """Trust a fixed JSON Web Key Set; raises KeysUnavailable if it has no usable key."""
+    return TrustedKeys(VerificationKeys.read(jwks))
+
+
+class Authenticator:
+    """The check that turns the value of an Authorization header into an Actor."""
+
+    def __init__(
+        self,
+        keys: TrustedKeys,
+        *,
+        issuer: str,
+        audience: str,
+        leeway_seconds: int = 30,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not issuer or not audience:
+            raise ValueError("authentication needs an issuer and an audience: without them any token would be accepted")
+        self._source, self._issuer, self._audience = keys, issuer, audience
+        self._leeway, self._clock = leeway_seconds, clock
+        self._remembered: dict[bytes, tuple[Actor, float]] = {}
+        self._remembered_under: VerificationKeys | None = None
+
+    async def actor(self, authorization: str | None) -> Actor:
+        """Return who asks; raises Unauthorized for everything but one valid bearer token (RFC 6750)."""
+        actor, _ = await self.identify(authorization)
+        observe.bearer(actor.role, actor.client)
+        return actor
+
+    async def identify(self, authorization: str | None) -> tuple[Actor, float]:
+        """Return who asks and when the token expires, in seconds since 1970; raises Unauthorized as `actor` does."""
+        token = _bearer_token(authorization)
+        digest = hashlib.sha256(token).digest()
+        try:
+            keys = self._source.current()
+            if (remembered := self._recall(keys, digest)) is not None:
+                return remembered
+            signature = _signature(token)
+            verified = _verify(keys, signature)
+            if not verified and not keys.know(signature.headers().get("kid")):
+                keys = await self._source.refresh()
+                verified = _verify(keys, signature)
+        except KeysUnavailable:
+            raise Unauthorized(
+                "the issuer's keys cannot be read at the moment (try again later)", "keys_unavailable"
+            ) from None
+        if not verified:
+            raise Unauthorized(
+                "no key of the issuer made the token's signature (ask the issuer for a new one)", "signature"
+            )
+        claims = _claims(signature.payload)
+        expires = self._check(claims)
+        actor = _actor(claims)
+        self._remember(keys, digest, actor, expires)
+        return actor, expires
+
+    async def aclose(self) -> None:
+        """Close the key source."""
+        await self._source.aclose()
+
+    def _recall(self, keys: VerificationKeys, digest: bytes) -> tuple[Actor, float] | None:
+        remembered = self._remembered.get(digest) if keys is self._remembered_under else None
+        if remembered is None or self._clock() >= remembered[1] + self._leeway:
+            return None
+        return remembered
+
+    def _remember(self, keys: VerificationKeys, digest: bytes, actor: Actor, expires: float) -> None:
+        if keys is not self._remembered_under:
+            self._remembered, self._remembered_under = {}, keys
+        elif len(self._remembered) >= _MAX_REMEMBERED_TOKENS:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[digest] = (actor, expires)
+
+    def _check(self, claims: dict[str, Any]) -> float:
+        now, audience = self._clock(), claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not all(isinstance(name, str) for name in audiences) or self._audience not in audiences:
+            raise Unauthorized(
+                "the token is not meant for this gateway (ask for one with the gateway's audience)", "audience"
+            )
+        if claims.get("iss") != self._issuer:
+            raise Unauthorized(
+                "the token is from an issuer that this gateway does not trust (ask the trusted issuer for one)",
+                "issuer",
+            )
+        issued, expires = _time_claim(claims, "iat"), _time_claim(claims, "exp")
+        if now >= expires + self._leeway:
+            raise Unauthorized("the token expired (ask the issuer for a new one)", "expired")
+        valid_from = max(issued, _time_claim(claims, "nbf")) if "nbf" in claims else issued
+        if valid_from > now + self._leeway:
+            raise Unauthorized(
+                "the token is not valid yet (check the clocks of the issuer and the gateway)", "not_yet_valid"
+            )
+        if not 0 < expires - issued <= MAX_LIFETIME_SECONDS:
+            raise Unauthorized(
+                "the token is valid for more than one hour (ask the issuer for a shorter one)", "lifetime"
+            )
+        return expires
+
+
+def _bearer_token(authorization: str | None) -> bytes:
+    if not authorization:
+        raise Unauthorized("there is no bearer token (send the header Authorization: Bearer <token>)", "missing")
+    if len(authorization) > MAX_TOKEN_BYTES + len("Bearer "):
+        raise Unauthorized("the token is longer than 8 KiB (ask the issuer for one with fewer claims)")
+    match = _BEARER.fullmatch(authorization)
+    if match is None:
+        raise Unauthorized(
+            "the header Authorization is malformed (send the word Bearer and exactly one signed JSON Web Token)"
+        )
+    return match[1].encode("ascii")
+
+
+def _signature(token: bytes) -> jws.CompactSignature:
+    malformed = Unauthorized("the token is malformed (ask the issuer for a new one)")
+    try:
+        signature = jws.extract_compact(token, registry=_SIGNATURES)
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise malformed from None
+    header: object = signature.headers()
+    if not isinstance(header, dict) or not isinstance(header.get("kid", ""), str):
+        raise malformed
+    if "crit" in header:
+        raise Unauthorized("the token demands an unknown extension, crit (ask for one without it)")
+    algorithm = header["alg"]
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise Unauthorized(f"the token's algorithm is not accepted (sign with one of {', '.join(ALGORITHMS)})")
+    return signature
+
+
+def _verify(keys: VerificationKeys, signature: jws.CompactSignature) -> bool:
+    header = signature.headers()
+    candidates = keys.fitting(header["alg"], header.get("kid"))
+    return any(jws.validate_compact(signature, key, registry=_SIGNATURES) for key in candidates)
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    try:
+        claims = json.loads(payload)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        raise Unauthorized("the token's claims are not a JSON object (ask the issuer for a new one)", "claims")
+    return claims
+
+
+def _time_claim(claims: dict[str, Any], name: str) -> float:
+    value = claims.get(name)
+    # NaN and the infinities, which Python reads from JSON, are in no range.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_INSTANT:
+        raise Unauthorized(
+            f"the token's claim {name} is missing or no point in time (ask the issuer to state it)", "claims"
+        )
+    return value
+
+
+def _actor(claims: dict[str, Any]) -> Actor:
+    name = _text_claim(claims, "sub", is_identifier)
+    try:
+        role = Role(claims.get("role", ""))
+    except ValueError:
+        raise Unauthorized(
+            "the token's claim role names no known role (ask the issuer to correct it)", "claims"
+        ) from None
+    if role is Role.TRAINING_CLIENT:
+        client = _text_claim(claims, "client", CLIENT_NAME.fullmatch)
+        return Actor(name, role, client=client, purpose=_text_claim(claims, "purpose", PURPOSE_NAME.fullmatch))
+    if role is Role.DATA_SUBJECT:
+        return Actor(name, role, subject=_text_claim(claims, "subject", is_identifier))
+    return Actor(name, role)
+
+
+def _text_claim(claims: dict[str, Any], name: str, is_well_formed: Callable[[str], object]) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not is_well_formed(value):
+        raise Unauthorized(f"the token's claim {name} is missing or malformed (ask the issuer to state it)", "claims")
+    return value

@@ -1,0 +1,108 @@
+"""The development issuer of tokens. Its key pair lies in the data folder."""
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from schema.actor import CLIENT_NAME, Role
+
+DEVELOPMENT_ISSUER: Final = "grounds-development"
+DEVELOPMENT_AUDIENCE: Final = "grounds"
+MAX_LIFETIME_SECONDS: Final = 3600
+PURPOSE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class DevelopmentIssuer:
+    """An issuer of tokens for development and demonstration, with its own key pair; never for production."""
+
+    def __init__(self, key: ECKey) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, folder: Path) -> "DevelopmentIssuer":
+        """Read the key pair from `issuer.json` in the folder, and make it first if there is none.
+
+        Raises ValueError if the file holds no such key pair.
+        """
+        file = folder / "issuer.json"
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            _create_key_file(file, json.dumps(ECKey.generate_key("P-256", auto_kid=True).as_dict(private=True)))
+        try:
+            key = ECKey.import_key(json.loads(file.read_bytes()))
+        except (JoseError, ValueError, TypeError, KeyError):
+            key = None
+        if key is None or not key.is_private or key.curve_name != "P-256":
+            raise ValueError("issuer.json holds no P-256 key pair; delete it, and the next start makes a new one")
+        key.ensure_kid()
+        return cls(key)
+
+    def token(
+        self,
+        role: Role,
+        *,
+        client: str | None = None,
+        purpose: str | None = None,
+        subject: str | None = None,
+        name: str | None = None,
+        lifetime_seconds: int = MAX_LIFETIME_SECONDS,
+    ) -> str:
+        """Sign a token for the role; claims that it does not use are left out. `name` is its bearer's.
+
+        Raises ValueError without the client and purpose of a TRAINING_CLIENT or the subject of a DATA_SUBJECT, and for
+        a lifetime that is not between 1 and 3600 s.
+        """
+        if not 1 <= lifetime_seconds <= MAX_LIFETIME_SECONDS:
+            raise ValueError(f"a token lives between 1 and {MAX_LIFETIME_SECONDS} seconds, not {lifetime_seconds}")
+        claims: dict[str, str] = {}
+        if role is Role.TRAINING_CLIENT:
+            if not client or not CLIENT_NAME.fullmatch(client):
+                raise ValueError(f"a token for {role} needs a client that matches {CLIENT_NAME.pattern}")
+            if not purpose or not PURPOSE_NAME.fullmatch(purpose):
+                raise ValueError(f"a token for {role} needs a purpose that matches {PURPOSE_NAME.pattern}")
+            claims = {"client": client, "purpose": purpose}
+        if role is Role.DATA_SUBJECT:
+            if not subject or not is_identifier(subject):
+                raise ValueError(f"a token for {role} needs a subject: the account's id, 200 characters at most")
+            claims = {"subject": subject}
+        if name is not None and not is_identifier(name):
+            raise ValueError("a bearer's name has 1 to 200 printable characters")
+        now = int(time.time())
+        name = name or claims.get("client") or claims.get("subject") or f"development-{role.lower()}"
+        fixed = {"iss": DEVELOPMENT_ISSUER, "aud": DEVELOPMENT_AUDIENCE, "iat": now, "exp": now + lifetime_seconds}
+        header = {"alg": "ES256", "kid": self._key.kid}
+        return jwt.encode(header, fixed | {"sub": name, "role": role.value} | claims, self._key)
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the JSON Web Key Set that verifies these tokens; it holds nothing secret."""
+        return {"keys": [self._key.as_dict(private=False, use="sig", alg="ES256")]}
+
+
+def is_identifier(value: str) -> bool:
+    """Return whether this can name an account or a bearer: 1 to 200 printable characters."""
+    # Half a surrogate pair or a NUL passes through JSON, but not into PostgreSQL.
+    return 1 <= len(value) <= 200 and value.isprintable()
+
+
+def _create_key_file(file: Path, content: str) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=".issuer-", dir=file.parent)  # readable by the owner only
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        # A link appears whole or not at all, and never over what another process has put there.
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(draft)
+    finally:
+        draft.unlink()

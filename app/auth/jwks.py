@@ -1,0 +1,106 @@
+"""Read a JSON Web Key Set (RFC 7517): which of its keys may verify tokens, and by which algorithms."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, import_key
+from joserfc.util import base64_to_int
+
+_EDDSA: Final = frozenset({"EdDSA", "Ed25519"})  # one and the same for a key on that curve (RFC 9864)
+_KEY_ALGORITHMS: Final[dict[object, frozenset[str]]] = {
+    ("OKP", "Ed25519"): _EDDSA,
+    ("EC", "P-256"): frozenset({"ES256"}),
+    ("EC", "P-384"): frozenset({"ES384"}),
+    ("RSA", None): frozenset({"RS256", "PS256"}),
+}
+ALGORITHMS: Final = tuple(sorted(frozenset[str]().union(*_KEY_ALGORITHMS.values())))
+_PUBLIC_MEMBERS: Final = frozenset({"kty", "crv", "x", "y", "n", "e"})
+_SECRET_MEMBERS: Final = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
+_MIN_RSA_BITS: Final = 2048
+MAX_KEY_SET_BYTES: Final = 256 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class KeysUnavailable(Exception):
+    """The lack of keys to verify tokens with; the message is safe to log."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key with the algorithms that it may verify."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    thumbprint: str
+    key: Key = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKeys:
+    """The public keys of one issuer at one time."""
+
+    keys: tuple[VerificationKey, ...]
+
+    @classmethod
+    def read(cls, jwks: object) -> "VerificationKeys":
+        """Read a JSON Web Key Set (RFC 7517), leaving out what is not a public signature key of an accepted kind.
+
+        Raises KeysUnavailable if it is no key set.
+        """
+        entries = jwks.get("keys") if isinstance(jwks, Mapping) else None
+        if not isinstance(entries, list):
+            raise KeysUnavailable("it is not a JSON Web Key Set: an object with a list named keys is needed")
+        keys = tuple(key for entry in entries if (key := _verification_key(entry)) is not None)
+        if ignored := len(entries) - len(keys):
+            _log.info("%d keys of the issuer's key set are ignored: private, symmetric, short or of no use", ignored)
+        return cls(keys)
+
+    @classmethod
+    def read_json(cls, document: bytes) -> "VerificationKeys":
+        """Read a JSON Web Key Set from at most 256 KiB of JSON; raises KeysUnavailable if it is none."""
+        if len(document) > MAX_KEY_SET_BYTES:
+            raise KeysUnavailable("it is longer than 256 KiB")
+        try:
+            return cls.read(json.loads(document))
+        except (ValueError, RecursionError):
+            raise KeysUnavailable("it is not JSON") from None
+
+    def or_refuse(self) -> "VerificationKeys":
+        """Return these keys; raises KeysUnavailable if there is none among them."""
+        if not self.keys:
+            raise KeysUnavailable("it holds no public signature key (Ed25519, P-256, P-384, RSA of 2048 bits or more)")
+        return self
+
+    def know(self, kid: str | None) -> bool:
+        """Return whether a key has this id; a token without one could be of any key."""
+        return kid is None or any(key.kid == kid for key in self.keys)
+
+    def fitting(self, algorithm: str, kid: str | None) -> Iterator[Key]:
+        """Yield the keys that may verify this algorithm and do not state another id."""
+        for key in self.keys:
+            if algorithm in key.algorithms and (kid is None or key.kid is None or key.kid == kid):
+                yield key.key
+
+
+def _verification_key(jwk: object) -> VerificationKey | None:
+    if not isinstance(jwk, Mapping) or _SECRET_MEMBERS & jwk.keys():
+        return None
+    kid, declared = jwk.get("kid"), jwk.get("alg")
+    try:
+        algorithms = _KEY_ALGORITHMS[jwk.get("kty"), jwk.get("crv")]
+        if declared is not None:
+            algorithms &= _EDDSA if declared in _EDDSA else {declared}
+        verifies = jwk.get("use", "sig") == "sig" and "verify" in jwk.get("key_ops", ["verify"])
+        # Asked before the import, as the library only warns of a short one.
+        short = jwk["kty"] == "RSA" and base64_to_int(jwk["n"]).bit_length() < _MIN_RSA_BITS
+        if not algorithms or not verifies or short:
+            return None
+        key = import_key({member: jwk[member] for member in _PUBLIC_MEMBERS & jwk.keys()})
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    return VerificationKey(kid if isinstance(kid, str) else None, algorithms, key.thumbprint(), key)

@@ -1,0 +1,100 @@
+"""Signed links: which page a link opens, for which account, for which action, and until when.
+
+A token is sealed with AES-SIV (RFC 5297), which encrypts and authenticates at once and compares in constant time:
+the address shows no account and cannot be altered. What a token is for is bound to
+it, so that a link to object opens nothing else.
+"""
+
+import base64
+import binascii
+import struct
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlencode
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from db.connection import borrowing_as
+from db.oversight.objection_filing import decision_time
+from db.secrets import KeyUse, derive_key
+from schema.context import Gateway
+
+MAX_TOKEN_LENGTH: Final = 2048
+WAIT_SECONDS: Final = 5.0
+_EXPIRY: Final = struct.Struct(">Q")
+
+
+class LinkAction(StrEnum):
+    """The action that a link allows; its value is the path of the page that it opens."""
+
+    OBJECT = "/object"
+    ME = "/me"
+    RECEIPT = "/object/receipt"
+
+
+def sign_link(secret: bytes, account: str, action: LinkAction, expires_at: datetime) -> str:
+    """Make the token that lets its bearer act for an account, by the platform's id, until `expires_at`.
+
+    It goes into the address as `?t=`; see `link_path`.
+    """
+    return encrypt_content(secret, action, _EXPIRY.pack(int(expires_at.timestamp())) + account.encode())
+
+
+def read_link(secret: bytes, token: str, action: LinkAction, now: datetime) -> str | None:
+    """Return the account that a token of this purpose acts for; None when it is forged, altered or over."""
+    content = decrypt_content(secret, action, token)
+    if content is None or datetime.fromtimestamp(_EXPIRY.unpack_from(content)[0], UTC) <= now:
+        return None
+    return content[_EXPIRY.size :].decode()
+
+
+async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> str | None:
+    """Return the account that a link acts for now; None when it is forged, altered or over.
+
+    It waits for a connection that is kept free of others, and asks the database for none if the link is forged.
+    """
+    if decrypt_content(gateway.secret, action, token) is None:
+        return None
+    with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
+        return read_link(gateway.secret, token, action, await decision_time(gateway.database))
+
+
+async def issue_link(gateway: Gateway, action: LinkAction, account: str, lifetime: timedelta) -> str:
+    """Make a token that lets its bearer act for an account from now on; see `sign_link`."""
+    return sign_link(gateway.secret, account, action, await decision_time(gateway.database) + lifetime)
+
+
+def link_path(token: str, action: LinkAction, language: str | None = None) -> str:
+    """Write the path and query of a link: `/object?t=…&lang=de`. The operator's own address goes before it."""
+    return f"{action}?{urlencode({'t': token} | ({'lang': language} if language else {}))}"
+
+
+def encrypt_content(secret: bytes, action: LinkAction, content: bytes) -> str:
+    """Encrypt and sign content for one purpose; the same content gives the same token."""
+    return (
+        base64.urlsafe_b64encode(_link_cipher(secret).encrypt(content, [_associated_data(action)])).decode().rstrip("=")
+    )
+
+
+def decrypt_content(secret: bytes, action: LinkAction, token: str) -> bytes | None:
+    """Return the content of a token; None when it is not one of ours for this purpose."""
+    if len(token) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        return _link_cipher(secret).decrypt(sealed, [_associated_data(action)])
+    except (InvalidTag, ValueError, binascii.Error):
+        return None
+
+
+def _associated_data(action: LinkAction) -> bytes:
+    return f"grounds link {action.name}".encode()
+
+
+@lru_cache(maxsize=8)
+def _link_cipher(secret: bytes) -> AESSIV:
+    """Make the cipher of links, with a key of their own."""
+    return AESSIV(derive_key(secret, KeyUse.LINKS))

@@ -1,0 +1,132 @@
+"""The platform's file of addresses, read line by line and stored nowhere."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.settings import EMAIL, SettingsError
+from db.ingest.contacts import contact_hash
+from db.ingest.records import Id, Language
+
+MAX_EMAIL_LENGTH = 254
+MAX_FAULTS_SHOWN = 20
+FIELDS = ("account", "email", "language")
+
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+_LANGUAGE: TypeAdapter[str] = TypeAdapter(Language)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The e-mail address of an account; `line` is its line in the file."""
+
+    line: int
+    account: str
+    contact: str
+    """The hash, as the platform states contacts."""
+    language: str | None
+    email: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class AddressFaults:
+    """The faults of a file of addresses: places and reasons, nothing of its content."""
+
+    file: Path
+    shown: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, line: int, fault: str) -> None:
+        """Take one fault down."""
+        self.count += 1
+        if len(self.shown) < MAX_FAULTS_SHOWN:
+            self.shown.append(f"{self.file}: line {line}: {fault}")
+
+
+def read_addresses(file: Path, faults: AddressFaults) -> Iterator[Address]:
+    """Read a CSV with a header, or NDJSON: account, email, and language, which may be missing.
+
+    What is wrong with a line is reported with its number, and never what it says; the others are read all the same.
+    Raises SettingsError when the file is none of these.
+    """
+    with _open_stream(file) as stream:
+        for line, said in _parse_lines(file, stream):
+            try:
+                yield _parse_address(line, said)
+            except ValueError as fault:
+                faults.add(line, str(fault))
+
+
+def count_lines(file: Path) -> int:
+    """Count the lines of a file."""
+    with _open_stream(file) as stream:
+        return sum(1 for _ in stream)
+
+
+def _open_stream(file: Path) -> TextIO:
+    try:
+        return file.open(encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror} (name the file of addresses with --addresses)") from None
+
+
+def _parse_lines(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
+    first = stream.readline()
+    stream.seek(0)
+    return _parse_ndjson(stream) if first.lstrip().startswith("{") else _parse_csv(file, stream)
+
+
+def _parse_ndjson(stream: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    for line, text in enumerate(stream, start=1):
+        if text.strip():
+            try:
+                yield line, json.loads(text)
+            except (ValueError, RecursionError):
+                yield line, None
+
+
+def _parse_csv(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(stream, strict=True)
+    try:
+        named = reader.fieldnames or ()
+        if not {"account", "email"} <= set(named) <= set(FIELDS):
+            raise SettingsError(
+                f"{file}: does not begin with its header (write {','.join(FIELDS)} into the first line)"
+            )
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error:
+        raise SettingsError(f"{file}: line {reader.line_num}: is no CSV (check its quotes)") from None
+
+
+def _parse_address(line: int, said: Any) -> Address:
+    """Check a line; a ValueError says what is wrong, in words that hold nothing of it."""
+    if not isinstance(said, dict) or not {"account", "email"} <= said.keys() <= set(FIELDS):
+        raise ValueError(f"does not state {', '.join(FIELDS)} (state these, and nothing else)")
+    account, email, language = (said.get(name) or None for name in FIELDS)
+    contact = None
+    if isinstance(email, str):
+        email = email.strip()
+        # Nothing that could end a header or a command gets past this.
+        if EMAIL.fullmatch(email) and len(email) <= MAX_EMAIL_LENGTH:
+            contact = contact_hash(email)
+    if not isinstance(email, str) or contact is None:
+        raise ValueError("email: is no address that mail can be sent to (correct it)")
+    if not isinstance(account, str) or not _is_well_formed(_ID, account):
+        raise ValueError("account: is no id (state the platform's id of the account)")
+    if language is not None and not _is_well_formed(_LANGUAGE, language):
+        raise ValueError("language: is no language tag (write one like de or pt-BR, or leave it out)")
+    return Address(line, account, contact, language, email)
+
+
+def _is_well_formed(kind: TypeAdapter[str], value: object) -> bool:
+    try:
+        kind.validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,315 @@
+"""Run a campaign: send its message to each account that it goes to.
+
+A notice goes to the accounts that `grounds.accounts_requiring_notice` selects: active accounts of the policy's kinds
+and regions, on a product that the campaign tells of, that no notice of it or a later campaign told of some use. Of
+adults only: minors, and accounts whose age or country is unknown, cannot qualify and are left out, as are those who
+have objected to everything. A later run tells those who qualify later. A reminder goes to those whose notice was
+delivered and whose period has not ended.
+"""
+
+import asyncio
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.campaigns.addresses import AddressFaults, count_lines, read_addresses
+from app.campaigns.bounces import read_delivery_report, split_mbox
+from app.campaigns.delivery import MailDelivery
+from app.campaigns.notice_text import NoticeText, NoticeWriter, check_controller, check_text
+from app.campaigns.smtp import Mailer, MailError, MailServer
+from app.settings import Settings, SettingsError
+from app.telemetry import observe
+from db.connection import Connection, Pool, connection, open_database
+from db.notices import campaign_texts, outbox
+from db.notices.outbox import CampaignRunning, DeliveryReport, TaskState, WrittenNotice
+from db.policies.store import policy_of
+from db.policy.document import Policy
+from db.vocabulary import MessageKind, NoticeChannel
+
+CHUNK_SIZE = 500
+EXIT_INCOMPLETE = 3
+EXIT_INTERRUPTED = 130
+_EPOCH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_REMAINING_STATES = {TaskState.PENDING, TaskState.UNKNOWN, TaskState.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOptions:
+    """The options of a campaign; `rate` is in messages per second."""
+
+    epoch: str
+    message: MessageKind
+    channels: tuple[NoticeChannel, ...]
+    addresses: Path | None
+    rate: int
+    connections: int
+    retry_unknown: bool
+
+
+def parse_campaign_options(
+    epoch: str,
+    message: MessageKind,
+    channels: str,
+    addresses: Path | None,
+    rate: int,
+    connections: int,
+    retry_unknown: bool,
+) -> CampaignOptions:
+    """Read what the command line asks; raise SettingsError when that is no campaign."""
+    if not _EPOCH.fullmatch(epoch):
+        raise SettingsError("--epoch: is no month (write it like 2026-04)")
+    try:
+        wanted = tuple(dict.fromkeys(NoticeChannel(name.strip().upper()) for name in channels.split(",")))
+    except ValueError:
+        raise SettingsError(f"--channel: names no channel (write some of {','.join(NoticeChannel)})") from None
+    return CampaignOptions(epoch, message, wanted, addresses, rate, connections, retry_unknown)
+
+
+class CampaignError(Exception):
+    """The reason why a campaign cannot go on, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign: what its channels share."""
+
+    pool: Pool
+    plan: CampaignOptions
+    settings: Settings
+    writer: NoticeWriter
+    faults: AddressFaults
+    stopping: asyncio.Event
+
+    async def rehearse(self) -> None:
+        """Do everything but send in a transaction that is rolled back; print how many would be told, and one text."""
+        out = Console(highlight=False)
+        table = Table("channel", "language", "would be told")
+        texts: list[NoticeText] = []
+        for channel in self.plan.channels:
+            told: Counter[str] = Counter()
+            async with connection(self.pool) as borrowed:
+                transaction = borrowed.transaction()
+                await transaction.start()
+                try:
+                    async for language in self._would_be_told(borrowed, channel):
+                        told[language] += 1
+                        texts = texts or [self.writer.example(language)]
+                finally:
+                    await transaction.rollback()
+            for language, count in sorted(told.items()):
+                table.add_row(channel, language, str(count))
+        out.print(table)
+        for text in texts:
+            print(f"\nSubject: {text.subject}\n\n{text.body}", end="")
+
+    async def _would_be_told(self, borrowed: Connection, channel: NoticeChannel) -> AsyncIterator[str]:
+        number = await outbox.open_campaign(borrowed, self.plan.epoch, self.plan.message, channel)
+        await outbox.settle_interrupted_tasks(borrowed, number)
+        if channel is NoticeChannel.IN_APP:
+            async for chunk in _unwritten_chunks(borrowed, number):
+                for waiting in chunk:
+                    yield waiting.language
+            return
+        mailing = self._mailing(number)
+        for address in read_addresses(self.faults.file, self.faults):
+            claim = await mailing.claim(borrowed, address)
+            if claim is not None:
+                yield claim.language
+
+    async def run(self) -> bool:
+        """Send the notices by every channel, and print the results; return whether all is well."""
+        table = Table("channel", "state", "notices")
+        well = True
+        for channel in self.plan.channels:
+            async with connection(self.pool) as borrowed:
+                number = await outbox.open_campaign(borrowed, self.plan.epoch, self.plan.message, channel)
+                await outbox.settle_interrupted_tasks(borrowed, number)
+            try:
+                await (self._mail(number) if channel is NoticeChannel.EMAIL else self._fill_outbox(number))
+            finally:
+                async with connection(self.pool) as borrowed:
+                    await outbox.settle_interrupted_tasks(borrowed, number)
+                    counts = await outbox.count_tasks(borrowed, number)
+            observe.notified(channel, **{state.lower(): counts.get(state, 0) for state in TaskState})
+            for state, count in sorted(counts.items()):
+                table.add_row(channel, state, str(count))
+            well = well and (channel is NoticeChannel.IN_APP or not _REMAINING_STATES & counts.keys())
+        Console(highlight=False).print(table)
+        return well
+
+    async def _mail(self, number: int) -> None:
+        server, sender = MailServer.of(self.settings.smtp or ""), self.settings.smtp_from or ""
+        mailers = [Mailer(server, sender) for _ in range(self.plan.connections)]
+        console = Console(stderr=True)
+        columns = (TextColumn("telling by e-mail"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=count_lines(self.faults.file))
+            await self._mailing(number).run(
+                mailers, read_addresses(self.faults.file, self.faults), self.stopping, lambda: progress.advance(task)
+            )
+
+    def _mailing(self, number: int) -> MailDelivery:
+        return MailDelivery(
+            self.pool,
+            number,
+            self.writer,
+            self.faults,
+            rate=self.plan.rate,
+            retry_unknown=self.plan.retry_unknown,
+        )
+
+    async def _fill_outbox(self, number: int) -> None:
+        """Write the in-app text of every account that waits for one."""
+        async with connection(self.pool) as borrowed:
+            async for chunk in _unwritten_chunks(borrowed, number):
+                if self.stopping.is_set():
+                    break
+                texts = []
+                for waiting in chunk:
+                    text = self.writer.write(waiting.account, waiting.language, waiting.asked_at)
+                    texts.append(WrittenNotice(waiting.task, text.language, text.subject, text.body))
+                await outbox.write_notices(borrowed, texts)
+
+
+async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, dry_run: bool) -> int:
+    """Run a campaign, or rehearse it; return the exit code: 0, ATTENTION if any account remains, or INTERRUPTED.
+
+    Raises SettingsError or CampaignError, possibly after some notices were sent; a second run continues.
+    """
+    _check_options(settings, plan, dry_run)
+    faults = AddressFaults(plan.addresses or Path())
+    async with open_database(url, settings.secret_bytes()) as database, _stop_on_signals() as stopping:
+        policy = await policy_of(database.dashboard, None)
+        assert policy is not None, "preparing the database puts one in force"
+        writer = await _open_writer(settings, database.worker, plan, policy)
+        campaign = Campaign(database.worker, plan, settings, writer, faults, stopping)
+        try:
+            async with outbox.hold_campaign_lock(database.worker, plan.epoch):
+                if dry_run:
+                    await campaign.rehearse()
+                    well = True
+                else:
+                    well = await campaign.run()
+        except CampaignRunning:
+            raise CampaignError(f"--epoch: another run of {plan.epoch} is under way (wait for its end)") from None
+        except MailError as error:
+            raise CampaignError(str(error)) from None
+        except asyncio.CancelledError:  # by the second signal
+            return EXIT_INTERRUPTED
+        finally:
+            _print_faults(faults)
+        if stopping.is_set():
+            return EXIT_INTERRUPTED
+    return 0 if well and not faults.count else EXIT_INCOMPLETE
+
+
+async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -> Counter[str]:
+    """Record what delivery status notifications say of notices; count delivered, bounced, and those of no notice."""
+    counts: Counter[str] = Counter()
+    async with open_database(url, settings.secret_bytes()) as database:
+        async with connection(database.worker) as borrowed:
+            now = await borrowed.fetchval("SELECT grounds.decision_time()")
+        reports: list[DeliveryReport] = []
+        for mail in (message for each in mails for message in split_mbox(each)):
+            report = read_delivery_report(mail, now)
+            if report is None:
+                counts["of no notice"] += 1
+            else:
+                reports.append(report)
+        for start in range(0, len(reports), CHUNK_SIZE):
+            for state in await outbox.record_deliveries(database.worker, reports[start : start + CHUNK_SIZE]):
+                counts["of no notice" if state is None else state.lower()] += 1
+    return counts
+
+
+def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> None:
+    """Raise SettingsError with one line for everything that is missing."""
+    missing = [] if settings.public_url else ["GROUNDS_PUBLIC_URL: is not set (notices link to the pages there)"]
+    if NoticeChannel.EMAIL in plan.channels:
+        if plan.addresses is None:
+            missing.append("--addresses: is missing (name a file of account,email,language, or leave EMAIL out)")
+        if not dry_run and not (settings.smtp and settings.smtp_from):
+            missing.append("GROUNDS_SMTP or GROUNDS_SMTP_FROM: is not set (e-mail needs both)")
+    if missing:
+        raise SettingsError("\n".join(missing))
+    if plan.addresses is not None:
+        next(
+            read_addresses(plan.addresses, AddressFaults(plan.addresses)), None
+        )  # what is no such file is refused here
+
+
+async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, policy: Policy) -> NoticeWriter:
+    """Read the registered texts; raise SettingsError for a campaign that has none or that counts for nothing."""
+    if plan.epoch < policy.notice.epoch:
+        raise SettingsError(
+            f"--epoch: {plan.epoch} is before {policy.notice.epoch}, from which on the policy counts notices"
+            " (name that one or a later one)"
+        )
+    async with connection(pool) as borrowed:
+        stored = await campaign_texts.stored_campaign(borrowed, plan.epoch)
+        texts = await campaign_texts.registered_texts(borrowed, plan.epoch, plan.message)
+    if stored is None or not stored.counts:
+        raise SettingsError(
+            f"--epoch: it is not known what the campaign {plan.epoch} tells people, so that its notices would count"
+            " for nothing (register it with grounds campaign register)"
+        )
+    if not texts:
+        raise SettingsError(
+            f"--epoch: the campaign {plan.epoch} has no registered text of a {plan.message.lower()} (register it with"
+            " grounds campaign register)"
+        )
+    check_controller(policy)
+    for language, text in texts.items():
+        try:
+            check_text(language, text, plan.message, policy)
+        except ValueError as error:
+            raise SettingsError(
+                f"--epoch: the text {language} of the campaign {plan.epoch} is not the policy's any more: {error}, and"
+                " register another campaign"
+            ) from None
+    return NoticeWriter(texts, settings.secret_bytes(), settings.public_url or "")
+
+
+async def _unwritten_chunks(borrowed: Connection, number: int) -> AsyncIterator[list[outbox.UnwrittenNotice]]:
+    after = 0
+    while chunk := await outbox.unwritten_notices(borrowed, number, after, CHUNK_SIZE):
+        yield chunk
+        after = chunk[-1].task
+
+
+@asynccontextmanager
+async def _stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """Ask for the end at the first signal, when what is under way has ended; break off at the second."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    ours = asyncio.current_task()
+    assert ours is not None, "a coroutine runs in a task"
+
+    def stop() -> None:
+        if stopping.is_set():
+            ours.cancel()
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield stopping
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _print_faults(faults: AddressFaults) -> None:
+    for fault in faults.shown:
+        print(fault, file=sys.stderr)
+    if faults.count > len(faults.shown):
+        print(f"{faults.file}: {faults.count - len(faults.shown)} more lines like these", file=sys.stderr)

@@ -1,0 +1,92 @@
+"""Registered texts, in which each person's own links take the place of their names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.auth.signed_links import LinkAction, link_path, sign_link
+from app.settings import SettingsError
+from db.policy.document import Policy
+from db.vocabulary import MessageKind
+
+LINK_LIFETIME = timedelta(days=3 * 365)
+"""How long a link opens the form; whose link is over objects there by the e-mail address."""
+SUBJECT_PREFIX = "Subject:"
+LINK_NAMES = {LinkAction.OBJECT: "{{ object_link }}", LinkAction.ME: "{{ me_link }}"}
+"""What stands in a registered text for a link of the person who reads it."""
+_MISSING_LINKS = {
+    LinkAction.OBJECT: "the link to the objection form is missing ({{ object_link }}, with white space around it)",
+    LinkAction.ME: "the link to the whole information is missing ({{ me_link }}, with white space around it)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeText:
+    """The subject and text of a message."""
+
+    language: str
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeWriter:
+    """The writer of a campaign's messages: `texts` has each registered text by its language."""
+
+    texts: Mapping[str, str]
+    secret: bytes = field(repr=False)
+    public_url: str
+
+    def write(self, account: str, language: str, now: datetime) -> NoticeText:
+        """Write to an account, by the platform's id, in a language that there is."""
+        until = now + LINK_LIFETIME
+        links = {
+            action: self.public_url + link_path(sign_link(self.secret, account, action, until), action, language)
+            for action in LINK_NAMES
+        }
+        return with_links(language, self.texts[language], links)
+
+    def example(self, language: str) -> NoticeText:
+        """Write an example, whose links open nothing."""
+        return with_links(
+            language, self.texts[language], {action: f"{self.public_url}{action}?t=EXAMPLE" for action in LINK_NAMES}
+        )
+
+
+def with_links(language: str, text: str, links: Mapping[LinkAction, str]) -> NoticeText:
+    """Put links into a text; raise ValueError for one that does not begin with its subject."""
+    subject, _, body = text.partition("\n")
+    if not subject.startswith(SUBJECT_PREFIX):
+        raise ValueError("does not begin with its subject (write Subject: ... into the first line)")
+    for action, name in LINK_NAMES.items():
+        body = body.replace(name, links[action])
+    return NoticeText(language, " ".join(subject.removeprefix(SUBJECT_PREFIX).split()), body.strip() + "\n")
+
+
+def check_text(language: str, text: str, message: MessageKind, policy: Policy) -> None:
+    """Raise ValueError for what a text lacks.
+
+    A notice and a reminder name the controller, its contact, its data protection officer and the authority (GDPR
+    Article 13(1)(a), 13(1)(b) and 13(2)(d)), and have the links to the objection form and to the whole information.
+    """
+    links = {action: f"https://example.org{action}" for action in LINK_NAMES}
+    written = with_links(language, text, links)
+    if not written.subject:
+        raise ValueError("the subject is empty (write it after Subject:)")
+    if message is MessageKind.EDUCATION:
+        return
+    words = written.body.split()
+    for action, missing in _MISSING_LINKS.items():
+        if links[action] not in words:
+            raise ValueError(missing)
+    for part in ("name", "contact", "dpo", "authority"):
+        if getattr(policy.controller, part) not in written.body:
+            raise ValueError(f"the controller's {part} is missing (write {{{{ controller.{part} }}}})")
+
+
+def check_controller(policy: Policy) -> None:
+    """Raise SettingsError if a policy names no controller: nothing is written to anybody without one."""
+    if policy.controller is None:
+        raise SettingsError(
+            f"policy {policy.version}: names no controller (GDPR Article 13(1)(a): put a policy in force that does)"
+        )

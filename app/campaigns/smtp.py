@@ -1,0 +1,184 @@
+"""Send one message at a time over one SMTP connection, and report what is certain about each."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from enum import Enum, auto
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from aiosmtplib import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPException,
+    SMTPResponseException,
+    SMTPSenderRefused,
+    SMTPTimeoutError,
+)
+
+from app.campaigns.addresses import Address
+from app.campaigns.notice_text import NoticeText
+from db.notices.outbox import Claim
+
+SMTP_POLICY = SMTP.clone(cte_type="7bit")  # a server need not take more
+CONNECT_ATTEMPTS = 4
+TIMEOUT_SECONDS = 60
+
+
+class SendResult(Enum):
+    """The certain result of a message: accepted, rejected, deferred by the server; or unknown."""
+
+    SENT = auto()
+    REFUSED = auto()
+    DEFERRED = auto()
+    UNKNOWN = auto()
+
+
+class MailError(Exception):
+    """The reason why nothing can be sent, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """The server that takes messages."""
+
+    host: str
+    port: int
+    encrypted: bool
+    """From the first byte on; else by STARTTLS, which only a server on this machine may lack."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> "MailServer":
+        """Read a URL that the settings have checked."""
+        parts = urlsplit(url)
+        encrypted = parts.scheme == "smtps"
+        user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+        return cls(parts.hostname or "", parts.port or (465 if encrypted else 587), encrypted, user, password)
+
+    @property
+    def here(self) -> bool:
+        """Return whether it is on this machine."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Mailer:
+    """A connection to the mail server, opened when it is needed and again after it was lost."""
+
+    def __init__(self, server: MailServer, sender: str) -> None:
+        self._server = server
+        self._sender = sender
+        self._address = parseaddr(sender)[1]
+        self._smtp: aiosmtplib.SMTP | None = None
+
+    async def ready(self) -> None:
+        """Connect unless that is done; raise MailError when it cannot be, after some attempts."""
+        if self._smtp is not None and self._smtp.is_connected:
+            return
+        for attempt in range(CONNECT_ATTEMPTS):
+            try:
+                self._smtp = await self._connected()
+                return
+            except SMTPAuthenticationError as error:
+                raise MailError(f"the SMTP server refuses the login ({error.code}; check GROUNDS_SMTP)") from None
+            except (OSError, SMTPTimeoutError, SMTPConnectError) as error:  # the server may come back
+                kind = type(error).__name__
+                if attempt + 1 < CONNECT_ATTEMPTS:
+                    await asyncio.sleep(0.25 * 4**attempt)
+            except (SMTPException, ValueError) as error:
+                kind = type(error).__name__
+                break
+        raise MailError(
+            f"the SMTP server cannot be used: {kind} (check GROUNDS_SMTP and that the server speaks TLS; then run the"
+            " command again, and it goes on)"
+        )
+
+    async def send(self, address: Address, notice: str, message: bytes) -> SendResult:
+        """Hand a message over; raise MailError when the server wants none of ours.
+
+        Until the message itself is under way, whatever fails means that it was not sent; from then on only an answer
+        of the server's says whether it was.
+        """
+        smtp = self._smtp
+        assert smtp is not None, "ready() comes first"
+        dsn = smtp.supports_extension("dsn")
+        try:
+            await smtp.mail(self._address, options=["RET=HDRS", f"ENVID={notice}"] if dsn else [])
+            await smtp.rcpt(address.email, options=["NOTIFY=SUCCESS,FAILURE"] if dsn else [])
+        except SMTPResponseException as error:
+            await self._start_over(smtp)
+            return _classify_refusal(error)
+        except (SMTPException, OSError):
+            smtp.close()
+            return SendResult.DEFERRED
+        try:
+            await smtp.data(message)
+        except SMTPDataError as error:
+            await self._start_over(smtp)
+            return _classify_refusal(error)
+        except (SMTPException, OSError):
+            smtp.close()
+            return SendResult.UNKNOWN
+        return SendResult.SENT
+
+    async def close(self) -> None:
+        """Close the connection with QUIT."""
+        if self._smtp is not None and self._smtp.is_connected:
+            with suppress(SMTPException, OSError):
+                await self._smtp.quit(timeout=5)
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        server = self._server
+        smtp = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            use_tls=server.encrypted,
+            start_tls=False if server.encrypted else None if server.here else True,
+            timeout=TIMEOUT_SECONDS,
+        )
+        await smtp.connect()
+        await smtp.ehlo()
+        return smtp
+
+    def message(self, address: Address, claim: Claim, text: NoticeText) -> bytes:
+        """Put a message together; its Message-ID is the notice's, by which a second copy and a bounce are known."""
+        message = EmailMessage(policy=SMTP_POLICY)
+        message["From"] = self._sender
+        message["To"] = address.email
+        message["Subject"] = text.subject
+        message["Date"] = format_datetime(claim.claimed_at)
+        message["Message-ID"] = f"<{claim.notice}@{self._address.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text.body)
+        message["Content-Language"] = text.language
+        return message.as_bytes()
+
+    @staticmethod
+    async def _start_over(smtp: aiosmtplib.SMTP) -> None:
+        try:
+            await smtp.rset()
+        except (SMTPException, OSError):
+            smtp.close()
+
+
+def _classify_refusal(error: SMTPResponseException) -> SendResult:
+    """Judge a refusal: for now, for good, or of ourselves."""
+    if error.code < 500:
+        return SendResult.DEFERRED
+    if isinstance(error, SMTPSenderRefused):
+        raise MailError(
+            f"the SMTP server takes no messages of ours ({error.code}; check GROUNDS_SMTP and GROUNDS_SMTP_FROM, and"
+            " what the server lets them send)"
+        )
+    return SendResult.REFUSED

@@ -1,0 +1,114 @@
+"""The texts of a campaign, written from templates: the same for everybody but for each person's own links."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from app.auth.signed_links import LinkAction
+from app.campaigns.notice_text import LINK_NAMES, check_controller, check_text
+from app.settings import SettingsError
+from db.policy.document import Policy, Use
+from db.vocabulary import ContentKind, MessageKind
+
+
+def write_texts(
+    folder: Path | None, message: MessageKind, policy: Policy, told: Iterable[Use], now: datetime
+) -> dict[str, str]:
+    """Write a text in each language from the templates of a folder, such as `de.txt`, or from the shipped ones.
+
+    A template names the campaign's uses and the policy's facts; one that names none is the text as it stands. Raises
+    SettingsError with one line a fault.
+    """
+    check_controller(policy)
+    shipped = resources.files("app.campaigns") / "templates"
+    sources = _template_sources(folder or _shipped_folder(shipped, message))
+    words = _translated_words(shipped)
+    for language, said in (_translated_words(folder) if folder else {}).items():
+        words[language] = words.get(language, {}) | said
+    faults = [] if "en" in sources else ["en.txt: is missing (it is what people of other languages read)"]
+    texts = {}
+    uses = sorted(told)
+    for language, source in sources.items():
+        try:
+            named = uses if "uses" in source or "purposes" in source else []  # a text as it stands needs no words
+            texts[language] = _render(source, policy, _translated_uses(named, words.get(language, {}), language), now)
+            check_text(language, texts[language], message, policy)
+        except (TemplateError, ValueError, TypeError, AttributeError) as error:
+            faults.append(f"{language}.txt: {error}")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return texts
+
+
+def _shipped_folder(shipped: Traversable, message: MessageKind) -> Traversable:
+    if message is MessageKind.EDUCATION:
+        raise SettingsError("--template: is missing (name a folder with the texts; none are shipped)")
+    return shipped / message.lower()
+
+
+def _render(source: str, policy: Policy, uses: list[dict[str, str]], now: datetime) -> str:
+    # Plain text: there is no markup to escape. Sandboxed, as a template is no program.
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    purposes = list(dict.fromkeys(use["purposes"] for use in uses))
+    return environment.from_string(source).render(
+        uses=uses,
+        purposes=", ".join(purposes),
+        several_purposes=len(purposes) > 1,
+        period_days=policy.notice.period_days,
+        begins=policy.effective_from if policy.effective_from > now else None,
+        controller=policy.controller,
+        object_link=LINK_NAMES[LinkAction.OBJECT],
+        me_link=LINK_NAMES[LinkAction.ME],
+    )
+
+
+def _translated_uses(told: list[Use], words: Mapping[str, str], language: str) -> list[dict[str, str]]:
+    """Put into words which kinds are used on which products for which purposes; those alike are one."""
+    missing = sorted({code for use in told for code in (use.purpose, use.kind)} - words.keys())
+    if missing:
+        raise ValueError(f"there are no words for {', '.join(missing)} (write them into words.json under {language})")
+    kinds: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for use in told:
+        kinds[use.purpose, use.product].add(use.kind)
+    products: defaultdict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for (purpose, product), used in kinds.items():
+        products[purpose, tuple(kind for kind in ContentKind if kind in used)].append(product.title())
+    return [
+        {"purposes": words[purpose], "kinds": ", ".join(words[kind] for kind in used), "products": ", ".join(named)}
+        for (purpose, used), named in products.items()
+    ]
+
+
+def _template_sources(folder: Path | Traversable) -> dict[str, str]:
+    """Read the template of each language."""
+    try:
+        return {
+            file.name.removesuffix(".txt").lower(): file.read_text(encoding="utf-8")
+            for file in sorted(folder.iterdir(), key=lambda file: file.name)
+            if file.name.endswith(".txt")
+        }
+    except OSError as error:
+        raise SettingsError(f"{folder}: {error.strerror} (name a folder of templates with --template)") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{folder}: a template is not UTF-8 (save it as such)") from None
+
+
+def _translated_words(folder: Path | Traversable) -> dict[str, dict[str, str]]:
+    file = folder / "words.json"
+    if not file.is_file():
+        return {}
+    try:
+        words: Any = json.loads(file.read_text(encoding="utf-8"))
+        return {language: {code: str(said) for code, said in known.items()} for language, known in words.items()}
+    except (ValueError, AttributeError):
+        raise SettingsError(f'{file}: is no object of objects (write {{"en": {{"POST": "public posts"}}}})') from None

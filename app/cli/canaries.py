@@ -1,0 +1,92 @@
+"""The commands `grounds canary plant`, `list` and `remove`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+import uvloop
+
+from app.cli.command import AsJson, Data, exit_with_error, open_database_of, print_json
+from db.connection import Database, open_database
+from db.oversight.canaries import CanaryIncidentRow, CanaryRow, list_canaries, load_canary_incidents
+from db.oversight.officer import ActOutcome, Officer
+
+canary_commands = typer.Typer(no_args_is_help=True, help="Plant items that can never qualify, to prove the rules.")
+
+Result = TypeVar("Result")
+Item = Annotated[str, typer.Argument(help="The platform's id of the item.")]
+Name = Annotated[str, typer.Option(help="The name of the operator.")]
+
+_NOT_PLANTED = {
+    None: "is no known item (load its records first)",
+    ActOutcome.QUALIFIES: "qualifies now (plant an item that never can)",
+    ActOutcome.DELIVERED_BEFORE: "was delivered before (plant an item that never qualified)",
+}
+
+
+@canary_commands.command("plant")
+def canary_plant(
+    item: Item,
+    reason: Annotated[str, typer.Option(help="Why the item can never qualify.")],
+    name: Name = "command line",
+    data: Data = None,
+) -> None:
+    """Plant an item. If a page is about to hold it, the page is not delivered, and everything is held."""
+    if not reason.strip():
+        exit_with_error("--reason: is empty (say why the item can never qualify)")
+    outcome = _use_database(data, lambda database: Officer(database.staff, name).plant_canary(item, reason))
+    if outcome in _NOT_PLANTED:
+        exit_with_error(f"ITEM: {_NOT_PLANTED[outcome]}")
+    print("is planted" if outcome is ActOutcome.PLANTED else "was planted before")
+
+
+@canary_commands.command("remove")
+def canary_remove(item: Item, name: Name = "command line", data: Data = None) -> None:
+    """Remove an item from those that are planted. Its incidents stay recorded."""
+    if not _use_database(data, lambda database: Officer(database.staff, name).remove_canary(item)):
+        exit_with_error("ITEM: is not planted (see grounds canary list)")
+    print("is not planted any more")
+
+
+@canary_commands.command("list")
+def canary_list(data: Data = None, json: AsJson = False) -> None:
+    """List the planted items, and each delivery that one of them stopped."""
+    canaries = _use_database(data, _canaries_with_incidents)
+    if json:
+        print_json([_described(canary, incidents) for canary, incidents in canaries])
+        return
+    for canary, incidents in canaries:
+        print(f"{canary.platform_id}: {canary.reason} (planted by {canary.planted_by}, {canary.planted_at:%Y-%m-%d})")
+        for incident in incidents:
+            print(f"  stopped a delivery to {incident.client or 'no client'} at {incident.found_at.isoformat()}")
+
+
+async def _canaries_with_incidents(database: Database) -> list[tuple[CanaryRow, list[CanaryIncidentRow]]]:
+    reader = database.examiner("PRIVACY_OFFICER")
+    canaries = await list_canaries(reader)
+    incidents = await load_canary_incidents(reader, [canary.item for canary in canaries])
+    return list(zip(canaries, incidents, strict=True))
+
+
+def _described(canary: CanaryRow, incidents: list[CanaryIncidentRow]) -> dict[str, object]:
+    return {
+        "item": canary.platform_id,
+        "reason": canary.reason,
+        "planted_by": canary.planted_by,
+        "planted_at": canary.planted_at.isoformat(),
+        "incidents": [
+            {"client": each.client, "purpose": each.purpose, "found_at": each.found_at.isoformat()}
+            for each in incidents
+        ],
+    }
+
+
+def _use_database(data: Data, use: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Use the database with the pools of a gateway."""
+    with open_database_of(data) as (settings, url):
+
+        async def opened() -> Result:
+            async with open_database(url, settings.secret_bytes()) as database:
+                return await use(database)
+
+        return uvloop.run(opened())

@@ -1,0 +1,82 @@
+"""What every command shares: the options, the open database, and errors as one clear message."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import asyncpg
+import psycopg
+import typer
+
+from app.settings import Settings, SettingsError, read_settings
+from app.telemetry import observe
+
+EXIT_ERROR = 2
+EXIT_INCOMPLETE = 3
+
+Data = Annotated[
+    Path | None, typer.Option(help="The data folder. Default: GROUNDS_DATA, else .grounds.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@contextmanager
+def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tuple[Settings, str]]:
+    """Yield the settings and the administrator's URL of the database; errors end the command with a message.
+
+    With `migrate` the database is set up or brought up to date; otherwise one that is not is an error.
+    """
+    from app.server.bootstrap import open_current_database
+
+    with exit_on_errors():
+        settings = read_settings(data)
+        with open_current_database(settings, migrate=migrate) as url:
+            yield settings, url
+
+
+@contextmanager
+def exit_on_errors() -> Iterator[None]:
+    """Turn an error into one clear message. Of an error that may quote data, only its kind is printed."""
+    from app.auth.jwks import KeysUnavailable
+    from db.administrator import DatabaseError
+    from db.embedded_postgres import EmbeddedPostgresError
+    from db.policy.document import PolicyError
+
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (SettingsError, DatabaseError, EmbeddedPostgresError, PolicyError, KeysUnavailable) as error:
+        exit_with_error(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
+        exit_with_error(f"the database failed with {type(error).__name__} (see its log, and run the command again)")
+    except OSError as error:
+        exit_with_error(
+            f"{error.filename or 'input, output or the database'}: {error.strerror or type(error).__name__}"
+        )
+    except Exception as error:
+        exit_with_error(f"something failed here (report to the developers the failure {observe.failure(error)} above)")
+
+
+def exit_with_error(message: str) -> NoReturn:
+    """Print an error and end the command with EXIT_ERROR."""
+    print(f"grounds: {message}", file=sys.stderr)
+    raise typer.Exit(EXIT_ERROR)
+
+
+def read_file(file: Path) -> bytes:
+    """Read a file; one that cannot be read ends the command."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        exit_with_error(f"{file}: {error.strerror}")
+
+
+def print_json(result: Any) -> None:
+    """Print a result as JSON."""
+    print(json.dumps(result, indent=2, ensure_ascii=False))

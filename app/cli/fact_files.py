@@ -1,0 +1,87 @@
+"""The files of `grounds ingest`: facts that are read, and the lines that were rejected."""
+
+import gzip
+import json
+import os
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Self, cast
+
+from db.ingest.records import LINE_LIMIT
+from db.ingest.rejection import Rejected
+
+BLOCK_BYTES = 256 * 1024
+
+
+class FactFile:
+    """A file, plain or .gz, or standard input; after reading, `fault` says whether it was cut off."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fault: str | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Return the size of the file in bytes, if that is known."""
+        return None if self.name == "-" else Path(self.name).stat().st_size
+
+    async def blocks(self, at: Callable[[int], object]) -> AsyncIterator[bytes]:
+        """Yield blocks of whole lines, and report the position in the file to `at`.
+
+        A file that is cut off ends before its last, incomplete line: half a line says nothing, and must not count as
+        a bad one.
+        """
+        held = bytearray()
+        try:
+            for block in self._unpacked(at):
+                held += block
+                end = held.rfind(b"\n") + 1 if len(held) <= LINE_LIMIT else len(held)
+                yield bytes(held[:end])
+                del held[:end]
+        except (EOFError, zlib.error, OSError) as error:
+            what = error.strerror if isinstance(error, OSError) and error.strerror else "is cut short or damaged"
+            self.fault = f"{self.name}: {what} (the lines before are loaded; get the file again and repeat the command)"
+        else:
+            yield bytes(held)
+
+    def _unpacked(self, at: Callable[[int], object]) -> Iterator[bytes]:
+        with nullcontext(sys.stdin.buffer) if self.name == "-" else Path(self.name).open("rb") as file:
+            unpacked = gzip.GzipFile(fileobj=file) if self.name.endswith(".gz") else cast(BufferedReader, file)
+            # One read at a time, as reading on would lose what was unpacked before a fault.
+            while block := unpacked.read1(BLOCK_BYTES):
+                yield block
+                if file.seekable():
+                    at(file.tell())
+
+
+class RejectsFile:
+    """The file of rejected lines beside their source, for its owner only; the first rejected line creates it."""
+
+    def __init__(self, source: FactFile) -> None:
+        self.path = Path("stdin.rejects.ndjson" if source.name == "-" else f"{source.name}.rejects.ndjson")
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.path.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, rejected: Rejected) -> None:
+        """Write what is wrong with a line and, unless it might be a private message, the line itself."""
+        said = rejected.as_dict()
+        if rejected.original is not None:
+            said["original"] = rejected.original.decode()
+        if self._file is None:
+            self._file = open(self.path, "x", encoding="utf-8", opener=_open_private_file)  # noqa: SIM115 - closed at our exit
+        self._file.write(json.dumps(said, ensure_ascii=False) + "\n")
+
+
+def _open_private_file(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,114 @@
+"""The command `grounds ingest`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.command import EXIT_INCOMPLETE, AsJson, Data, exit_with_error, open_database_of, print_json
+from app.settings import Settings
+from db.connection import Connection, connection, open_database
+
+if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other command would too
+    from app.cli.fact_files import FactFile
+    from db.ingest.staging import Stager
+
+
+def ingest(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON or .gz files; - is standard input.")],
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Load facts. Rejected lines go to FILE.rejects.ndjson. Exits with 3 if any is set aside, 2 for a damaged file."""
+    for name in files:
+        if name != "-" and (Path(name).is_dir() or not Path(name).exists()):
+            exit_with_error(f"{name}: there is no such file (name files, or - for standard input)")
+    summaries: list[dict[str, Any]] | None = [] if json else None
+    with open_database_of(data) as (settings, url):
+        rejected, faults = uvloop.run(_ingest_files(settings, url, files, summaries))
+    if summaries is not None:
+        print_json(summaries)
+    if faults:
+        exit_with_error("\n".join(faults))
+    if rejected:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+async def _ingest_files(
+    settings: Settings, url: str, files: list[str], summaries: list[dict[str, Any]] | None
+) -> tuple[int, list[str]]:
+    """Load files in order, and return the number of rejected lines and the errors of damaged files.
+
+    The summary of each file is appended to `summaries`, or printed if that is None.
+    """
+    from app.cli.fact_files import FactFile
+    from db.ingest.staging import Stager
+
+    rejected = 0
+    faults: list[str] = []
+    stager = Stager()
+    try:
+        async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+            for name in files:
+                source = FactFile(name)
+                rejected += await _ingest_file(borrowed, stager, source, summaries)
+                if source.fault is not None:
+                    faults.append(source.fault)
+    finally:
+        stager.close()
+    return rejected, faults
+
+
+async def _ingest_file(
+    borrowed: Connection, stager: "Stager", source: "FactFile", summaries: list[dict[str, Any]] | None
+) -> int:
+    """Load one file with a progress bar; return how many lines were rejected, or leave their record set aside.
+
+    Rejected lines go to a file beside it.
+    """
+    from app.cli.fact_files import RejectsFile
+    from app.http.ingest import remarks
+    from db.ingest.merge import ingest_lines
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with (
+        RejectsFile(source) as rejects,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task(source.name, total=source.size)
+        blocks = source.blocks(lambda at: progress.update(task, completed=at))
+        summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add)
+        for unreadable in summary.unreadable_signals:
+            rejects.add(unreadable)
+    if summaries is None:
+        _print_summary(source.name, summary.as_dict())
+        for epoch, count in sorted(summary.notices.items()):
+            print(f"{count} notices of the campaign {epoch}, which is not known, count for nothing until it is")
+    else:
+        summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
+    if summary.unreadable_signals:
+        print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects.path})", file=sys.stderr)
+    rejected, aside = summary.total("rejected"), summary.still_set_aside.total()
+    if rejected:
+        print(f"{rejected} lines were rejected (see {rejects.path})", file=sys.stderr)
+    if aside:
+        print(
+            f"{aside} good lines are no later than a bad one, whose record is still set aside: send them again with a"
+            " later observed_at",
+            file=sys.stderr,
+        )
+    return rejected + aside
+
+
+def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:
+    table = Table("record", "accepted", "unchanged", "stale", "rejected", title=Text(name), title_justify="left")
+    for record, outcomes in counts.items():
+        table.add_row(record, *(str(count) for count in outcomes.values()))
+    Console(highlight=False).print(table)

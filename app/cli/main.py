@@ -1,0 +1,68 @@
+"""Grounds: serve, load and audit permitted training data.
+
+Exit codes: 0 success, 1 the check failed, 2 an error, 3 something remains to be done, 4 the ledger was changed, 130
+interrupted.
+"""
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from app.cli.campaigns import campaign_commands
+from app.cli.canaries import canary_commands
+from app.cli.contracts import contract_commands, document_commands
+from app.cli.database import migrate, status
+from app.cli.ingest import ingest
+from app.cli.links import link
+from app.cli.notices import notice_commands
+from app.cli.objections import objection_commands
+from app.cli.policies import policy_commands
+from app.cli.schemas import schema_commands
+from app.cli.serving import demo, serve
+from app.cli.tokens import token
+from app.cli.verify import verify
+from app.telemetry import configure_logging
+
+app = typer.Typer(
+    help=__doc__, context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False
+)
+for command in (demo, serve, ingest, token, link, status, migrate, verify):
+    app.command()(command)
+for name, group in (
+    ("policy", policy_commands),
+    ("campaign", campaign_commands),
+    ("notice", notice_commands),
+    ("objection", objection_commands),
+    ("canary", canary_commands),
+    ("schema", schema_commands),
+    ("contract", contract_commands),
+    ("documents", document_commands),
+):
+    app.add_typer(group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"grounds {metadata.version('grounds')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+_root.__doc__ = __doc__
+
+
+def main() -> None:
+    """Run the command."""
+    configure_logging()
+    app()

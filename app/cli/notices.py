@@ -1,0 +1,77 @@
+"""The commands `grounds notice send` and `bounces`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_database_of, print_json, read_file
+from app.settings import SettingsError
+from db.vocabulary import MessageKind
+
+notice_commands = typer.Typer(no_args_is_help=True, help="Send notices, and read which of them bounced.")
+
+
+@notice_commands.command("send")
+def notice_send(
+    epoch: Annotated[str, typer.Option(metavar="YYYY-MM", help="The campaign, by the epoch of its notices.")],
+    channel: Annotated[str, typer.Option(help="The channels, separated by commas.")] = "EMAIL,IN_APP",
+    addresses: Annotated[
+        Path | None,
+        typer.Option(help="A CSV file with a header, or NDJSON: account,email,language. It is not stored."),
+    ] = None,
+    remind: Annotated[
+        bool, typer.Option("--remind", help="Remind those whose notice was delivered and whose period has not ended.")
+    ] = False,
+    educate: Annotated[
+        bool, typer.Option("--educate", help="Send the campaign's education message, which is no notice.")
+    ] = False,
+    rate: Annotated[int, typer.Option(min=1, help="The number of messages per second.")] = 50,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="The number of connections to the SMTP server.")] = 4,
+    retry_unknown: Annotated[
+        bool, typer.Option("--retry-unknown", help="Send messages again that might have arrived.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent; send and store nothing.")
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Send a registered campaign's notice to all that require it. Resumable. Exits with 3 if any account remains."""
+    from app.campaigns.campaign import CampaignError, parse_campaign_options
+    from app.campaigns.campaign import run_campaign as run
+
+    with exit_on_errors():
+        message = _chosen_message(remind=remind, educate=educate)
+        plan = parse_campaign_options(epoch, message, channel, addresses, rate, connections, retry_unknown)
+    with open_database_of(data) as (settings, url):
+        try:
+            code = uvloop.run(run(settings, url, plan, dry_run=dry_run))
+        except CampaignError as error:
+            exit_with_error(str(error))
+    raise typer.Exit(code)
+
+
+def _chosen_message(*, remind: bool, educate: bool) -> MessageKind:
+    if remind and educate:
+        raise SettingsError("--remind and --educate: are two messages (send one, then the other)")
+    return MessageKind.REMINDER if remind else MessageKind.EDUCATION if educate else MessageKind.NOTICE
+
+
+@notice_commands.command("bounces")
+def notice_bounces(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Messages or mbox files; - is standard input.")],
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Read delivery status notifications (RFC 3464). Delivered notices count; bounced notices are void."""
+    from app.campaigns.campaign import record_bounces
+
+    with open_database_of(data) as (settings, url):
+        mails = (sys.stdin.buffer.read() if name == "-" else read_file(Path(name)) for name in files)
+        counts = uvloop.run(record_bounces(settings, url, mails))
+    if json:
+        print_json(counts)
+    else:
+        print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing was read")

@@ -1,0 +1,83 @@
+"""The command `grounds objection file`, for objections that came by letter, e-mail or telephone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_database_of, print_json, read_file
+from app.settings import Settings
+from app.telemetry import observe
+from db.connection import open_database
+from db.oversight.objection_filing import Filed, ObjectionSubmitter, Target, TargetError, file_objection, stated_target
+from db.vocabulary import ObjectionChannel, ObjectionScope
+
+objection_commands = typer.Typer(no_args_is_help=True, help="File objections.")
+
+
+class ObjectionError(Exception):
+    """A fault of an objection's options, in words that say how to correct it."""
+
+
+def target_from_options(
+    account: str | None, person: str | None, contact: str | None, contact_file: str | None
+) -> Target:
+    """Read the target of an objection; `contact_file` is the text of a file that holds a contact.
+
+    Raises ObjectionError unless exactly one is named, and is well formed.
+    """
+    if contact is not None and contact_file is not None:
+        raise ObjectionError(_TARGET_OPTIONS)
+    try:
+        return stated_target(account, person, contact_file if contact is None else contact)
+    except TargetError as error:
+        if error.field is None:
+            raise ObjectionError(_TARGET_OPTIONS) from None
+        option = "contact-file" if error.field == "contact" and contact is None else error.field
+        raise ObjectionError(f"--{option}: {error}") from None
+
+
+_TARGET_OPTIONS = "name one of --account, --person, --contact and --contact-file"
+
+
+async def file_as_officer(
+    settings: Settings, url: str, target: Target, scope: ObjectionScope, channel: ObjectionChannel
+) -> Filed:
+    """File an objection as an officer at the command line."""
+    async with open_database(url, settings.secret_bytes()) as database:
+        filed = await file_objection(ObjectionSubmitter.officer(database, "command line"), target, scope, channel)
+    observe.objected(channel)
+    return filed
+
+
+@objection_commands.command("file")
+def objection_file(
+    account: Annotated[str | None, typer.Option(help="An account, by the platform's id.")] = None,
+    person: Annotated[str | None, typer.Option(help="A person, by the platform's id.")] = None,
+    contact: Annotated[str | None, typer.Option(help="The SHA-256 of an e-mail address or phone number.")] = None,
+    contact_file: Annotated[
+        Path | None, typer.Option(help="A file with an e-mail address or phone number. It is not stored.")
+    ] = None,
+    scope: Annotated[
+        ObjectionScope, typer.Option(case_sensitive=False, help="What the objection covers.")
+    ] = ObjectionScope.ALL,
+    channel: Annotated[
+        ObjectionChannel, typer.Option(case_sensitive=False, help="How the objection was received.")
+    ] = ObjectionChannel.LETTER,
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """File an objection. It is in force when its reference is printed."""
+    with exit_on_errors():
+        written = None if contact_file is None else read_file(contact_file).decode(errors="replace")
+        try:
+            target = target_from_options(account, person, contact, written)
+        except ObjectionError as error:
+            exit_with_error(str(error))
+    with open_database_of(data) as (settings, url):
+        filed = uvloop.run(file_as_officer(settings, url, target, scope, channel))
+    if json:
+        print_json({"reference": filed.reference, "received_at": filed.received_at.isoformat()})
+    else:
+        print(f"{filed.reference}: is in force since {filed.received_at.isoformat()}")

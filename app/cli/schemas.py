@@ -1,0 +1,22 @@
+"""The commands `grounds schema export` and `visibility`."""
+
+import typer
+
+schema_commands = typer.Typer(no_args_is_help=True, help="Print the GraphQL schema and its access rules.")
+
+
+@schema_commands.command("export")
+def schema_export() -> None:
+    """Print the schema in the GraphQL schema definition language."""
+    from schema.build import build_schema
+
+    print(build_schema().as_str())
+
+
+@schema_commands.command("visibility")
+def schema_visibility() -> None:
+    """Print a Markdown table of the roles that may read each field."""
+    from schema.build import build_schema
+    from schema.visibility import visibility_table
+
+    print(visibility_table(build_schema().core))

@@ -1,0 +1,133 @@
+"""The command `grounds verify`: recompute the ledger of deliveries, and compare it with its checkpoints."""
+
+import json
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+import uvloop
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.cli.command import Data, open_database_of
+from app.settings import SettingsError
+from db.access.verification import verify_access
+from db.delivery.ledger import Audit, Checkpoint, TrustedCheckpoint, record_verification, signing_key
+from db.delivery.ledger import verify_chain as verify_receipts
+
+EXIT_CHANGED = 4
+_CONNECTIONS = 2  # PostgreSQL hashes, on two processors
+
+
+class _CheckpointFile(BaseModel):
+    """A checkpoint as a file states it; binary values are hexadecimal."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    number: int
+    first_receipt: int
+    last_receipt: int
+    receipts: int
+    staff_reads: int
+    staff_read_digest: str = Field(pattern="^([0-9a-f]{64})?$")
+    root: str = Field(pattern="^[0-9a-f]{64}$")
+    previous: str = Field(pattern="^[0-9a-f]{64}$")
+    sealed_at: str
+    signature: str = Field(pattern="^[0-9a-f]{128}$")
+    public_key: str = Field(pattern="^[0-9a-f]{64}$")
+
+    def kept(self, name: str) -> TrustedCheckpoint:
+        """Return the checkpoint; the file's public key is not used: it serves readers who have only the file."""
+        binary = {
+            part: bytes.fromhex(getattr(self, part)) for part in ("staff_read_digest", "root", "previous", "signature")
+        }
+        said = self.model_dump(exclude={"public_key"}) | binary
+        return TrustedCheckpoint(name, Checkpoint(**said))
+
+
+def read_checkpoint(file: Path) -> TrustedCheckpoint:
+    """Read a checkpoint that was exported; raise SettingsError when the file holds none."""
+    try:
+        return _CheckpointFile.model_validate_json(file.read_bytes()).kept(str(file))
+    except ValidationError:
+        raise SettingsError(f"{file}: is no checkpoint (name a file that --export wrote)") from None
+
+
+def checkpoint_as_json(checkpoint: Checkpoint, public_key: str) -> str:
+    """Write a checkpoint as JSON that can be stored elsewhere, with the key that its signature is verified by."""
+    said: dict[str, Any] = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
+    said = {name: part.hex() if isinstance(part, bytes) else part for name, part in said.items()}
+    return json.dumps(said | {"public_key": public_key}, indent=2) + "\n"
+
+
+def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | None) -> bool:
+    """Verify the ledger, print and record the findings, export the newest checkpoint; return whether all is sound.
+
+    Raises DatabaseError if the database's access differs from the declaration, and SettingsError for a file that holds
+    no checkpoint or if there is none to export.
+    """
+    audit = Audit(signing_key(secret).public_key(), [read_checkpoint(file) for file in checkpoints])
+    verify_access(url)
+    uvloop.run(_verify_with_progress(url, audit))
+    public_key = audit.key.public_bytes_raw().hex()
+    for finding in audit.findings:
+        print(finding)
+    verdict = f"NOT sound: {len(audit.findings)} findings" if audit.findings else "sound"
+    print(
+        f"The ledger is {verdict}. {audit.checkpoints:,} checkpoints, {audit.receipts:,} receipts and"
+        f" {audit.staff_reads:,} reads by staff verified, {audit.unsealed:,} receipts not sealed yet."
+        f"\nPublic key (Ed25519): {public_key}"
+    )
+    uvloop.run(_record_findings(url, audit))
+    if export and not audit.findings:
+        if audit.newest is None:
+            raise SettingsError("--export: nothing is sealed yet (serve, and try again 10 s after the first page)")
+        export.write_text(checkpoint_as_json(audit.newest, public_key), encoding="utf-8")
+    return not audit.findings
+
+
+async def _verify_with_progress(url: str, audit: Audit) -> None:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    async with AsyncExitStack() as opened:
+        connections = []
+        for _ in range(_CONNECTIONS):
+            connection = await asyncpg.connect(url)
+            opened.push_async_callback(connection.close)
+            await opened.enter_async_context(connection.transaction(isolation="read_committed"))
+            connections.append(connection)
+        progress = opened.enter_context(
+            Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        )
+        task = progress.add_task("receipts", total=None)
+        await verify_receipts(
+            connections, audit, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+
+
+async def _record_findings(url: str, audit: Audit) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await record_verification(connection, audit)
+    finally:
+        await connection.close()
+
+
+def verify(
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="An exported checkpoint to compare with; repeatable.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="The file for the newest checkpoint, to be stored elsewhere.")
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Verify the ledger of deliveries. Exits with 4 if the ledger was changed."""
+    with open_database_of(data) as (settings, url):
+        sound = verify_ledger(url, settings.secret_bytes(), checkpoint or [], export)
+    if not sound:
+        raise typer.Exit(EXIT_CHANGED)

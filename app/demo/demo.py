@@ -1,0 +1,216 @@
+"""`grounds demo`: serve a made-up platform. `--check` pulls it as a training client does."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import Progress
+
+from app.demo.canaries import canary_lines, demo_canaries
+from app.demo.population import population_lines
+from app.server.bootstrap import open_issuer
+from app.server.scheduler import hold_job_lock
+from app.server.serve import running_server, wait_for_end
+from app.settings import Settings, SettingsError
+from db.connection import Connection, Database, connection
+from db.coverage.snapshot import take_coverage
+from db.ingest.merge import ingest_lines
+from db.ingest.staging import Stager
+from db.oversight.officer import ActOutcome, Officer
+from schema.actor import Role
+
+DEMO_CLIENT = "demo"
+DEMO_PURPOSE = "GENAI_TRAINING"
+PAGE_SIZE = 1000
+
+PULL_QUERY = """query Pull($first: Int!, $after: String) {
+  trainableContent(first: $first, after: $after) {
+    nodes { id kind language text reason { ground summary conditions { code evidence } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCounts:
+    """The number of items that the demo holds, and of those that qualify."""
+
+    items: int
+    permitted: int
+
+
+async def run_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> None:
+    """Load what is missing, serve, and print how to try it, until a signal comes."""
+    out = Console(highlight=False, soft_wrap=True)
+    async with running_server(settings, url, host, port) as (server, database):
+        loading = asyncio.create_task(_load_population(settings, database, items, Console(stderr=True)))
+        ending = asyncio.create_task(wait_for_end(server, settings))
+        await asyncio.wait({loading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not loading.done():
+            loading.cancel()
+        else:
+            officer = open_issuer(settings).token(Role.PRIVACY_OFFICER)
+            out.print(_instructions(server.address, _training_token(settings), officer, await loading), markup=False)
+        await ending
+
+
+async def check_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> bool:
+    """Pull every permitted item over HTTP, compare with what the database decides, and return how it went."""
+    async with running_server(settings, url, host, port) as (server, database):
+        loaded = await _load_population(settings, database, items, Console(stderr=True))
+        token = _training_token(settings)
+        started = time.perf_counter()
+        pulled, pages = await _pull_all_items(server.address, token)
+        seconds = time.perf_counter() - started
+    distinct = len({item["id"] for item in pulled})
+    agreed = len(pulled) == distinct == loaded.permitted
+    for item in pulled[:3]:
+        print(json.dumps(item, ensure_ascii=False, indent=2))
+    if not agreed:
+        print(f"The client received {len(pulled)} items, {distinct} distinct; the database permits {loaded.permitted}.")
+    result = {"items": loaded.items, "permitted": len(pulled), "pages": pages, "seconds": round(seconds, 3)}
+    print(json.dumps(result))
+    return agreed
+
+
+def _training_token(settings: Settings) -> str:
+    return open_issuer(settings).token(Role.TRAINING_CLIENT, client=DEMO_CLIENT, purpose=DEMO_PURPOSE)
+
+
+async def _pull_all_items(address: str, token: str) -> tuple[list[dict[str, Any]], int]:
+    items: list[dict[str, Any]] = []
+    pages = 0
+    variables: dict[str, Any] = {"first": PAGE_SIZE, "after": None}
+    async with httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+        while True:
+            response = await client.post("/graphql", json={"query": PULL_QUERY, "variables": variables})
+            answer = response.json()
+            if "errors" in answer:
+                raise RuntimeError(f"the gateway answered {answer['errors'][0]['message']}")
+            page = answer["data"]["trainableContent"]
+            items += page["nodes"]
+            pages += 1
+            if not page["pageInfo"]["hasNextPage"]:
+                return items, pages
+            variables["after"] = page["pageInfo"]["endCursor"]
+
+
+async def _load_population(settings: Settings, database: Database, items: int | None, console: Console) -> DemoCounts:
+    """Load the population once. What an interrupted start began is finished; the same facts change nothing twice."""
+    marker = settings.data_folder() / "demo.json"
+    there = bool(await database.examiner("demo").fetchval("SELECT id FROM grounds.content LIMIT 1"))
+    async with connection(database.ingest) as borrowed:
+        made = _read_marker(marker)
+        if made is None:
+            if there:
+                raise SettingsError(
+                    f"{settings.data} holds facts that are not the demo's (name an empty data folder with --data)"
+                )
+            made = {"items": items or 20_000, "now": datetime.now(UTC).isoformat(), "complete": False}
+            marker.write_text(json.dumps(made))
+        elif items is not None and items != made["items"]:
+            console.print(f"Keeping the {made['items']:,} items that are there (another number needs another --data).")
+        if not (made["complete"] and there):
+            async with hold_job_lock(database, "coverage") as worker:  # or it would count what is there by then
+                await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)
+                await _plant_canaries(database, made["items"])
+                while await take_coverage(worker):
+                    pass
+            marker.write_text(json.dumps({**made, "complete": True}))
+    return await _count_items(database)
+
+
+def _read_marker(marker: Path) -> dict[str, Any] | None:
+    try:
+        made: dict[str, Any] = json.loads(marker.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return made
+
+
+async def _ingest_population(borrowed: Connection, items: int, now: datetime, console: Console) -> None:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"Making up {items:,} items", total=items)
+
+        async def blocks() -> AsyncIterator[bytes]:
+            for block in in_blocks(chain(population_lines(items, now), canary_lines(items, now))):
+                progress.advance(task, block.count(b'"record":"content"'))
+                yield block
+
+        rejected: list[object] = []
+        stager = Stager()
+        try:
+            await ingest_lines(borrowed, blocks(), stager, on_rejected=rejected.append)
+        finally:
+            stager.close()
+    if rejected:
+        raise RuntimeError(f"the made-up population has {len(rejected)} bad lines")
+
+
+async def _plant_canaries(database: Database, items: int) -> None:
+    for item, reason in demo_canaries(items).items():
+        outcome = await Officer(database.staff, "demo").plant_canary(item, reason)
+        if outcome not in (ActOutcome.PLANTED, ActOutcome.PLANTED_BEFORE):
+            raise RuntimeError(f"the item {item} cannot be planted: {outcome}")
+
+
+def in_blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Gather lines into blocks, as a file would give them."""
+    block = bytearray()
+    for line in lines:
+        block += line
+        if len(block) > 1 << 18:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+async def _count_items(database: Database) -> DemoCounts:
+    async with connection(database.staff) as borrowed, borrowed.transaction():
+        await borrowed.execute("SET LOCAL statement_timeout = '10min'")
+        await borrowed.execute(
+            "SELECT set_config('grounds.examiner', 'demo', TRUE), set_config('grounds.purpose', $1, TRUE)", DEMO_PURPOSE
+        )
+        row = await borrowed.fetchrow(
+            "SELECT count(*) AS items, count(*) FILTER (WHERE permitted) AS permitted FROM grounds.decision"
+            " WHERE id <> ALL (ARRAY(SELECT grounds.planted_items()))"
+        )
+    assert row is not None
+    return DemoCounts(row["items"], row["permitted"])
+
+
+def _instructions(address: str, token: str, officer: str, loaded: DemoCounts) -> str:
+    reason = "reason { summary conditions { code evidence } }"
+    asked = f"{{ trainableContent(first: 3) {{ nodes {{ kind language text {reason} }} }} }}"
+    body = json.dumps({"query": asked})
+    return f"""
+Grounds listens on {address}/graphql; {loaded.permitted:,} of {loaded.items:,} items qualify.
+
+A token for the training client "{DEMO_CLIENT}", good for an hour:
+
+{token}
+
+With curl:
+
+curl -s {address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{body}'
+
+With Python (./run python):
+
+from gql import Client, gql
+from gql.transport.httpx import HTTPXTransport
+transport = HTTPXTransport(url="{address}/graphql", headers={{"Authorization": "Bearer {token}"}})
+for item in Client(transport=transport).execute(gql("{asked}"))["trainableContent"]["nodes"]: print(item)
+
+The dashboard is at {address}/dashboard. Sign in as a privacy officer with this token, good for an hour:
+
+{officer}
+
+Ctrl-C ends it; the data are kept for the next start."""

@@ -1,0 +1,331 @@
+"""What every request passes and every answer has: bounded connections, the Host, compression, headers, and errors.
+
+This is the one place where an exception becomes an answer. Code inside it raises; nothing inside it catches everything.
+What stands around it only adds headers to the answers that leave it: see `app.main`.
+"""
+
+import asyncio
+import re
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
+from typing import ClassVar, Final
+
+import asyncpg
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_compress import CompressMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.auth.authenticator import Unauthorized
+from app.http.health import HEALTH, READY
+from app.telemetry import observe
+from db.connection import UNREACHABLE, DeliveryPaused, PoolExhausted
+from schema.errors import BadInput
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_HEAD_SECONDS: Final = 10.0
+"""How long a connection may take to send a head, from its begin or from the answer before."""
+MAX_STALL_SECONDS: Final = 30.0
+"""How long a client may take nothing of an answer."""
+WATCH_SECONDS: Final = 5.0
+MIN_COMPRESSED_BYTES: Final = 1400
+"""One packet: a smaller answer does not arrive sooner for being compressed."""
+
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Sent with every answer, with uvicorn's own to broken HTTP too.
+
+Strict-Transport-Security is for the proxy that ends TLS: the gateway speaks plain HTTP, where it means nothing
+(RFC 6797, 7.2).
+"""
+CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+JSON: Final = "application/json"
+CLIENT_CLOSED: Final = 499
+"""The status that is logged where the client went away before a response: nginx's."""
+LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+_PROBE_PATHS: Final = frozenset({HEALTH, READY})
+_HOST_HEADER: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::[0-9]*)?")
+_POLICY_HEADER: Final = (b"content-security-policy", CONTENT_POLICY.encode())
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP with bounded heads and waits: uvicorn keeps heads of any length, and open connections for ever."""
+
+    _connections: ClassVar[Counter[str]] = Counter()
+    """How many connections an address has open to this process."""
+
+    _is_progressing = False
+    _idle_bytes = 0
+    _unsent_bytes = 0
+    _idle_since = 0.0
+    _unsent_since = 0.0
+    _watching: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to watch a connection; end it at once where its address has too many."""
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self._connections[self._address] += 1
+        if self._connections[self._address] > max_connections():
+            transport.abort()
+            return
+        self._idle_since = self.loop.time()
+        self._watching = self.loop.call_later(WATCH_SECONDS, self._watch)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch no longer."""
+        if self._watching is not None:
+            self._watching.cancel()
+        self._connections[self._address] -= 1
+        if not self._connections[self._address]:
+            del self._connections[self._address]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; end the connection after MAX_HEAD_BYTES of them that are no body and complete no head."""
+        self._is_progressing = False
+        super().data_received(data)
+        self._idle_bytes = 0 if self._is_progressing else self._idle_bytes + len(data)
+        if self._idle_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The request line and the headers are longer than {MAX_HEAD_BYTES} bytes.")
+
+    def on_headers_complete(self) -> None:
+        """Note that a head is complete."""
+        self._is_progressing = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Note that a body arrives."""
+        self._is_progressing = True
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Note that the next head is awaited."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
+    def _watch(self) -> None:
+        """Look every WATCH_SECONDS whether a connection is of use: abort one that sends no head or takes no answer."""
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes, self._unsent_since = unsent, now
+        awaits_head = not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+        is_idle = awaits_head and not unsent and now - self._idle_since > MAX_HEAD_SECONDS
+        if is_idle or (unsent and now - self._unsent_since > MAX_STALL_SECONDS):
+            self.transport.abort()  # to close would wait until the other side takes what is unsent
+        else:
+            self._watching = self.loop.call_later(WATCH_SECONDS, self._watch)
+
+
+def max_connections() -> int:
+    """Return how many connections an address may have open: half of the files that this process may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+
+
+def check_host(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
+    """Pass on requests that name the gateway, and raise HTTPError for others.
+
+    Probes are answered whatever they name: load balancers and kubelets call an instance by its address, and what they
+    are told is no secret.
+    """
+    names = frozenset(name.encode() for name in hosts)
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in _PROBE_PATHS:
+            named = [value for name, value in scope["headers"] if name == b"host"]
+            match = _HOST_HEADER.fullmatch(named[0]) if len(named) == 1 else None
+            if match is None:
+                raise HTTPError(400, "Host: is missing, malformed or there twice (send the gateway's name once)")
+            if match[1].lower() not in names:
+                raise HTTPError(421, "Host: is no name of this gateway (its operator sets them by GROUNDS_HOSTS)")
+        await app(scope, receive, send)
+
+    return checked
+
+
+def host_names(named: frozenset[str], listening: str) -> frozenset[str]:
+    """Return the names that a gateway answers to: those of the settings, or else those of this machine."""
+    if named:
+        return named
+    try:
+        address = ip_address(listening)
+    except ValueError:
+        return LOCAL_NAMES | {listening.lower()}
+    if address.is_unspecified:
+        return LOCAL_NAMES
+    return LOCAL_NAMES | {f"[{address}]" if address.version == 6 else str(address)}
+
+
+def with_content_policy(app: ASGIApp) -> ASGIApp:
+    """Add the strictest content policy to each answer that states none."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    message = {**message, "headers": [*headers, _POLICY_HEADER]}
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return guarded
+
+
+def with_origins(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
+    """Let pages of these origins ask from a browser; with none, browsers are told nothing of other origins."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=sorted(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After"],
+    )
+
+
+def with_compression(app: ASGIApp) -> ASGIApp:
+    """Compress answers for clients that accept zstd or gzip, at the levels that cost least.
+
+    A page of 1,000 items, 2.7 MB, takes zstd 1 ms and becomes 0.1 MB, which costs less than sending it as it is does;
+    gzip takes 5 ms. No secret stands beside what a client can choose, so the length tells nothing (BREACH).
+    """
+    return CompressMiddleware(app, minimum_size=MIN_COMPRESSED_BYTES, zstd_level=1, gzip_level=1, brotli=False)
+
+
+class HTTPError(Exception):
+    """A request that is answered with an error: its status, and a sentence that says what to do and quotes nothing.
+
+    `reference` is the number under which the log has the failure, where there is one.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None, *, reference: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+        self.reference = reference
+
+
+ErrorRenderer = Callable[[Request, HTTPError], Response]
+"""Writes an error in the form that a path's clients read: JSON, a GraphQL media type, or a page."""
+
+
+class ErrorBoundary:
+    """An ASGI application that turns every exception of the one within into an answer.
+
+    `renderers` are found by the first part of the path (`/dashboard`); the other paths answer in JSON.
+    """
+
+    def __init__(self, app: ASGIApp, renderers: Mapping[str, ErrorRenderer]) -> None:
+        self._app = app
+        self._renderers = renderers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer where that raises."""
+        scope["app"] = self  # the router then raises for a path or a method that it does not know
+        observe.request_began()
+        began_at, status = time.perf_counter(), 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._respond(scope, receive, sending, lambda: status > 0)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            observe.responded(route, status or CLIENT_CLOSED, time.perf_counter() - began_at)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool]) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return  # no answer would arrive
+        except (Exception, asyncio.CancelledError) as error:
+            # The text of an error stays here: the server would log it with a trace, which could quote data.
+            answered = _STOPPING_MESSAGE if _is_cancelled(error) else http_error(error)
+            if not has_begun():  # else the server closes the connection, and the client sees that the answer broke off
+                await self._render(Request(scope, receive), answered)(scope, receive, send)
+
+    def _render(self, request: Request, error: HTTPError) -> Response:
+        renderer = self._renderers.get("/" + request.scope["path"].lstrip("/").partition("/")[0], render_json)
+        try:
+            return renderer(request, error)
+        except Exception as failure:
+            return render_json(request, http_error(failure))
+
+
+def http_error(error: BaseException) -> HTTPError:
+    """Describe any exception for the client. What was not meant for it becomes a reference that the log has too."""
+    match error:
+        case HTTPError():
+            return error
+        case Unauthorized():
+            observe.token_refused(error.code)
+            return HTTPError(401, error.reason, {"WWW-Authenticate": "Bearer"})
+        case BadInput():
+            return HTTPError(400, error.message)
+        case HTTPException():
+            return HTTPError(error.status_code, _ROUTING_MESSAGES.get(error.status_code, error.detail), error.headers)
+        case DeliveryPaused():
+            return _unavailable("nothing is delivered at this moment (try again)")
+        case PoolExhausted():
+            return _unavailable("all connections are in use (try again)")
+        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return _unavailable("the database took too long (try again)")
+        case TimeoutError():
+            return _unavailable("the request took too long (ask for less)")
+    reference = observe.failure(error)
+    if isinstance(error, UNREACHABLE):
+        return _unavailable("the database does not answer (try again)")
+    message = f"something failed here (tell the operator the reference {reference})"
+    return HTTPError(500, message, reference=reference)
+
+
+def json_errors(media_type: str, error: HTTPError) -> Response:
+    """Write an error as GraphQL's errors are written."""
+    body = orjson.dumps({"errors": [{"message": error.message}]})
+    return Response(body, error.status, media_type=f"{media_type}; charset=utf-8", headers=error.headers)
+
+
+def render_json(_: Request, error: HTTPError) -> Response:
+    """Write an error in JSON."""
+    return json_errors(JSON, error)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Return whether the server cancelled the request, as it does with what outlasts its grace.
+
+    What is cancelled can also end in another error: a connection might fail at being given back in the middle.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) or (task is not None and task.cancelling() > 0)
+
+
+def _unavailable(message: str) -> HTTPError:
+    return HTTPError(503, message, {"Retry-After": "1"})
+
+
+_STOPPING_MESSAGE = _unavailable("the gateway is stopping (try again)")
+_ROUTING_MESSAGES = {
+    404: "there is nothing at this path (see /graphql and /ingest)",
+    405: "the path does not take this method",
+}

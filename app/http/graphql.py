@@ -1,0 +1,341 @@
+"""POST and GET /graphql, as the GraphQL-over-HTTP specification demands."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
+
+import asyncpg
+import orjson
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    ValueNode,
+)
+from starlette.requests import Request
+from starlette.responses import Response
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+
+from app.auth.authenticator import Authenticator
+from app.http.boundary import JSON, HTTPError, http_error, json_errors
+from app.http.negotiation import GRAPHQL_RESPONSE, body_type, graphql_media_type, read_body
+from app.telemetry import observe
+from db.connection import UNREACHABLE, PoolExhausted, borrowing_as
+from grounds_client.documents import document_id
+from schema.actor import Actor, Role
+from schema.build import GatewaySchema
+from schema.context import Context, Gateway
+from schema.errors import BadInput, Forbidden
+from schema.execution.operations import parse_once
+
+BODY_LIMIT: Final = 320 * 1024  # ten thousand ids, for checkEligibility
+REQUEST_SECONDS: Final = 10.0
+MAX_ERRORS_SHOWN: Final = 5
+SOURCE_LIMIT: Final = 16 * 1024
+TOKEN_LIMIT: Final = 1000
+REASON_LIMIT: Final = 200
+NAMES: Final = 10
+NAME: Final = 60
+
+# What graphql-core and strawberry add to their messages: names that were not asked for, and an exception's own text.
+_LIBRARY_ADDITIONS: Final = re.compile(r" Did you mean .*|(cannot represent a \w+): .*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document: its text, and of each operation by name the kind and the fields at its root; None has no name."""
+
+    text: str
+    operations: Mapping[str | None, OperationType]
+    fields: Mapping[str | None, tuple[str, ...]]
+
+    def operation(self, name: str | None) -> OperationType:
+        """Return what kind of operation is asked for (GetOperation of the GraphQL specification).
+
+        Raises GraphQLError where no one operation is meant.
+        """
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None:
+            found = _join_names(each or "one without a name" for each in self.operations) or "none"
+            raise GraphQLError(
+                f"operationName: is missing, and the document has not one operation but {found} (name one)"
+            )
+        if name not in self.operations:
+            known = _join_names(each for each in self.operations if each) or "none with a name"
+            raise GraphQLError(f"operationName: is no operation of the document, which has {known} (name one of them)")
+        return self.operations[name]
+
+    def fields_of(self, name: str | None) -> tuple[str, ...]:
+        """Return the fields at the root of the operation that is asked for."""
+        return self.fields[name] if name in self.fields else next(iter(self.fields.values()))
+
+
+class Documents:
+    """The documents that requests can name; the roles of `only` may use trusted ones only."""
+
+    def __init__(self, trusted: Mapping[str, Document], only: frozenset[Role]) -> None:
+        self._trusted = trusted
+        self._texts = frozenset(document.text for document in trusted.values())
+        self._only = only
+
+    def find(self, query: str | None, identifier: str | None, role: Role) -> Document:
+        """Find it by the text, or by the identifier where there is no text.
+
+        Raises GraphQLError for one that cannot be parsed, is not known, or is not for the role, and HTTPError where
+        text and identifier disagree.
+        """
+        if query is None:
+            document = self._trusted.get(identifier or "")
+            if document is None:
+                raise BadInput(
+                    "documentId: is no trusted document of this gateway (send another, or have its operator add it)"
+                )
+            return document
+        if identifier is not None and identifier != document_id(query):
+            raise HTTPError(400, "documentId: does not match query (send one of them)")
+        if role in self._only and query not in self._texts:
+            raise Forbidden(f"query: is no trusted document, and {role} may send no other (send one's documentId)")
+        return read_document(query)
+
+
+@lru_cache(maxsize=256)
+def read_document(text: str) -> Document:
+    """Read a document that a client wrote. Raises GraphQLError when it cannot be parsed, or is too long."""
+    return describe_document(text, parse_once(text, max_tokens=TOKEN_LIMIT))
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """A GraphQL request; at least one of `query` and `document` is present."""
+
+    query: str | None
+    document: str | None
+    variables: dict[str, Any] | None
+    operation: str | None
+    read_only: bool
+    reason: str | None = None
+    """Why an officer or auditor reads people's data, as `extensions.reason` states it."""
+
+
+class GraphQLEndpoint:
+    """The endpoint of GraphQL requests: authenticate, parse, execute, encode."""
+
+    def __init__(
+        self, schema: GatewaySchema, documents: Documents, gateway: Gateway, authenticator: Authenticator
+    ) -> None:
+        self._schema = schema
+        self._documents = documents
+        self._gateway = gateway
+        self._authenticator = authenticator
+
+    async def respond(self, request: Request) -> Response:
+        """Answer one request. Raises HTTPError, Unauthorized and PoolExhausted."""
+        media_type = graphql_media_type(request)
+        if media_type is None:
+            raise HTTPError(406, f"Accept: names no media type that can be sent (accept {GRAPHQL_RESPONSE} or {JSON})")
+        actor = await self._authenticator.actor(request.headers.get("authorization"))
+        async with asyncio.timeout(REQUEST_SECONDS):
+            return _encode(await self.execute(actor, await _read_request(request)), media_type)
+
+    async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
+        """Execute a request as an actor. Raises HTTPError."""
+        try:
+            document = self._documents.find(asked.query, asked.document, actor.role)
+            operation = document.operation(asked.operation)
+        except GraphQLError as error:
+            return PreExecutionError(data=None, errors=[error])
+        if asked.read_only and operation is not OperationType.QUERY:
+            raise HTTPError(405, f"a {operation.value} cannot be sent by GET (send it by POST)", {"Allow": "POST"})
+        # What writes, such as an objection, and what an officer does finds a connection that is kept free of others.
+        reserved = operation is OperationType.MUTATION or actor.role is Role.PRIVACY_OFFICER
+        context = Context(actor, self._gateway)
+        with borrowing_as(context.sharer, reserved=reserved):
+            result = await self._schema.execute(
+                document.text,
+                variable_values=asked.variables,
+                operation_name=asked.operation,
+                context_value=context,
+            )
+            await context.record_reads(document.fields_of(asked.operation), asked.reason)
+            return result
+
+
+def render_graphql_error(request: Request, error: HTTPError) -> Response:
+    """Write an error in the media type that the client accepts."""
+    return json_errors(graphql_media_type(request) or JSON, error)
+
+
+async def _read_request(request: Request) -> GraphQLRequest:
+    # Another site's page cannot make a browser send what is answered here: a body has to be of a type that no form can
+    # send, and a GET only reads. Above all, a browser adds no bearer token by itself, as it would a cookie.
+    if request.method != "POST":
+        asked: Any = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            asked[name] = _parse_json(asked[name], name) if asked.get(name) else None
+    else:
+        media_type, is_utf8 = body_type(request)
+        if media_type != JSON:
+            raise HTTPError(415, f"the body's Content-Type is not {JSON} (send JSON)")
+        if not is_utf8:
+            raise HTTPError(415, "the body's charset is not UTF-8 (send UTF-8)")
+        asked = _parse_json(await read_body(request, BODY_LIMIT, "ask for less at once"), "the body")
+    if not isinstance(asked, dict):
+        raise HTTPError(400, 'the body is not a JSON object (send {"query": ...}; batches are not supported)')
+    return _check_request(asked, read_only=request.method != "POST")
+
+
+def _parse_json(text: str | bytes, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise HTTPError(400, f"{what} is not JSON (check quotes, commas and UTF-8)") from None
+
+
+def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
+    for name in ("variables", "extensions"):
+        if asked.get(name) is not None and not isinstance(asked[name], dict):
+            raise HTTPError(400, f"{name}: is not a JSON object (send an object or null)")
+    query, document, operation = query_of(asked), identifier_of(asked), asked.get("operationName")
+    if query is None and document is None:
+        raise HTTPError(400, "query: is missing (send the document as a string, or the documentId of a trusted one)")
+    if operation is not None and not isinstance(operation, str):
+        raise HTTPError(400, "operationName: is not a string (name an operation of the document)")
+    reason = (asked.get("extensions") or {}).get("reason")
+    if reason is not None and not (isinstance(reason, str) and len(reason) <= REASON_LIMIT and reason.isprintable()):
+        raise HTTPError(400, f"extensions.reason: is no line of at most {REASON_LIMIT} characters (shorten it)")
+    return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only, reason or None)
+
+
+def query_of(asked: Mapping[str, Any]) -> str | None:
+    """Take the text out of a request; raise HTTPError for what is none."""
+    query = asked.get("query")
+    if query is not None and not isinstance(query, str):
+        raise HTTPError(400, "query: is not a string (send the document as one)")
+    if query and len(query) > SOURCE_LIMIT:
+        raise HTTPError(400, f"query: is longer than {SOURCE_LIMIT} characters (split it)")
+    return query or None
+
+
+def identifier_of(asked: Mapping[str, Any]) -> str | None:
+    """Take the identifier out of a request: `documentId`, or what Apollo's clients write into the extensions."""
+    identifier = asked.get("documentId")
+    if identifier is not None and not isinstance(identifier, str):
+        raise HTTPError(400, "documentId: is not a string (send sha256: and 64 hexadecimal digits)")
+    persisted = (asked.get("extensions") or {}).get("persistedQuery")
+    if persisted is None:
+        return identifier or None
+    digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    if not isinstance(digest, str) or persisted.get("version") != 1:
+        raise HTTPError(400, 'extensions.persistedQuery: is not {"version": 1, "sha256Hash": "<hex>"} (send that)')
+    if identifier and identifier != f"sha256:{digest}":
+        raise HTTPError(400, "documentId: does not match extensions.persistedQuery (send one of them)")
+    return f"sha256:{digest}"
+
+
+def describe_document(text: str, parsed: DocumentNode) -> Document:
+    """Return a parsed document with the kind of each of its operations."""
+    operations = {
+        node.name.value if node.name else None: node
+        for node in parsed.definitions
+        if isinstance(node, OperationDefinitionNode)
+    }
+    return Document(
+        text,
+        {name: node.operation for name, node in operations.items()},
+        {name: _root_fields(node) for name, node in operations.items()},
+    )
+
+
+def _root_fields(operation: OperationDefinitionNode) -> tuple[str, ...]:
+    """Name the fields at the root of an operation, each once, and fragments by their names."""
+    named = (node for node in operation.selection_set.selections if isinstance(node, FieldNode | FragmentSpreadNode))
+    return tuple(dict.fromkeys(f"{'...' * (not isinstance(node, FieldNode))}{node.name.value}" for node in named))
+
+
+def _join_names(names: Iterable[str]) -> str:
+    """Write the first names, shortened: a document may have thousands, and each may be as long as the document."""
+    return ", ".join(name if len(name) <= NAME else f"{name[:NAME]}…" for name in islice(names, NAMES))
+
+
+def _encode(result: ExecutionResult, media_type: str) -> Response:
+    errors = result.errors or []
+    raise_if_unavailable(errors)
+    body: dict[str, Any] = {}
+    if errors:
+        body["errors"] = format_errors(errors)
+    status = 200
+    # What a field answers has a path; an error without one, such as a variable's, came before anything was executed.
+    if isinstance(result, PreExecutionError) or (result.data is None and all(error.path is None for error in errors)):
+        status = 400 if media_type == GRAPHQL_RESPONSE else 200
+    else:
+        body["data"] = result.data
+    return Response(orjson.dumps(body), status, media_type=f"{media_type}; charset=utf-8")
+
+
+def raise_if_unavailable(errors: Sequence[GraphQLError]) -> None:
+    """Raise what a field raised where it had no connection to the database: the whole request is to be sent again."""
+    for error in errors:
+        if isinstance(cause := _root_cause(error), (PoolExhausted, *UNREACHABLE)):
+            raise cause
+
+
+def format_errors(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
+    """Show the first errors. What was not meant for the reader becomes a reference that the log has too."""
+    formatted = [_format_error(error) for error in errors[:MAX_ERRORS_SHOWN]]
+    for each in formatted:
+        observe.graphql_error(each.get("extensions", {}).get("code", "GRAPHQL_VALIDATION_FAILED"))
+    return formatted
+
+
+def _format_error(error: GraphQLError) -> dict[str, Any]:
+    cause = _root_cause(error)
+    if _is_of_the_request(error, cause):
+        return {**error.formatted, "message": _LIBRARY_ADDITIONS.sub(r"\1", error.message)}
+    told, code = _of_the_database(cause) or (http_error(cause).message, "INTERNAL")
+    format_errors: dict[str, Any] = {"message": told, "extensions": {"code": code}}
+    if error.path:
+        format_errors["path"] = error.path
+    return format_errors
+
+
+def internal_cause(error: GraphQLError) -> BaseException | None:
+    """Return what failed in the gateway; None if the error tells the client something about its request."""
+    cause = _root_cause(error)
+    return None if _is_of_the_request(error, cause) or _of_the_database(cause) else cause
+
+
+def _of_the_database(cause: BaseException) -> tuple[str, str] | None:
+    """Describe what the database refused; None for any other error."""
+    if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
+        return "the database took too long (ask for less, or try again)", "TIMEOUT"
+    if isinstance(cause, asyncpg.CharacterNotInRepertoireError):
+        return "an argument holds the character NUL, which no id and no name has (remove it)", "BAD_USER_INPUT"
+    return None
+
+
+def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
+    """Return whether a message is about what the client wrote, and quotes nothing but that.
+
+    What graphql-core says while it answers a field is about an argument's value in the document, and names its place;
+    or else it is about the value that a resolver returned, and quotes it.
+    """
+    if isinstance(cause, BadInput | Forbidden):
+        return True
+    if not isinstance(cause, GraphQLError):
+        return False
+    return error.path is None or any(isinstance(node, ValueNode) for node in cause.nodes or ())
+
+
+def _root_cause(error: GraphQLError) -> BaseException:
+    cause: BaseException = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    return cause

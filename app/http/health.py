@@ -1,0 +1,56 @@
+"""Probes: whether the process answers, and whether it can answer requests."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.server.status import ServerStatus
+from db.connection import UNAVAILABLE, Database, connection
+
+HEALTH, READY = "/health", "/ready"
+CACHE_SECONDS: Final = 1.0
+
+
+async def respond_alive(_: Request) -> Response:
+    """Respond while the process runs."""
+    return JSONResponse({"status": "healthy"})
+
+
+class Readiness:
+    """The endpoint that says whether the database is reached and a policy is in force, and which jobs fail.
+
+    It has a connection of its own, and looks at most once in CACHE_SECONDS: a flood of probes costs nothing.
+    """
+
+    def __init__(self, database: Database, status: ServerStatus) -> None:
+        self._database, self._status = database, status
+        self._found: tuple[int, dict[str, Any]] = (503, {})
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+
+    async def respond(self, _: Request) -> Response:
+        """Answer 200 or 503."""
+        if self._status.stopping:
+            return JSONResponse({"status": "not ready", "reason": "the gateway is stopping"}, 503)
+        async with self._looking:
+            if time.monotonic() - self._looked_at >= CACHE_SECONDS:
+                self._found, self._looked_at = await self._look(), time.monotonic()
+        status, body = self._found
+        failing = {
+            name: {"failures": each.count, "since": each.since.isoformat(), "kind": each.kind}
+            for name, each in sorted(self._status.failing_jobs.items())
+        }
+        return JSONResponse(body | ({"failing_jobs": failing} if failing else {}), status)
+
+    async def _look(self) -> tuple[int, dict[str, Any]]:
+        try:
+            async with connection(self._database.probe) as borrowed:
+                version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")
+        except UNAVAILABLE:
+            return 503, {"status": "not ready", "reason": "the database does not answer"}
+        if version is None:
+            return 503, {"status": "not ready", "reason": "no policy is in force"}
+        return 200, {"status": "ready", "policy": version}

@@ -1,0 +1,134 @@
+"""POST /ingest: facts as NDJSON in a stream, and the summary of what was stored."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from app.auth.authenticator import Authenticator
+from app.http.boundary import HTTPError, render_json
+from app.telemetry import observe
+from db.connection import Database, connection
+from db.ingest.merge import Summary, ingest_lines
+from db.ingest.records import LINE_LIMIT
+from db.ingest.rejection import Rejected
+from db.ingest.staging import Stager
+from schema.actor import Role
+
+MAX_REJECTS_SHOWN = 1000
+IDLE_SECONDS = 30
+MIN_BYTES = 16 * 1024
+"""The least that a stream brings in IDLE_SECONDS of waiting, but for its end: it has one of few connections."""
+_IDLE = (
+    f"less than {MIN_BYTES} bytes came in {IDLE_SECONDS} seconds; every whole line before that is stored"
+    " (send the rest as a stream that ends)"
+)
+
+
+class IngestEndpoint:
+    """The endpoint that ingests a stream of facts."""
+
+    def __init__(self, database: Database, stager: Stager, authenticator: Authenticator) -> None:
+        self._database = database
+        self._stager = stager
+        self._authenticator = authenticator
+
+    async def respond(self, request: Request) -> Response:
+        """Take one stream in; the answer comes when everything good in it is committed."""
+        actor = await self._authenticator.actor(request.headers.get("authorization"))
+        if actor.role is not Role.PLATFORM_INGEST:
+            raise HTTPError(
+                403, f"ingest is for {Role.PLATFORM_INGEST}; this token is for {actor.role} (ask for another)"
+            )
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HTTPError(415, "the body is compressed (send the lines as they are, or use grounds ingest FILE.gz)")
+        rejects: list[dict[str, Any]] = []
+
+        def note(rejected: Rejected) -> None:
+            if len(rejects) < MAX_REJECTS_SHOWN:
+                rejects.append(rejected.as_dict())
+
+        body = _Body(request)
+        await body.wait()
+        if body.is_idle and not body.has_whole_line:
+            raise HTTPError(408, _IDLE)
+        async with connection(self._database.ingest) as borrowed:
+            summary = await ingest_lines(borrowed, body.blocks(), self._stager, on_rejected=note)
+        counts = {outcome: summary.total(outcome) for outcome in ("accepted", "unchanged", "stale", "rejected")}
+        records = summary.as_dict()
+        observe.ingested(records, counts)
+        if body.is_idle:
+            raise HTTPError(408, _IDLE)
+        answer = {"records": records, "total": counts, "rejects": rejects, **remarks(summary)}
+        answer["unreadableSignals"] = [each.as_dict() for each in summary.unreadable_signals]
+        return JSONResponse(answer)
+
+
+def render_ingest_error(request: Request, error: HTTPError) -> Response:
+    """Write an error in JSON. Of a stream that broke off here, what came whole is kept: it can be sent again."""
+    kept = "; what came whole is kept: send the stream again" if error.status >= 500 else ""
+    return render_json(request, HTTPError(error.status, error.message + kept, error.headers))
+
+
+def remarks(summary: Summary) -> dict[str, Any]:
+    """Return what else a summary says: notices that count for nothing yet, and good lines that replace no bad one."""
+    return {
+        "noticesOfUnknownCampaigns": dict(sorted(summary.notices.items())),
+        "stillSetAside": dict(sorted(summary.still_set_aside.items())),
+    }
+
+
+class _Body:
+    """The body of a request in blocks of whole lines. It ends where less than MIN_BYTES come in IDLE_SECONDS.
+
+    Only the time counts for which the gateway waits: a client cannot send while lines are merged.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._stream = request.stream()
+        self._first = bytearray()
+        self._came = 0
+        self._waited = 0.0
+        self.is_idle = False
+
+    async def wait(self) -> None:
+        """Wait for the first MIN_BYTES or the end, so that a stream that brings next to nothing takes no connection."""
+        while len(self._first) < MIN_BYTES and (block := await self._next()):
+            self._first += block
+
+    @property
+    def has_whole_line(self) -> bool:
+        """Whether the first bytes have something to store."""
+        return b"\n" in self._first
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield blocks; half a line at an idle end says nothing, and must not be taken for a bad one."""
+        held = bytearray()
+        block = bytes(self._first)
+        while block:
+            held += block
+            end = held.rfind(b"\n") + 1 if len(held) <= LINE_LIMIT else len(held)
+            yield bytes(held[:end])
+            del held[:end]
+            block = b"" if self.is_idle else await self._next()
+        if not self.is_idle:
+            yield bytes(held)
+
+    async def _next(self) -> bytes:
+        """Wait for a block; nothing is the end, or the limit."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS - self._waited):
+                while (block := await anext(self._stream, None)) == b"":
+                    pass
+        except TimeoutError:
+            self.is_idle = True
+            return b""
+        self._waited += time.monotonic() - began
+        self._came += len(block or b"")
+        if self._came >= MIN_BYTES:
+            self._came, self._waited = 0, 0.0
+        return block or b""

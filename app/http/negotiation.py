@@ -1,0 +1,90 @@
+"""Read what a request says of itself and asks for: media types, languages, and its body.
+
+Media types, languages and the type of a body are read as RFC 9110, 8.3 and 12.5, has it.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from starlette.requests import Request
+
+from app.http.boundary import JSON, HTTPError
+
+MAX_BODY_SECONDS: Final = 10.0
+GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+HTML: Final = "text/html"
+MAX_RANGES: Final = 50
+
+_WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?")
+
+
+def read_weights(header: str) -> dict[str, float]:
+    """Read the ranges of an Accept or Accept-Language header, in its order, with their weights from 0 to 1."""
+    weights: dict[str, float] = {}
+    for part in header.split(",", MAX_RANGES)[:MAX_RANGES]:
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        stated = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        weights[name] = min(float(stated), 1.0) if _WEIGHT.fullmatch(stated) else 0.0
+    return weights
+
+
+def media_weight(weights: Mapping[str, float], media_type: str) -> float:
+    """Return the weight of a media type: that of the most specific range that covers it, or 0."""
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((weights[each] for each in ranges if each in weights), 0.0)
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Return whether a client takes a media type; a client that states none takes any."""
+    return media_weight(read_weights(request.headers.get("accept", "*/*")), media_type) > 0
+
+
+def graphql_media_type(request: Request) -> str | None:
+    """Choose the media type of a GraphQL response; None where the client takes neither.
+
+    Of equals the newer one is chosen where it is named: a client that takes anything expects JSON.
+    """
+    accept = request.headers.get("accept")
+    if accept is None:
+        return JSON
+    weights = read_weights(accept)
+    newer, older = media_weight(weights, GRAPHQL_RESPONSE), media_weight(weights, JSON)
+    if newer == older == 0.0:
+        return None
+    return GRAPHQL_RESPONSE if newer > older or (newer == older and GRAPHQL_RESPONSE in weights) else JSON
+
+
+def prefers_html(request: Request) -> bool:
+    """Return whether a browser opens the path: it names HTML and wants JSON less."""
+    weights = read_weights(request.headers.get("accept", ""))
+    return weights.get(HTML, 0.0) > max(media_weight(weights, JSON), media_weight(weights, GRAPHQL_RESPONSE))
+
+
+def preferred_language(request: Request, offered: Sequence[str]) -> str:
+    """Choose the offered language that a reader wants most; of equals the first that the header names."""
+    best, chosen = 0.0, offered[0]
+    for tag, weight in read_weights(request.headers.get("accept-language", "")).items():
+        language = tag.partition("-")[0]
+        if language in offered and weight > best:
+            best, chosen = weight, language
+    return chosen
+
+
+def body_type(request: Request) -> tuple[str, bool]:
+    """Return the media type that a body is said to have, in lower case, and whether its text is in UTF-8."""
+    media_type, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    charset = next((each.removeprefix("charset=") for each in parameters if each.startswith("charset=")), "utf-8")
+    return media_type, charset.strip('"') in ("utf-8", "utf8")
+
+
+async def read_body(request: Request, max_bytes: int, advice: str) -> bytes:
+    """Read a small body. Raises HTTPError for a longer one, and TimeoutError after MAX_BODY_SECONDS."""
+    body = bytearray()
+    async with asyncio.timeout(MAX_BODY_SECONDS):
+        async for block in request.stream():
+            body += block
+            if len(body) > max_bytes:
+                raise HTTPError(413, f"the body is longer than {max_bytes} bytes ({advice})")
+    return bytes(body)

@@ -1,0 +1,82 @@
+"""What every command needs: a database that is up to date, and the keys that tokens are checked with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from app.auth.authenticator import Authenticator, static_keys
+from app.auth.dev_issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from app.auth.key_sources import open_keys
+from app.settings import Settings, SettingsError
+from db.administrator import DatabaseError
+from db.embedded_postgres import embedded_postgres, url_of_running_server
+from db.setup import check_database, prepare_database
+
+EMBEDDED_DATABASE = "grounds"
+
+
+@contextmanager
+def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterator[str]:
+    """Yield the administrator's URL of a database that is up to date: one's own, or the embedded one.
+
+    With `migrate` the database is set up or brought up to date. Otherwise DatabaseError is raised where that is needed.
+    """
+    prepare = prepare_database if migrate else check_database
+    if settings.database_url is not None:
+        try:
+            prepare(settings.database_url, settings.secret_bytes())
+        except psycopg.errors.InsufficientPrivilege:
+            raise SettingsError(
+                "DATABASE_URL: its user may not set the database up (name one that owns it and may create roles)"
+            ) from None
+        yield settings.database_url
+        return
+    if not migrate and not (settings.data / "postgres").exists():
+        raise DatabaseError(
+            f"{settings.data}: holds no database (name another folder, or run grounds migrate or serve)"
+        )
+    with embedded_postgres(settings.data_folder() / "postgres") as server:
+        url = urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
+        _create_embedded_database(server)
+        prepare(url, settings.secret_bytes())
+        yield url
+
+
+def check_embedded_database(settings: Settings) -> None:
+    """Raise SettingsError if the embedded PostgreSQL no longer runs."""
+    home = settings.data / "postgres"
+    if settings.database_url is None and url_of_running_server(home) is None:
+        raise SettingsError(f"the embedded PostgreSQL ended (read {home / 'log'}, and start again)")
+
+
+async def open_authenticator(settings: Settings) -> Authenticator:
+    """Check tokens against the identity provider's keys, or against the development issuer's."""
+    if settings.jwks is None or settings.issuer is None or settings.audience is None:
+        keys = static_keys(open_issuer(settings).jwks())
+        return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
+    keys = await open_keys(settings.jwks)
+    return Authenticator(keys, issuer=settings.issuer, audience=settings.audience)
+
+
+def open_issuer(settings: Settings) -> DevelopmentIssuer:
+    """Open the development issuer of the data folder; raise SettingsError when its key cannot be used."""
+    try:
+        return DevelopmentIssuer.open(settings.data_folder())
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use issuer.json in {settings.data}: {error.strerror}"
+            " (check its owner, or name another folder with --data)"
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{settings.data}: {error}") from None
+
+
+def _create_embedded_database(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        # Who shares the server may come at the same moment as who started it.
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('grounds.database', 0))")
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [EMBEDDED_DATABASE]).fetchone()
+        if found is None:
+            connection.execute(f"CREATE DATABASE {EMBEDDED_DATABASE}".encode())

@@ -1,0 +1,66 @@
+"""The background jobs, each with its interval."""
+
+import asyncio
+from functools import partial
+
+from app.server.scheduler import Job, in_transaction
+from app.telemetry import observe
+from app.webhooks.sender import post_due_webhooks
+from db.connection import Connection
+from db.coverage.snapshot import take_coverage
+from db.delivery.ledger import seal_receipts, signing_key
+from db.delivery.offers import audit_offers, discard_offers, keep_offers
+from db.delivery.retractions import purge_texts, record_deliveries, retract_due
+from db.notices.counts import count_notices
+from db.oversight.objection_review import record_matched_objections
+from db.oversight.placeholders import apply_placeholders, count_shared_links
+from db.policies.activation import activate_due_policy
+from db.standings import derive_standing_backlog
+from schema.oversight.webhook_address import Networks
+
+
+def background_jobs(
+    url: str, secret: bytes, webhook_networks: Networks = frozenset(), offers: bool = False
+) -> tuple[Job, ...]:
+    """Return the jobs. `url` is the administrator's, for what only the owner may do; `secret` signs.
+
+    With `offers` they are kept; otherwise what is left of them is removed.
+    """
+    key = signing_key(secret)
+
+    async def put_in_force(connection: Connection) -> int:
+        if await connection.fetchval("SELECT grounds.due_policy() IS NULL"):
+            return 0
+        activating = asyncio.ensure_future(asyncio.to_thread(activate_due_policy, url))
+        try:
+            return int(await asyncio.shield(activating))
+        finally:  # a thread cannot be stopped: a server that stops waits for it
+            await asyncio.wait([activating])
+
+    async def remove_texts(connection: Connection) -> int:
+        removed = await purge_texts(connection)
+        if removed:
+            observe.texts_removed(removed)
+        return removed
+
+    return (
+        Job("policy", 0.5, put_in_force),
+        Job("standings", 0.5, derive_standing_backlog),
+        Job("retract", 1, retract_due),
+        *_jobs_of_offers(offers),
+        Job("deliveries", 1, record_deliveries),
+        Job("webhook", 1, in_transaction(partial(post_due_webhooks, secret=secret, networks=webhook_networks))),
+        Job("notices", 600, count_notices),
+        Job("objections", 60, record_matched_objections),
+        Job("placeholders", 60, apply_placeholders),
+        Job("shared links", 3600, count_shared_links),
+        Job("purge", 3600, remove_texts),
+        Job("coverage", 60, take_coverage),
+        Job("seal", 10, in_transaction(partial(seal_receipts, key=key))),
+    )
+
+
+def _jobs_of_offers(kept: bool) -> tuple[Job, ...]:
+    if not kept:
+        return (Job("offers", 60, discard_offers),)
+    return (Job("offers", 0.5, keep_offers), Job("audit of offers", 10, audit_offers))

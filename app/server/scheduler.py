@@ -1,0 +1,96 @@
+"""Run background jobs: each at its interval, in one process at a time."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from app import metrics
+from app.server.status import ServerStatus
+from app.telemetry import observe
+from db.connection import UNAVAILABLE, Connection, Database, connection
+from db.jobs import record_job
+
+RECORD_SECONDS: Final = 30.0
+"""How often at most a success is recorded; the first one after a failure is recorded at once."""
+WAIT_SECONDS: Final = 60.0
+"""How long a job waits for a connection: there are more jobs than connections, and each holds one for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A background job: what is done every so many seconds, with the worker's login.
+
+    It says how much it did; where that is something, it goes on at once.
+    """
+
+    name: str
+    seconds: float
+    work: Callable[[Connection], Awaitable[int]]
+
+
+@asynccontextmanager
+async def run_jobs(jobs: Sequence[Job], database: Database, status: ServerStatus) -> AsyncIterator[None]:
+    """Do jobs in the background. Every server process may run this: a lock lets one at a time do a job."""
+    running = [asyncio.create_task(_repeat_job(database, job, status)) for job in jobs]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()  # what is under way is taken back by the database
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def run_job_once(database: Database, job: Job) -> int | None:
+    """Do a job and return how much was done; None if another process does it at this moment."""
+    async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:  # given back, it unlocks
+        free = await borrowed.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"job:{job.name}")
+        return await job.work(borrowed) if free else None
+
+
+@asynccontextmanager
+async def hold_job_lock(database: Database, name: str) -> AsyncIterator[Connection]:
+    """Keep every process from a job, and yield the worker's connection that does: to do it when it is time."""
+    async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
+        await borrowed.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", f"job:{name}")
+        yield borrowed
+
+
+def in_transaction(work: Callable[[Connection], Awaitable[int]]) -> Callable[[Connection], Awaitable[int]]:
+    """Do work of several statements in one transaction. What is one statement commits by itself, and holds no lock."""
+
+    async def worked(connection: Connection) -> int:
+        async with connection.transaction():
+            return await work(connection)
+
+    return worked
+
+
+async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> None:
+    recorded_at = -math.inf
+    while True:
+        done, failed = None, job.name in status.failing_jobs
+        try:
+            done = await run_job_once(database, job)
+            status.failing_jobs.pop(job.name, None)
+            metrics.JOB_SUCCESS.labels(job.name).set_to_current_time()
+            if done is not None and (failed or time.monotonic() - recorded_at > RECORD_SECONDS):
+                await _record_outcome(database, job, None)
+                recorded_at = time.monotonic()
+        except Exception as error:  # whatever it is, the next round may do better, and other jobs go on
+            observe.job_failed(job.name, error)
+            status.job_failed(job.name, error)
+            if not failed:
+                await _record_outcome(database, job, error)
+        if not done:
+            await asyncio.sleep(job.seconds)
+
+
+async def _record_outcome(database: Database, job: Job, error: Exception | None) -> None:
+    """Record the outcome of a run for `grounds status`; without a database nothing can be recorded."""
+    with suppress(*UNAVAILABLE):
+        async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
+            await record_job(borrowed, job.name, error)

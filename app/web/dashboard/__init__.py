@@ -1,0 +1,79 @@
+"""The dashboard for officers, auditors and dashboards: charts and lists read by GraphQL operations, without scripts."""
+
+from starlette.routing import Route
+
+from app.auth.authenticator import Authenticator
+from app.auth.sessions import Sessions
+from app.http.graphql import GraphQLEndpoint
+from app.settings import Settings
+from app.web.dashboard.clients import resume_client, show_clients, suspend_client
+from app.web.dashboard.conditions import show_conditions
+from app.web.dashboard.explain import show_explanation
+from app.web.dashboard.layout import (
+    CLIENTS,
+    CONDITIONS,
+    EXPLAIN,
+    HOME,
+    NOTICES_AND_OBJECTIONS,
+    OVERVIEW,
+    POLICIES,
+    REPRESENTATION,
+    SIGN_IN,
+    STYLESHEET,
+    TEMPLATES,
+    dashboard_stylesheet,
+)
+from app.web.dashboard.notices_and_objections import match_objection, reject_objection, show_notices_and_objections
+from app.web.dashboard.openid import CALLBACK_PATH, START_PATH, OpenIDSignIn
+from app.web.dashboard.overview import show_overview
+from app.web.dashboard.policies import (
+    approve_policy,
+    lift_hold,
+    open_hold,
+    propose_policy,
+    show_policies,
+    show_simulation,
+)
+from app.web.dashboard.representation import show_representation
+from app.web.dashboard.sign_in import SignInPage
+from app.web.pages import PageGuard
+
+
+def dashboard_routes(
+    endpoint: GraphQLEndpoint,
+    authenticator: Authenticator,
+    sessions: Sessions,
+    secret: bytes,
+    settings: Settings,
+) -> list[Route]:
+    """Return the routes of the dashboard."""
+    page = PageGuard(endpoint, sessions, TEMPLATES, SIGN_IN, settings.public_url).endpoint
+    sign_in = SignInPage(authenticator, sessions, settings)
+    return [
+        *(_openid_routes(OpenIDSignIn(settings, secret, sessions)) if settings.oidc_issuer else ()),
+        Route(SIGN_IN, sign_in.form, methods=["GET", "POST"]),
+        Route(f"{HOME}/sign-out", sign_in.sign_out, methods=["POST"]),
+        Route(STYLESHEET, dashboard_stylesheet),
+        Route(OVERVIEW.path, page(OVERVIEW, show_overview)),
+        Route(CONDITIONS.path, page(CONDITIONS, show_conditions)),
+        Route(REPRESENTATION.path, page(REPRESENTATION, show_representation)),
+        Route(NOTICES_AND_OBJECTIONS.path, page(NOTICES_AND_OBJECTIONS, show_notices_and_objections)),
+        Route(f"{NOTICES_AND_OBJECTIONS.path}/match", page(NOTICES_AND_OBJECTIONS, match_objection), methods=["POST"]),
+        Route(
+            f"{NOTICES_AND_OBJECTIONS.path}/reject", page(NOTICES_AND_OBJECTIONS, reject_objection), methods=["POST"]
+        ),
+        Route(CLIENTS.path, page(CLIENTS, show_clients)),
+        Route(f"{CLIENTS.path}/suspend", page(CLIENTS, suspend_client), methods=["POST"]),
+        Route(f"{CLIENTS.path}/resume", page(CLIENTS, resume_client), methods=["POST"]),
+        Route(EXPLAIN.path, page(EXPLAIN, show_explanation)),
+        Route(POLICIES.path, page(POLICIES, show_policies)),
+        Route(f"{POLICIES.path}/simulation", page(POLICIES, show_simulation), methods=["GET", "POST"]),
+        Route(f"{POLICIES.path}/propose", page(POLICIES, propose_policy), methods=["POST"]),
+        Route(f"{POLICIES.path}/approve", page(POLICIES, approve_policy), methods=["POST"]),
+        Route(f"{POLICIES.path}/hold", page(POLICIES, open_hold), methods=["POST"]),
+        Route(f"{POLICIES.path}/lift", page(POLICIES, lift_hold), methods=["POST"]),
+    ]
+
+
+def _openid_routes(openid: OpenIDSignIn) -> list[Route]:
+    return [Route(START_PATH, openid.start), Route(CALLBACK_PATH, openid.finish)]

@@ -1,0 +1,69 @@
+"""The layout of every page of the dashboard: its navigation, templates, stylesheet and page of errors."""
+
+import re
+from importlib import resources
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.http.boundary import HTTPError
+from app.web.pages import Page, PageRequest, Templates, html_response
+from schema.actor import Role
+from schema.governed import EXAMINERS, STAFF
+
+HOME: Final = "/dashboard"
+SIGN_IN: Final = f"{HOME}/sign-in"
+STYLESHEET: Final = f"{HOME}/dashboard.css"
+
+
+_LOCAL: Final = re.compile(rf"{HOME}(?:[/?][!-\[\]-~]*)?")
+
+OVERVIEW: Final = Page(HOME, "Overview", STAFF)
+CONDITIONS: Final = Page(f"{HOME}/conditions", "Conditions", STAFF)
+REPRESENTATION: Final = Page(f"{HOME}/representation", "Representation", STAFF)
+NOTICES_AND_OBJECTIONS: Final = Page(f"{HOME}/notices-and-objections", "Notices and objections", EXAMINERS)
+CLIENTS: Final = Page(f"{HOME}/clients", "Clients", EXAMINERS)
+EXPLAIN: Final = Page(f"{HOME}/explain", "Explain", EXAMINERS)
+POLICIES: Final = Page(f"{HOME}/policies", "Policies and holds", STAFF)
+PAGES: Final = (OVERVIEW, CONDITIONS, REPRESENTATION, NOTICES_AND_OBJECTIONS, CLIENTS, EXPLAIN, POLICIES)
+
+TEMPLATES: Final = Templates("app.web.dashboard", stylesheet=STYLESHEET, home=HOME, pages=PAGES, actor=None, here=None)
+"""Templates of pages; `actor` and `here` are the signed-in account and the page, where there are any."""
+
+
+async def dashboard_stylesheet(_: Request) -> Response:
+    """Respond with the stylesheet of the dashboard."""
+    file = resources.files("app.web.dashboard") / "static" / "dashboard.css"
+    return Response(file.read_bytes(), media_type="text/css")
+
+
+def may_sign_in(role: Role) -> bool:
+    """Return whether a role may use the dashboard."""
+    return role in STAFF
+
+
+def local_page(asked: str | None) -> str:
+    """Return the page to open after signing in: `asked` if it is a page of the dashboard, else the overview."""
+    return asked if asked and _LOCAL.fullmatch(asked) else HOME
+
+
+def error_page(request: Request, error: HTTPError) -> Response:
+    """Write an error as a page, within the layout of a signed-in account where there is one."""
+    if render_error := getattr(request.state, "render_error", None):  # the page has a form of its own for errors
+        response: Response = render_error(request, error)
+        return response
+    page: PageRequest | None = getattr(request.state, "page", None)
+    message = error.message
+    if error.reference:
+        message = f"Something failed in the gateway. Give the operator the reference {error.reference}."
+    body = TEMPLATES.render(
+        "error.html",
+        actor=page.actor if page else None,
+        here=page.here if page else OVERVIEW,
+        message=message,
+        status=error.status,
+    )
+    response = html_response(body, error.status)
+    response.headers.update(error.headers)
+    return response

@@ -1,0 +1,129 @@
+"""The Notices and objections page: how far notices came, the state of objections, and objections without an account."""
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from app.web.dashboard.charts import bar_length, draw_columns
+from app.web.dashboard.form_actions import FormFields, run_form_action, stripped
+from app.web.pages import PageRequest
+from app.web.tables import Table
+from schema.actor import Role
+
+WEEKS: Final = 13
+_STATES: Final = {
+    "delivered": "delivered",
+    "pending": "waiting",
+    "unknown": "unknown",
+    "bounced": "bounced",
+    "notSent": "never delivered",
+}
+_OUTCOMES: Final = {
+    "matched": "The objection applies to that account from now on.",
+    "reject-asked": "You asked to set the objection aside. It stays in this list until a second officer agrees.",
+    "rejected": "The objection is set aside. It is kept, and applies to any account that it matches later.",
+}
+
+
+async def show_notices_and_objections(request: PageRequest) -> Response:
+    """Show notices and objections."""
+    return await _notices_and_objections_page(request, {}, None)
+
+
+async def match_objection(request: PageRequest) -> Response:
+    """Match an objection to an account."""
+    return await run_form_action(
+        request,
+        _notices_and_objections_page,
+        "match_objection",
+        stripped("id", "account"),
+        lambda _: "matched#objections",
+    )
+
+
+async def reject_objection(request: PageRequest) -> Response:
+    """Ask to set an objection aside, or agree to it as the second officer."""
+
+    def variables(fields: FormFields) -> dict[str, Any]:
+        named = stripped("id", "reason")(fields)
+        return named if "reason" in fields else {"id": named["id"]}
+
+    def outcome(data: dict[str, Any]) -> str:
+        agreed = data["rejectObjection"]["rejection"]["rejectedAt"]
+        return "rejected#objections" if agreed else "reject-asked#objections"
+
+    return await run_form_action(request, _notices_and_objections_page, "reject_objection", variables, outcome)
+
+
+async def _notices_and_objections_page(request: PageRequest, fields: FormFields, problem: str | None) -> Response:
+    is_officer, unmatched = request.actor.role is Role.PRIVACY_OFFICER, request.parameter("objections") != "all"
+    data = await request.execute(
+        "objections", after=request.parameter("after"), unmatched=unmatched, officer=is_officer
+    )
+    summary, objections = data["objectionSummary"], data["objections"]
+    notices = (await request.execute("notices"))["noticeSummary"]
+    campaign = notices[0] if notices else None
+    weeks = _received_by_week(summary["byDay"])
+    return request.respond(
+        "notices_and_objections.html",
+        Table("weeks", "Objections received, by week", ("week from", "received"), weeks),
+        _notices_table(notices),
+        status=422 if problem else 200,
+        campaign=campaign,
+        notice_states=_notice_states(campaign),
+        summary=summary,
+        chart=draw_columns([(f"{week[8:]}.{week[5:7]}.", number) for week, number in weeks]) if weeks else None,
+        objections=objections["nodes"],
+        unmatched=unmatched,
+        next_objections=request.next_page_link(objections["pageInfo"], "objections"),
+        is_officer=is_officer,
+        fields=fields,
+        problem=problem,
+        outcome=_OUTCOMES.get(request.parameter("done") or ""),
+    )
+
+
+def _notices_table(summaries: list[dict[str, Any]]) -> Table:
+    """Make the table of all counts by campaign, country and channel."""
+    columns = ("campaign", "country", "channel", "accounts", *_STATES.values())
+    rows = [
+        (
+            each["epoch"],
+            row["country"] or "all",
+            row["channel"] or "all",
+            row["accounts"],
+            *(row[name] for name in _STATES),
+        )
+        for each in summaries
+        for row in each["counts"]
+    ]
+    return Table(
+        "notices", "Accounts by the state of their notices; each counts once, by its best notice", columns, rows
+    )
+
+
+def _notice_states(summary: dict[str, Any] | None) -> list[tuple[str, int, float]]:
+    """Return the states of a campaign's notices: label, number of accounts, length of the bar."""
+    total = (
+        next((row for row in summary["counts"] if not row["country"] and not row["channel"]), None) if summary else None
+    )
+    return (
+        [(label, total[name], bar_length(total[name], total["accounts"])) for name, label in _STATES.items()]
+        if total
+        else []
+    )
+
+
+def _received_by_week(days: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Count by week (from Monday): the last 13 weeks up to the latest with an objection."""
+    counts: Counter[date] = Counter()
+    for each in days:
+        day = date.fromisoformat(each["day"])
+        counts[day - timedelta(days=day.weekday())] += each["received"]
+    if not counts:
+        return []
+    last = max(counts)
+    weeks = [last - timedelta(weeks=back) for back in reversed(range(WEEKS))]
+    return [(week.isoformat(), counts[week]) for week in weeks]

@@ -1,0 +1,90 @@
+"""The Overview page: how many items there are, how many qualify, which condition excludes most, what changed."""
+
+from datetime import date, timedelta
+from math import ceil, hypot
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from app.web.dashboard.charts import FunnelStep, Waterfall, draw_waterfall
+from app.web.pages import PageRequest, code_as_words
+from app.web.tables import Table
+
+_FIGURES: Final = {
+    "items": "items",
+    "permitted": "qualify",
+    "delivered": "delivered to a client",
+    "retracted": "retracted from a client",
+}
+
+
+async def show_overview(request: PageRequest) -> Response:
+    """Show the newest count beside the one before: of the day before, or for dashboards of the publication before."""
+    data = await request.execute("overview")
+    coverage = data["coverage"]
+    if coverage is None:
+        return request.respond("not_counted_yet.html")
+    day_before = date.fromisoformat(coverage["day"]) - timedelta(days=1)
+    before = (await request.execute("overview_before", day=day_before.isoformat()))["coverage"]
+    total, sentences = coverage["total"], {each["code"]: each["sentence"] for each in data["conditions"]}
+    return request.respond(
+        "overview.html",
+        _funnel_table(coverage, sentences),
+        _changes_table(total, before),
+        coverage=coverage,
+        total=total,
+        before=before,
+        figures=[(name, label, total[name], _change_row(total, before, name)) for name, label in _FIGURES.items()],
+        change_margin=_change_margin(total, before),
+        largest=_largest_exclusion(total["exclusions"]),
+        sentences=sentences,
+        chart=_funnel_chart(coverage),
+    )
+
+
+def _funnel_chart(coverage: dict[str, Any]) -> Waterfall | None:
+    """Draw the eligibility funnel; None if the number of items is withheld."""
+    items = coverage["total"]["items"]
+    steps = [FunnelStep((code_as_words(each["condition"]),), each["remaining"]) for each in coverage["funnel"]]
+    return draw_waterfall(items, steps, "all items", "qualify") if items and steps else None
+
+
+def _funnel_table(coverage: dict[str, Any], sentences: dict[str, str]) -> Table:
+    rows: list[tuple[str, str, int | None, int | None, int | None]] = []
+    before = coverage["total"]["items"]
+    for step in coverage["funnel"]:
+        excluded = None if before is None or step["remaining"] is None else before - step["remaining"]
+        rows.append(
+            (step["condition"], sentences.get(step["condition"], ""), excluded, step["remaining"], step["margin"])
+        )
+        before = step["remaining"]
+    columns = ("condition", "requirement", "excluded at this step", "remaining", "off by at most")
+    return Table("funnel", "Eligibility funnel, condition by condition", columns, rows)
+
+
+def _changes_table(total: dict[str, Any], before: dict[str, Any] | None) -> Table:
+    rows = [
+        (
+            *(label, total[name], before["total"][name] if before else None, _change_row(total, before, name)),
+            _change_margin(total, before),
+        )
+        for name, label in _FIGURES.items()
+    ]
+    columns = ("items", "now", "before", "change", "change off by at most")
+    return Table("changes", "Items, compared with the count before", columns, rows)
+
+
+def _change_margin(total: dict[str, Any], before: dict[str, Any] | None) -> int | None:
+    """Return how far a change can be off: margins add up as those of independent noise do."""
+    return ceil(hypot(total["margin"], before["total"]["margin"])) if before else None
+
+
+def _change_row(total: dict[str, Any], before: dict[str, Any] | None, name: str) -> int | None:
+    now, then = total[name], before["total"][name] if before else None
+    return None if now is None or then is None else now - then
+
+
+def _largest_exclusion(excluded: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the condition that excludes most items."""
+    known = [each for each in excluded if each["total"]]
+    return max(known, key=lambda each: int(each["total"])) if known else None

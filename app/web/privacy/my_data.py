@@ -1,0 +1,180 @@
+"""What the gateway knows about a person, for that person: read by GraphQL operations as the data subject."""
+
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.auth.authenticator import Authenticator, Unauthorized
+from app.auth.signed_links import LinkAction, account_of_link, issue_link, link_path
+from app.campaigns.notice_text import LINK_NAMES, SUBJECT_PREFIX
+from app.http.boundary import HTTPError
+from app.http.graphql import GraphQLEndpoint
+from app.settings import Settings
+from app.web.forms import is_from_own_page, read_form
+from app.web.pages import OperationError, execute_operation
+from app.web.privacy.rendering import Texts, language_of, page, texts_of
+from schema.actor import Actor, Role
+from schema.context import Gateway
+from schema.records.viewer import LATEST_ITEMS
+
+ITEMS_A_PAGE: Final = 20
+DELIVERIES_SHOWN: Final = 100
+OBJECT_LINK_LIFETIME: Final = timedelta(days=1)
+BODY_LIMIT: Final = 1024
+_CONSENT_OPERATIONS: Final = {"give": "give_consent", "withdraw": "withdraw_consent"}
+
+
+class MyDataPage:
+    """Serve /me, to the bearer of a signed link or of a DATA_SUBJECT's token."""
+
+    def __init__(
+        self, gateway: Gateway, endpoint: GraphQLEndpoint, authenticator: Authenticator, settings: Settings
+    ) -> None:
+        self._gateway = gateway
+        self._endpoint = endpoint
+        self._authenticator = authenticator
+        self._settings = settings
+
+    async def show(self, request: Request) -> Response:
+        """Show what is known, or say that this needs a link."""
+        actor = await self._required_actor(request)
+        if request.method == "POST":
+            return await self._state_consent(request, actor)
+        data = await self._read(actor, request.query_params.get("after") or None)
+        known, items = data["viewer"], data["contents"]["nodes"]
+        deliveries = known["deliveries"] + await self._older_deliveries(actor, items)
+        language = language_of(request)
+        texts = texts_of(language)
+        return page(
+            request,
+            "me.html",
+            known=known,
+            notices=[notice | {"text": _notice_text(notice, texts, language)} for notice in known["notices"]],
+            items=[item | _decisions(item, texts) | _recipient_text(item, deliveries) for item in items],
+            withdrawal_days=data["policy"]["withdrawalDays"],
+            latest=LATEST_ITEMS,
+            shown=DELIVERIES_SHOWN,
+            **await self._links(request, actor, data["contents"]["pageInfo"]),
+        )
+
+    async def _state_consent(self, request: Request, actor: Actor) -> Response:
+        """Store or withdraw consent, one as easily as the other, and show the page with what holds now."""
+        if is_from_own_page(request, self._settings.public_url) is False:
+            raise HTTPError(403, "the form was sent by another page")
+        operation = _CONSENT_OPERATIONS.get((await read_form(request, BODY_LIMIT)).get("consent", ""))
+        if operation is None:
+            raise HTTPError(422, "consent: is neither give nor withdraw")
+        try:
+            await execute_operation(self._endpoint, actor, operation, {})
+        except OperationError as error:  # another page was quicker: what holds now is shown
+            if not error.is_input_error:
+                raise
+        return RedirectResponse(f"{LinkAction.ME}?{urlencode(self._kept(request))}#consent", 303)
+
+    async def _required_actor(self, request: Request) -> Actor:
+        actor = await self._actor(request)
+        if actor is None:
+            raise HTTPError(
+                401,
+                "this page needs a signed link or a token (open the link from the platform's settings)",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        return actor
+
+    async def _actor(self, request: Request) -> Actor | None:
+        """Return the data subject that a signed link or a token speaks for."""
+        token = request.query_params.get("t")
+        if token is not None:
+            account = await account_of_link(self._gateway, LinkAction.ME, token)
+            return None if account is None else Actor(name="link", role=Role.DATA_SUBJECT, subject=account)
+        try:
+            actor = await self._authenticator.actor(request.headers.get("authorization"))
+        except Unauthorized:
+            return None
+        return actor if actor.role is Role.DATA_SUBJECT else None
+
+    async def _read(self, actor: Actor, after: str | None) -> dict[str, Any]:
+        """Read what the page shows; a cursor that is none leads to the first items."""
+        try:
+            return await execute_operation(self._endpoint, actor, "my_data", {"first": ITEMS_A_PAGE, "after": after})
+        except OperationError as error:
+            if after is None or not error.is_input_error:
+                raise
+            return await self._read(actor, None)
+
+    async def _older_deliveries(self, actor: Actor, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Read the deliveries of those items that are not among the latest."""
+        older = [item["id"] for item in items if item["number"] is None]
+        if not older:
+            return []
+        data = await execute_operation(self._endpoint, actor, "my_deliveries", {"contentIds": older})
+        found: list[dict[str, Any]] = data["viewer"]["deliveries"]
+        return found
+
+    async def _links(self, request: Request, actor: Actor, page_info: dict[str, Any]) -> dict[str, Any]:
+        """Make the links of the page: to object as this person, to the next items, and back to the first."""
+        token = await issue_link(self._gateway, LinkAction.OBJECT, actor.subject or "", OBJECT_LINK_LIFETIME)
+        kept = self._kept(request)
+        after = page_info["endCursor"] if page_info["hasNextPage"] else None
+        return {
+            "object_path": link_path(token, LinkAction.OBJECT, language_of(request)),
+            "consent_path": f"?{urlencode(kept)}",
+            "next_path": f"?{urlencode(kept | {'after': after})}#items" if after else None,
+            "first_path": f"?{urlencode(kept)}#items" if "after" in request.query_params else None,
+        }
+
+    def _kept(self, request: Request) -> dict[str, str]:
+        """Return what every link of the page keeps: the language, and the link by which it was opened."""
+        return {"lang": language_of(request)} | {
+            name: value for name, value in request.query_params.items() if name == "t"
+        }
+
+
+def _notice_text(notice: dict[str, Any], texts: Texts, language: str) -> dict[str, str] | None:
+    """Return the very text of a notice: in the language that was sent, else in the page's or another that there is."""
+    known = {
+        each["language"]: each["text"]
+        for each in (notice["campaign"] or {"texts": []})["texts"]
+        if each["message"] == "NOTICE" and each["text"]
+    }
+    wanted = [name for name in (notice["language"], language, "en", *known) if name in known]
+    if not wanted:
+        return None
+    subject, _, body = known[wanted[0]].partition("\n")
+    for name in LINK_NAMES.values():
+        body = body.replace(name, texts["me"]["own_link"])
+    return {"language": wanted[0], "subject": subject.removeprefix(SUBJECT_PREFIX).strip(), "body": body.strip()}
+
+
+def _decisions(item: dict[str, Any], texts: Texts) -> dict[str, list[dict[str, Any]]]:
+    """List for each purpose in plain words which conditions of an item hold, and which do not or are not known to."""
+    return {"decisions": [decision | _reasons(decision, texts) for decision in item["eligibilityByPurpose"]]}
+
+
+def _reasons(decision: dict[str, Any], texts: Texts) -> dict[str, list[str]]:
+    missed, held = [], []
+    for condition in decision["conditions"]:
+        if not condition["required"]:
+            continue
+        sentences, outcome = texts["conditions"][condition["code"]], condition["outcome"]
+        if outcome == "PASS":
+            held.append(sentences["PASS"])
+        else:
+            missed.append(sentences.get(outcome, texts["not_checked"]))
+    return {"missed": missed, "held": held}
+
+
+def _recipient_text(item: dict[str, Any], deliveries: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Find the deliveries of an item."""
+    return {"given": [delivery for delivery in deliveries if item["id"] in delivery["contentIds"]]}
+
+
+def my_data_error(request: Request, error: HTTPError) -> Response:
+    """Write an error as a page in the reader's language."""
+    problem = {401: "me", 503: "busy_reading"}.get(error.status, "failed_reading")
+    response = page(request, "problem.html", status=error.status, problem=problem, reference=error.reference)
+    response.headers.update(error.headers)
+    return response

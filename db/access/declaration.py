@@ -1,0 +1,342 @@
+"""Who can reach what in the database: one declaration, applied after migrations and compared at every start.
+
+Every table has row security, forced on its owner too. A rule names the claim that it asks for; a claim is set for one
+statement's transaction only, and without it a rule shows nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+OWNER = "grounds_owner"
+TRAINING = "grounds_training"
+STAFF = "grounds_staff"
+SUBJECT = "grounds_subject"
+DASHBOARD = "grounds_dashboard"
+INGEST = "grounds_ingest"
+WORKER = "grounds_worker"
+LOGIN_ROLES = (TRAINING, STAFF, SUBJECT, DASHBOARD, INGEST, WORKER)
+
+ANY_CLAIM = "(SELECT grounds.claimed())"
+FOR_EXAMINERS = "(SELECT grounds.examining())"
+FOR_INGEST = "(SELECT grounds.ingesting())"
+OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
+OWN_OBJECTION = "IN (SELECT grounds.own_objections())"
+OF_CLIENT = "client = (SELECT grounds.claimed_client())"
+FOR_WORKER = "(SELECT grounds.working())"
+ALL_ROWS = "true"  # where there is nothing to hide: policies are public, and what is published of counts
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A permission of a role: what it may do, on the rows for which a rule holds."""
+
+    privileges: frozenset[str]
+    rows: str
+
+
+def _may_read(rows: str) -> Access:
+    return Access(frozenset({"SELECT"}), rows)
+
+
+def _may_merge(*privileges: str) -> Access:
+    return Access(frozenset({"SELECT", *privileges}), FOR_INGEST)
+
+
+def _owner_rule(rows: str = ANY_CLAIM) -> Access:
+    """Restrict the owner to a rule; its privileges come with ownership."""
+    return Access(frozenset(), rows)
+
+
+TABLES: dict[str, dict[str, Access]] = {
+    "account": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read("platform_id = (SELECT grounds.claim('subject'))"),
+        INGEST: _may_merge("INSERT", "UPDATE"),
+    },
+    "account_person": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT")},
+    "account_contact": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT")},
+    "account_standing": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), SUBJECT: _may_read(OWN_ACCOUNT)},
+    "standing_queue": {OWNER: _owner_rule()},
+    "standing_backlog": {OWNER: _owner_rule()},
+    "person_group": {OWNER: _owner_rule()},
+    "person_member": {OWNER: _owner_rule()},
+    "placeholder": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "shared_link": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "notice": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(OWN_ACCOUNT),
+        INGEST: _may_merge("INSERT", "UPDATE"),
+    },
+    "campaign": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(ANY_CLAIM),
+        INGEST: _may_merge("INSERT", "UPDATE"),
+    },
+    "campaign_told": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), SUBJECT: _may_read(ANY_CLAIM)},
+    "campaign_text": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), SUBJECT: _may_read(ANY_CLAIM)},
+    "campaign_channel": {OWNER: _owner_rule()},
+    "notice_task": {OWNER: _owner_rule()},
+    "notice_count": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "objection": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(f"id {OWN_OBJECTION}"),
+        INGEST: _may_merge("INSERT", "UPDATE"),
+    },
+    "objection_target": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT")},
+    "consent": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT", "UPDATE")},
+    "consent_event": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(f"{OWN_ACCOUNT} OR objection {OWN_OBJECTION}"),
+    },
+    "hold": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "canary": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "canary_incident": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "family_wait": {OWNER: _owner_rule(), INGEST: _may_merge("INSERT", "UPDATE")},
+    "stated_version": {OWNER: _owner_rule(), INGEST: _may_merge("INSERT", "UPDATE")},
+    "quarantine": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT")},
+    "fact_version": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "policy_activation": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "content": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(OWN_ACCOUNT),
+        INGEST: _may_merge("INSERT", "UPDATE"),
+    },
+    "referenced_contact": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT")},
+    "family": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "content_reference": {
+        OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), INGEST: _may_merge("INSERT", "DELETE")
+    },
+    "policy": {role: _owner_rule(ALL_ROWS) if role == OWNER else _may_read(ALL_ROWS) for role in (
+        OWNER, STAFF, SUBJECT, DASHBOARD, INGEST)},
+    "retraction_batch": {
+        OWNER: _owner_rule(f"{OF_CLIENT} OR {FOR_WORKER}"),
+        TRAINING: _may_read(OF_CLIENT),
+        STAFF: _may_read(FOR_EXAMINERS),
+    },
+    "retraction_queue": {OWNER: _owner_rule()},
+    "retraction_check": {OWNER: _owner_rule()},
+    "policy_proposal": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "client": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "webhook": {OWNER: _owner_rule()},
+    "delivery": {
+        OWNER: _owner_rule(f"{OF_CLIENT} OR {FOR_WORKER}"),
+        TRAINING: _may_read(OF_CLIENT),
+        STAFF: _may_read(FOR_EXAMINERS),
+    },
+    "held_item": {OWNER: _owner_rule(FOR_WORKER), STAFF: _may_read(FOR_EXAMINERS)},
+    "delivery_progress": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "checkpoint": {OWNER: _owner_rule()},
+    "coverage_snapshot": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "coverage_delivered": {OWNER: _owner_rule()},
+    "coverage_person": {OWNER: _owner_rule()},
+    "coverage_part": {OWNER: _owner_rule()},
+    "coverage_cell": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "coverage_published": {OWNER: _owner_rule(), DASHBOARD: _may_read(ALL_ROWS)},
+    "client_suspension": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "objection_matched": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "objection_rejection": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "offer": {OWNER: _owner_rule()},
+    "offer_set": {OWNER: _owner_rule()},
+    "offer_mark": {OWNER: _owner_rule()},
+    "offer_arrival": {OWNER: _owner_rule()},
+    "installation": {OWNER: _owner_rule()},
+    "job": {OWNER: _owner_rule()},
+    "staff_read": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "staff_read_account": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    "ended_session": {OWNER: _owner_rule()},
+    "verification": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+}  # fmt: skip
+
+# What db.past shows as it was.
+PAST_RELATIONS = (
+    *("account", "account_person", "account_contact", "account_standing", "notice", "campaign", "campaign_told"),
+    *("objection", "objection_target", "objection_in_force", "consent", "content", "content_reference", "hold"),
+    *("quarantine", "placeholder", "policy", "referenced_contact"),
+)
+
+# Views read as their owner, but those that say how an objection counts and what clients were told: they show what their
+# reader may see.
+VIEWS: dict[str, tuple[str, ...]] = {
+    "trainable_content": (TRAINING,),
+    "offered_content": (TRAINING,),
+    "offer_derivation": (),
+    "decision": (STAFF,),
+    "own_decision": (SUBJECT,),
+    "objection_in_force": (STAFF, SUBJECT),
+    "retraction": (STAFF,),
+} | {f"past_{name}": (STAFF,) for name in PAST_RELATIONS}
+COMPILED_VIEWS = (
+    "trainable_content",
+    "offered_content",
+    "offer_derivation",
+    "decision",
+    "own_decision",
+)  # of the policy in force, which makes and grants them
+
+# What marks offers, or drops them: a change that left no mark would leave a forbidden item offered.
+OFFER_TRIGGERS: dict[str, tuple[str, ...]] = {
+    "content": ("offers_arrived", "offers_marked"),
+    "family": ("offers_marked", "offers_marked_anew"),
+    "account_standing": ("offers_arrived", "offers_marked"),
+    "referenced_contact": ("offers_marked",),
+    "campaign_told": ("offers_dropped",),
+    "policy": ("offers_dropped",),
+}
+
+# What a rule or a statement of each role calls. Every role may read its claims: rules are checked as that role.
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "decision_time()": LOGIN_ROLES,
+    "claim(text)": LOGIN_ROLES,
+    "claimed()": LOGIN_ROLES,
+    "claimed_client()": LOGIN_ROLES,
+    "claimed_account()": (SUBJECT,),
+    "examining()": (STAFF,),
+    "ingesting()": (INGEST,),
+    "working()": (TRAINING, STAFF, SUBJECT, WORKER),
+    "write_receipt(bigint[])": (TRAINING,),
+    "register_client(text)": (TRAINING,),
+    "record_staff_read(text[], text, bigint[], bigint[], bigint[])": (STAFF,),
+    "reads_of_subject(integer)": (SUBJECT,),
+    "newest_staff_read()": (WORKER,),
+    "newest_checkpoint()": (WORKER,),
+    "unsealed_receipts(integer)": (WORKER,),
+    "add_checkpoint(bigint, bigint, bigint, integer, bigint, bytea, bytea, bytea, timestamp with time zone, bytea)": (
+        WORKER,
+    ),
+    "objections_affecting(bigint)": (STAFF, SUBJECT),
+    "own_objections()": (SUBJECT,),
+    "open_hold(text, text, text, text)": (STAFF,),
+    "lift_hold(bigint)": (STAFF,),
+    "plant_canary(text, text)": (STAFF,),
+    "remove_canary(text)": (STAFF,),
+    "planted_items()": (STAFF,),
+    "planted_accounts()": (STAFF,),
+    "planted_objections()": (STAFF,),
+    "propose_policy(text, json, timestamp with time zone)": (STAFF,),
+    "approve_policy(text)": (STAFF,),
+    "due_policy()": (WORKER,),
+    "record_job(text, text)": (WORKER,),
+    "decisions_pending()": (TRAINING, STAFF, SUBJECT),
+    "derive_backlog()": (WORKER,),
+    "declare_placeholder(text, text, text)": (STAFF,),
+    "revoke_placeholder(text, text)": (STAFF,),
+    "apply_placeholders(integer)": (WORKER,),
+    "count_shared_links(integer, integer)": (WORKER,),
+    "file_objection(text, text, text, text)": (STAFF, SUBJECT),
+    "withdraw_objection(text)": (STAFF, SUBJECT),
+    "give_consent()": (SUBJECT,),
+    "withdraw_consent()": (SUBJECT,),
+    "deliveries_of_subject(bigint[])": (SUBJECT,),
+    "stored_campaign(text)": (WORKER,),
+    "register_texts(text, text, text[], text[])": (WORKER,),
+    "registered_texts(text, text)": (WORKER,),
+    "open_campaign(text, text, text)": (WORKER,),
+    "claim_notice(bigint, text, text, text, boolean)": (WORKER,),
+    "settle_notice(bigint, text)": (WORKER,),
+    "settle_broken_off(bigint)": (WORKER,),
+    "unwritten_notices(bigint, bigint, integer)": (WORKER,),
+    "write_notices(bigint[], text[], text[], text[])": (WORKER,),
+    "pending_notices(bigint, integer)": (WORKER,),
+    "record_notice_delivery(text[], timestamp with time zone[], timestamp with time zone[])": (WORKER,),
+    "campaign_counts(bigint)": (WORKER,),
+    "count_notices()": (WORKER,),
+    "recipients_of(bigint[])": (STAFF,),
+    "received_after(bigint, bigint[], bigint[])": (STAFF,),
+    "items_of(grounds.delivery)": (STAFF,),
+    "has_item(grounds.delivery, bigint)": (STAFF,),
+    "record_deliveries(integer)": (WORKER,),
+    "fold_offers(integer)": (WORKER,),
+    "build_offers(integer)": (WORKER,),
+    "audit_offers(integer)": (WORKER,),
+    "offers_serve()": (TRAINING,),
+    "discard_offers()": (WORKER,),
+    "retract_due()": (WORKER,),
+    "retractions_set_aside()": (WORKER,),
+    "retractions_after(integer, bigint, integer)": (TRAINING,),
+    "count_retractions_after(integer, bigint)": (STAFF,),
+    "retractions_of(bigint)": (STAFF,),
+    "check_eligibility(bigint[])": (TRAINING,),
+    "purge_texts(integer)": (WORKER,),
+    "count_coverage(text[], integer, integer, integer)": (WORKER,),
+    "counted_coverage()": (WORKER,),
+    "publish_coverage(json)": (WORKER,),
+    "known_at()": (STAFF,),
+    "valid_at()": (STAFF,),
+    "past_links_nothing(text, text)": (STAFF,),
+    "past_linked_accounts(bigint[])": (STAFF,),
+    "past_said_of_person(bigint[])": (STAFF,),
+    "past_known_by_links(bigint[])": (STAFF,),
+    "past_objections_naming(bigint)": (STAFF,),
+    "is_set_aside(text, text, timestamp with time zone)": (STAFF,),
+    "past_is_set_aside(text, text, timestamp with time zone)": (STAFF,),
+    "notices_of(bigint, text, integer)": (STAFF,),
+    "past_notices_of(bigint, text, integer)": (STAFF,),
+    "past_standing_of(bigint[])": (STAFF,),
+    "past_told_by_campaigns()": (STAFF,),
+    "past_family_of(text)": (STAFF,),
+    "past_contact_standing_of(text[])": (STAFF,),
+    "acknowledge_retractions(bigint)": (TRAINING,),
+    "delivery_suspension()": (TRAINING,),
+    "suspend_client(text, text)": (STAFF,),
+    "resume_client(text)": (STAFF,),
+    "client_webhooks()": (STAFF,),
+    "links_nothing(text, text)": (STAFF,),
+    "operating_gauges()": (WORKER,),
+    "unmatched_objections()": (STAFF,),
+    "record_matched_objections()": (WORKER,),
+    "match_objection(bigint, text)": (STAFF,),
+    "reject_objection(bigint, text)": (STAFF,),
+    "count_objections()": (STAFF,),
+    "register_webhook(text, boolean, text)": (STAFF,),
+    "due_webhooks(integer[], integer, integer)": (WORKER,),
+    "record_webhook(integer, text, bigint)": (WORKER,),
+    "end_session(bytea, timestamp with time zone)": (STAFF,),
+    "session_has_ended(bytea)": (STAFF,),
+    "adult_from(text)": (INGEST,),
+    "object_by_signal(text, text, timestamp with time zone, boolean)": (INGEST,),
+    "policy_coverage()": (INGEST,),
+    "stated_family(text, text, text)": (INGEST,),
+    "takes_back(grounds.stated_version, grounds.stated_version, text[], text[])": (INGEST,),
+    "takes_back_birth_date(grounds.stated_version, grounds.stated_version)": (INGEST,),
+    "version_before(grounds.stated_version)": (INGEST,),
+    "version_after(grounds.stated_version, grounds.stated_version)": (INGEST,),
+    "carry_last_known(grounds.stated_version, grounds.stated_version)": (INGEST,),
+    "last_stated_version(text, bigint)": (INGEST,),
+    "notice_period_end(timestamp with time zone, integer)": (STAFF,),
+}
+
+
+def access_statements() -> Iterator[str]:
+    """Write what brings tables, views and functions in line with the declaration; a compiled view may not exist yet."""
+    yield "REVOKE ALL ON ALL TABLES IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
+    yield "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
+    yield "GRANT USAGE ON SCHEMA grounds TO " + ", ".join(LOGIN_ROLES)
+    for table, roles in TABLES.items():
+        yield f"ALTER TABLE grounds.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        for role, access in roles.items():
+            yield f"DROP POLICY IF EXISTS {role} ON grounds.{table}"
+            yield f"CREATE POLICY {role} ON grounds.{table} TO {role} USING ({access.rows})"
+            if access.privileges:
+                yield f"GRANT {', '.join(sorted(access.privileges))} ON grounds.{table} TO {role}"
+    for view in VIEWS:
+        if view not in COMPILED_VIEWS:
+            yield from view_grants(view)
+    for function, callers in FUNCTIONS.items():
+        yield f"GRANT EXECUTE ON FUNCTION grounds.{function} TO {', '.join(callers)}"
+
+
+def view_grants(view: str) -> list[str]:
+    """Write what opens a view to its readers, if it has any."""
+    return [f"GRANT SELECT ON grounds.{view} TO {role}" for role in VIEWS[view]]
+
+
+def normalize_rule(expression: str) -> str:
+    """Reduce a rule to what PostgreSQL and we write alike: it adds parentheses, casts and names for columns."""
+    return re.sub(r"::\w+| AS \w+|[\s()]", "", expression)

@@ -1,0 +1,26 @@
+"""The administrator's connection, for what only the owner of the database does."""
+
+import time
+
+import psycopg
+
+_LOCK = 0x67726F756E6473  # "grounds"
+
+
+class DatabaseError(Exception):
+    """A fault of the database that an operator can mend, in words that say how."""
+
+
+def administrator_connection(url: str) -> psycopg.Connection:
+    """Connect as the administrator, and wait until no other administrator is at work.
+
+    Raises DatabaseError where PostgreSQL cannot be reached.
+    """
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise DatabaseError(f"cannot reach PostgreSQL (check DATABASE_URL): {str(error).strip()}") from None
+    # Polled: a blocking lock can deadlock with concurrent index builds.
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+        time.sleep(0.05)
+    return connection

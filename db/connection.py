@@ -1,0 +1,300 @@
+"""Connection pools: one per audience, each with its own login role, shared fairly within."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from db.access.declaration import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING, WORKER
+from db.secrets import role_password
+
+ACQUIRE_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
+MAX_CACHED_STATEMENT = 65_536  # bytes: a decision of the past has 18,000, and to plan it takes longer than to make it
+
+if TYPE_CHECKING:  # generic in the stubs only
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    _Connections = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    _Connections = asyncpg.Pool
+
+
+class PoolExhausted(Exception):
+    """The failure to borrow a connection because all of an audience were in use for ACQUIRE_SECONDS."""
+
+
+class DeliveryPaused(PoolExhausted):
+    """The refusal to deliver anything at this moment; the client is not told why."""
+
+
+UNREACHABLE = (
+    *(ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError),
+    *(asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError),
+)
+"""What a statement raises where the database cannot be reached, or goes away meanwhile."""
+UNAVAILABLE = (PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a statement raises where the database cannot be reached or does not answer as it should."""
+
+
+METRICS = CollectorRegistry()
+"""The metrics of the pools, which `/metrics` shows beside its own."""
+_CONNECTIONS = Gauge(
+    "grounds_pool_connections",
+    "Connections of a pool that are in use, and requests that wait for one.",
+    ("pool", "state"),
+    registry=METRICS,
+    multiprocess_mode="livesum",
+)
+_WAIT_SECONDS = Histogram(
+    "grounds_pool_wait_seconds",
+    "Time that a request waited for a connection.",
+    ("pool",),
+    buckets=(0.001, 0.01, 0.1, 0.5, 1, 5),
+    registry=METRICS,
+)
+
+
+class Sharer(NamedTuple):
+    """The borrower of connections: a training client, an officer, a person, an address.
+
+    `reserved` says that it may have the connections that are kept free of others.
+    """
+
+    name: str
+    reserved: bool = False
+    wait_seconds: float = ACQUIRE_SECONDS
+
+
+_sharer: ContextVar[Sharer | None] = ContextVar("sharer", default=None)
+
+
+@contextmanager
+def borrowing_as(name: str, *, reserved: bool = False, wait_seconds: float = ACQUIRE_SECONDS) -> Iterator[None]:
+    """Borrow connections within the block, and within the tasks that it begins, as one of those that share a pool."""
+    token = _sharer.set(Sharer(name, reserved, wait_seconds))
+    try:
+        yield
+    finally:
+        _sharer.reset(token)
+
+
+class FairShare:
+    """The order in which sharers borrow `size` connections.
+
+    A sharer holds at most half of them, and all that may not have the reserve leave `reserve` of them free. Of those
+    that wait, the one that holds fewest is next, so that nothing is gained by asking more often. What has no sharer,
+    such as a job, is not bounded.
+    """
+
+    def __init__(self, size: int, reserve: int = 0) -> None:
+        self._free = size
+        self._open = max(1, size - reserve)  # for those that may not have the reserve
+        self._most = max(1, size // 2)
+        self._held: Counter[Sharer | None] = Counter()
+        self._waiting: list[tuple[Sharer | None, asyncio.Future[None]]] = []
+
+    async def acquire(self, sharer: Sharer | None) -> None:
+        """Wait for a turn, and take it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((sharer, turn))
+        self._grant()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was granted at the last moment
+                self.release(sharer)
+            else:
+                self._waiting.remove((sharer, turn))
+            raise
+
+    def release(self, sharer: Sharer | None) -> None:
+        """Release a turn."""
+        self._free += 1
+        self._open += not _is_unbounded(sharer)
+        self._held[sharer] -= 1
+        self._held += Counter()  # keeps what is above zero
+        self._grant()
+
+    def _grant(self) -> None:
+        """Grant turns to the sharers that wait and may have one; of equals to the first that came."""
+        while allowed := [each for each in self._waiting if not each[1].done() and self._may_have(each[0])]:
+            sharer, turn = chosen = min(allowed, key=lambda each: self._held[each[0]])
+            self._waiting.remove(chosen)
+            self._free -= 1
+            self._open -= not _is_unbounded(sharer)
+            self._held[sharer] += 1
+            turn.set_result(None)
+
+    def _may_have(self, sharer: Sharer | None) -> bool:
+        within = sharer is None or self._held[sharer] < self._most
+        return self._free > 0 and within and (_is_unbounded(sharer) or self._open > 0)
+
+
+def _is_unbounded(sharer: Sharer | None) -> bool:
+    return sharer is None or sharer.reserved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The connections of one audience, and how they are shared."""
+
+    connections: _Connections
+    share: FairShare
+    role: str
+    """The login role, by which metrics name the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The pools, one per audience. Public data is read through the dashboard's; `probe` is for readiness only."""
+
+    training: Pool
+    staff: Pool
+    subject: Pool
+    dashboard: Pool
+    ingest: Pool
+    worker: Pool
+    probe: Pool
+
+    def examiner(self, role: str) -> "Reader":
+        """Read as an officer or an auditor."""
+        return Reader(self.staff, "examiner", role, "decision")
+
+    def client(self, number: int) -> "Reader":
+        """Read as a training client: its own receipts and retractions."""
+        return Reader(self.training, "client", str(number), "trainable_content")
+
+    def data_subject(self, account: str) -> "Reader":
+        """Read as the person whose account the platform calls so."""
+        return Reader(self.subject, "subject", account, "own_decision")
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleRead:
+    """The people whose data was read: by their accounts, by their items, and by their objections."""
+
+    accounts: set[int] = field(default_factory=set)
+    items: set[int] = field(default_factory=set)
+    objections: set[int] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Return whether anybody's was."""
+        return bool(self.accounts or self.items or self.objections)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A reader with an identity: every statement claims it, and row security shows nothing without the claim.
+
+    What reads rows about people adds them to `people`: reads by staff are recorded before they are answered.
+    """
+
+    pool: Pool
+    claim: str
+    who: str
+    decisions: str
+    """The view that holds the decisions that this reader may see."""
+    people: PeopleRead = field(default_factory=PeopleRead, compare=False)
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        """Run one statement, and hand out its rows."""
+        async with connection(self.pool) as borrowed:
+            return await borrowed.fetch(_with_claim(statement, self.claim, len(values) + 1), *values, self.who)
+
+    async def fetchval(self, statement: str, *values: Any) -> Any:
+        """Run one statement, and hand out the one value that it finds, or None."""
+        rows = await self.fetch(statement, *values)
+        return rows[0][0] if rows else None
+
+
+@lru_cache(maxsize=256)
+def _with_claim(statement: str, claim: str, position: int) -> str:
+    """Wrap a statement so that it claims for its own transaction, in one round trip.
+
+    The claim stands in a condition of its own above a query that OFFSET 0 keeps whole: PostgreSQL decides such a
+    condition before it asks for the first row.
+    """
+    said = f"set_config('grounds.{claim}', ${position}, TRUE)"
+    return f"SELECT q.* FROM ({statement} OFFSET 0) q WHERE (SELECT {said}) <> ''"
+
+
+@asynccontextmanager
+async def open_database(url: str, secret: bytes, *, connections: int = 8) -> AsyncIterator[Database]:
+    """Open the pools, and close them at the end. `connections` is the size of the training pool.
+
+    Objections and officers share their pools with those that read much, and find a connection kept free.
+    """
+    fewer = max(2, connections // 2)
+    pools = (
+        _open_pool(url, secret, TRAINING, connections),
+        _open_pool(url, secret, STAFF, fewer, reserve=1),
+        _open_pool(url, secret, SUBJECT, fewer, reserve=1),
+        _open_pool(url, secret, DASHBOARD, 2),
+        _open_pool(url, secret, INGEST, 2),
+        _open_pool(url, secret, WORKER, 4),
+        _open_pool(url, secret, DASHBOARD, 1),
+    )
+    async with AsyncExitStack() as opened:
+        for pool in pools:
+            await opened.enter_async_context(pool.connections)
+        yield Database(*pools)
+
+
+@asynccontextmanager
+async def connection(pool: Pool, *, wait_seconds: float | None = None) -> AsyncIterator[Connection]:
+    """Borrow a connection, in turn with those that share the pool; raise PoolExhausted rather than queue for longer."""
+    sharer = _sharer.get()
+    try:
+        with _CONNECTIONS.labels(pool.role, "waiting").track_inprogress(), _WAIT_SECONDS.labels(pool.role).time():
+            async with asyncio.timeout(wait_seconds or (sharer.wait_seconds if sharer else ACQUIRE_SECONDS)):
+                await pool.share.acquire(sharer)
+    except TimeoutError:
+        raise PoolExhausted from None
+    try:
+        with _CONNECTIONS.labels(pool.role, "in use").track_inprogress():
+            async with pool.connections.acquire(timeout=CONNECT_SECONDS) as borrowed:
+                yield borrowed
+    finally:
+        pool.share.release(sharer)
+
+
+@asynccontextmanager
+async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connection]:
+    """Borrow a connection for one transaction that may write, and that claims who does.
+
+    The logins of officers and data subjects only read unless they say otherwise, and write by the owner's functions.
+    """
+    async with connection(pool) as borrowed, borrowed.transaction():
+        await borrowed.execute("SET TRANSACTION READ WRITE")
+        for claim, who in claims.items():
+            await borrowed.execute("SELECT set_config($1, $2, TRUE)", f"grounds.{claim}", who)
+        yield borrowed
+
+
+def _open_pool(url: str, secret: bytes, role: str, size: int, *, reserve: int = 0) -> Pool:
+    """Make a pool that logs in as one role, so that there is no role to set and none to forget."""
+    runs_transactions = role in (INGEST, WORKER)
+    connections = asyncpg.create_pool(
+        url,
+        user=role,
+        password=role_password(secret, role),
+        min_size=1,
+        max_size=size,
+        command_timeout=None if runs_transactions else 30,
+        server_settings={"application_name": role},
+        max_cacheable_statement_size=MAX_CACHED_STATEMENT,
+        reset=None if runs_transactions else _nothing_to_reset,
+    )
+    return Pool(connections, FairShare(size, reserve), role)
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """Spare a round trip: these roles run single statements, whose claims end with their transaction."""

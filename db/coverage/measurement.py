@@ -1,0 +1,126 @@
+"""What is measured of the exact counts, with noise: the only place between what was counted and what is published."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
+from math import hypot, sqrt
+from typing import Final, NamedTuple
+
+from db.coverage.noise import Noise, noise_deviations
+from db.vocabulary import ContentKind
+
+SHOWN_FROM: Final = 6
+"""A cell is shown, and a value named, from so many times the standard deviation of the noise of its items on."""
+NAMED_DOWN_TO: Final = 4
+"""A value that the publication before named stays named down to so many times."""
+OTHER: Final = "other"
+KINDS: Final = [str(kind) for kind in ContentKind]
+OPEN_DIMENSIONS: Final = ("PRODUCT", "COUNTRY", "LANGUAGE", "MONTH")
+"""The dimensions of which anybody can bring a new value."""
+MEASURED_PAIRS: Final = (("KIND", "COUNTRY"), ("COUNTRY", "LANGUAGE"), ("KIND", "PRODUCT"))
+
+Key = tuple[str, ...]
+Pair = tuple[str, str]
+Layers = tuple[float, float]
+"""Permitted items, and others."""
+
+
+class CountedTotal(NamedTuple):
+    """The counts of all items, in which a person counts for MAX_ITEMS_IN_TOTAL at most.
+
+    In `in_tables` it counts for MAX_ITEMS_IN_TABLES. `kept` were delivered and not retracted. By index of the
+    condition: items that fail it, that fail it only, that fail it first.
+    """
+
+    permitted: float
+    others: float
+    in_tables: float
+    kept: float
+    retracted: float
+    failing: Sequence[float]
+    alone: Sequence[float]
+    first: Sequence[float]
+
+
+class CountedCoverage(NamedTuple):
+    """What was counted. `tables` are by the names of their dimensions, then by values.
+
+    `grounds` has the ground of each kind under the policy, `named` the values of each dimension that the publication
+    before named.
+    """
+
+    total: CountedTotal
+    tables: Mapping[Key, Mapping[Key, Layers]]
+    grounds: Mapping[str, str]
+    named: Mapping[str, Collection[str]]
+
+
+class Cell(NamedTuple):
+    """A measured cell; `deviation` is the standard deviation of the noise of either layer."""
+
+    permitted: float
+    others: float
+    deviation: float
+
+    @property
+    def items(self) -> float:
+        """Return the measured number of items."""
+        return self.permitted + self.others
+
+    @property
+    def items_deviation(self) -> float:
+        """Return the standard deviation of the noise of its items."""
+        return sqrt(2) * self.deviation
+
+    def plus(self, other: "Cell", sign: int = 1) -> "Cell":
+        """Return the sum with another cell, or with sign -1 what is left without the other."""
+        permitted, others = self.permitted + sign * other.permitted, self.others + sign * other.others
+        return Cell(permitted, others, hypot(self.deviation, other.deviation))
+
+
+class Measurement:
+    """Everything that is measured of one snapshot, each number with noise of its own.
+
+    Of a dimension in which anybody can bring a new value, those with a large measured count are named, and the rest is
+    one value, `other`. Of tables of two dimensions every cell is measured, the empty ones too.
+    """
+
+    def __init__(self, counted: CountedCoverage, noise: Noise) -> None:
+        self.deviations = noise_deviations(len(counted.total.failing))
+        self._noise = noise
+        total, tables = counted.total, counted.tables
+        self.total = self._cell("TOTAL", (total.permitted, total.others))
+        self.deliveries = self._cell("DELIVERIES", (total.kept, total.retracted))
+        (self.in_tables,) = self._numbers("SCALE", [total.in_tables])
+        self.failing = self._numbers("FAILING", total.failing)
+        self.alone = self._numbers("ALONE", total.alone)
+        self.first = self._numbers("FIRST", total.first)
+        self.values = {"KIND": {kind: self._cell("KIND", tables["KIND",].get((kind,), (0, 0))) for kind in KINDS}}
+        for name in OPEN_DIMENSIONS:
+            measured = {value: self._cell(name, layers) for (value,), layers in tables[name,].items()}
+            self.values[name] = named_cells(measured, counted.named.get(name, ()))
+        self.pairs: dict[Key, dict[Key, Cell]] = {pair: self._pair(pair, tables[pair]) for pair in MEASURED_PAIRS}
+
+    def _numbers(self, name: str, exact: Iterable[float]) -> list[float]:
+        return [each + self._noise(self.deviations[name]) for each in exact]
+
+    def _cell(self, name: str, layers: Layers) -> Cell:
+        permitted, others = self._numbers(name, layers)
+        return Cell(permitted, others, self.deviations[name])
+
+    def _pair(self, pair: Pair, exact: Mapping[Key, Layers]) -> dict[Key, Cell]:
+        merged: dict[Key, Layers] = defaultdict(lambda: (0.0, 0.0))
+        for key, (permitted, others) in exact.items():
+            label = tuple(value if value in self.values[name] else OTHER for name, value in zip(pair, key, strict=True))
+            merged[label] = merged[label][0] + permitted, merged[label][1] + others
+        named = ([*self.values[name], *([] if name == "KIND" else [OTHER])] for name in pair)
+        return {key: self._cell(",".join(pair), merged[key]) for key in product(*named)}
+
+
+def named_cells(measured: Mapping[str, Cell], before: Collection[str]) -> dict[str, Cell]:
+    """Keep the values that are named: from SHOWN_FROM on, and down to NAMED_DOWN_TO those that were named before."""
+    return {
+        value: cell
+        for value, cell in sorted(measured.items())
+        if value != OTHER and cell.items >= (NAMED_DOWN_TO if value in before else SHOWN_FROM) * cell.items_deviation
+    }

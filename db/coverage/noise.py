@@ -1,0 +1,81 @@
+"""How much noise each published number has, so that no person can be told from all of them: parameters and their sum.
+
+README.md beside this file has the mathematics: Gaussian differential privacy with the person as the unit.
+"""
+
+from collections.abc import Callable, Mapping
+from math import sqrt
+from random import SystemRandom
+from statistics import NormalDist
+from typing import Final
+
+MAX_ITEMS_IN_TOTAL: Final = 20
+"""For how many items a person counts at most in the counts of all items."""
+MAX_ITEMS_IN_TABLES: Final = 5
+"""For how many items a person counts at most in tables, which say how the items of the total are divided."""
+PRIVACY_LOSS: Final = 0.175
+"""The mu of one publication, for any change of all that is stored about one person."""
+PUBLICATIONS_IN_30_DAYS: Final = 2
+
+SHARES: Final[Mapping[str, float]] = {
+    "TOTAL": 0.04,
+    "DELIVERIES": 0.04,
+    "SCALE": 0.01,
+    "FIRST": 0.04,
+    "FAILING": 0.06,
+    "ALONE": 0.03,
+    "KIND": 0.03,
+    "PRODUCT": 0.02,
+    "COUNTRY": 0.05,
+    "LANGUAGE": 0.06,
+    "MONTH": 0.10,
+    "KIND,COUNTRY": 0.29,
+    "COUNTRY,LANGUAGE": 0.19,
+    "KIND,PRODUCT": 0.04,
+}
+"""What each measurement spends of the square of PRIVACY_LOSS."""
+
+CONFIDENCE: Final = 0.95
+"""The chance that a published count is no farther from the truth than its margin."""
+
+Noise = Callable[[float], float]
+"""A draw of noise with a standard deviation."""
+
+_RANDOM = SystemRandom()
+
+
+def gaussian_noise(deviation: float) -> float:
+    """Draw Gaussian noise from the randomness of the operating system; it is kept nowhere and cannot be drawn again."""
+    return _RANDOM.normalvariate(0.0, deviation)
+
+
+def noise_deviations(conditions: int) -> dict[str, float]:
+    """Return the standard deviation of each measurement, in items. `conditions` is how many there are."""
+    return {name: _sensitivity(name, conditions) / (PRIVACY_LOSS * sqrt(share)) for name, share in SHARES.items()}
+
+
+def noise_margin(deviation: float) -> float:
+    """Return how far a number with Gaussian noise is from the truth, at most, in CONFIDENCE of all cases."""
+    return NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * deviation
+
+
+def greatest_advantage(publications: int) -> float:
+    """Return by how much anybody can do better than guessing whether one person is there or has changed.
+
+    It is the accuracy of the best test with everything known but that person, less 1/2.
+    """
+    return NormalDist().cdf(PRIVACY_LOSS * sqrt(publications) / 2) - 0.5
+
+
+def _sensitivity(name: str, conditions: int) -> float:
+    """Return how far a measurement moves at most (Euclidean) when all that is known of one person changes.
+
+    A person moves all its items from some cells of a table to others, or from failing some conditions to failing the
+    rest of them; the scale is one number.
+    """
+    if name == "SCALE":
+        return MAX_ITEMS_IN_TABLES
+    if name == "FAILING":
+        return MAX_ITEMS_IN_TOTAL * sqrt(conditions)
+    cap = MAX_ITEMS_IN_TOTAL if name in ("TOTAL", "DELIVERIES", "FIRST", "ALONE") else MAX_ITEMS_IN_TABLES
+    return cap * sqrt(2)

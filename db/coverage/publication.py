@@ -1,0 +1,165 @@
+"""What is published of coverage: all of it is computed from what was measured with noise, so that it tells no more."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from math import ceil, hypot, sqrt
+from typing import Final, NamedTuple
+
+from db.coverage.measurement import (
+    MEASURED_PAIRS,
+    OPEN_DIMENSIONS,
+    OTHER,
+    SHOWN_FROM,
+    Cell,
+    CountedCoverage,
+    Key,
+    Measurement,
+)
+from db.coverage.noise import Noise, gaussian_noise, noise_margin
+
+ROUNDING_BASE: Final = 10
+MAX_UNCERTAINTY: Final = 0.1
+"""Counts of conditions are shown where they can be off by no more than this part of all items."""
+PUBLISHED_PAIRS: Final = (*MEASURED_PAIRS, ("KIND", "GROUND"), ("COUNTRY", "GROUND"), ("PRODUCT", "GROUND"))
+TABLES: Final[Sequence[Key]] = (("KIND",), *((name,) for name in OPEN_DIMENSIONS), ("GROUND",), *PUBLISHED_PAIRS)
+
+
+class CountRow(NamedTuple):
+    """The counts of the items that share some values; None is suppressed.
+
+    Each condition has a place in `failing` (fails it), `alone` (fails it only) and `left` (passed it and all before);
+    these are empty where nothing is published of them. A margin is how far counts can be off, 0 where they are exact:
+    those of the row, of `failing` and `alone`, of `left`.
+    """
+
+    key: Key
+    items: int | None
+    permitted: int | None
+    delivered: int | None = None
+    retracted: int | None = None
+    failing: Sequence[int | None] = ()
+    alone: Sequence[int | None] = ()
+    left: Sequence[int | None] = ()
+    margin: int = 0
+    exclusion_margin: int = 0
+    step_margin: int = 0
+
+
+def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> dict[str, list[CountRow]]:
+    """Measure what was counted and return what is published of it, by the names of dimensions; "" is all items.
+
+    Where too few persons are counted for the total to be shown, every table is empty.
+    """
+    measured = Measurement(counted, noise)
+    if not _is_shown(measured.total) or measured.in_tables < SHOWN_FROM * measured.deviations["SCALE"]:
+        nothing = (None,) * len(measured.first)
+        return {"": [CountRow((), None, None, None, None, nothing, nothing, nothing)]} | {
+            ",".join(table): [] for table in TABLES
+        }
+    scale = max(1.0, measured.total.items / measured.in_tables)
+    uncertainty = hypot(
+        measured.total.items_deviation / measured.total.items, measured.deviations["SCALE"] / measured.in_tables
+    )
+    cells = _all_cells(measured, scale, counted.grounds)
+    named = {(name, value) for name, values in measured.values.items() if name != "KIND" for value in values}
+    return {"": [_total_row(measured)]} | {
+        ",".join(table): [
+            _cell_row(key, cell, scale, uncertainty, shown=(*table, *key) in named or _is_shown(cell))
+            for key, cell in cells[table].items()
+        ]
+        for table in TABLES
+    }
+
+
+def _all_cells(measured: Measurement, scale: float, grounds: Mapping[str, str]) -> dict[Key, dict[Key, Cell]]:
+    """Arrange the measured cells in tables, with what can be computed from them: `other`, and the grounds of kinds."""
+    whole = Cell(
+        measured.total.permitted / scale,
+        measured.total.others / scale,
+        hypot(measured.total.deviation / scale, measured.deviations["SCALE"]),
+    )
+    cells: dict[Key, dict[Key, Cell]] = {**measured.pairs}
+    for name, values in measured.values.items():
+        cells[name,] = {(value,): cell for value, cell in values.items()}
+    for name in OPEN_DIMENSIONS:
+        rest = whole
+        for cell in measured.values[name].values():
+            rest = rest.plus(cell, -1)
+        cells[name,][OTHER,] = rest
+    of_kinds = cells["KIND",]
+    cells["GROUND",] = _sum_cells(((grounds[kind],), cell) for (kind,), cell in of_kinds.items())
+    cells["KIND", "GROUND"] = {(kind, grounds[kind]): cell for (kind,), cell in of_kinds.items()}
+    for pair in (("KIND", "COUNTRY"), ("KIND", "PRODUCT")):
+        by_kind = measured.pairs[pair].items()
+        cells[pair[1], "GROUND"] = _sum_cells(((value, grounds[kind]), cell) for (kind, value), cell in by_kind)
+    return cells
+
+
+def _sum_cells(cells: Iterable[tuple[Key, Cell]]) -> dict[Key, Cell]:
+    sums: dict[Key, Cell] = {}
+    for key, cell in cells:
+        sums[key] = sums[key].plus(cell) if key in sums else cell
+    return sums
+
+
+def _is_shown(cell: Cell) -> bool:
+    return cell.items >= SHOWN_FROM * cell.items_deviation
+
+
+def _cell_row(key: Key, cell: Cell, scale: float, uncertainty: float, *, shown: bool) -> CountRow:
+    """Return the counts of a cell, scaled to the total; `uncertainty` is the relative deviation of the scale."""
+    if not shown:
+        return CountRow(key, None, None)
+    items = round_count(scale * cell.items)
+    margin = _margin(scale * hypot(cell.items_deviation, uncertainty * cell.items))
+    return CountRow(key, items, round_count(scale * cell.permitted, items), margin=margin)
+
+
+def _total_row(measured: Measurement) -> CountRow:
+    """Return the counts of all items. A count of conditions that can be off by too much is suppressed."""
+    total, deliveries, deviations = measured.total, measured.deliveries, measured.deviations
+    items = round_count(total.items)
+    permitted = round_count(total.permitted, items)
+    delivered = round_count(deliveries.items, items)
+    exclusion_margin = _margin(max(deviations["FAILING"], deviations["ALONE"]))
+    failing = [round_count(number, items) for number in measured.failing]
+    alone = [round_count(number, total) for number, total in zip(measured.alone, failing, strict=True)]
+    left = _funnel(measured, items, permitted)
+    # The noise of a step is at most that of half of the steps, with both ends known: a Brownian bridge.
+    step_margin = _margin(hypot(total.items_deviation, sqrt(len(left) / 4) * deviations["FIRST"]))
+    nothing = (None,) * len(left)
+    uncertain = max(exclusion_margin, step_margin) > MAX_UNCERTAINTY * items
+    return CountRow(
+        (),
+        items,
+        permitted,
+        delivered,
+        round_count(deliveries.others, delivered),
+        nothing if uncertain else failing,
+        nothing if uncertain else alone,
+        nothing if uncertain else left,
+        _margin(max(total.items_deviation, deliveries.items_deviation)),
+        0 if uncertain else exclusion_margin,
+        0 if uncertain else step_margin,
+    )
+
+
+def _funnel(measured: Measurement, items: int, permitted: int) -> list[int]:
+    """Return what is left after each condition, from all items down to the permitted ones, and never rising."""
+    missing = items - permitted - sum(measured.first)
+    steps = [number + missing / len(measured.first) for number in measured.first]
+    left: list[int] = []
+    for gone in accumulate(steps):
+        left.append(max(permitted, min(round_count(items - gone), left[-1] if left else items)))
+    return [*left[:-1], permitted]
+
+
+def round_count(number: float, at_most: int | None = None) -> int:
+    """Round to a multiple of ROUNDING_BASE, from 0 to the most that it can be."""
+    rounded = max(0, round(number / ROUNDING_BASE) * ROUNDING_BASE)
+    return rounded if at_most is None else min(rounded, at_most)
+
+
+def _margin(deviation: float) -> int:
+    """Return how far a rounded count with noise can be off."""
+    return ceil((noise_margin(deviation) + ROUNDING_BASE / 2) / ROUNDING_BASE) * ROUNDING_BASE

@@ -1,0 +1,153 @@
+"""Coverage: how many items there are, how many are permitted, and what excludes the others, once a day."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from db.connection import Connection, Pool, Reader, connection
+from db.coverage.measurement import KINDS, MEASURED_PAIRS, OPEN_DIMENSIONS, CountedCoverage, CountedTotal, Key, Layers
+from db.coverage.noise import MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL
+from db.coverage.publication import CountRow, protect_counts
+from db.policy.conditions import CONDITIONS
+from db.policy.grounds import GroundCode
+
+ITEMS_PER_STEP = 20_000
+ITEM = 1_000_000
+"""What an item is in the counts that are published: a person's items count in parts of one."""
+CONDITION_CODES = [condition.code for condition in CONDITIONS]
+FULL_DETAIL_DAYS = 35
+"""For how many days items are kept by everything; see db/sql/coverage.sql."""
+
+
+class Dimension(StrEnum):
+    """The dimensions that items are counted by, in the order of the bits of a table's shape."""
+
+    KIND = "KIND"
+    PRODUCT = "PRODUCT"
+    COUNTRY = "COUNTRY"
+    LANGUAGE = "LANGUAGE"
+    MONTH = "MONTH"
+    GROUND = "GROUND"
+
+
+Filters = Mapping[Dimension, Sequence[str]]
+
+
+class CoverageSnapshot(NamedTuple):
+    """The snapshot that was read."""
+
+    day: date
+    taken_at: datetime
+    policy: str
+    conditions: list[str]
+
+
+async def take_coverage(worker: Connection) -> int:
+    """Do the next piece of today's snapshot; give 0 when nothing is left to do. Each piece commits by itself."""
+    state: str = await worker.fetchval(
+        "SELECT grounds.count_coverage($1, $2, $3, $4)",
+        *(CONDITION_CODES, ITEMS_PER_STEP, MAX_ITEMS_IN_TOTAL, MAX_ITEMS_IN_TABLES),
+    )
+    if state == "COUNTED":
+        counted = await worker.fetchval("SELECT grounds.counted_coverage()")
+        tables = None if counted is None else await asyncio.to_thread(_publish_tables, counted)
+        await worker.execute("SELECT grounds.publish_coverage($1)", tables)
+    return 0 if state == "NOTHING" else 1
+
+
+async def exact_snapshot(reader: Reader, day: date | None) -> CoverageSnapshot | None:
+    """Find the snapshot of a day, or the newest one."""
+    rows = await reader.fetch(
+        "SELECT day, taken_at, policy, conditions FROM grounds.coverage_snapshot"
+        " WHERE taken_at IS NOT NULL AND day = coalesce($1, day) ORDER BY day DESC LIMIT 1",
+        day,
+    )
+    return CoverageSnapshot(*rows[0]) if rows else None
+
+
+async def exact_rows(
+    reader: Reader, snapshot: CoverageSnapshot, by: Sequence[Dimension], filters: Filters
+) -> list[CountRow] | None:
+    """Count by some dimensions; None where the snapshot is too old to be counted by so many."""
+    asked = {*by, *filters}
+    shape = sum(1 << place for place, dimension in enumerate(Dimension) if dimension in asked or len(asked) > 2)
+    if len(asked) > 2 and await reader.fetchval(_HAS_FULL_DETAIL, snapshot.day) is None:
+        return None
+    columns = [dimension.lower() for dimension in by]
+    places = 4 + 3 * len(snapshot.conditions)
+    sums = ", ".join(f"sum(counts[{place}])::bigint" for place in range(1, places + 1))
+    given = list(filters.items())
+    chosen = "".join(
+        f" AND {dimension.lower()} = ANY (${number}::text[])" for number, (dimension, _) in enumerate(given, 3)
+    )
+    rows = await reader.fetch(
+        f"SELECT ARRAY[{', '.join(columns)}]::text[] AS key, ARRAY[{sums}] AS counts FROM grounds.coverage_cell"
+        f" WHERE day = $1 AND shape = $2{chosen} GROUP BY {', '.join(columns) or '()'} ORDER BY 1",
+        *(snapshot.day, shape),
+        *(list(values) for _, values in given),
+    )
+    return [_exact_row(row["key"], row["counts"], len(snapshot.conditions)) for row in rows]
+
+
+async def exact_dialects(reader: Reader, snapshot: CoverageSnapshot) -> list[CountRow]:
+    """Count by whole language tags, in lower case."""
+    rows = await reader.fetch(_DIALECTS, snapshot.day)
+    return [_exact_row([row["language"]], row["counts"], len(snapshot.conditions)) for row in rows]
+
+
+async def published_coverage(
+    pool: Pool, day: date | None, tables: Sequence[str]
+) -> tuple[CoverageSnapshot, list[list[CountRow]]] | None:
+    """Read tables of what was published on a day or last before it. A table is named by its dimensions."""
+    async with connection(pool) as borrowed:
+        row = await borrowed.fetchrow(
+            "SELECT day, taken_at, policy, conditions, ARRAY(SELECT p.tables ->> t FROM unnest($2::text[])"
+            " WITH ORDINALITY n (t, place) ORDER BY place) AS tables"
+            " FROM grounds.coverage_published p WHERE day <= coalesce($1, day) ORDER BY day DESC LIMIT 1",
+            *(day, tables),
+        )
+    if row is None:
+        return None
+    found = [[CountRow(tuple(key), *counts) for key, *counts in json.loads(table)] for table in row["tables"]]
+    return CoverageSnapshot(*row[:4]), found
+
+
+_DIALECTS = "SELECT language, counts FROM grounds.coverage_cell WHERE day = $1 AND shape = 64 ORDER BY 1"
+_HAS_FULL_DETAIL = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND shape = 63 LIMIT 1"
+
+
+def _exact_row(key: Sequence[str], counts: Sequence[int | None], conditions: int) -> CountRow:
+    found = [count or 0 for count in counts]
+    items, permitted, delivered, retracted, *others = found
+    failing, alone, first = (others[place * conditions : (place + 1) * conditions] for place in range(3))
+    left = [items - sum(first[: place + 1]) for place in range(conditions)]
+    return CountRow(tuple(key), items, permitted, delivered, retracted, failing, alone, left)
+
+
+def _publish_tables(counted: str) -> str:
+    """Protect what `grounds.counted_coverage` gives, as it is kept in `coverage_published`; both are JSON."""
+    return json.dumps(protect_counts(_read_counted(json.loads(counted))))
+
+
+def _read_counted(counted: Mapping[str, Any]) -> CountedCoverage:
+    tables: dict[Key, dict[Key, Layers]] = {
+        table: {} for table in (("KIND",), *((name,) for name in OPEN_DIMENSIONS), *MEASURED_PAIRS)
+    }
+    for values, permitted, others in counted["cells"]:
+        table = next(table for table in tables if set(table) == set(values))
+        tables[table][tuple(values[name] for name in table)] = permitted / ITEM, others / ITEM
+    total: dict[str, Any] = {
+        name: [each / ITEM for each in count] if isinstance(count, list) else count / ITEM
+        for name, count in counted["total"].items()
+    }
+    ground_of = {kind: ground for ground, covered in counted["grounds"].items() for kind in covered["kinds"]}
+    before = counted["named"] or {}
+    return CountedCoverage(
+        CountedTotal(**total),
+        tables,
+        {kind: ground_of.get(kind, GroundCode.PUBLIC_CONTENT) for kind in KINDS},
+        {name: {key[0] for key, *_ in before[name]} for name in OPEN_DIMENSIONS if name in before},
+    )

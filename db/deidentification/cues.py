@@ -1,0 +1,44 @@
+"""The words that stand beside personal data, in the official languages of the EU, Iceland and Norway.
+
+`words.json` gives them by their beginnings, in lower case, as parts of regular expressions. `cue_before` asks whether
+one stands shortly before a place, in the same line and with no digit between.
+"""
+
+import json
+import re
+from enum import Enum, auto
+from importlib import resources
+
+_WORDS = json.loads(resources.files("db.deidentification").joinpath("words.json").read_text(encoding="utf-8"))
+
+
+def words_of(name: str) -> str:
+    """Return a group of a regular expression that matches any of the words of that name in words.json."""
+    return f"(?:{'|'.join(_WORDS[name])})"
+
+
+class Cue(Enum):
+    """What a word says of the number or the date that follows."""
+
+    PHONE = auto()
+    BIRTH = auto()
+    PLATE = auto()
+    DOCUMENT = auto()
+    NATIONAL_NUMBER = auto()
+    VERSION = auto()
+    BOOK = auto()
+
+
+_ENDING = {cue: re.compile(rf"(?<![^\W_]){words_of(cue.name)}[^0-9\n]*\Z") for cue in Cue}
+_ANYWHERE = {cue: re.compile(rf"(?<![^\W_]){words_of(cue.name)}") for cue in Cue}
+
+
+def cue_before(cue: Cue, text: str, place: int, within: int) -> int | None:
+    """Return where the first word of a kind begins in the characters before a place, if there is one."""
+    found = _ENDING[cue].search(text[max(0, place - within) : place].lower())
+    return None if found is None else max(0, place - within) + found.start()
+
+
+def cue_after(cue: Cue, text: str, place: int, within: int) -> bool:
+    """Return whether a word of a kind stands in the characters after a place."""
+    return _ANYWHERE[cue].search(text[place : place + within].lower()) is not None

@@ -1,0 +1,24 @@
+"""The countries in which a language is spoken: those whose national phone numbers are looked for in its texts."""
+
+from functools import lru_cache
+
+COUNTRIES_OF_LANGUAGES: dict[str, tuple[str, ...]] = {
+    "bg": ("BG",), "ca": ("ES",), "cs": ("CZ",), "da": ("DK",), "de": ("DE", "AT", "CH", "LU", "BE"),
+    "el": ("GR", "CY"), "en": ("IE", "GB", "MT"), "es": ("ES",), "et": ("EE",), "eu": ("ES",), "fi": ("FI",),
+    "fr": ("FR", "BE", "LU", "CH"), "ga": ("IE",), "gl": ("ES",), "hr": ("HR",), "hu": ("HU",), "is": ("IS",),
+    "it": ("IT", "CH"), "lb": ("LU",), "lt": ("LT",), "lv": ("LV",), "mt": ("MT",), "nb": ("NO",), "nl": ("NL", "BE"),
+    "nn": ("NO",), "no": ("NO",), "pl": ("PL",), "pt": ("PT",), "rm": ("CH",), "ro": ("RO",), "sk": ("SK",),
+    "sl": ("SI",), "sv": ("SE", "FI"),
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def countries_of(language: str | None) -> tuple[str, ...]:
+    """Return the countries of a BCP 47 tag: that of its region, or else those of its language; none if unknown."""
+    subtags = (language or "").split("-")
+    for subtag in subtags[1:]:
+        if len(subtag) == 2 and subtag.isalpha():
+            return (subtag.upper(),)
+        if len(subtag) == 1:
+            break
+    return COUNTRIES_OF_LANGUAGES.get(subtags[0].lower(), ())

@@ -1,0 +1,365 @@
+"""The ledger of deliveries: receipts are chained in batches, each sealed by a signed checkpoint.
+
+A checkpoint's root is that of a Merkle tree (RFC 6962) over its receipts, in the order of their numbers; the leaf of a
+receipt is what PostgreSQL's grounds.receipt_leaf says. Checkpoints follow each other without a gap, from receipt 1 on.
+A checkpoint also names the newest read of people's data by staff: each read has a digest of itself and of the read
+before, so that one digest vouches for all.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from db.connection import Connection
+from db.secrets import KeyUse, derive_key
+
+HASH_BYTES: Final = 32
+MAX_RECEIPTS_PER_CHECKPOINT: Final = 10_000
+_NOTHING_BEFORE: Final = bytes(HASH_BYTES)
+
+
+def signing_key(secret: bytes) -> Ed25519PrivateKey:
+    """Derive the key that seals checkpoints from the gateway's secret."""
+    return Ed25519PrivateKey.from_private_bytes(derive_key(secret, KeyUse.LEDGER))
+
+
+def merkle_root(leaves: bytes) -> bytes:
+    """Compute the root of leaf hashes that stand one behind the other, 32 bytes each (RFC 6962, section 2.1)."""
+    if not leaves:
+        return hashlib.sha256().digest()
+    level = leaves
+    while len(level) > HASH_BYTES:
+        paired = len(level) - len(level) % (2 * HASH_BYTES)
+        nodes = [hashlib.sha256(b"\x01" + level[at : at + 64]).digest() for at in range(0, paired, 64)]
+        level = b"".join(nodes) + level[paired:]  # who has no neighbour goes up as it is
+    return level
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint of the receipts from `first_receipt` to `last_receipt`, both included."""
+
+    number: int
+    first_receipt: int
+    last_receipt: int
+    receipts: int
+    staff_reads: int
+    """How many reads by staff there were, from the first on."""
+    staff_read_digest: bytes
+    """The digest of the last of them; empty where there is none."""
+    root: bytes
+    previous: bytes
+    sealed_at: str
+    """In UTC, as ISO 8601 writes it, without the offset."""
+    signature: bytes = b""
+
+    @property
+    def text(self) -> bytes:
+        """Write what is signed, the same everywhere: a line a part."""
+        parts = {
+            "number": self.number,
+            "first receipt": self.first_receipt,
+            "last receipt": self.last_receipt,
+            "receipts": self.receipts,
+            "staff reads": self.staff_reads,
+            "staff read digest": self.staff_read_digest.hex(),
+            "root": self.root.hex(),
+            "previous": self.previous.hex(),
+            "sealed at": f"{self.sealed_at}Z",
+        }
+        return "\n".join(["grounds checkpoint 1", *(f"{name}: {part}" for name, part in parts.items()), ""]).encode()
+
+    @property
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the text, by which the next checkpoint names this one."""
+        return hashlib.sha256(self.text).digest()
+
+    def signed(self, key: Ed25519PrivateKey) -> "Checkpoint":
+        """Sign it."""
+        return replace(self, signature=key.sign(self.text))
+
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+        """Return whether the signature is this key's, over this very text."""
+        try:
+            key.verify(self.signature, self.text)
+        except InvalidSignature:
+            return False
+        return True
+
+
+# An instant is written as JSON has it: alike whatever the session's settings are, and for every value.
+COLUMNS: Final = (
+    "number, first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, root, previous,"
+    " to_jsonb(sealed_at AT TIME ZONE 'UTC') #>> '{}' AS sealed_at, signature"
+)
+
+
+def following(
+    before: Checkpoint | None,
+    last_receipt: int,
+    leaves: bytes,
+    sealed_at: str,
+    staff_reads: int = 0,
+    staff_read_digest: bytes = b"",
+) -> Checkpoint:
+    """Make the checkpoint that continues a chain, unsigned; None begins one."""
+    return Checkpoint(
+        number=before.number + 1 if before else 1,
+        first_receipt=before.last_receipt + 1 if before else 1,
+        last_receipt=last_receipt,
+        receipts=len(leaves) // HASH_BYTES,
+        staff_reads=staff_reads,
+        staff_read_digest=staff_read_digest,
+        root=merkle_root(leaves),
+        previous=before.digest if before else _NOTHING_BEFORE,
+        sealed_at=sealed_at,
+    )
+
+
+async def seal_receipts(
+    connection: Connection, key: Ed25519PrivateKey, at_most: int = MAX_RECEIPTS_PER_CHECKPOINT
+) -> int:
+    """Seal the receipts that are settled, at most so many, and all reads by staff, as the worker.
+
+    Return how many receipts were sealed if more of them may wait, else 0: a job that did something goes on at once, and
+    would seal each page by itself. The connection is in a READ COMMITTED transaction, and no other process seals
+    meanwhile.
+    """
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM grounds.newest_checkpoint()")
+    before = Checkpoint(*row) if row else None
+    fresh = await connection.fetchrow(
+        "SELECT last_receipt, leaves, to_jsonb(grounds.decision_time() AT TIME ZONE 'UTC') #>> '{}' AS sealed_at"
+        ", staff_reads, digest FROM grounds.unsealed_receipts($1), grounds.newest_staff_read()",
+        at_most,
+    )
+    assert fresh is not None, "both functions give one row"
+    last_receipt, leaves, at, *reads = fresh
+    if leaves is None:
+        if reads[0] == (before.staff_reads if before else 0):
+            return 0
+        last_receipt, leaves = before.last_receipt if before else 0, b""
+    made = following(before, last_receipt, leaves, at, *reads).signed(key)
+    *said, _, signature = astuple(made)
+    sealed_at = datetime.fromisoformat(f"{made.sealed_at}Z")
+    statement = "SELECT grounds.add_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    await connection.execute(statement, *said, sealed_at, signature)
+    return made.receipts if made.receipts == at_most else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedCheckpoint:
+    """A checkpoint that was stored elsewhere, and the place that it was read from."""
+
+    name: str
+    checkpoint: Checkpoint
+
+
+@dataclass
+class Audit:
+    """The verification of a chain from its start; `findings` describes everything that differs from what was sealed."""
+
+    key: Ed25519PublicKey
+    kept: Sequence[TrustedCheckpoint] = ()
+    newest: Checkpoint | None = None
+    checkpoints: int = 0
+    receipts: int = 0
+    unsealed: int = 0
+    """How many receipts came after the newest checkpoint."""
+    staff_reads: int = 0
+    """How many reads by staff were verified."""
+    sealed_reads: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """The checkpoint that seals so many reads first, and their digest, by how many they are."""
+    _found: list[tuple[int, str]] = field(default_factory=list)
+    _met: set[int] = field(default_factory=set)
+    _trusted: bool = True
+
+    def __post_init__(self) -> None:
+        """Keep to what was kept in earnest."""
+        for kept in self.kept:
+            if not kept.checkpoint.is_signed_by(self.key):
+                self.note(0, f"{kept.name}: was edited, or signed with another key")
+        self.kept = [kept for kept in self.kept if kept.checkpoint.is_signed_by(self.key)]
+
+    @property
+    def findings(self) -> list[str]:
+        """Return what was found, in the order of the checkpoints."""
+        return [text for _, text in sorted(self._found)]
+
+    def note(self, number: int, text: str) -> None:
+        """Note something about a checkpoint."""
+        self._found.append((number, text))
+
+    def follow(self, checkpoint: Checkpoint) -> bool:
+        """Compare a checkpoint with its signature and its predecessor; return whether it can vouch for its receipts."""
+        number, before, trusted_before = checkpoint.number, self.newest, self._trusted
+        here = f"checkpoint {number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
+        expected = following(before, 0, b"", "")
+        self.newest, self._trusted = checkpoint, checkpoint.is_signed_by(self.key)
+        self.checkpoints += 1
+        if number > expected.number:
+            gone = _range_text("checkpoint", expected.number, number - 1)
+            uncovered = _range_text("receipt", expected.first_receipt, checkpoint.first_receipt - 1)
+            self.note(number, f"missing: {gone}; nothing vouches for {uncovered}")
+        elif number < expected.number:
+            self.note(number, f"{here} was added")
+        if not self._trusted:
+            self.note(number, f"{here} was edited, or signed with another key")
+        elif number == expected.number and trusted_before and not _continues(checkpoint, expected):
+            self.note(number, f"{here} does not continue the one before: the chain was rewritten")
+        if self._trusted:
+            self.sealed_reads.setdefault(checkpoint.staff_reads, (number, checkpoint.staff_read_digest))
+        self._compare(checkpoint)
+        return self._trusted
+
+    def follow_read(self, number: int, digest: bytes, leaf: bytes, before: bytes) -> bytes:
+        """Compare a read by staff with its digest and its seal; return the digest that it should have."""
+        expected = hashlib.sha256(before + leaf).digest()
+        self.staff_reads += 1
+        checkpoint, sealed = self.sealed_reads.pop(number, (0, expected))
+        if number != self.staff_reads:
+            self.note(checkpoint, f"staff read {number} is not the {self.staff_reads}th: one was deleted or added")
+        elif not digest == expected == sealed:
+            self.note(checkpoint, f"staff read {number} or one before it was edited")
+        return expected
+
+    def weigh(self, checkpoint: Checkpoint, leaves: bytes) -> None:
+        """Compare the stored receipts with the checkpoint that vouches for them."""
+        there, sealed = len(leaves) // HASH_BYTES, checkpoint.receipts
+        self.receipts += there
+        here = f"checkpoint {checkpoint.number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
+        if there < sealed:
+            self.note(checkpoint.number, f"{here}: {sealed - there} of its {sealed} receipts are missing")
+        elif there > sealed:
+            self.note(checkpoint.number, f"{here}: {there - sealed} receipts were added to its {sealed}")
+        elif merkle_root(leaves) != checkpoint.root:
+            self.note(checkpoint.number, f"{here}: receipts among its {sealed} were edited or swapped")
+
+    def finish(self) -> None:
+        """Look for what was kept elsewhere, or sealed, and is not there."""
+        for reads, (checkpoint, _) in self.sealed_reads.items():
+            if reads:
+                self.note(checkpoint, f"checkpoint {checkpoint}: sealed {reads} staff reads, of which some are missing")
+        last = f"checkpoint {self.newest.number}" if self.newest else "nothing sealed"
+        for kept in self.kept:
+            number = kept.checkpoint.number
+            if number not in self._met:
+                self.note(number, f"{kept.name}: checkpoint {number} is gone: the ledger ends with {last}")
+
+    def _compare(self, checkpoint: Checkpoint) -> None:
+        for kept in self.kept:
+            if kept.checkpoint.number == checkpoint.number:
+                self._met.add(checkpoint.number)
+                if kept.checkpoint != checkpoint:
+                    text = f"{kept.name}: checkpoint {checkpoint.number} is another one now: the ledger was rewritten"
+                    self.note(checkpoint.number, text)
+
+
+def _continues(checkpoint: Checkpoint, expected: Checkpoint) -> bool:
+    return (checkpoint.previous, checkpoint.first_receipt) == (expected.previous, expected.first_receipt)
+
+
+def _range_text(what: str, first: int, last: int) -> str:
+    return f"{what} {first}" if first >= last else f"{what}s {first} to {last}"
+
+
+async def verify_chain(
+    connections: Sequence[Connection], audit: Audit, tell: Callable[[int, int], object] = lambda *_: None
+) -> None:
+    """Re-derive every root, link and signature, and note what is not as it was sealed.
+
+    The connections are the administrator's, each in a READ COMMITTED transaction; they share the work. `tell` is told
+    how many receipts are done, and how many there are in all.
+    """
+    first = connections[0]
+    for connection in connections:
+        await connection.execute(_AS_THE_OWNER)
+    if await first.fetchval(_LEAF_FUNCTION) != _LEAF_FUNCTION_SHA256:
+        audit.note(0, "grounds.receipt_leaf was replaced: the database does not say what its receipts hold")
+    total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
+
+    def told() -> None:
+        tell(audit.receipts, total)
+
+    cursor = await first.cursor(f"SELECT {COLUMNS} FROM grounds.checkpoint ORDER BY number")
+    while rows := await cursor.fetch(_CHECKPOINT_BATCH_SIZE):
+        portions = _portions([made for row in rows if audit.follow(made := Checkpoint(*row))])
+        await asyncio.gather(*(_verify_portions(connection, audit, portions, told) for connection in connections))
+    last = audit.newest.last_receipt if audit.newest else 0
+    audit.unsealed = await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id > $1", last)
+    if early := await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id < 1"):
+        audit.note(0, f"{early} receipts were added before the first")
+    await _verify_staff_reads(first, audit)
+    audit.finish()
+
+
+async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
+    if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
+        audit.note(0, "grounds.staff_read_leaf was replaced: the database does not say what reads hold")
+    before = b""
+    async for number, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
+        before = audit.follow_read(number, digest, leaf, before)
+
+
+async def record_verification(connection: Connection, audit: Audit) -> None:
+    """Keep what a verification found, where officers see it. The connection is the administrator's."""
+    up_to = datetime.fromisoformat(f"{audit.newest.sealed_at}Z") if audit.newest else None
+    async with connection.transaction():
+        await connection.execute("SET LOCAL ROLE grounds_owner")
+        await connection.execute(
+            "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings, up_to)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            *(audit.checkpoints, audit.receipts, audit.unsealed, len(audit.findings), up_to),
+        )
+
+
+async def _verify_portions(
+    connection: Connection, audit: Audit, portions: Iterator[list[Checkpoint]], told: Callable[[], object]
+) -> None:
+    """Weigh portions until there is none left; others take from them too."""
+    for portion in portions:
+        rows = await connection.fetch(
+            _LEAVES, [each.first_receipt for each in portion], [each.last_receipt for each in portion]
+        )
+        for checkpoint, (leaves,) in zip(portion, rows, strict=True):
+            audit.weigh(checkpoint, leaves or b"")
+        told()
+
+
+def _portions(checkpoints: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:
+    """Put checkpoints together until there are enough receipts for a round trip."""
+    portion: list[Checkpoint] = []
+    for checkpoint in checkpoints:
+        portion.append(checkpoint)
+        if sum(each.receipts for each in portion) >= _RECEIPT_BATCH_SIZE:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+_CHECKPOINT_BATCH_SIZE: Final = 500
+_RECEIPT_BATCH_SIZE: Final = 10_000
+_AS_THE_OWNER: Final = (
+    "SET LOCAL ROLE grounds_owner; SET LOCAL grounds.job = 'verify'; SET LOCAL search_path = pg_catalog;"
+    " SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+)
+_LEAVES: Final = """
+SELECT (SELECT string_agg(grounds.receipt_leaf(d), ''::bytea ORDER BY d.id) FROM grounds.delivery d
+        WHERE d.id BETWEEN r.first AND r.last)
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY r (first, last, place) ORDER BY r.place
+"""
+_LEAF_FUNCTION: Final = """
+SELECT encode(sha256(convert_to(prosrc, 'UTF8')), 'hex') FROM pg_proc
+WHERE oid = 'grounds.receipt_leaf'::regproc AND proconfig IS NULL
+"""
+# Of grounds.receipt_leaf in db/sql/ledger.sql, which hashes receipts: a replaced one could hide every other change.
+_LEAF_FUNCTION_SHA256: Final = "2ff620e6e54072434ee9d4a03f9772b471ac999a80191af5adf62df67ef68912"
+_STAFF_READS: Final = "SELECT r.id, r.digest, grounds.staff_read_leaf(r) FROM grounds.staff_read r ORDER BY r.id"
+_STAFF_READ_LEAF_FUNCTION: Final = _LEAF_FUNCTION.replace("receipt_leaf", "staff_read_leaf")
+_STAFF_READ_LEAF_FUNCTION_SHA256: Final = "ce908aec4b798d34ecc39f28bd30e5339e4db510ecc8e073b838beea3bfb970d"

@@ -1,0 +1,38 @@
+"""Offers: what is permitted, kept ready to be sent, as marks and builds require."""
+
+from db.connection import Connection
+
+MAX_ITEMS_PER_FOLD = 10_000
+MAX_ITEMS_PER_SLICE = 20_000
+MAX_OFFERS_PER_AUDIT = 2_000
+
+
+class OffersNotPermitted(Exception):
+    """Offers that the rules do not permit: a change left no mark."""
+
+
+async def keep_offers(worker: Connection) -> int:
+    """Fold some marks into the offers and build a part of what is missing; return how much was done.
+
+    The connection is the worker's, and in no transaction: each step commits by itself.
+    """
+    folded: int = await worker.fetchval("SELECT grounds.fold_offers($1)", MAX_ITEMS_PER_FOLD)
+    built: int = await worker.fetchval("SELECT grounds.build_offers($1)", MAX_ITEMS_PER_SLICE)
+    return folded + built
+
+
+async def audit_offers(worker: Connection) -> int:
+    """Hold some offers to the full decision; return 0.
+
+    Raises OffersNotPermitted where the rules do not permit one. Pages are then read from the rules already.
+    """
+    found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
+    if found:
+        raise OffersNotPermitted(f"{found} offers were not permitted (all are built anew; report this as a fault)")
+    return 0
+
+
+async def discard_offers(worker: Connection) -> int:
+    """Remove every offer and every mark, where offers are switched off; return 0."""
+    nothing: int = await worker.fetchval("SELECT grounds.discard_offers()")
+    return nothing

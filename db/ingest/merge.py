@@ -1,0 +1,286 @@
+"""Store facts: stage lines in chunks, and merge each chunk in one transaction, by the named queries of `queries/`."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import aiosql
+
+from db.connection import Connection
+from db.ingest.records import MODELS
+from db.ingest.rejection import Rejected
+from db.ingest.stages import COLUMNS, STAGES
+from db.ingest.staging import StagedBlock, Stager, whole_lines
+from db.policy.document import parse_policy
+from db.vocabulary import PLATFORM_PRODUCTS
+
+queries: Any = aiosql.from_path(
+    str(resources.files("db") / "ingest" / "queries"), "asyncpg", mandatory_parameters=False
+)
+
+MAX_REPORTED = 1000  # signals that could not be read: each is also named by the evidence of its item
+
+
+@dataclass(slots=True)
+class Summary:
+    """The number of lines per record (or none that could be read) and outcome: accepted, unchanged, stale, rejected."""
+
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    notices: Counter[str] = field(default_factory=Counter)
+    """The number of accepted notices by epoch; at the end, of those whose campaign is not known."""
+    unreadable_signals: list[Rejected] = field(default_factory=list)
+    """Signals of stored lines that could not be read, the first of them where there are many."""
+    still_set_aside: Counter[str] = field(default_factory=Counter)
+    """The number of good lines per record that do not replace a bad one, since they are no later."""
+
+    def add(self, record: str | None, outcome: str, count: int = 1) -> None:
+        """Count lines of one outcome."""
+        self.counts.setdefault(record or "unreadable", Counter())[outcome] += count
+
+    def add_notices(self, epoch: str, count: int) -> None:
+        """Count notices of a campaign, by its epoch."""
+        self.notices[epoch] += count
+
+    def total(self, outcome: str) -> int:
+        """Sum one outcome over all records."""
+        return sum(counter[outcome] for counter in self.counts.values())
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        """Lay the counts out for an answer, every outcome named."""
+        order = (*MODELS, "unreadable")
+        outcomes = ("accepted", "unchanged", "stale", "rejected")
+        return {
+            record: {outcome: self.counts[record][outcome] for outcome in outcomes}
+            for record in order
+            if record in self.counts
+        }
+
+
+async def ingest_lines(
+    connection: Connection,
+    blocks: AsyncIterable[bytes],
+    stager: Stager,
+    *,
+    on_rejected: Callable[[Rejected], None],
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Stream NDJSON into the database and count what became of it.
+
+    Each chunk is one transaction: a crash loses nothing that was accepted, and running again finishes the job.
+    The next chunk is staged while one merges. `on_progress` hears of the bytes of each chunk that is merged.
+    """
+    summary = Summary()
+    await _create_stages(connection)
+    products = await _products(connection)
+    waiting: asyncio.Task[StagedBlock] | None = None
+    size = 0
+    try:
+        async for chunk, line in whole_lines(blocks):
+            now = await connection.fetchval("SELECT grounds.decision_time()")
+            staged = asyncio.create_task(stager.stage(chunk, line, products, now, first=line == 1))
+            if waiting is not None:
+                await _merge(connection, await waiting, summary, on_rejected)
+                on_progress(size)
+            waiting, size = staged, len(chunk)
+        if waiting is not None:
+            await _merge(connection, await waiting, summary, on_rejected)
+            on_progress(size)
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+    for row in await connection.fetch(_KNOWN_CAMPAIGNS, list(summary.notices)):
+        del summary.notices[row["platform_id"]]
+    return summary
+
+
+async def _create_stages(connection: Connection) -> None:
+    """Create the tables that a chunk is staged in, unless the session has them.
+
+    All at once: each transaction that touches one empties them all when it commits, which takes 5 ms.
+    """
+    if await connection.fetchval("SELECT to_regclass('pg_temp.stage_rejected')") is None:
+        await connection.execute("\n".join(statement("create_stage", record) for record in COLUMNS))
+
+
+async def _products(connection: Connection) -> frozenset[str]:
+    document = await connection.fetchval("SELECT document::text FROM grounds.policy WHERE active")
+    return parse_policy(document).products if document else PLATFORM_PRODUCTS
+
+
+async def _merge(
+    connection: Connection, chunk: StagedBlock, summary: Summary, on_rejected: Callable[[Rejected], None]
+) -> None:
+    """Merge a chunk in one transaction; only what is committed is counted and reported."""
+    merged: list[_Round] = []
+    async with connection.transaction():
+        await _run(connection, "account", "begin_merge")
+        for stages in chunk.rounds:
+            if merged:
+                await connection.execute(_CLEAR)  # rows only: TRUNCATE makes new files, and most rounds are small
+            merged.append(await _merge_round(connection, stages))
+    for round_ in merged:
+        for record, outcome, count in round_.outcomes:
+            summary.add(record, "rejected" if outcome in _CONFLICTS else _OUTCOMES[outcome], count)
+        for epoch, count in round_.notices:
+            summary.add_notices(epoch, count)
+        summary.unreadable_signals += round_.unreadable[: MAX_REPORTED - len(summary.unreadable_signals)]
+        summary.still_set_aside.update({record: count for record, count in round_.still_set_aside if count})
+    conflicts = [rejected for round_ in merged for rejected in round_.conflicts]
+    for rejected in sorted([*chunk.rejected, *conflicts], key=lambda rejected: rejected.number):
+        on_rejected(rejected)
+    for rejected in chunk.rejected:
+        summary.add(rejected.record, "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """The outcomes of a round, as counts by record, and the lines that conflict with a stored one.
+
+    Beside them the counts of accepted notices by epoch, the signals of stored lines that could not be read, and the
+    counts of good lines by record that do not replace a bad one.
+    """
+
+    outcomes: list[tuple[str, str | None, int]]
+    conflicts: list[Rejected]
+    notices: list[tuple[str, int]]
+    unreadable: list[Rejected]
+    still_set_aside: list[tuple[str, int]]
+
+
+async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
+    """Merge one round: accounts first, so that everything has something to point to; what was set aside last."""
+    for name, rows in stages.items():
+        await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=list(COLUMNS[name]))
+    if "account" in stages:
+        await _run(connection, "account", "judge", "insert_account")
+    await _run(connection, "account", "name_accounts")
+    for record in STAGES:
+        if record in stages:
+            await _run(connection, record, *_STEPS[record])
+    found = await connection.fetch(statement_of_all("count_outcomes"))
+    outcomes = [(row["record"], row["outcome"], row["count"]) for row in found]
+    conflicts = []
+    if any(outcome in _CONFLICTS for _, outcome, _ in outcomes):
+        conflicts = [_conflict(dict(row)) for row in await connection.fetch(statement_of_all("conflicts"))]
+        for record in STAGES:
+            await _run(connection, record, "set_conflicts_aside")
+    if conflicts or "rejected" in stages:
+        await _run(connection, "rejected", *_STEPS["rejected"])
+    notices = await connection.fetch(statement("count_notices", "notice")) if "notice" in stages else []
+    aside = await connection.fetch(statement_of_all("still_set_aside"))
+    return _Round(
+        outcomes,
+        conflicts,
+        [(row["epoch"], row["count"]) for row in notices],
+        await _unreadable_signals(connection, stages),
+        [(row["record"], row["count"]) for row in aside],
+    )
+
+
+async def _unreadable_signals(connection: Connection, stages: dict[str, bytes]) -> list[Rejected]:
+    rows = [
+        row
+        for record in ("account", "content")
+        if record in stages
+        for row in await connection.fetch(statement("unreadable_signals", record))
+    ]
+    return [_unreadable(dict(row), fault) for row in rows for fault in row["unreadable"]]
+
+
+async def _run(connection: Connection, record: str, *names: str) -> None:
+    for name in names:
+        await connection.execute(statement(name, record))
+
+
+_STEPS = {
+    "account": (
+        *("link_persons", "link_contacts", "move_content", "judge_taking_back", "update_account"),
+        *("carry_last_known", "carry_to_stored_account", "let_stored_wait", "let_persons_wait", "object_by_signals"),
+    ),
+    "content": (
+        *("judge", "judge_taking_back", "keep_private", "insert_content", "update_content", "keep_stored_private"),
+        *("carry_last_known", "carry_to_stored_content", "let_stored_wait", "let_families_wait"),
+        *("drop_references", "insert_references"),
+        *("name_contacts", "insert_contact_references", "object_by_items_signals"),
+    ),
+    "notice": ("judge", "judge_taking_back", "insert", "update", "let_accounts_wait"),
+    "objection": ("judge", "widen_stated", "insert", "update", "widen_stored", "insert_targets"),
+    "consent": ("judge", "insert", "update"),
+    "campaign": ("judge", "refuse_changed_texts", "insert", "narrow_campaigns"),
+    "rejected": ("time_rejected", "quarantine_rejected", "force_objections", "target_forced_objections"),
+}
+_KNOWN_CAMPAIGNS = (
+    "SELECT c.platform_id FROM (SELECT set_config('grounds.ingest', 'on', TRUE) AS ingest OFFSET 0) claim"
+    " CROSS JOIN LATERAL (SELECT platform_id FROM grounds.campaign"
+    " WHERE platform_id = ANY ($1::text[]) AND claim.ingest <> '' OFFSET 0) c"
+)
+_OUTCOMES = {None: "accepted", "changed": "accepted", "unchanged": "unchanged", "stale": "stale"}
+_CONFLICTS = {
+    "conflict": (
+        "observed_at",
+        "says otherwise than the stored record of the same instant (send the right one with a later observed_at)",
+    ),
+    "other text": (
+        "texts",
+        "has another hash for a text that was sent (send the hash of the text as sent, with a later observed_at)",
+    ),
+}
+"""Why a line that could be read is set aside, by its outcome: the field, and the reason."""
+_CLEAR = "; ".join(f"DELETE FROM stage_{name}" for name in COLUMNS)
+
+
+def _conflict(row: Mapping[str, Any]) -> Rejected:
+    return Rejected(row["line"], *_CONFLICTS[row["outcome"]], b"", row["record"], row["platform_id"])
+
+
+def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
+    place, _, reason = fault.partition(": ")
+    consequence = "the line is stored; what cannot be read reserves, and AIPREF's says nothing (correct the signal)"
+    return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
+
+
+def statement(name: str, record: str) -> str:
+    """Return a named query for a record (or, of the stages, for `rejected`)."""
+    query: str = getattr(queries, name).sql
+    if "{versions}" in query:
+        query = query.replace("{versions}", getattr(queries, f"versions_of_{record}").sql.rstrip("; \n"))
+    return _filled(query, record)
+
+
+def statement_of_all(name: str) -> str:
+    """Return a named query for every record at once: the rows of all of them."""
+    return " UNION ALL ".join(statement(name, record).rstrip("; \n") for record in STAGES)
+
+
+# What else waits where a line takes something back: the family that an item left, and the account of a notice.
+_OTHERS_THAT_WAIT = {
+    "content": "CASE WHEN (before).belongs_to IS DISTINCT FROM (after).belongs_to THEN (before).belongs_to END",
+    "notice": "CASE WHEN takes_back THEN (after).belongs_to END",
+}
+_OF_A_REJECTED_LINE = ("account", "person", "contact", "received_at")
+
+
+@cache
+def _filled(query: str, record: str) -> str:
+    definitions = ", ".join(f"{column} {type_}" for column, type_ in COLUMNS[record].items())
+    if record not in STAGES:
+        return query.format(record=record, definitions=definitions)
+    stage = STAGES[record]
+    belongs = "account" in stage.stored
+    values = {column: "a.id" if column == "account" else f"s.{column}" for column in stage.stored}
+    return query.format(
+        record=record,
+        definitions=definitions,
+        kinds="c.account_kinds" if record == "account" else "c.item_kinds",
+        others=_OTHERS_THAT_WAIT.get(record, "NULL::text"),
+        columns=", ".join(values),
+        values=", ".join(values.values()),
+        assignments=", ".join(f"{column} = {value}" for column, value in values.items()),
+        account="JOIN grounds.account a ON a.platform_id = s.account" if belongs else "",
+        targets=", ".join(column if column in stage.columns else "NULL" for column in _OF_A_REJECTED_LINE),
+    )

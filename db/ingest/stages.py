@@ -1,0 +1,263 @@
+"""The stage of each record: its columns, made of the fields of the record's model, and the row that a record becomes.
+
+The fields stand once, in `db/ingest/records.py`: from them come the temporary table, the columns of COPY, the digest,
+and the columns that a merge inserts and updates.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+
+import orjson
+from asyncpg import Range
+
+from db.ingest.records import MODELS, AccountRecord, Campaign, ContentRecord, ObjectionRecord, Record
+from db.ingest.signals import NO_SIGNALS, SIGNAL_COLUMNS, signals_of_account, signals_of_content
+from db.ingest.texts import ItemTexts, read_texts
+from db.vocabulary import MEDIUM_KINDS, Audience, ContentKind, Conversation, Scan
+
+Row = tuple[Any, ...]
+
+
+class MadeColumns(NamedTuple):
+    """What is made of a record's other fields: the values of the made columns, and what the digest knows of them."""
+
+    values: Row
+    stated: Row
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: the single-valued fields of a record under their own names, and the columns made of its other fields.
+
+    `made` names the made columns with their types, in the order in which `make` gives their values, and `made_of` the
+    fields that they are made of. `elsewhere` are the columns that the record's own table does not have.
+    """
+
+    record: str
+    made: dict[str, str]
+    make: Callable[[Any], MadeColumns]
+    made_of: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """The single-valued fields of the model with the types of their columns."""
+        special = {"record", "id", "observed_at", *self.made_of}
+        model = MODELS[self.record]
+        return {
+            name: _column_type(field.annotation) for name, field in model.model_fields.items() if name not in special
+        }
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Every column with its type, in the order of rows."""
+        known = {"line": "bigint", "platform_id": "text"}
+        return known | self.fields | self.made | {"observed_at": "timestamptz", "digest": "bytea"}
+
+    @cached_property
+    def stored(self) -> tuple[str, ...]:
+        """The columns that the record's own table has too, but `platform_id`, which never changes."""
+        return tuple(name for name in self.columns if name not in {"line", "platform_id", *self.elsewhere})
+
+    def row(self, number: int, record: Record) -> Row:
+        """Lay a record out, from the line of that number."""
+        single = self._single(record)
+        values, stated = self.make(record)
+        digest = hashlib.blake2b(orjson.dumps((*single, *stated)), digest_size=16).digest()
+        return (number, record.id, *single, *values, record.observed_at, digest)
+
+    @cached_property
+    def _single(self) -> Callable[[Record], Row]:
+        if not self.fields:
+            return lambda _: ()
+        return attrgetter(*self.fields)
+
+
+def _column_type(annotation: object) -> str:
+    """Name the type of a single-valued field's column."""
+    if get_origin(annotation) is Annotated:
+        return _column_type(get_args(annotation)[0])
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
+    if len(kinds) == 1 and kinds[0] is not annotation:
+        return _column_type(kinds[0])
+    if isinstance(annotation, type) and issubclass(annotation, datetime | str):
+        return "timestamptz" if issubclass(annotation, datetime) else "text"
+    raise TypeError(f"{annotation}: has no column of its own (name it in made_of)")
+
+
+def _account_columns(record: AccountRecord) -> MadeColumns:
+    windows = [
+        Range(w.since, w.until, lower_inc=w.since is not None, upper_inc=w.until is not None)
+        for w in record.compromised
+    ]
+    contacts = sorted(set(record.contacts))
+    ends = sorted({(str(window.since), str(window.until)) for window in record.compromised})
+    read = signals_of_account(record) if record.signals else NO_SIGNALS
+    return MadeColumns((windows, contacts, *read[:4]), (ends, contacts, read.stated))
+
+
+def _content_columns(record: ContentRecord) -> MadeColumns:
+    private = record.kind is ContentKind.PRIVATE_MESSAGE
+    texts = None if private else read_texts(record)
+    scans = record.scans
+    read = signals_of_content(record) if record.signals or record.rights else NO_SIGNALS
+    minors = read.minors or (scans.minors if scans else None)
+    found = (scans.special_category, scans.safety, minors) if scans else (None, None, minors)
+    references = sorted({(r.account, r.relation) for r in record.references if r.account})
+    contacts = sorted({(r.contact, r.relation) for r in record.references if r.contact})
+    rights = sorted({(r.source, r.train_ai) for r in record.rights})
+    flags = [m.deidentified for m in record.media]
+    values = (
+        *_body_columns(texts),
+        *_columns_of(references),
+        *_columns_of(contacts),
+        *(*read[:4], *found),
+        None if texts is None else _media_deidentified(flags, texts.text is not None),
+        not private and (bool(record.media) or record.kind in MEDIUM_KINDS),
+        *(*fact_bits(record, reserved=read.reserved, media_deidentified=flags), None),
+    )
+    stated = None if private else read.stated
+    # A private message leaves nothing of its text and media behind, not even in a digest.
+    body = () if private else (record.text, [tuple(medium) for medium in record.media], _stated_spans(record))
+    return MadeColumns(values, (*body, record.text_format, references, contacts, rights, stated, *found))
+
+
+def _body_columns(texts: ItemTexts | None) -> Row:
+    if texts is None:
+        return (None, None, None, None)
+    return (texts.text, orjson.dumps(texts.media).decode() if texts.media else None, texts.pipeline, texts.names_sought)
+
+
+def _stated_spans(record: ContentRecord) -> list[tuple[int, int, str]] | None:
+    if record.personal_spans is None:
+        return None
+    return [(span.start, span.end, span.kind) for span in record.personal_spans]
+
+
+def _columns_of(references: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [named for named, _ in references], [relation for _, relation in references]
+
+
+def _media_deidentified(flags: list[bool | None], has_text: bool) -> bool | None:
+    """Return whether every medium is de-identified; unknown as well where there is neither text nor media."""
+    if not flags:
+        return True if has_text else None
+    return False if False in flags else None if None in flags else True
+
+
+class FactBits(NamedTuple):
+    """The facts of an item that fail, and those that are not known; a fact that is in neither passes."""
+
+    failing: int
+    unknown: int
+
+
+_AUDIENCE: Final = 32
+
+
+def fact_bits(item: ContentRecord, *, reserved: bool, media_deidentified: list[bool | None]) -> FactBits:
+    """Return the facts of an item whose taking back waits, as bits.
+
+    These fail under every policy. Whether a kind is covered depends on the policy: `db/sql/taking_back.sql` judges it.
+
+    1 is its deletion, 2 a reservation, 4, 8 and 16 the scans, 32 the audience, 64 the conversation, 128 the media.
+    """
+    scans = item.scans
+    failing = unknown = 0
+    if item.deleted_at is not None:
+        failing |= 1
+    if reserved:
+        failing |= 2
+    findings = (scans.special_category, scans.safety, scans.minors) if scans else (None, None, None)
+    for bit, found in zip((4, 8, 16), findings, strict=True):
+        if found is None:
+            unknown |= bit
+        elif found is not Scan.CLEAR:
+            failing |= bit
+    if item.audience is None:
+        unknown |= _AUDIENCE
+    elif item.audience is not Audience.PUBLIC:
+        failing |= _AUDIENCE
+    if item.conversation is None:
+        unknown |= 64
+    elif item.conversation is not Conversation.ASSISTANT_ONLY:
+        failing |= 64
+    if False in media_deidentified:
+        failing |= 128
+    elif None in media_deidentified:
+        unknown |= 128
+    return FactBits(failing, unknown)
+
+
+def _objection(record: ObjectionRecord) -> MadeColumns:
+    return MadeColumns((record.received_at, record.account), ())
+
+
+def _campaign(record: Campaign) -> MadeColumns:
+    told = record.uses
+    texts = {language.lower(): digest for language, digest in sorted(record.texts.items())}
+    return MadeColumns((told, orjson.dumps(texts).decode()), (told, texts))
+
+
+def _no_columns(_: Record) -> MadeColumns:
+    return MadeColumns((), ())
+
+
+STAGES: dict[str, Stage] = {
+    stage.record: stage
+    for stage in (
+        Stage(
+            "account",
+            made={"compromised": "tstzmultirange", "contacts": "text[]"} | SIGNAL_COLUMNS,
+            make=_account_columns,
+            made_of=frozenset({"compromised", "contacts", "signals"}),
+            elsewhere=frozenset({"contacts", "objections", "unreadable"}),
+        ),
+        Stage(
+            "content",
+            made={"text": "text", "media": "json", "pipeline": "smallint", "names_sought": "boolean"}
+            | {"referenced": "text[]", "relations": "text[]"}
+            | {"referenced_contacts": "text[]", "contact_relations": "text[]"}
+            | SIGNAL_COLUMNS
+            | {"special_category": "text", "safety": "text", "minors": "text"}
+            | {"media_deidentified": "boolean", "needs_minors_scan": "boolean"}
+            | {"failing_facts": "smallint", "unknown_facts": "smallint", "stated_kind": "text"},
+            make=_content_columns,
+            made_of=frozenset(
+                {"text", "text_format", "personal_spans", "media", "references", "rights", "signals", "scans"}
+            ),
+            elsewhere=frozenset({"referenced", "relations", "referenced_contacts", "contact_relations"})
+            | {"objections", "unreadable"},
+        ),
+        Stage("notice", made={}, make=_no_columns),
+        Stage(
+            "objection",
+            made={"last_received_at": "timestamptz", "named_account": "text"},
+            make=_objection,
+            elsewhere=frozenset({"account", "person", "contact"}),
+        ),
+        Stage("consent", made={}, make=_no_columns),
+        Stage(
+            "campaign",
+            made={"told": "text[]", "texts": "jsonb"},
+            make=_campaign,
+            made_of=frozenset({"told", "texts"}),
+        ),
+    )
+}
+REJECTED: dict[str, str] = {
+    "line": "bigint",
+    **dict.fromkeys(("record", "platform_id"), "text"),
+    **{"digest": "bytea", "observed_at": "timestamptz"},
+    **dict.fromkeys(("account", "person", "contact"), "text"),
+    "received_at": "timestamptz",
+}
+"""The columns of the stage of lines that were set aside."""
+
+COLUMNS: dict[str, dict[str, str]] = {name: stage.columns for name, stage in STAGES.items()} | {"rejected": REJECTED}
+"""Every stage's columns with their types, in the order of rows."""

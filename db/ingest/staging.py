@@ -1,0 +1,264 @@
+"""Turn a stream into rows: cut it into lines, check each, and write it for COPY or set it aside.
+
+Blocks are staged beside the merge, in a process of its own after the first.
+"""
+
+from __future__ import annotations  # Range is generic in its stubs only
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from multiprocessing import get_context
+from typing import Any
+
+from asyncpg import Range
+from pydantic import ValidationError
+
+from db.ingest.records import LINE_LIMIT, MODELS, AccountRecord, Line
+from db.ingest.rejection import CLOCK_TOLERANCE, Rejected, first_fault, named_once, reject, unreadable
+from db.ingest.stages import STAGES, Row
+
+Staged = tuple[str, str, Row]
+"""A record's name, its id and its row."""
+
+CHUNK_BYTES = 2 * LINE_LIMIT
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BETWEEN = re.compile("[ \\t\\r\\ufeff]*")
+_JOINED = re.compile(rb"\}[\s\xef\xbb\xbf]*[^\s,\]}]")
+_RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
+_NAMES = re.compile(rb'"(\w+)"\s*:')
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBlock:
+    """A block as COPY reads it: for each round, the rows by the stage's name."""
+
+    rounds: list[dict[str, bytes]]
+    rejected: list[Rejected]
+
+
+class Stager:
+    """A process that turns blocks of whole lines into staged rows, so that the event loop is not held up."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._started: Future[int] | None = None
+
+    async def stage(
+        self, block: bytes, line: int, products: frozenset[str], now: datetime, *, first: bool
+    ) -> StagedBlock:
+        """Stage a block that begins at a line. Until the process has started, and for a short stream, a thread does."""
+        loop = asyncio.get_running_loop()
+        pool = None if first else self._ready()
+        return await loop.run_in_executor(pool, stage_block, block, line, products, now)
+
+    def _ready(self) -> ProcessPoolExecutor | None:
+        """Return the process once it runs; begin to start it at the first call."""
+        if self._pool is None or self._started is None:
+            # Started afresh rather than forked: our threads and connections are no business of its.
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+            )
+            self._started = self._pool.submit(os.getpid)
+        return self._pool if self._started.done() else None
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+async def whole_lines(blocks: AsyncIterable[bytes], chunk_bytes: int = CHUNK_BYTES) -> AsyncIterator[tuple[bytes, int]]:
+    """Cut a stream into chunks of whole lines, each with the number of its first line.
+
+    Of a line that is longer than two chunks the middle is left out: it is too long anyway, and memory stays flat.
+    """
+    held = bytearray()
+    line = 1
+    async for block in blocks:
+        held += block
+        if len(held) < chunk_bytes:
+            continue
+        end = held.rfind(b"\n") + 1
+        if end:
+            chunk = bytes(held[:end])
+            yield chunk, line
+            line += chunk.count(b"\n")
+            del held[:end]
+        elif len(held) > 2 * chunk_bytes:
+            del held[2 * chunk_bytes :]
+    if held:
+        yield bytes(held), line
+
+
+def stage_block(block: bytes, line: int, products: frozenset[str], now: datetime) -> StagedBlock:
+    """Stage a block of whole lines."""
+    chunk = stage_chunk(split_lines(block, line), products, now)
+    return StagedBlock(
+        [{name: copy_text(rows) for name, rows in stages.items()} for stages in chunk.rounds], chunk.rejected
+    )
+
+
+def split_lines(block: bytes, first: int = 1) -> Iterator[Line]:
+    """Yield the lines of a block, which begins with the line of that number; blank ones are counted and left out."""
+    for number, data in enumerate(block.split(b"\n"), first):
+        too_long = len(data) > LINE_LIMIT
+        if too_long or data.strip():
+            yield Line(number, data[:LINE_LIMIT], too_long)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Staged lines in rounds: within one round no id occurs twice, so each round merges as a set."""
+
+    rounds: list[dict[str, list[Row]]]
+    rejected: list[Rejected]
+
+
+def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) -> Chunk:
+    """Stage lines in order. The n-th line about one id goes into the n-th round."""
+    rounds: list[dict[str, list[Row]]] = []
+    rejected: list[Rejected] = []
+    seen: dict[tuple[str, str], int] = {}
+    for staged in chain.from_iterable(_stage_values(line, products, now) for line in lines):
+        if isinstance(staged, Rejected):
+            rejected.append(staged)
+            laid_out = [("rejected", row[1], row[2], row) for row in staged.rows]
+        else:
+            record, name, row = staged
+            laid_out = [(record, record, name, row)]
+        for stage_name, record, name, row in laid_out:
+            at = seen.get((record, name), 0)
+            seen[record, name] = at + 1
+            if at == len(rounds):
+                rounds.append({})
+            rounds[at].setdefault(stage_name, []).append(row)
+    return Chunk(rounds, rejected)
+
+
+def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[Staged | Rejected]:
+    """Stage every JSON value of a line; one that is good as a whole, as nearly all are, is not looked at again."""
+    whole = line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))
+    staged = stage(whole, products, now)
+    if isinstance(staged, Rejected) and not line.too_long and _JOINED.search(whole.data):
+        values = values_of(whole)
+        if len(values) > 1:
+            return [stage(value, products, now) for value in values]
+    return [staged]
+
+
+def values_of(line: Line) -> list[Line]:
+    """Cut a line that holds several JSON values, as files do that were joined without a newline, into one per value.
+
+    What follows the last whole value is a value of its own, so that it is set aside and not lost.
+    """
+    try:
+        text = line.data.decode()
+    except UnicodeDecodeError:
+        return [line]
+    values = []
+    start = 0
+    decoder = json.JSONDecoder()
+    while start < len(text):
+        try:
+            _, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = len(text)
+        values.append(Line(line.number, text[start:end].encode(), line.too_long))
+        start = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing at the least
+    return values
+
+
+def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
+    """Turn a line into its record's name, its id and its row, or into a rejection."""
+    if line.too_long:
+        return reject(line, now, None, f"is longer than {LINE_LIMIT} bytes (send the record in fewer)")
+    found = _RECORD.search(line.data)
+    model = MODELS.get(found[1].decode()) if found else None
+    if model is None:
+        return reject(line, now, *unreadable(line.data))
+    try:
+        record = model.model_validate_json(line.data)
+    except ValidationError as error:
+        return reject(line, now, *first_fault(error))
+    if states_a_field_twice(line.data):
+        return reject(line, now, None, "states a field twice; readers differ in which they take (state it once)")
+    if record.observed_at > now + CLOCK_TOLERANCE:
+        return reject(line, now, "observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
+    if isinstance(record, AccountRecord) and record.product not in products:
+        known = ", ".join(sorted(products))
+        return reject(line, now, "product", f"is none of {known} (correct it, or name it in the policy)")
+    return record.record, record.id, STAGES[record.record].row(line.number, record)
+
+
+def states_a_field_twice(data: bytes) -> bool:
+    """Return whether an object of the line names a field twice; look closely only where a name is there twice."""
+    names = _NAMES.findall(data)
+    if len(set(names)) == len(names) and not _ESCAPED_LETTER.search(data):
+        return False
+    try:
+        json.loads(data, object_pairs_hook=named_once)
+    except ValueError:
+        return True
+    return False
+
+
+def copy_text(rows: Iterable[tuple[Any, ...]]) -> bytes:
+    """Encode rows for `COPY … FROM STDIN`."""
+    encoder = _ENCODERS.get
+    # What has no encoder are words of our enumerations.
+    lines = ["\t".join([encoder(type(value), str)(value) for value in row]) for row in rows]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _string(value: str) -> str:
+    return value.translate(_ESCAPES) if "\\" in value or not value.isprintable() else value
+
+
+def _array(values: list[Any]) -> str:
+    """Encode a list: of ranges as a multirange, of strings as an array."""
+    if values and isinstance(values[0], Range):
+        return "{" + ",".join(_range(window) for window in values) + "}"
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return _string("{" + ",".join(quoted) + "}")
+
+
+def _range(window: Range[datetime]) -> str:
+    lower = "" if window.lower is None else window.lower.isoformat()
+    upper = "" if window.upper is None else window.upper.isoformat()
+    return f"[{lower},{upper}]"
+
+
+_ENCODERS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "\\N",
+    str: _string,
+    int: str,
+    bool: lambda value: "t" if value else "f",
+    bytes: lambda value: "\\\\x" + value.hex(),
+    datetime: datetime.isoformat,
+    list: _array,
+}
+
+
+def _begin(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and do not outlive it, however it ends."""
+    gc.set_threshold(200_000, 50, 50)  # rows make no circles, and looking for them took a sixth of the time
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

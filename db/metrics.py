@@ -1,0 +1,39 @@
+"""Read the gauges of `db/sql/metrics.sql`, which an operator's monitoring shows."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from db.connection import Pool, connection
+
+DESCRIPTIONS: Final = {
+    "retraction_queue_length": "Changes whose holders are still to be told.",
+    "retraction_oldest_seconds": "Age of the oldest of these changes.",
+    "retractions_unacknowledged": "Retractions that a client has not acknowledged.",
+    "objections_unmatched": "Objections that match no known account, and were neither withdrawn nor rejected.",
+    "ledger_unsealed_receipts": "Receipts after the newest checkpoint, counted up to 100,000.",
+    "ledger_verify_ok": "1 if the last `grounds verify` found the ledger whole, 0 if it did not.",
+    "ledger_verified_timestamp_seconds": "When `grounds verify` last ran, in seconds since 1970.",
+    "holds_open": "Holds that are open.",
+    "canary_incidents": "Planted items that were about to be delivered: the rules were broken.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseGauge:
+    """A number that the database holds; `client` is None where it is not about one client."""
+
+    name: str
+    client: str | None
+    value: float
+
+    @property
+    def description(self) -> str:
+        """Return what the number counts."""
+        return DESCRIPTIONS[self.name]
+
+
+async def database_gauges(pool: Pool) -> list[DatabaseGauge]:
+    """Read every gauge by the worker's login."""
+    async with connection(pool) as borrowed:
+        rows = await borrowed.fetch("SELECT name, client, value FROM grounds.operating_gauges()")
+    return [DatabaseGauge(row["name"], row["client"], row["value"]) for row in rows]

@@ -1,0 +1,138 @@
+"""Bring tables and functions up to date: a new database from the description in db/sql, an older one by migrations.
+
+db/sql describes the database as it is, one file per domain. db/migrations holds what changed between releases, as
+`NNNN_name.sql` from 0002 on; version 0001 is the description as it was at the first release. A new database is built
+from the description and is stamped with the newest version.
+"""
+
+import hashlib
+import inspect
+from pathlib import Path
+
+import psycopg
+
+from db import past_views
+from db.access.declaration import access_statements
+
+DESCRIPTION = Path(__file__).parent / "sql"
+MIGRATIONS = Path(__file__).parent / "migrations"
+# In the order in which they are applied: the bodies of functions are not checked, but columns and views are.
+DOMAINS = (
+    *("calendar", "facts", "claims", "consent", "campaign", "policy", "hold", "canary", "client", "person"),
+    *("standing", "family", "taking_back"),
+    *("standing_queue", "referenced_contact", "delivery", "staff_read", "ledger", "retraction"),
+    *("objection", "placeholder", "offer", "notice_task", "history", "coverage", "installation", "session"),
+    *("job", "metrics"),
+)
+FIRST_VERSION = "0001"
+_LOCK_TIMEOUT = "5s"
+_STAMP_TABLE = """
+CREATE TABLE grounds.migration (
+    version text PRIMARY KEY,
+    description text NOT NULL, -- a digest of db/sql: the same version has the same description everywhere
+    derived text NOT NULL,     -- a digest of what is made from tables and functions: grants, and the views of the past
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+class MigrationError(Exception):
+    """A database that this release cannot bring up to date: the version that it has, and why."""
+
+
+def apply_migrations(
+    connection: psycopg.Connection, description: Path = DESCRIPTION, migrations: Path = MIGRATIONS
+) -> bool:
+    """Bring the database up to date in one transaction, or in the one that is open; return whether anything changed.
+
+    The connection is the administrator's. Raises MigrationError for a database of a later release, or of
+    an unreleased one whose tables are described differently.
+    """
+    newest, digest, derived = (
+        newest_version(migrations),
+        _digest(_description_sources(description)),
+        _digest(_derivations()),
+    )
+    found = _current_version(connection)
+    if found == (newest, digest, derived):
+        return False
+    with connection.transaction():
+        connection.execute("CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION grounds_owner")
+        connection.execute(f"SET LOCAL ROLE grounds_owner; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+        if found is None:
+            build_description(connection, description)
+            connection.execute(_STAMP_TABLE)
+        else:
+            _upgrade(connection, found[:2], newest, digest, migrations)
+        past_views.derive_past_views(connection)
+        for statement in access_statements():
+            connection.execute(statement.encode())
+        connection.execute(
+            "INSERT INTO grounds.migration (version, description, derived) VALUES (%s, %s, %s)"
+            " ON CONFLICT (version) DO UPDATE SET description = excluded.description, derived = excluded.derived",
+            [newest, digest, derived],
+        )
+    return True
+
+
+def is_current(connection: psycopg.Connection) -> bool:
+    """Return whether the database has the version, the description and the grants of this release.
+
+    Raises MigrationError for a database that was set up before the first release.
+    """
+    return _current_version(connection) == (
+        newest_version(),
+        _digest(_description_sources(DESCRIPTION)),
+        _digest(_derivations()),
+    )
+
+
+def build_description(connection: psycopg.Connection, description: Path = DESCRIPTION) -> None:
+    """Build everything that a description describes, as the current role, in the current transaction."""
+    connection.execute("SET LOCAL check_function_bodies = off")  # a function may call one of a later domain
+    for source in _description_sources(description):
+        connection.execute(source)
+
+
+def newest_version(migrations: Path = MIGRATIONS) -> str:
+    """Name the version that a database has once it is up to date."""
+    return max((version for version, _ in _numbered_migrations(migrations)), default=FIRST_VERSION)
+
+
+def _upgrade(
+    connection: psycopg.Connection, found: tuple[str, str], newest: str, digest: str, migrations: Path
+) -> None:
+    version, description = found
+    if version > newest:
+        raise MigrationError(f"it has version {version}, and this release knows {newest} (use a later release)")
+    if version == newest and description != digest:
+        raise MigrationError(f"it has another description of version {version} (load the facts into a new database)")
+    for later, path in _numbered_migrations(migrations):
+        if later > version:
+            connection.execute(path.read_bytes())
+
+
+def _current_version(connection: psycopg.Connection) -> tuple[str, str, str] | None:
+    if connection.execute("SELECT to_regclass('grounds.migration')").fetchone() == (None,):
+        if connection.execute("SELECT to_regclass('grounds.account')").fetchone() != (None,):
+            raise MigrationError("it was set up before the first release (load the facts into a new database)")
+        return None
+    return connection.execute(
+        "SELECT version, description, derived FROM grounds.migration ORDER BY version DESC LIMIT 1"
+    ).fetchone()
+
+
+def _numbered_migrations(migrations: Path) -> list[tuple[str, Path]]:
+    return sorted((path.name.partition("_")[0], path) for path in migrations.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def _description_sources(description: Path) -> list[bytes]:
+    return [(description / f"{domain}.sql").read_bytes() for domain in DOMAINS]
+
+
+def _derivations() -> list[bytes]:
+    return [*(statement.encode() for statement in access_statements()), inspect.getsource(past_views).encode()]
+
+
+def _digest(parts: list[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -1,0 +1,38 @@
+"""How many accounts the notices of each epoch reached, as a job counted them."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from db.connection import Connection, Reader
+
+
+class NoticeCountRow(NamedTuple):
+    """The accounts of an epoch by the state of their notices; None is every country, and any channel."""
+
+    epoch: str
+    country: str | None
+    channel: str | None
+    reached: int
+    waiting: int
+    unknown: int
+    bounced: int
+    never: int
+    counted_at: datetime
+
+
+async def count_notices(worker: Connection) -> int:
+    """Count anew. It gives 0: there is no more to do until the next time."""
+    await worker.execute("SELECT grounds.count_notices()")
+    return 0
+
+
+async def notice_counts(reader: Reader, epoch: str | None) -> list[NoticeCountRow]:
+    """Read the counts of every epoch, or of one; the latest first."""
+    rows = await reader.fetch(_COUNTS, epoch)
+    return [NoticeCountRow(*row) for row in rows]
+
+
+_COUNTS = """
+SELECT epoch, country, channel, reached, waiting, unknown, bounced, never, counted_at FROM grounds.notice_count
+WHERE $1::text IS NULL OR epoch = $1 ORDER BY epoch DESC, country NULLS FIRST, channel NULLS FIRST
+"""

@@ -1,0 +1,30 @@
+"""Give and withdraw consent, for the own account alone. Either is committed, and so counts, when these return."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from db.connection import Database, write_transaction
+
+
+class ConsentStatement(NamedTuple):
+    """What a person is told of a consent that was given or withdrawn: its reference, and since when it counts."""
+
+    reference: str
+    at: datetime
+
+
+async def give_consent(database: Database, account: str) -> ConsentStatement | None:
+    """Consent for an account, by the platform's id; None where the policy in force asks for no consent of it."""
+    return await _state(database, account, "SELECT reference, given_at FROM grounds.give_consent()")
+
+
+async def withdraw_consent(database: Database, account: str) -> ConsentStatement | None:
+    """Withdraw every consent of an account, by the platform's id; None where none was given."""
+    return await _state(database, account, "SELECT reference, withdrawn_at FROM grounds.withdraw_consent()")
+
+
+async def _state(database: Database, account: str, statement: str) -> ConsentStatement | None:
+    async with write_transaction(database.subject, subject=account) as borrowed:
+        row = await borrowed.fetchrow(statement)
+    assert row is not None, "the function gives one row"
+    return None if row[0] is None else ConsentStatement(*row)

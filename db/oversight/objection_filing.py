@@ -1,0 +1,186 @@
+"""Read the target of an objection, file and withdraw it, and read those that match no account.
+
+There is one reading of a target: from named fields, or from what a person types.
+
+Whatever is filed is committed, and so in force, when these return.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from db.connection import Database, Pool, Reader, connection, write_transaction
+from db.ingest.contacts import stated_hash
+from db.oversight.objection_review import TARGETS, UNMATCHED
+from db.vocabulary import ObjectionChannel, ObjectionScope, TargetKind
+
+MAX_ID_LENGTH = 200
+
+
+class Target(NamedTuple):
+    """The target of an objection: an ACCOUNT or PERSON by the platform's id, a CONTACT by its hash."""
+
+    kind: TargetKind
+    value: str
+
+
+class TargetProblem(StrEnum):
+    """The reasons why a text is no target."""
+
+    MISSING = "MISSING"
+    AMBIGUOUS = "AMBIGUOUS"
+    CONTACT = "CONTACT"
+    ID = "ID"
+
+
+class TargetError(ValueError):
+    """A target that cannot be read: the problem, and the field (account, person or contact) that has it."""
+
+    def __init__(self, problem: TargetProblem, field: str | None = None) -> None:
+        super().__init__(_REASONS[problem])
+        self.problem = problem
+        self.field = field
+
+
+_REASONS = {
+    TargetProblem.MISSING: "names no account, person or contact (name one)",
+    TargetProblem.AMBIGUOUS: "names more than one of account, person and contact (name one)",
+    TargetProblem.CONTACT: "is no e-mail address, no phone number like +353… and no SHA-256 (correct it)",
+    TargetProblem.ID: f"is not 1 to {MAX_ID_LENGTH} printable characters (write the platform's id)",
+}
+
+
+def stated_target(account: str | None = None, person: str | None = None, contact: str | None = None) -> Target:
+    """Read the one field that is stated; a contact is an address or its hash, and only the hash goes further.
+
+    Raises TargetError unless exactly one is stated, and is well formed.
+    """
+    stated = {TargetKind.ACCOUNT: account, TargetKind.PERSON: person, TargetKind.CONTACT: contact}
+    given = [(kind, value) for kind, value in stated.items() if value is not None]
+    if len(given) != 1:
+        raise TargetError(TargetProblem.AMBIGUOUS if given else TargetProblem.MISSING)
+    ((kind, value),) = given
+    if kind is TargetKind.CONTACT:
+        digest = stated_hash(value)
+        if digest is None:
+            raise TargetError(TargetProblem.CONTACT, kind.lower())
+        return Target(kind, digest)
+    if not is_platform_id(value):
+        raise TargetError(TargetProblem.ID, kind.lower())
+    return Target(kind, value)
+
+
+def typed_target(typed: str) -> Target:
+    """Read what a person types: an e-mail address or phone number as a contact, anything else as a user name.
+
+    Raises TargetError for what can be neither. A text with an @ that is no address is not kept as a user name: it can
+    be a mistyped e-mail address.
+    """
+    name = typed.strip()
+    if not name:
+        raise TargetError(TargetProblem.MISSING)
+    try:
+        return stated_target(contact=name)
+    except TargetError:
+        name = name.removeprefix("@")
+    if "@" in name or not name:
+        raise TargetError(TargetProblem.CONTACT, "contact")
+    return stated_target(account=name)
+
+
+def is_platform_id(value: str) -> bool:
+    """Return whether a text can be an id of the platform: 1 to 200 characters that can be shown and stored."""
+    return 1 <= len(value) <= MAX_ID_LENGTH and value.isprintable()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectionSubmitter:
+    """The submitter of an objection: the pool of an audience, and the claims of its identity."""
+
+    pool: Pool
+    claims: dict[str, str]
+
+    @classmethod
+    def form(cls, database: Database) -> "ObjectionSubmitter":
+        """Act for the public form: for a contact or an account, known or not."""
+        return cls(database.subject, {"form": "/object"})
+
+    @classmethod
+    def subject(cls, database: Database, account: str) -> "ObjectionSubmitter":
+        """Act for the person whose account the platform calls so, and for that account alone."""
+        return cls(database.subject, {"subject": account})
+
+    @classmethod
+    def officer(cls, database: Database, name: str) -> "ObjectionSubmitter":
+        """Act for a privacy officer, for any target."""
+        return cls(database.staff, {"examiner": "PRIVACY_OFFICER", "officer": name})
+
+
+class Filed(NamedTuple):
+    """A filed objection as the submitter sees it: its reference, and the instant from which it is in effect."""
+
+    reference: str
+    received_at: datetime
+
+
+class UnmatchedRow(NamedTuple):
+    """An objection that matches no known account; `targets` are `KIND value`."""
+
+    id: int
+    reference: str
+    scope: str
+    channel: str | None
+    received_at: datetime
+    targets: list[str]
+
+
+async def file_objection(
+    filer: ObjectionSubmitter, target: Target, scope: ObjectionScope, channel: ObjectionChannel
+) -> Filed:
+    """File an objection. Raises asyncpg.InsufficientPrivilegeError for a target that this filer may not name."""
+    async with write_transaction(filer.pool, **filer.claims) as borrowed:
+        row = await borrowed.fetchrow(
+            "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4)", *target, scope, channel
+        )
+    assert row is not None, "the function gives one row"
+    return Filed(*row)
+
+
+async def withdraw_objection(filer: ObjectionSubmitter, reference: str) -> datetime | None:
+    """Withdraw an objection; give when it was withdrawn, or None where this filer has no such one to withdraw.
+
+    It stays in force for the policy's dwell after that.
+    """
+    async with write_transaction(filer.pool, **filer.claims) as borrowed:
+        withdrawn_at: datetime | None = await borrowed.fetchval("SELECT grounds.withdraw_objection($1)", reference)
+    return withdrawn_at
+
+
+async def decision_time(database: Database) -> datetime:
+    """Return the instant of decisions, which is what a link's expiry is compared with."""
+    async with connection(database.dashboard) as borrowed:
+        now: datetime = await borrowed.fetchval("SELECT grounds.decision_time()")
+        return now
+
+
+async def references_of(reader: Reader, numbers: Sequence[int]) -> dict[int, str]:
+    """Read the references of objections, by their numbers; what the reader may not see is left out."""
+    rows = await reader.fetch(
+        "SELECT id, platform_id FROM grounds.objection_in_force WHERE id = ANY ($1::bigint[])", numbers
+    )
+    return {row["id"]: row["platform_id"] for row in rows}
+
+
+async def unmatched_objections(reader: Reader, after: int, first: int) -> tuple[list[UnmatchedRow], bool]:
+    """Read a page of objections that reach no known account, not withdrawn or rejected, and whether there is more."""
+    rows = await reader.fetch(_UNMATCHED, after, first)
+    reader.people.objections.update(row["id"] for row in rows[:first])
+    return [UnmatchedRow(*row) for row in rows[:first]], len(rows) > first
+
+
+_UNMATCHED = f"""
+SELECT o.id, o.platform_id, o.scope, o.channel, o.received_at, {TARGETS} AS targets
+FROM grounds.objection_in_force o WHERE o.id > $1 AND {UNMATCHED} ORDER BY o.id LIMIT $2::int + 1
+"""

@@ -1,0 +1,63 @@
+"""Reads of people's data by officers and auditors: recorded before they are answered, and shown to those concerned."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from db.connection import PeopleRead, Pool, Reader, write_transaction
+
+
+class StaffReadRow(NamedTuple):
+    """A read: who read what, when and why, and how many people it was about."""
+
+    id: int
+    reader: str
+    role: str
+    read_at: datetime
+    fields: list[str]
+    reason: str | None
+    accounts: int
+    objections: int
+
+
+class OwnReadRow(NamedTuple):
+    """A read of a data subject's own account: when, and by which role."""
+
+    read_at: datetime
+    role: str
+
+
+async def record_staff_read(
+    pool: Pool, reader: str, role: str, people: PeopleRead, fields: Sequence[str], reason: str | None
+) -> None:
+    """Record whose data a request read; committed when it returns. `fields` are those at the operation's root."""
+    async with write_transaction(pool, examiner=role, officer=reader) as connection:
+        await connection.execute(
+            "SELECT grounds.record_staff_read($1, $2, $3, $4, $5)",
+            *(list(fields), reason, sorted(people.accounts), sorted(people.items), sorted(people.objections)),
+        )
+
+
+async def page_of_staff_reads(
+    reader: Reader, before: int | None, first: int, *, account: int | None = None
+) -> tuple[list[StaffReadRow], bool]:
+    """Read a page of reads, of one account or of all, the latest first, and whether there are more."""
+    rows = await reader.fetch(_READS if account is None else _READS_OF_ACCOUNT, before, first, account)
+    return [StaffReadRow(*row) for row in rows[:first]], len(rows) > first
+
+
+async def own_reads(reader: Reader, first: int) -> list[OwnReadRow]:
+    """Read when a data subject's own account was read, the latest first."""
+    return [OwnReadRow(*row) for row in await reader.fetch("SELECT * FROM grounds.reads_of_subject($1)", first)]
+
+
+_COLUMNS = """
+SELECT r.id, r.reader, r.role, r.read_at, r.fields, r.reason,
+    (SELECT count(*) FROM grounds.staff_read_account c WHERE c.staff_read = r.id), cardinality(r.objections)
+FROM grounds.staff_read r
+"""
+_READS = f"""{_COLUMNS}
+WHERE r.id < coalesce($1::bigint, 9223372036854775807) AND $3::bigint IS NULL ORDER BY r.id DESC LIMIT $2::int + 1"""
+_READS_OF_ACCOUNT = f"""{_COLUMNS} JOIN grounds.staff_read_account a ON a.staff_read = r.id
+WHERE a.account = $3::bigint AND r.id < coalesce($1::bigint, 9223372036854775807)
+ORDER BY r.id DESC LIMIT $2::int + 1"""

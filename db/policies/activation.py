@@ -1,0 +1,103 @@
+"""Put a policy in force: compile it and swap the views that enforce it."""
+
+import hashlib
+
+import psycopg
+from psycopg import sql
+
+from db.access.declaration import view_grants
+from db.administrator import administrator_connection
+from db.policy.compile import compiled_views
+from db.policy.document import Policy, PolicyError, parse_policy
+
+
+def active_policy(connection: psycopg.Connection) -> Policy | None:
+    """Read the policy in force, or None before the first."""
+    row = connection.execute("SELECT document::text FROM grounds.policy WHERE active").fetchone()
+    return parse_policy(row[0]) if row else None
+
+
+def activate_policy(url: str, policy: Policy) -> None:
+    """Put a policy in force for the next statement anywhere.
+
+    Raises PolicyError when another document was in force under the same version: a version is immutable.
+    """
+    with administrator_connection(url) as connection:
+        put_in_force(connection, policy)
+
+
+def activate_due_policy(url: str) -> bool:
+    """Put the approved policy whose time has come in force, the latest of several; tell whether there was one.
+
+    It is chosen once no other activation is under way: one that was approved meanwhile is neither passed over nor late.
+    """
+    with administrator_connection(url) as connection:
+        row = connection.execute("SELECT grounds.due_policy()::text").fetchone()
+        if row is None or row[0] is None:
+            return False
+        put_in_force(connection, parse_policy(row[0]))
+        return True
+
+
+def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
+    """Compile a policy and swap the views, in one transaction; standings follow where its parameters changed.
+
+    What is broken off leaves the policy before in force, and a proposal due: the next attempt begins anew.
+    """
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE grounds_owner")
+        before = active_policy(connection)
+        due = connection.execute(_DUE, [policy.version]).fetchall()
+        known = connection.execute(
+            "SELECT document::text FROM grounds.policy WHERE version = %s", [policy.version]
+        ).fetchone()
+        if known and parse_policy(known[0]).document() != policy.document():
+            raise PolicyError(
+                f"policy {policy.version}: another document was in force under this version (give it a new version)"
+            )
+        views = compiled_views(policy)
+        connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
+        for name, body in views.items():
+            view = _in_schema(name)
+            connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
+            for grant in view_grants(name):
+                connection.execute(grant.encode())
+        connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
+        connection.execute(
+            "INSERT INTO grounds.policy (version, document, active, compiled, stops_after)"
+            " VALUES (%s, %s, TRUE, %s, coalesce(%s, 'infinity'::timestamptz))"
+            " ON CONFLICT (version) DO UPDATE SET active = TRUE, compiled = excluded.compiled, activated_at = now()",
+            [policy.version, policy.document(), compiled_digest(policy), policy.stops_after],
+        )
+        connection.execute(
+            "UPDATE grounds.policy_proposal SET put_in_force_at = grounds.decision_time() WHERE version = ANY (%s)",
+            [[version for (version,) in due]],
+        )
+        if before is None or before.notice != policy.notice:
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
+            connection.execute(
+                "SELECT grounds.derive_standings('{}', ARRAY(SELECT id FROM grounds.account ORDER BY id), 20000)"
+            )
+
+
+def _in_schema(name: str) -> sql.Identifier:
+    return sql.Identifier("grounds", name)
+
+
+def compiled_digest(policy: Policy) -> str:
+    """Digest the views that a policy compiles to: a release with other rules compiles them again.
+
+    The order of lists in the policy does not matter: the document that is stored has one order of its own.
+    """
+    canonical = parse_policy(policy.document())
+    return hashlib.sha256("\n".join(compiled_views(canonical).values()).encode()).hexdigest()
+
+
+# The proposal itself and those that it passes over, of what is due. Read before anything is waited for: what is
+# approved from then on stays due, and is put in force next; so does everything where no proposal is put in force.
+_DUE = """
+SELECT p.version FROM grounds.policy_proposal p JOIN grounds.policy_proposal chosen ON chosen.version = %s
+WHERE p.approved_at IS NOT NULL AND p.put_in_force_at IS NULL AND p.effective_from <= grounds.decision_time()
+    AND chosen.put_in_force_at IS NULL
+    AND (p.effective_from, p.approved_at) <= (chosen.effective_from, chosen.approved_at)
+"""

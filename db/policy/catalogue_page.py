@@ -1,0 +1,31 @@
+"""Write the catalogue of conditions as a page for people: `./run python -m db.policy.catalogue_page`."""
+
+from pathlib import Path
+
+from db.policy.conditions import CONDITIONS
+from db.policy.grounds import GROUNDS
+
+PAGE = Path(__file__).with_name("CONDITIONS.md")
+
+_HEAD = """\
+# Conditions
+
+Written by `./run python -m db.policy.catalogue_page` from [conditions.py](conditions.py), and checked by a test.
+An item is permitted if every condition that its ground requires has the outcome PASS. UNKNOWN counts as not permitted.
+
+| condition | passes when | legal source | required by |
+|---|---|---|---|
+"""
+
+
+def catalogue_page() -> str:
+    """Return the page: each condition with its sentence, its legal source, and the grounds that require it."""
+    rows = []
+    for condition in CONDITIONS:
+        grounds = [str(code) for code, ground in GROUNDS.items() if condition.code in ground.required]
+        rows.append(f"| `{condition.code}` | {condition.sentence} | {condition.source} | {', '.join(grounds)} |\n")
+    return _HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(catalogue_page(), encoding="utf-8")

@@ -1,0 +1,250 @@
+-- Standings follow facts: what changed is queued by triggers, and applied at commit.
+
+-- What changed, left here by the statement that changed it. The accounts that it touches are looked up at commit, after the lock and in a
+-- fresh snapshot: an account, a link or a contact that another transaction brings in at this moment would be missed
+-- before it. So a change of an unknown account is left here too, and takes the lock.
+CREATE TABLE grounds.standing_queue (
+    change text NOT NULL CHECK (change IN ('ACCOUNT', 'PERSON', 'LINK', 'OBJECTION', 'ACCOUNT_NAME', 'NOTICE', 'CONSENT', 'CONTACT')),
+    ids bigint[], -- of accounts (PERSON: what they say of their person may be other) or of objections
+    names text[]  -- the platform's ids of accounts, notices or consents; of LINK the persons, one for each account;
+                  -- or contacts
+);
+
+-- Accounts whose standings are to be derived by a job: a change that touches very many would hold the lock, inside its
+-- commit, for as long as they are many. While there are any, no decision is valid (grounds.decisions_pending).
+CREATE TABLE grounds.standing_backlog (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    accounts bigint[] NOT NULL,
+    of_person boolean NOT NULL -- what they say of their person may be other
+);
+
+-- Whether standings or rules are behind what was acknowledged: then nothing is delivered, retracted or told apart.
+CREATE FUNCTION grounds.decisions_pending() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT grounds.policy_superseded() OR EXISTS (SELECT FROM grounds.standing_backlog)
+$$;
+
+-- Objections belong to accounts by their targets.
+CREATE FUNCTION grounds.accounts_targeted(objections bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+    SELECT a.id FROM grounds.objection_target t JOIN grounds.account a ON a.platform_id = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'ACCOUNT'
+    UNION
+    SELECT p.account FROM grounds.objection_target t JOIN grounds.account_person p ON p.person = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'PERSON' AND NOT grounds.links_nothing(t.kind, t.value)
+    UNION
+    SELECT c.account FROM grounds.objection_target t JOIN grounds.account_contact c ON c.contact = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT' AND NOT grounds.links_nothing(t.kind, t.value)
+$$;
+
+-- The accounts that changes touch, as the caller's snapshot has them; a change of one bad notice or consent touches the
+-- account that its bad line named as well.
+CREATE FUNCTION grounds.accounts_touched(changes grounds.standing_queue[]) RETURNS TABLE (account bigint, of_person boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT id, c.change <> 'ACCOUNT' FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) id
+    WHERE c.change IN ('ACCOUNT', 'PERSON', 'LINK')
+    UNION
+    SELECT targeted, TRUE FROM grounds.accounts_targeted(ARRAY(
+        SELECT id FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) id WHERE c.change = 'OBJECTION')) targeted
+    UNION
+    SELECT a.id, TRUE FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.names) name
+    JOIN grounds.account a ON a.platform_id = name WHERE c.change = 'ACCOUNT_NAME'
+    UNION
+    SELECT a.id, FALSE FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.names) name
+    JOIN grounds.quarantine q ON q.record = lower(c.change) AND q.platform_id = name
+    JOIN grounds.account a ON a.platform_id = q.account WHERE c.change IN ('NOTICE', 'CONSENT')
+$$;
+
+-- Derive standings, of so many accounts at once: of those that may say something else of their person, of all accounts of
+-- the persons whose facts changed, and of others. The rest goes to the backlog.
+CREATE FUNCTION grounds.derive_standings(of_persons bigint[], others bigint[], at_once int) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    slice constant int := 200; -- for so long, some 6 ms, others wait for the lock
+    due bigint[];
+BEGIN
+    INSERT INTO grounds.standing_backlog (accounts, of_person)
+    SELECT of_persons[first : first + slice - 1], TRUE
+    FROM generate_series(at_once + 1, cardinality(of_persons), slice) first;
+    of_persons := of_persons[:at_once];
+    due := ARRAY(
+        SELECT unnest(others) UNION SELECT unnest(of_persons) UNION SELECT unnest(grounds.refresh_persons(of_persons))
+        ORDER BY 1);
+    INSERT INTO grounds.standing_backlog (accounts, of_person)
+    SELECT due[first : first + slice - 1], FALSE FROM generate_series(at_once + 1, cardinality(due), slice) first;
+    PERFORM grounds.refresh_standing(due[:at_once]);
+    PERFORM grounds.refresh_contacts_of(due[:at_once]);
+END $$;
+
+-- Refreshes are serialised: each reads what all earlier ones committed, so no two facts can miss each other (an
+-- objection to a person and a new account of that person, say). READ COMMITTED is what makes each statement after the
+-- lock see them. An ingest holds the lock for the time of a chunk's standings, and a person who objects waits for that; an
+-- objection that reaches very many accounts leaves most of them to the backlog, so that no other transaction waits for it.
+CREATE FUNCTION grounds.apply_standing_refresh() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off SET lock_timeout = '4s' AS $$
+DECLARE
+    changes grounds.standing_queue[];
+    links record;
+    moved bigint[];
+    touched record;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'facts change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('grounds.standing', 0));
+    WITH gone AS (DELETE FROM grounds.standing_queue RETURNING change, ids, names)
+    SELECT array_agg(ROW(change, ids, names)::grounds.standing_queue) INTO changes FROM gone;
+    IF changes IS NULL THEN
+        RETURN NULL; -- an earlier entry of this transaction was applied with all others
+    END IF;
+    SELECT array_agg(l.account) AS accounts, array_agg(l.person) AS persons INTO links
+    FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids, c.names) l (account, person) WHERE c.change = 'LINK';
+    moved := ARRAY(SELECT grounds.unite_persons(links.accounts, links.persons));
+    SELECT array_agg(account) FILTER (WHERE of_person) AS of_persons,
+        array_agg(account) FILTER (WHERE NOT of_person) AS others INTO touched
+    FROM (SELECT account, bool_or(of_person) AS of_person FROM (
+            SELECT * FROM grounds.accounts_touched(changes) UNION ALL SELECT m, TRUE FROM unnest(moved) m) t
+          GROUP BY account) t;
+    PERFORM grounds.derive_standings(
+        coalesce(touched.of_persons, '{}'), coalesce(touched.others, '{}'),
+        CASE WHEN EXISTS (SELECT FROM unnest(changes) c WHERE c.change <> 'OBJECTION') THEN 20000 ELSE 1000 END);
+    PERFORM grounds.refresh_contacts(ARRAY( -- of which no account need be known
+        SELECT unnest(c.names) FROM unnest(changes) c WHERE c.change = 'CONTACT'
+        UNION SELECT t.value FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) objected
+        JOIN grounds.objection_target t ON t.objection = objected AND t.kind = 'CONTACT' WHERE c.change = 'OBJECTION'));
+    RETURN NULL;
+END $$;
+
+-- Derive the oldest part of the backlog; give whether there was any.
+CREATE FUNCTION grounds.derive_backlog() RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$
+DECLARE
+    part grounds.standing_backlog;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('grounds.standing', 0));
+    DELETE FROM grounds.standing_backlog b
+    WHERE b.id = (SELECT o.id FROM grounds.standing_backlog o ORDER BY o.id LIMIT 1) RETURNING * INTO part;
+    IF NOT FOUND THEN
+        RETURN 0;
+    ELSIF part.of_person THEN
+        PERFORM grounds.derive_standings(part.accounts, '{}', 1000);
+    ELSE
+        PERFORM grounds.derive_standings('{}', part.accounts, 1000);
+    END IF;
+    RETURN 1;
+END $$;
+
+CREATE CONSTRAINT TRIGGER queued AFTER INSERT ON grounds.standing_queue DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION grounds.apply_standing_refresh();
+
+-- An account's birth date, its contacts and its links say something of its person; notices and consents are its own.
+CREATE FUNCTION grounds.account_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids)
+    SELECT 'PERSON', array_agg(n.id) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.link_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids, names)
+    SELECT 'LINK', array_agg(n.account), array_agg(n.person) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.contact_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids)
+    SELECT 'PERSON', array_agg(DISTINCT n.account) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.belonging_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids)
+    SELECT 'ACCOUNT', array_agg(DISTINCT n.account) FROM new_rows n HAVING count(*) > 0;
+    INSERT INTO grounds.standing_queue (change, names)
+    SELECT upper(TG_TABLE_NAME), array_agg(n.platform_id) FROM new_rows n HAVING count(*) > 0;
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO grounds.standing_queue (change, ids)
+        SELECT 'ACCOUNT', array_agg(DISTINCT o.account) FROM old_rows o HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.objection_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids)
+    SELECT 'OBJECTION', array_agg(n.id) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.target_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, ids)
+    SELECT 'OBJECTION', array_agg(DISTINCT n.objection) FROM new_rows n HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.quarantine_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, names)
+    SELECT 'ACCOUNT_NAME', array_agg(CASE WHEN n.record = 'account' THEN n.platform_id ELSE n.account END)
+    FROM new_rows n WHERE n.record IN ('account', 'notice', 'consent') HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION grounds.hold_touched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO grounds.standing_queue (change, names)
+    SELECT 'ACCOUNT_NAME', array_agg(n.value) FROM new_rows n WHERE n.scope = 'ACCOUNT' HAVING count(*) > 0;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER arrived AFTER INSERT ON grounds.account REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.account_touched();
+
+CREATE TRIGGER changed AFTER UPDATE ON grounds.account REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.account_touched();
+
+CREATE TRIGGER linked AFTER INSERT ON grounds.account_person REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.link_touched();
+
+CREATE TRIGGER linked AFTER INSERT ON grounds.account_contact REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.contact_touched();
+
+CREATE TRIGGER arrived AFTER INSERT ON grounds.notice REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+
+CREATE TRIGGER changed AFTER UPDATE ON grounds.notice REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+
+CREATE TRIGGER arrived AFTER INSERT ON grounds.consent REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+
+CREATE TRIGGER changed AFTER UPDATE ON grounds.consent REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.belonging_touched();
+
+CREATE TRIGGER targeted AFTER INSERT ON grounds.objection_target REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.target_touched();
+
+CREATE TRIGGER changed AFTER UPDATE ON grounds.objection REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.objection_touched();
+
+CREATE TRIGGER set_aside AFTER INSERT ON grounds.quarantine REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.quarantine_touched();
+
+CREATE TRIGGER opened AFTER INSERT ON grounds.hold REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.hold_touched();
+
+CREATE TRIGGER changed AFTER UPDATE ON grounds.hold REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION grounds.hold_touched();

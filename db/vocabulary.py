@@ -1,0 +1,149 @@
+"""The enumerations of the facts."""
+
+from enum import StrEnum
+from typing import Literal
+
+
+class ContentKind(StrEnum):
+    """The kinds of an item."""
+
+    POST = "POST"
+    COMMENT = "COMMENT"
+    CAPTION = "CAPTION"
+    PHOTO = "PHOTO"
+    VIDEO = "VIDEO"
+    AUDIO = "AUDIO"
+    AI_INTERACTION = "AI_INTERACTION"
+    PRIVATE_MESSAGE = "PRIVATE_MESSAGE"
+    BUSINESS_MESSAGE = "BUSINESS_MESSAGE"
+
+
+class Audience(StrEnum):
+    """The audiences that an item can have on the platform."""
+
+    PUBLIC = "PUBLIC"
+    UNLISTED = "UNLISTED"
+    FRIENDS = "FRIENDS"
+    GROUP = "GROUP"
+    ONLY_ME = "ONLY_ME"
+
+
+class Conversation(StrEnum):
+    """The participants of a conversation with the AI assistant."""
+
+    ASSISTANT_ONLY = "ASSISTANT_ONLY"
+    GROUP = "GROUP"
+
+
+class TextFormat(StrEnum):
+    """The formats in which a text is sent."""
+
+    PLAIN = "PLAIN"
+    HTML = "HTML"
+
+
+class AccountKind(StrEnum):
+    """The kinds of an account."""
+
+    PERSONAL = "PERSONAL"
+    PAGE = "PAGE"
+    BUSINESS = "BUSINESS"
+
+
+class AccountStatus(StrEnum):
+    """The states of an account on the platform."""
+
+    ACTIVE = "ACTIVE"
+    DEACTIVATED = "DEACTIVATED"
+    DELETION_PENDING = "DELETION_PENDING"
+    DELETED = "DELETED"
+    MEMORIALISED = "MEMORIALISED"
+    SUSPENDED = "SUSPENDED"
+
+
+class NoticeChannel(StrEnum):
+    """The channels by which a notice reaches its account."""
+
+    IN_APP = "IN_APP"
+    EMAIL = "EMAIL"
+
+
+class ObjectionScope(StrEnum):
+    """The scopes of an objection."""
+
+    ALL = "ALL"
+    PUBLIC_CONTENT = "PUBLIC_CONTENT"
+    AI_INTERACTIONS = "AI_INTERACTIONS"
+
+
+class MessageKind(StrEnum):
+    """The kinds of messages of a campaign; only a notice counts for a condition."""
+
+    NOTICE = "NOTICE"
+    REMINDER = "REMINDER"
+    EDUCATION = "EDUCATION"
+
+
+class ObjectionChannel(StrEnum):
+    """The channels by which an objection comes in."""
+
+    FORM = "FORM"
+    EMAIL = "EMAIL"
+    LETTER = "LETTER"
+    PHONE = "PHONE"
+    API = "API"
+    THIRD_PARTY = "THIRD_PARTY"
+
+
+class TargetKind(StrEnum):
+    """The kinds of targets of an objection."""
+
+    ACCOUNT = "ACCOUNT"
+    PERSON = "PERSON"
+    CONTACT = "CONTACT"
+
+
+class Scan(StrEnum):
+    """The findings of a scanner."""
+
+    CLEAR = "CLEAR"
+    FLAGGED = "FLAGGED"
+
+
+class RightsSource(StrEnum):
+    """The standards and conventions by which training is reserved or allowed."""
+
+    AIPREF = "AIPREF"
+    TDMREP = "TDMREP"
+    C2PA = "C2PA"
+    IPTC = "IPTC"
+    ATPROTO = "ATPROTO"
+    ACTIVITYPUB = "ACTIVITYPUB"
+    CONTENT_SIGNALS = "CONTENT_SIGNALS"
+    PLATFORM = "PLATFORM"
+    NATURAL_LANGUAGE = "NATURAL_LANGUAGE"
+
+
+TrainAI = Literal["y", "n", "unknown"]
+"""Whether training is allowed, reserved, or neither."""
+
+MEDIUM_KINDS = frozenset({ContentKind.PHOTO, ContentKind.VIDEO, ContentKind.AUDIO})
+"""The kinds that are a medium, which captions can name as their parent."""
+
+PRIVATE_KINDS = frozenset({ContentKind.PRIVATE_MESSAGE, ContentKind.BUSINESS_MESSAGE})
+"""The kinds that belong to no ground, whatever a policy says."""
+
+PLATFORM_PRODUCTS = frozenset({"FACEBOOK", "INSTAGRAM", "MESSENGER", "WHATSAPP"})
+"""The products that an account can name besides those that the policy names."""
+
+_ISO_3166_1 = """
+AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
+FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE
+JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO
+MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
+TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
+"""
+COUNTRIES = frozenset(_ISO_3166_1.split())
+"""The officially assigned alpha-2 codes of ISO 3166-1. Greece is GR and the United Kingdom GB, not EL and UK."""

@@ -1,0 +1,118 @@
+"""The `grounds-client` command. Exit codes: 0 all is well, 1 something would break, 2 something cannot be read."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from grounds_client.contract.commands import ContractOutcome, check_report, diff_report, usage_report
+from grounds_client.contract.formats import EXIT_UNREADABLE, EXIT_WOULD_BREAK, ReportFormat, UsageFormat
+from grounds_client.contract.loader import ContractError
+
+SCHEMA_HELP = "An SDL file, or the URL of a gateway (with a token in GROUNDS_TOKEN)."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command of the process, or the one given; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        outcome: ContractOutcome = options.run(options)
+    except ContractError as error:
+        print(f"grounds-client: {error}", file=sys.stderr)
+        return EXIT_UNREADABLE
+    except Exception:  # a defect of ours must not have the exit code of a broken contract, which Python's own is
+        traceback.print_exc()
+        return EXIT_UNREADABLE
+    print(outcome.text)
+    return EXIT_WOULD_BREAK if outcome.failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="grounds-client", description="Tools for programs that query a gateway.")
+    parser.add_argument("--version", action="version", version=version("grounds-client"))
+    groups = parser.add_subparsers(required=True, metavar="COMMAND")
+    contract = groups.add_parser("contract", help="Check operations against a schema, and schemas for operations.")
+    commands = contract.add_subparsers(required=True, metavar="COMMAND")
+    _add_check(commands.add_parser("check", help="Report the operations that would fail."))
+    _add_diff(commands.add_parser("diff", help="Report the changes of a schema, and the operations they affect."))
+    _add_usage(commands.add_parser("usage", help="Report the operations that use a field."))
+    return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    places = ".graphql files, folders, or the persisted-documents.json of graphql-codegen."
+    parser.add_argument("operations", type=Path, nargs="+", metavar="OPERATIONS", help=places)
+    parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
+    parser.add_argument("--role", help="Also report the fields that this role may not read; needs an SDL file.")
+    _add_client(parser)
+    _add_format(parser, ReportFormat)
+    parser.add_argument("--strict", action="store_true", help="Also fail for what is deprecated or over a limit.")
+    parser.set_defaults(run=_run_check)
+
+
+def _add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old", metavar="OLD", help="The SDL file before the change.")
+    parser.add_argument("new", metavar="NEW", help="The SDL file after the change.")
+    _add_operations_option(parser, default=[])
+    _add_client(parser)
+    _add_format(parser, ReportFormat)
+    parser.add_argument("--strict", action="store_true", help="Also fail for dangerous changes.")
+    parser.set_defaults(run=_run_diff)
+
+
+def _add_usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("field", metavar="FIELD", help="A schema coordinate, such as TrainableContent.text.")
+    _add_operations_option(parser, default=[Path()])
+    parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
+    _add_client(parser)
+    _add_format(parser, UsageFormat)
+    parser.set_defaults(run=_run_usage)
+
+
+def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path]) -> None:
+    words = f"A file or folder of operations; repeatable. Default: {'this folder' if default else 'none'}."
+    parser.add_argument("--operations", type=Path, action="append", metavar="PATH", help=words)
+    parser.set_defaults(default_operations=default)
+
+
+def _add_client(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--client", help="The consumer's name. Default: the name of each file's folder.")
+
+
+def _add_format(parser: argparse.ArgumentParser, formats: type[ReportFormat] | type[UsageFormat]) -> None:
+    parser.add_argument("--format", type=str.lower, choices=list(formats), default="text", help="Default: text.")
+
+
+def _run_check(options: argparse.Namespace) -> ContractOutcome:
+    return check_report(
+        options.operations,
+        options.schema,
+        client=options.client,
+        role=options.role,
+        format=ReportFormat(options.format),
+        strict=options.strict,
+    )
+
+
+def _run_diff(options: argparse.Namespace) -> ContractOutcome:
+    return diff_report(
+        options.old,
+        options.new,
+        options.operations or options.default_operations,
+        client=options.client,
+        format=ReportFormat(options.format),
+        strict=options.strict,
+    )
+
+
+def _run_usage(options: argparse.Namespace) -> ContractOutcome:
+    text = usage_report(
+        options.field,
+        options.operations or options.default_operations,
+        options.schema,
+        client=options.client,
+        format=UsageFormat(options.format),
+    )
+    return ContractOutcome(text, failed=False)

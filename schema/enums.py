@@ -1,0 +1,265 @@
+"""The enumerations and scalars of the API: the facts' own words, each with a description."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from enum import Enum, StrEnum
+from typing import Any, NewType, TypeVar, cast
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.types.base_scalars import DateDefinition, DateTimeDefinition
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.scalar import ScalarDefinition
+
+from db.policy.grounds import GroundCode
+from db.vocabulary import (
+    AccountKind,
+    AccountStatus,
+    Audience,
+    ContentKind,
+    Conversation,
+    MessageKind,
+    NoticeChannel,
+    ObjectionChannel,
+    ObjectionScope,
+    RightsSource,
+    TargetKind,
+)
+from schema.actor import Role
+
+EnumT = TypeVar("EnumT", bound=type[Enum])
+
+
+def described_enum(description: str, *, name: str | None = None, **values: str) -> Callable[[EnumT], EnumT]:
+    """Register an enumeration with the description of each of its values, given by name."""
+
+    def register(enumeration: EnumT) -> EnumT:
+        strawberry.enum(enumeration, name=name, description=description)
+        definition = cast(StrawberryEnumDefinition, cast(Any, enumeration).__strawberry_definition__)
+        for value in definition.values:
+            value.description = values.get(value.name)
+        return enumeration
+
+    return register
+
+
+described_enum(
+    "The role of an access token, which decides the fields that it may read.",
+    TRAINING_CLIENT="A training job that pulls permitted content for one purpose.",
+    DASHBOARD="A viewer of aggregate figures.",
+    PRIVACY_OFFICER="An officer with decisions on holds, policies, clients and objections.",
+    AUDITOR="An examiner with read access to decisions and evidence.",
+    DATA_SUBJECT="The holder of an account, with access to their own data.",
+    PLATFORM_INGEST="The platform's own system, which sends facts and reports notices.",
+)(Role)
+described_enum(
+    "The ground on which an item can qualify.",
+    name="Ground",
+    PUBLIC_CONTENT="Legitimate interest in content that is public on the platform.",
+    AI_INTERACTION="Legitimate interest in prompts to the platform's AI assistant.",
+    OPTED_IN="Consent that the author gave and has not withdrawn.",
+)(GroundCode)
+described_enum(
+    "The kind of an item.",
+    POST="A post.",
+    COMMENT="A comment on another item.",
+    CAPTION="The caption of a photo or video.",
+    PHOTO="A photo.",
+    VIDEO="A video.",
+    AUDIO="An audio recording.",
+    AI_INTERACTION="A prompt to the platform's AI assistant.",
+    PRIVATE_MESSAGE="A private message, which is never permitted and never stored with its text.",
+    BUSINESS_MESSAGE="A message to or from a business, which is never permitted.",
+)(ContentKind)
+described_enum(
+    "The audience of an item on the platform.",
+    PUBLIC="Visible to everyone.",
+    UNLISTED="Visible to everyone with the link.",
+    FRIENDS="Visible to the author's friends.",
+    GROUP="Visible to the members of a group.",
+    ONLY_ME="Visible to the author only.",
+)(Audience)
+described_enum(
+    "The participants of a conversation with the platform's AI assistant.",
+    ASSISTANT_ONLY="The author and the AI assistant only.",
+    GROUP="Other people as well.",
+)(Conversation)
+described_enum(
+    "The kind of an account.",
+    PERSONAL="The account of a natural person.",
+    PAGE="A page.",
+    BUSINESS="The account of a business.",
+)(AccountKind)
+described_enum(
+    "The status of an account on the platform.",
+    ACTIVE="The account is active.",
+    DEACTIVATED="The account was deactivated by its holder.",
+    DELETION_PENDING="The account is to be deleted.",
+    DELETED="The account was deleted.",
+    MEMORIALISED="The holder of the account has died.",
+    SUSPENDED="The account was suspended by the platform.",
+)(AccountStatus)
+described_enum(
+    "The channel of a notice.",
+    IN_APP="The notice is shown in the platform's app.",
+    EMAIL="The notice is sent by e-mail.",
+)(NoticeChannel)
+described_enum(
+    "The kind of a message of a campaign.",
+    NOTICE="The notice, which counts once it is delivered.",
+    REMINDER="A reminder before the notice period ends, which counts for no condition.",
+    EDUCATION="A message that explains, which counts for no condition.",
+)(MessageKind)
+described_enum(
+    "The content that an objection covers.",
+    ALL="All content of the account.",
+    PUBLIC_CONTENT="All kinds of content except prompts to the AI assistant.",
+    AI_INTERACTIONS="Prompts to the AI assistant only.",
+)(ObjectionScope)
+described_enum(
+    "The channel through which an objection was received.",
+    FORM="The objection form.",
+    EMAIL="An e-mail.",
+    LETTER="A letter.",
+    PHONE="A telephone call.",
+    API="The API.",
+    THIRD_PARTY="A representative of the person.",
+)(ObjectionChannel)
+described_enum(
+    "The kind of identifier by which an objection names its target.",
+    name="ObjectionTargetKind",
+    ACCOUNT="An account, by the platform's id.",
+    PERSON="A person, by the platform's id.",
+    CONTACT="A contact, by the SHA-256 of an e-mail address, phone number or user name.",
+)(TargetKind)
+
+
+described_enum(
+    "The standard or convention in which a signal speaks of training.",
+    AIPREF="AI Preferences of the IETF: Content-Usage.",
+    TDMREP="The TDM Reservation Protocol of a W3C community group.",
+    C2PA="An assertion of C2PA or CAWG in the metadata of a medium.",
+    IPTC="The property Data Mining of IPTC and PLUS.",
+    ATPROTO="A record of AT Protocol.",
+    ACTIVITYPUB="A flag of ActivityPub.",
+    CONTENT_SIGNALS="Content Signals in robots.txt.",
+    PLATFORM="A setting or convention of the platform.",
+    NATURAL_LANGUAGE="A sentence of the author.",
+)(RightsSource)
+
+
+@described_enum(
+    "What a signal says of training.",
+    ALLOWED="Training is allowed, which permits nothing by itself.",
+    RESERVED="Training is reserved.",
+    UNKNOWN="Neither.",
+)
+class TrainingStatement(StrEnum):
+    ALLOWED = "ALLOWED"
+    RESERVED = "RESERVED"
+    UNKNOWN = "UNKNOWN"
+
+
+@described_enum(
+    "The code of a condition in the catalogue.",
+    PROGRAMME_ACTIVE="The policy is in effect and neither it nor an assessment is overdue.",
+    PURPOSE_MATCH="The client's purpose is one of the policy's and the client is not suspended.",
+    NO_REGULATORY_HOLD="No open hold covers the item.",
+    REGION_COVERED="The author's country is one that the policy covers.",
+    ACCOUNT_IN_GOOD_STANDING="The author's account has been active for the policy's dwell time.",
+    ACCOUNT_KIND_COVERED="The author's account is of a kind that the policy covers.",
+    AUTHOR_ADULT_NOW="The author is an adult at the time of the decision.",
+    AUTHOR_ADULT_AT_CREATION="The author was an adult when the item was created.",
+    NOT_COMPROMISED_AT_CREATION="The author's account was not compromised when the item was created.",
+    NOTICE_DELIVERED="A notice that covers the purpose, kind and product was delivered to the author's account.",
+    NOTICE_PERIOD_ELAPSED="The notice period after that delivery has ended.",
+    NO_ACTIVE_OBJECTION="No objection that covers the item is active for the author.",
+    CONTENT_KIND_COVERED="The ground covers this kind of content on this product.",
+    AUDIENCE_PUBLIC="The item, and every item that it belongs to, is public.",
+    CONVERSATION_OWN="The conversation of a prompt has the AI assistant as its only other participant.",
+    AUDIENCE_STABLE="The audience of the item has been the same for the policy's dwell time.",
+    CONTENT_LIVE="The item has not been deleted.",
+    CONTENT_SETTLED="The dwell time since the item's creation, last edit and last permissive change has ended.",
+    NO_OBJECTOR_REFERENCED="No account that the item or its family references has an active objection.",
+    NO_MINOR_REFERENCED="Neither the accounts that the item or its family references nor the scans indicate a minor.",
+    NO_RIGHTS_RESERVATION="No right or signal reserves the item or its family from training.",
+    NO_SPECIAL_CATEGORY="The scans of the item and its family found no data of the special categories.",
+    CONTENT_SAFE="The safety scans found the item and its family clear.",
+    DEIDENTIFIED="The text and all media of the item are de-identified.",
+    OPTED_IN="The author gave consent and has not withdrawn it.",
+)
+class ConditionCode(StrEnum):
+    PROGRAMME_ACTIVE = "PROGRAMME_ACTIVE"
+    PURPOSE_MATCH = "PURPOSE_MATCH"
+    NO_REGULATORY_HOLD = "NO_REGULATORY_HOLD"
+    REGION_COVERED = "REGION_COVERED"
+    ACCOUNT_IN_GOOD_STANDING = "ACCOUNT_IN_GOOD_STANDING"
+    ACCOUNT_KIND_COVERED = "ACCOUNT_KIND_COVERED"
+    AUTHOR_ADULT_NOW = "AUTHOR_ADULT_NOW"
+    AUTHOR_ADULT_AT_CREATION = "AUTHOR_ADULT_AT_CREATION"
+    NOT_COMPROMISED_AT_CREATION = "NOT_COMPROMISED_AT_CREATION"
+    NOTICE_DELIVERED = "NOTICE_DELIVERED"
+    NOTICE_PERIOD_ELAPSED = "NOTICE_PERIOD_ELAPSED"
+    NO_ACTIVE_OBJECTION = "NO_ACTIVE_OBJECTION"
+    CONTENT_KIND_COVERED = "CONTENT_KIND_COVERED"
+    AUDIENCE_PUBLIC = "AUDIENCE_PUBLIC"
+    CONVERSATION_OWN = "CONVERSATION_OWN"
+    AUDIENCE_STABLE = "AUDIENCE_STABLE"
+    CONTENT_LIVE = "CONTENT_LIVE"
+    CONTENT_SETTLED = "CONTENT_SETTLED"
+    NO_OBJECTOR_REFERENCED = "NO_OBJECTOR_REFERENCED"
+    NO_MINOR_REFERENCED = "NO_MINOR_REFERENCED"
+    NO_RIGHTS_RESERVATION = "NO_RIGHTS_RESERVATION"
+    NO_SPECIAL_CATEGORY = "NO_SPECIAL_CATEGORY"
+    CONTENT_SAFE = "CONTENT_SAFE"
+    DEIDENTIFIED = "DEIDENTIFIED"
+    OPTED_IN = "OPTED_IN"
+
+
+Region = NewType("Region", str)
+
+
+def _parse_instant(value: object) -> datetime:
+    """Parse an instant. Raises GraphQLError for one that lies outside the calendar once its offset is applied."""
+    instant = _PARSE_DATE_TIME(value)
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:
+        raise GraphQLError(
+            "Value cannot represent a DateTime, because it is outside the calendar in UTC (correct it)."
+        ) from None
+    return instant
+
+
+_PARSE_DATE_TIME = cast("Callable[[object], datetime]", DateTimeDefinition.parse_value)
+SCALARS: dict[object, ScalarDefinition] = {
+    Region: strawberry.scalar(
+        name="Region", description="A country, as its code of ISO 3166-1 alpha-2.", serialize=str, parse_value=str
+    ),
+    date: replace(DateDefinition, description="A day, as YYYY-MM-DD."),
+    datetime: replace(
+        DateTimeDefinition, description="An instant, as RFC 3339 with an offset.", parse_value=_parse_instant
+    ),
+}
+
+__all__ = [
+    "SCALARS",
+    "AccountKind",
+    "AccountStatus",
+    "Audience",
+    "ConditionCode",
+    "ContentKind",
+    "Conversation",
+    "GroundCode",
+    "MessageKind",
+    "NoticeChannel",
+    "ObjectionChannel",
+    "ObjectionScope",
+    "Region",
+    "RightsSource",
+    "Role",
+    "TargetKind",
+    "TrainingStatement",
+    "described_enum",
+]

@@ -1,0 +1,235 @@
+"""Execute operations: parsed and validated once for all requests, and pages of rows answered by compiled functions.
+
+The cheapest check comes first: our own limits before graphql-core's rules, which take ten times as long. The page sizes
+come last, because they are the request's, which no validation rule knows. Only valid documents are remembered: who
+sends others, sends them for nothing (strawberry's own caches keep them, half a megabyte each).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from graphql import (
+    DocumentNode,
+    GraphQLBoolean,
+    GraphQLError,
+    GraphQLInt,
+    GraphQLList,
+    GraphQLOutputType,
+    NamedTypeNode,
+    NonNullTypeNode,
+    OperationDefinitionNode,
+    parse,
+    validate,
+    value_from_ast_untyped,
+)
+from graphql.execution.collect_fields import FieldDetails
+from graphql.validation.rules import overlapping_fields_can_be_merged
+from strawberry import Schema
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+from strawberry.types import ExecutionContext
+
+from grounds_client.limits import limit_errors
+from schema.execution.limits import MAX_VALUES, OperationCost
+from schema.execution.row_compiler import NotCompiled, RowPage, answer_rows, build_objects, object_type
+
+MAX_ERRORS = 5
+"""The number of errors that are looked for: no more are shown, and each can quote much of the document."""
+MAX_MESSAGE_LENGTH = 400
+"""How long an error may be, in characters."""
+MAX_LOCATIONS = 5
+"""How many places of the document an error may name."""
+MAX_COMPARISONS = 20_000
+"""What graphql-core may spend on comparing fields that overlap; its own limit lets 15 kB of arguments take 1.4 s."""
+CACHE_CHARACTERS = 64 * 1024
+"""How much of documents is remembered, in characters; what is made of one takes at most 300 bytes a character."""
+
+SLOW_SECONDS = 0.003
+"""From how many seconds on the validation of a document leaves room for others."""
+
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = (
+    MAX_COMPARISONS  # graphql-core reads it there, at each validation
+)
+
+CachedValue = TypeVar("CachedValue")
+
+
+class DocumentCache(Generic[CachedValue]):
+    """The most recently used documents, and what is known of them."""
+
+    def __init__(self, room: int = CACHE_CHARACTERS) -> None:
+        self._known: dict[tuple[str, Hashable], CachedValue] = {}
+        self._room = room  # in characters
+
+    def get(self, query: str, given: Hashable) -> CachedValue | None:
+        """Return what is known of a document under some circumstances."""
+        known = self._known.pop((query, given), None)
+        if known is not None:
+            self._known[query, given] = known  # the least recently used comes first
+        return known
+
+    def keep(self, query: str, given: Hashable, known: CachedValue) -> None:
+        """Store a value, and drop the least recently used ones beyond the limit."""
+        if (query, given) not in self._known:
+            self._room -= len(query)
+        self._known[query, given] = known
+        while self._room < 0:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._room += len(oldest[0])
+
+
+_locks: WeakKeyDictionary[Schema, asyncio.Lock] = WeakKeyDictionary()
+_parsed_documents = DocumentCache[tuple[DocumentNode, int]](CACHE_CHARACTERS // 2)
+_valid_documents = DocumentCache[DocumentNode]()
+_operation_costs = DocumentCache[int]()
+
+
+def parse_once(text: str, *, max_tokens: int | None = None) -> DocumentNode:
+    """Parse a document, once for all requests. Raises GraphQLError."""
+    document, tokens = _parsed_documents.get(text, None) or (None, 0)
+    if document is None or (max_tokens is not None and tokens > max_tokens):
+        document = parse(text, max_tokens=max_tokens)
+        # Tokens hold each other both ways, so that only the garbage collector could free them, for 100 ms at a time.
+        token = document.loc.start_token if document.loc else None
+        while token is not None:
+            token.prev, token, tokens = None, token.next, tokens + 1
+        _parsed_documents.keep(
+            text, None, (document, tokens - 2)
+        )  # but for the first and the last, which stand for no text
+    return document
+
+
+class Validation(SchemaExtension):
+    """The extension that parses and validates documents.
+
+    strawberry asks for errors once every hook has had its first half, and what is found in a second half is not heard.
+    """
+
+    def on_parse(self) -> Iterator[None]:
+        """Parse, unless the document is known to be valid."""
+        context = self.execution_context
+        query = context.query or ""
+        self._given = (context.schema, context.validation_rules)
+        known = _valid_documents.get(query, self._given)
+        self._known = known is not None
+        context.graphql_document = known or parse_once(query)
+        yield
+
+    async def on_validate(self) -> AsyncIterator[None]:
+        """Validate, unless the document is known; then count what it asks for."""
+        context = self.execution_context
+        document = context.graphql_document
+        assert document is not None, "validation comes after parsing"
+        errors = [] if self._known else await _validate_in_turn(context, document)
+        if not errors:
+            if not self._known:
+                _valid_documents.keep(context.query or "", self._given, document)
+            errors = _cost_errors(context, document)
+        context.pre_execution_errors = errors
+        yield
+
+
+class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
+    """An execution context that answers a page of rows by a compiled function, and the rest as strawberry does."""
+
+    def complete_list_value(  # noqa: D102 - see graphql-core
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_details_list: list[FieldDetails],
+        info: Any,
+        path: Any,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        if isinstance(result, RowPage):
+            kind = object_type(return_type)
+            try:
+                return answer_rows(self, result, kind, field_details_list)
+            except NotCompiled:
+                result = build_objects(result, self.context_value.actor.role, kind)
+        return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+
+def _schema_lock(schema: Schema) -> asyncio.Lock:
+    """Return the lock of a schema: that of one application, and so of one event loop."""
+    return _locks.setdefault(schema, asyncio.Lock())
+
+
+async def _validate_in_turn(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
+    """Validate unknown documents one at a time, and leave twice the time that each took to other requests.
+
+    Slow documents wait for each other; requests with known documents wait for one of them at most.
+    """
+    async with _schema_lock(context.schema):
+        began = time.perf_counter()
+        errors = _validation_errors(context, document)
+        took = time.perf_counter() - began
+        if took > SLOW_SECONDS:
+            await asyncio.sleep(2 * took)
+        return errors
+
+
+def _validation_errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
+    """Look for errors, in what costs little first."""
+    faults = list(limit_errors(document))
+    if faults:
+        return faults
+    rules = (*context.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+    errors = validate(context.schema._schema, document, rules, max_errors=MAX_ERRORS, hide_suggestions=True)
+    return [_shorten_error(error) for error in errors]
+
+
+def _shorten_error(error: GraphQLError) -> GraphQLError:
+    """Quote little: some errors have whole objects in their words, a hundred places, or an exception's own text."""
+    message = error.message if len(error.message) <= MAX_MESSAGE_LENGTH else f"{error.message[:MAX_MESSAGE_LENGTH]}…"
+    if not isinstance(error.original_error, GraphQLError | None):  # such as Python's own, for 4,300 digits and more
+        message = "the document has a value that cannot be read (write it as its type is written)"
+    return GraphQLError(message, (error.nodes or ())[:MAX_LOCATIONS])
+
+
+def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
+    """Refuse an operation that asks for more values than a page may hold."""
+    operation = _find_operation(document, context.operation_name)
+    variables = _cost_variables(operation, context.variables or {})
+    given = (context.operation_name, *variables.items())
+    count = _operation_costs.get(context.query or "", given)
+    if count is None:
+        count = OperationCost(document, variables).of(operation)
+        _operation_costs.keep(context.query or "", given, count)
+    if count <= MAX_VALUES:
+        return []
+    todo = "ask for fewer fields or smaller pages"
+    return [
+        GraphQLError(f"the operation comes to about {count:,} values, more than {MAX_VALUES:,} ({todo})", operation)
+    ]
+
+
+def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """Find the operation that will be executed."""
+    operations = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    return next(node for node in operations if name is None or (node.name is not None and node.name.value == name))
+
+
+def _cost_variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the variables that may be page sizes or conditions, as the executor will; without those it refuses."""
+    scalars = {"Int": GraphQLInt, "Boolean": GraphQLBoolean}
+    variables: dict[str, Any] = {}
+    for definition in operation.variable_definitions or ():
+        kind = definition.type.type if isinstance(definition.type, NonNullTypeNode) else definition.type
+        scalar = scalars.get(kind.name.value) if isinstance(kind, NamedTypeNode) else None
+        name = definition.variable.name.value
+        if scalar is None:
+            continue
+        if name in given:
+            with suppress(GraphQLError):
+                variables[name] = scalar.parse_value(given[name])
+        elif definition.default_value is not None:
+            variables[name] = value_from_ast_untyped(definition.default_value)
+    return variables

@@ -1,0 +1,65 @@
+"""Canaries: planted items that can never qualify, and the deliveries that they stopped."""
+
+from datetime import datetime
+
+import strawberry
+
+from db.oversight.canaries import CanaryIncidentRow, CanaryRow, list_canaries
+from schema.context import Context, Info
+from schema.governed import OFFICERS, governed
+from schema.relay.ids import IdKind
+
+
+@strawberry.type(description="A planted item that was about to be delivered, so that a hold was opened instead.")
+class CanaryIncident:
+    client: str | None = governed(OFFICERS, description="The name of the client, null if it was for none.")
+    purpose: str | None = governed(OFFICERS, description="The purpose of the client.")
+    policy_version: str | None = governed(OFFICERS, description="The version of the policy in force at that time.")
+    found_at: datetime = governed(OFFICERS, description="The time at which the delivery was stopped.")
+    hold_id: strawberry.ID = governed(OFFICERS, description="The id of the hold that stops all deliveries.")
+
+
+async def _resolve_incidents(root: "Canary", info: Info) -> list[CanaryIncident]:
+    context = info.context
+    rows = await context.canary_incidents.load(root.row.item)
+    return [_incident_of_canary(context, row) for row in rows]
+
+
+@strawberry.type(description="An item that the operator planted because it can never qualify.")
+class Canary:
+    row: strawberry.Private[CanaryRow]
+    content_id: strawberry.ID = governed(OFFICERS, description="The id of the item.")
+    platform_id: str = governed(OFFICERS, description="The platform's id of the item.")
+    reason: str = governed(OFFICERS, description="The reason why the item can never qualify.")
+    planted_by: str = governed(OFFICERS, description="The name under which the item was planted.")
+    planted_at: datetime = governed(OFFICERS, description="The time at which the item was planted.")
+    incidents: list[CanaryIncident] = governed(
+        OFFICERS, resolver=_resolve_incidents, description="The deliveries that the item stopped, earliest first."
+    )
+
+
+def canary_of(context: Context, row: CanaryRow) -> Canary:
+    """Show a planted item."""
+    return Canary(
+        row=row,
+        content_id=strawberry.ID(context.ids.encode(IdKind.CONTENT, row.item)),
+        platform_id=row.platform_id,
+        reason=row.reason,
+        planted_by=row.planted_by,
+        planted_at=row.planted_at,
+    )
+
+
+async def resolve_canaries(info: Info) -> list[Canary]:
+    """Read every planted item."""
+    return [canary_of(info.context, row) for row in await list_canaries(info.context.reader)]
+
+
+def _incident_of_canary(context: Context, row: CanaryIncidentRow) -> CanaryIncident:
+    return CanaryIncident(
+        client=row.client,
+        purpose=row.purpose,
+        policy_version=row.policy,
+        found_at=row.found_at,
+        hold_id=strawberry.ID(context.ids.encode(IdKind.HOLD, row.hold)),
+    )

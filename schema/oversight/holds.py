@@ -1,0 +1,205 @@
+"""Holds: stop the delivery of everything, a country, a product or an account for an authority."""
+
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property, partial
+from typing import Annotated, Any
+
+import strawberry
+
+from db.oversight.holds import HoldRow, hold_of, page_of_holds
+from db.oversight.officer import ActOutcome, Officer
+from db.vocabulary import COUNTRIES
+from schema.context import Context, Info
+from schema.enums import described_enum
+from schema.errors import BadInput
+from schema.execution.row_compiler import Column, EnumColumn, FromList
+from schema.governed import EXAMINERS, OFFICERS, governed
+from schema.records.consent import MAX_PAGE_SIZE
+from schema.relay.connection import (
+    After,
+    Connection,
+    First,
+    KeysetPage,
+    check_page_size,
+    connection_of_rows,
+    read_cursor,
+)
+from schema.relay.ids import IdKind, Ids
+
+MAX_LENGTH = 2000
+
+
+@described_enum(
+    "The scope of a hold.",
+    GLOBAL="All content.",
+    COUNTRY="The content of authors in one country.",
+    PRODUCT="The content of one product.",
+    ACCOUNT="The content of one account.",
+)
+class HoldScope(StrEnum):
+    GLOBAL = "GLOBAL"
+    COUNTRY = "COUNTRY"
+    PRODUCT = "PRODUCT"
+    ACCOUNT = "ACCOUNT"
+
+
+@strawberry.type(description="An authority's order to stop the delivery of everything that it covers.")
+class Hold:
+    id: strawberry.ID = governed(EXAMINERS, row=FromList("ids"), description="The id of the hold.")
+    scope: HoldScope = governed(EXAMINERS, row=EnumColumn("scope", HoldScope), description="The scope of the hold.")
+    value: str | None = governed(
+        EXAMINERS,
+        row=FromList("values"),
+        description="The country, the product, or the id of the account once it is known.",
+    )
+    authority: str = governed(EXAMINERS, row=Column("authority"), description="The authority that ordered the hold.")
+    reason: str = governed(EXAMINERS, row=Column("reason"), description="The reason for the hold.")
+    opened_at: datetime = governed(
+        EXAMINERS, row=Column("opened_at"), description="The time at which the hold was opened."
+    )
+    opened_by: str | None = governed(
+        EXAMINERS, row=Column("opened_by"), description="The name of the officer who opened the hold."
+    )
+    lift_requested_at: datetime | None = governed(
+        EXAMINERS,
+        row=Column("lift_requested_at"),
+        description="The time of the request to lift the hold, which a second officer must confirm.",
+    )
+    lift_requested_by: str | None = governed(
+        EXAMINERS, row=Column("lift_requested_by"), description="The name of the officer who requested the lift."
+    )
+    lifted_at: datetime | None = governed(
+        EXAMINERS, row=Column("lifted_at"), description="The time at which the hold was lifted."
+    )
+    lifted_by: str | None = governed(
+        EXAMINERS, row=Column("lifted_by"), description="The name of the officer who confirmed the lift."
+    )
+    ends_at: datetime | None = governed(
+        EXAMINERS, row=Column("ends_at"), description="The time at which a lifted hold stops covering anything."
+    )
+
+
+class HoldPage(KeysetPage):
+    """A page of holds."""
+
+    columns = {name: position for position, name in enumerate(HoldRow._fields)}  # noqa: RUF012 - never changed
+    prepared = "Hold"
+
+    @cached_property
+    def values(self) -> list[str | None]:
+        """Return what each hold covers."""
+        return [_hold_value(self.naming, row) for row in self.found]
+
+
+def _hold_value(ids: Ids, row: Any) -> str | None:
+    """Return what a hold covers; of an account, our id and never the platform's."""
+    account: int | None = row.account
+    value: str | None = row.value
+    return value if account is None else ids.encode(IdKind.ACCOUNT, account)
+
+
+def _hold_of_row(context: Context, row: HoldRow) -> Hold:
+    shown = row._asdict() | {
+        "id": strawberry.ID(context.ids.encode(IdKind.HOLD, row.id)),
+        "scope": HoldScope(row.scope),
+    }
+    del shown["account"]
+    return Hold(**shown | {"value": _hold_value(context.ids, row)})
+
+
+async def holds_page(
+    info: Info,
+    first: First,
+    after: After = None,
+    open: Annotated[
+        bool, strawberry.argument(description="Whether to return only holds that cover something now.")
+    ] = False,
+) -> Connection[Hold]:
+    """Read a page of holds."""
+    context = info.context
+    number = read_cursor(context.ids, IdKind.HOLD_CURSOR, after)
+    rows, has_next = await page_of_holds(context.reader, number, check_page_size(first, MAX_PAGE_SIZE), open_only=open)
+    page = HoldPage(context.ids, IdKind.HOLD, IdKind.HOLD_CURSOR, rows, partial(_hold_of_row, context))
+    return connection_of_rows(page, after=after, has_next=has_next)
+
+
+def acting_officer(context: Context) -> Officer:
+    """Return the officer who asks."""
+    return Officer(context.database.staff, context.actor.name)
+
+
+async def _open_hold(
+    info: Info,
+    scope: Annotated[HoldScope, strawberry.argument(description="The scope of the hold.")],
+    authority: Annotated[str, strawberry.argument(description="The authority that orders the hold.")],
+    reason: Annotated[str, strawberry.argument(description="The reason for the hold.")],
+    value: Annotated[
+        str | None,
+        strawberry.argument(
+            description="The ISO 3166-1 code of a country, a product, or the id of an account, ours or the platform's."
+        ),
+    ] = None,
+) -> Hold:
+    context = info.context
+    for name, text in (("authority", authority), ("reason", reason), ("value", value)):
+        if text is not None and not 0 < len(text.strip()) <= MAX_LENGTH:
+            raise BadInput(f"{name}: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+    number = await acting_officer(context).open_hold(
+        scope, await _check_hold_value(context, scope, value), authority, reason
+    )
+    if number is None:
+        raise BadInput("value: is no known account (take it from accounts, or open the hold once it is known)")
+    return await _find_hold(context, number)
+
+
+async def _lift_hold(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the hold.")]
+) -> Hold:
+    context = info.context
+    number = context.ids.decode_as(IdKind.HOLD, id)
+    outcome = None if number is None else await acting_officer(context).lift_hold(number)
+    if number is None or outcome is None:
+        raise BadInput("id: is no hold (take it from holds)")
+    if outcome is ActOutcome.SAME_OFFICER:
+        raise BadInput("id: you requested this already (another officer must lift it)")
+    return await _find_hold(context, number)
+
+
+async def _check_hold_value(context: Context, scope: HoldScope, value: str | None) -> str | None:
+    """Check what is to be held; of an account give the platform's id."""
+    if scope is HoldScope.GLOBAL:
+        if value is not None:
+            raise BadInput("value: a GLOBAL hold covers everything (leave it out)")
+        return None
+    if value is None:
+        raise BadInput(f"value: is missing (name the {scope.lower()})")
+    if scope is HoldScope.COUNTRY and value not in COUNTRIES:
+        raise BadInput("value: is no country (write its code of ISO 3166-1, such as IE)")
+    if scope is HoldScope.PRODUCT and value not in (await context.gateway.policy_in_force()).products:
+        raise BadInput("value: is a product of neither the platform nor the policy (see policy.grounds.products)")
+    if scope is HoldScope.ACCOUNT:
+        return await context.platform_account(value)
+    return value
+
+
+async def _find_hold(context: Context, number: int) -> Hold:
+    row = await hold_of(context.reader, number)
+    assert row is not None, "a hold is never removed"
+    return _hold_of_row(context, row)
+
+
+@strawberry.type
+class HoldMutation:
+    """The mutations on holds."""
+
+    open_hold: Hold = governed(
+        OFFICERS,
+        resolver=_open_hold,
+        description="Stops the delivery of everything that the hold covers, from the next page on.",
+    )
+    lift_hold: Hold = governed(
+        OFFICERS,
+        resolver=_lift_hold,
+        description="Requests the lift of a hold, or confirms the request of another officer.",
+    )

@@ -1,0 +1,141 @@
+"""Placeholders: person ids and contacts that two officers declare to name no real person, such as an export's "0"."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import strawberry
+
+from db.ingest.contacts import stated_hash
+from db.oversight.officer import ActOutcome
+from db.oversight.placeholders import PlaceholderRow, placeholder_of
+from db.oversight.placeholders import list_placeholders as placeholder_rows
+from db.oversight.placeholders import list_shared_links as shared_link_rows
+from schema.context import Info
+from schema.enums import described_enum
+from schema.errors import BadInput
+from schema.governed import OFFICERS, governed
+from schema.oversight.holds import MAX_LENGTH, acting_officer
+from schema.records.consent import MAX_PAGE_SIZE
+from schema.relay.connection import check_page_size
+
+
+@described_enum(
+    "The kind of a link between accounts.",
+    PERSON="A person id of the platform, which several accounts can have.",
+    CONTACT="An e-mail address or phone number, by its hash.",
+)
+class LinkKind(StrEnum):
+    PERSON = "PERSON"
+    CONTACT = "CONTACT"
+
+
+@strawberry.type(description="A person id or a contact that officers declare to name no real person.")
+class Placeholder:
+    kind: LinkKind = governed(OFFICERS, description="The kind of the link.")
+    value: str = governed(OFFICERS, description="The person id, or the SHA-256 of the contact.")
+    reason: str = governed(OFFICERS, description="The reason that the first officer gave.")
+    declared_by: str = governed(OFFICERS, description="The name of the officer who declared it.")
+    declared_at: datetime = governed(OFFICERS, description="The time at which it was declared.")
+    approved_by: str | None = governed(OFFICERS, description="The name of the officer who approved it, if any.")
+    approved_at: datetime | None = governed(OFFICERS, description="The time at which it was approved, if it was.")
+    in_effect_from: datetime | None = governed(
+        OFFICERS, description="The time from which it links no accounts, null until the dwell of a withdrawal is over."
+    )
+
+
+@strawberry.type(description="A person id or a contact that many accounts share.")
+class SharedLink:
+    kind: LinkKind = governed(OFFICERS, description="The kind of the link.")
+    value: str = governed(OFFICERS, description="The person id, or the SHA-256 of the contact.")
+    accounts: int = governed(OFFICERS, description="The number of accounts that share it.")
+    counted_at: datetime = governed(OFFICERS, description="The time at which they were counted.")
+
+
+Value = Annotated[
+    str,
+    strawberry.argument(description="The platform's person id, or a contact as an address, number or SHA-256."),
+]
+
+
+async def resolve_placeholders(info: Info) -> list[Placeholder]:
+    """Read every placeholder."""
+    return [_placeholder_of_row(row) for row in await placeholder_rows(info.context.reader)]
+
+
+async def resolve_shared_links(
+    info: Info, first: Annotated[int, strawberry.argument(description="The number of links, from 1 to 100.")]
+) -> list[SharedLink]:
+    """Read what most accounts share."""
+    rows = await shared_link_rows(info.context.reader, check_page_size(first, MAX_PAGE_SIZE))
+    return [SharedLink(**row._asdict() | {"kind": LinkKind(row.kind)}) for row in rows]
+
+
+async def _declare_placeholder(
+    info: Info,
+    kind: Annotated[LinkKind, strawberry.argument(description="The kind of the link.")],
+    value: Value,
+    reason: Annotated[
+        str | None, strawberry.argument(description="The reason, required from the first officer.")
+    ] = None,
+) -> Placeholder:
+    if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
+        raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+    named = _shown_link_value(kind, value)
+    outcome = await acting_officer(info.context).declare_placeholder(kind, named, reason)
+    if outcome is ActOutcome.NO_REASON:
+        raise BadInput("reason: is missing (say why it names no real person)")
+    if outcome is ActOutcome.SAME_OFFICER:
+        raise BadInput("value: you declared this already (another officer must approve it)")
+    row = await placeholder_of(info.context.reader, kind, named)
+    if row is None:
+        raise BadInput("value: was revoked by another officer meanwhile (declare it again)")
+    return _placeholder_of_row(row)
+
+
+async def _revoke_placeholder(
+    info: Info,
+    kind: Annotated[LinkKind, strawberry.argument(description="The kind of the link.")],
+    value: Value,
+) -> Placeholder:
+    named = _shown_link_value(kind, value)
+    row = await placeholder_of(info.context.reader, kind, named)
+    outcome = await acting_officer(info.context).revoke_placeholder(kind, named)
+    if outcome is None or row is None:
+        raise BadInput("value: is no placeholder (take it from placeholders)")
+    if outcome is ActOutcome.IN_EFFECT:
+        raise BadInput(
+            "value: is in effect and can no longer be revoked (open holds for its accounts, or file objections)"
+        )
+    return _placeholder_of_row(row)
+
+
+def _shown_link_value(kind: LinkKind, value: str) -> str:
+    """Return a person id as it is, and a contact by its hash."""
+    if not 0 < len(value) <= MAX_LENGTH:
+        raise BadInput(f"value: is empty or longer than {MAX_LENGTH} characters (take it from sharedLinks)")
+    if kind is LinkKind.PERSON:
+        return value
+    digest = stated_hash(value)
+    if digest is None:
+        raise BadInput("value: is no e-mail address, no phone number like +353… and no SHA-256 (correct it)")
+    return digest
+
+
+def _placeholder_of_row(row: PlaceholderRow) -> Placeholder:
+    return Placeholder(**row._asdict() | {"kind": LinkKind(row.kind)})
+
+
+@strawberry.type
+class PlaceholderMutation:
+    """The mutations on placeholders."""
+
+    declare_placeholder: Placeholder = governed(
+        OFFICERS,
+        resolver=_declare_placeholder,
+        description="Declares a placeholder, or approves the one that another officer declared, to take effect"
+        " after the dwell of a withdrawal.",
+    )
+    revoke_placeholder: Placeholder = governed(
+        OFFICERS, resolver=_revoke_placeholder, description="Revokes a placeholder that is not in effect yet."
+    )

@@ -1,0 +1,228 @@
+"""Policies before they are in force: proposed by one officer, simulated, and approved by another."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import strawberry
+
+from db.oversight.officer import ActOutcome
+from db.policies.proposals import ProposalRow, list_activated_policies, list_proposals
+from db.policies.simulation import Changes, simulate_policy_change
+from db.policies.simulation import Simulation as SimulationCounts
+from db.policies.told import refuse_untold
+from db.policy.document import Policy as Document
+from db.policy.document import PolicyError, parse_policy
+from schema.context import Info
+from schema.enums import ContentKind, described_enum
+from schema.errors import BadInput
+from schema.governed import EXAMINERS, OFFICERS, governed
+from schema.oversight.holds import acting_officer
+from schema.oversight.policy import Policy, policy_of_document
+
+Text = Annotated[str, strawberry.argument(description="The policy document in JSON.")]
+
+
+@strawberry.type(description="A proposed policy and its approval.")
+class PolicyProposal:
+    policy: Policy = governed(EXAMINERS, description="The proposed policy.")
+    proposed_by: str = governed(EXAMINERS, description="The name of the officer who proposed the policy.")
+    proposed_at: datetime = governed(EXAMINERS, description="The time of the proposal.")
+    approved_by: str | None = governed(EXAMINERS, description="The name of the officer who approved the policy.")
+    approved_at: datetime | None = governed(EXAMINERS, description="The time of the approval.")
+    activated_at: datetime | None = governed(EXAMINERS, description="The time at which the policy was put in force.")
+
+
+@described_enum(
+    "The state of a version of the policy.",
+    PROPOSED="The version was proposed and waits for approval.",
+    APPROVED="The version was approved and waits for its time.",
+    IN_FORCE="The version is in force.",
+    PAST="The version was in force earlier.",
+)
+class PolicyState(StrEnum):
+    PROPOSED = "PROPOSED"
+    APPROVED = "APPROVED"
+    IN_FORCE = "IN_FORCE"
+    PAST = "PAST"
+
+
+@strawberry.type(description="A version of the policy with its state.")
+class PolicyVersion:
+    policy: Policy = governed(EXAMINERS, description="The policy.")
+    state: PolicyState = governed(EXAMINERS, description="The state of the version.")
+    first_activated_at: datetime | None = governed(
+        EXAMINERS, description="The time at which the version was first put in force."
+    )
+    last_activated_at: datetime | None = governed(
+        EXAMINERS, description="The time at which the version was last put in force."
+    )
+    proposal: PolicyProposal | None = governed(
+        EXAMINERS, description="The proposal of the version, null if the operator put it in force."
+    )
+
+
+@strawberry.type(description="The number of items that a policy would gain and lose for one value.")
+class SimulatedChange:
+    name: str | None = governed(EXAMINERS, description="The kind, country or condition, null if unknown.")
+    gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
+    lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
+
+
+@strawberry.type(description="The number of accounts that were not told of one use of their items.")
+class UntoldAccounts:
+    purpose: str = governed(EXAMINERS, description="The purpose.")
+    kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
+    accounts: int = governed(
+        EXAMINERS, description="The number of active adult accounts whose items of this kind the policy would use."
+    )
+    untold: int = governed(
+        EXAMINERS, description="The number of these accounts to which no notice of this purpose and kind was delivered."
+    )
+
+
+@strawberry.type(description="The effect that a policy would have if it were in force now.")
+class PolicySimulation:
+    items: int = governed(EXAMINERS, description="The number of items, estimated unless all were examined.")
+    examined: int = governed(EXAMINERS, description="The number of items examined in the time available.")
+    gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
+    lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
+    by_purpose: list[SimulatedChange] = governed(
+        EXAMINERS, description="The changes by purpose, in which an item counts once for each purpose."
+    )
+    untold: list[UntoldAccounts] = governed(
+        EXAMINERS, description="The accounts that were not told, by purpose and kind of the policy."
+    )
+    by_kind: list[SimulatedChange] = governed(EXAMINERS, description="The changes by kind.")
+    by_country: list[SimulatedChange] = governed(EXAMINERS, description="The changes by country.")
+    by_condition: list[SimulatedChange] = governed(
+        EXAMINERS,
+        description="The changes by excluding condition, in which an item can count more than once.",
+    )
+
+
+async def policy_proposals(info: Info) -> list[PolicyProposal]:
+    """List every proposed policy, the newest first."""
+    return [_version_of_row(row) for row in await list_proposals(info.context.reader)]
+
+
+async def policy_versions(info: Info) -> list[PolicyVersion]:
+    """List every version, proposed ones first, then those that are or were in force, the latest first."""
+    reader = info.context.reader
+    proposed = {row.version: row for row in await list_proposals(reader)}
+    versions = []
+    for row in await list_activated_policies(reader):
+        policy = parse_policy(row.document)
+        proposal = proposed.pop(policy.version, None)
+        versions.append(
+            PolicyVersion(
+                policy=policy_of_document(policy),
+                state=PolicyState.IN_FORCE if row.active else PolicyState.PAST,
+                first_activated_at=row.first_activated_at,
+                last_activated_at=row.last_activated_at,
+                proposal=_version_of_row(proposal) if proposal else None,
+            )
+        )
+    return [*map(_proposal_of_row, proposed.values()), *versions]
+
+
+def _proposal_of_row(row: ProposalRow) -> PolicyVersion:
+    shown = _version_of_row(row)
+    state = PolicyState.APPROVED if row.approved_at else PolicyState.PROPOSED
+    return PolicyVersion(
+        policy=shown.policy, state=state, first_activated_at=None, last_activated_at=None, proposal=shown
+    )
+
+
+async def resolve_simulate_policy(info: Info, document: Text) -> PolicySimulation:
+    """Return what a document would change; nothing is stored."""
+    found = await simulate_policy_change(
+        info.context.reader, await info.context.gateway.policy_in_force(), _parse_document(document)
+    )
+    return _simulation_result(found)
+
+
+async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
+    policy = _parse_document(document)
+    await _refuse_untold(info, policy)
+    if await acting_officer(info.context).propose_policy(policy) is ActOutcome.KNOWN:
+        raise BadInput("document: its version was proposed or in force before (give it a new one)")
+    return await _find_proposal(info, policy.version)
+
+
+async def _activate_policy(
+    info: Info, version: Annotated[str, strawberry.argument(description="The version of the policy.")]
+) -> PolicyProposal:
+    for row in await list_proposals(info.context.reader):
+        if row.version == version:
+            await _refuse_untold(info, parse_policy(row.document))
+    outcome = await acting_officer(info.context).approve_policy(version)
+    if outcome is None:
+        raise BadInput("version: is not proposed (take one from policyProposals)")
+    if outcome is ActOutcome.SAME_OFFICER:
+        raise BadInput("version: you proposed it (another officer must approve it)")
+    return await _find_proposal(info, version)
+
+
+async def _find_proposal(info: Info, version: str) -> PolicyProposal:
+    return next(_version_of_row(row) for row in await list_proposals(info.context.reader) if row.version == version)
+
+
+async def _refuse_untold(info: Info, policy: Document) -> None:
+    try:
+        await refuse_untold(info.context.reader, policy)
+    except PolicyError as error:
+        raise BadInput(f"document: {error}") from None
+
+
+def _parse_document(document: str) -> Document:
+    try:
+        return parse_policy(document)
+    except PolicyError as error:
+        raise BadInput(f"document: {error} (correct it)") from None
+
+
+def _version_of_row(row: ProposalRow) -> PolicyProposal:
+    return PolicyProposal(
+        policy=policy_of_document(parse_policy(row.document)),
+        proposed_by=row.proposed_by,
+        proposed_at=row.proposed_at,
+        approved_by=row.approved_by,
+        approved_at=row.approved_at,
+        activated_at=row.put_in_force_at,
+    )
+
+
+def _simulation_result(found: SimulationCounts) -> PolicySimulation:
+    def changes(counts: Changes) -> list[SimulatedChange]:
+        names = sorted({name for name, _ in counts}, key=lambda name: name or "")
+        return [SimulatedChange(name=name, gained=counts[name, True], lost=counts[name, False]) for name in names]
+
+    return PolicySimulation(
+        items=found.items,
+        examined=found.examined,
+        gained=found.gained,
+        lost=found.lost,
+        by_purpose=changes(found.purposes),
+        untold=[
+            UntoldAccounts(
+                purpose=each.purpose, kind=ContentKind(each.kind), accounts=each.accounts, untold=each.untold
+            )
+            for each in found.untold
+        ],
+        by_kind=changes(found.kinds),
+        by_country=changes(found.countries),
+        by_condition=changes(found.conditions),
+    )
+
+
+@strawberry.type
+class PolicyMutation:
+    """The mutations on policies."""
+
+    propose_policy: PolicyProposal = governed(OFFICERS, resolver=_propose_policy, description="Proposes a policy.")
+    activate_policy: PolicyProposal = governed(
+        OFFICERS,
+        resolver=_activate_policy,
+        description="Approves a policy that another officer proposed.",
+    )

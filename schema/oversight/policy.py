@@ -1,0 +1,112 @@
+"""A policy: what it covers and what it demands."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import strawberry
+
+from db.policy.document import Policy as Document
+from db.policy.grounds import GROUNDS
+from schema.enums import AccountKind, ContentKind, GroundCode, Region, described_enum
+from schema.governed import EVERYONE, STAFF, governed
+from schema.records.eligibility import LegalBasis, legal_basis
+
+
+@strawberry.type(description="The content that a policy permits on one ground.")
+class PolicyGround:
+    ground: GroundCode = governed(EVERYONE, description="The ground.")
+    legal_basis: LegalBasis = governed(EVERYONE, description="The legal basis of the ground.")
+    summary: str = governed(EVERYONE, description="The ground in one sentence.")
+    kinds: list[ContentKind] = governed(EVERYONE, description="The kinds of content that the ground covers.")
+    products: list[str] = governed(EVERYONE, description="The products that the ground covers.")
+    conditions: list[str] = governed(EVERYONE, description="The codes of the conditions that the ground requires.")
+
+
+@strawberry.type(description="The controller, as notices and pages name it.")
+class Controller:
+    name: str = governed(EVERYONE, description="The name.")
+    address: str = governed(EVERYONE, description="The postal address.")
+    contact: str = governed(EVERYONE, description="The contact for questions about personal data.")
+    dpo: str = governed(EVERYONE, description="The contact of the data protection officer.")
+    authority: str = governed(EVERYONE, description="The supervisory authority for complaints.")
+
+
+@described_enum(
+    "What follows when an assessment or a review is overdue.",
+    WARN="It is shown.",
+    STOP="Nothing is permitted.",
+)
+class OnOverdue(StrEnum):
+    WARN = "WARN"
+    STOP = "STOP"
+
+
+@strawberry.type(description="An assessment that the policy rests on.")
+class PolicyAssessment:
+    kind: str = governed(STAFF, description="The kind of assessment.")
+    reference: str = governed(STAFF, description="The reference of the document.")
+    sha256: str = governed(STAFF, description="The SHA-256 of the document, in hexadecimal.")
+    approved_by: str = governed(STAFF, description="The approver of the assessment.")
+    valid_until: str = governed(STAFF, description="The last day or instant on which the assessment is valid.")
+    on_overdue: OnOverdue = governed(STAFF, description="What follows when the assessment is overdue.")
+
+
+@strawberry.type(description="An immutable version of the policy.")
+class Policy:
+    version: str = governed(EVERYONE, description="The version.")
+    title: str = governed(EVERYONE, description="The title.")
+    effective_from: datetime = governed(EVERYONE, description="The time from which the policy permits anything.")
+    effective_until: datetime | None = governed(
+        EVERYONE, description="The time until which the policy permits anything, null for no end."
+    )
+    purposes: list[str] = governed(EVERYONE, description="The purposes that the policy permits.")
+    regions: list[Region] = governed(EVERYONE, description="The countries that the policy covers.")
+    account_kinds: list[AccountKind] = governed(EVERYONE, description="The kinds of account that the policy covers.")
+    notice_epoch: str = governed(EVERYONE, description="The earliest epoch whose notices count, as YYYY-MM.")
+    notice_period_days: int = governed(EVERYONE, description="The notice period in days.")
+    withdrawal_days: int = governed(
+        EVERYONE, description="The number of days for which a withdrawn objection stays active."
+    )
+    grounds: list[PolicyGround] = governed(EVERYONE, description="The content that the policy permits on each ground.")
+    controller: Controller | None = governed(
+        EVERYONE, description="The controller, without which no notice can be sent."
+    )
+    review_by: str | None = governed(STAFF, description="The last day or instant before which the policy is reviewed.")
+    assessments: list[PolicyAssessment] = governed(STAFF, description="The assessments that the policy rests on.")
+    warnings: list[str] = governed(STAFF, description="What deserves attention in the policy now.")
+    document: str = governed(STAFF, description="The policy document in JSON.")
+
+
+def policy_of_document(document: Document) -> Policy:
+    """Show a policy."""
+    return Policy(
+        version=document.version,
+        title=document.title,
+        effective_from=document.effective_from,
+        effective_until=document.effective_until,
+        purposes=list(document.purposes),
+        regions=[Region(country) for country in document.regions],
+        account_kinds=list(document.account_kinds),
+        notice_epoch=document.notice.epoch,
+        notice_period_days=document.notice.period_days,
+        withdrawal_days=document.dwell.withdrawal_days,
+        grounds=[
+            PolicyGround(
+                ground=code,
+                legal_basis=legal_basis(code),
+                summary=GROUNDS[code].summary,
+                kinds=list(coverage.kinds),
+                products=list(coverage.products),
+                conditions=list(GROUNDS[code].required),
+            )
+            for code, coverage in document.grounds.items()
+        ],
+        controller=Controller(**document.controller.model_dump()) if document.controller else None,
+        review_by=document.review_by,
+        assessments=[
+            PolicyAssessment(**each.model_dump() | {"on_overdue": OnOverdue(each.on_overdue)})
+            for each in document.assessments
+        ],
+        warnings=document.warnings(datetime.now(UTC)),
+        document=document.document(),
+    )

@@ -1,0 +1,51 @@
+"""Which addresses retractions are posted to: public ones, and those in networks that the operator allows."""
+
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from schema.errors import BadInput
+
+MAX_URL_LENGTH: Final = 2000
+
+Networks = Collection[IPv4Network | IPv6Network]
+
+
+def check_webhook_address(url: str, allowed: Networks) -> None:
+    """Raise BadInput for what retractions are not posted to. It is never quoted: a path can be a secret.
+
+    A host name is resolved when retractions are posted, and its addresses are checked then.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = bool(parts.hostname) and parts.port != 0 and len(url) <= MAX_URL_LENGTH
+    except ValueError:
+        sound = False
+    if not sound or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise BadInput(
+            f"webhook: is no URL of at most {MAX_URL_LENGTH} characters (percent-encode what is special in it)"
+        )
+    if "@" in parts.netloc or parts.fragment:
+        raise BadInput("webhook: has credentials or a fragment (leave them out: what is posted is signed)")
+    address = _literal(parts.hostname or "")
+    if address is not None and not is_allowed(address, allowed):
+        raise BadInput(
+            "webhook: its host is not a public address (the operator can allow it by GROUNDS_WEBHOOK_NETWORKS)"
+        )
+    is_loopback = address is not None and address.is_loopback
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
+        raise BadInput("webhook: is not https (write https://...)")
+
+
+def is_allowed(address: IPv4Address | IPv6Address, allowed: Networks) -> bool:
+    """Return whether an address is public, or in a network that the operator allows."""
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return (mapped.is_global and not mapped.is_multicast) or any(mapped in network for network in allowed)
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return ip_address("127.0.0.1") if host == "localhost" or host.endswith(".localhost") else None

@@ -1,0 +1,59 @@
+"""A campaign: what its notices told people, and their very text."""
+
+import strawberry
+
+from db.policy.document import Use
+from db.records.campaign import CampaignRow, CampaignTextRow, list_campaigns
+from schema.context import Info
+from schema.enums import ContentKind, MessageKind
+from schema.governed import EXAMINERS_AND_OWNER, governed
+
+
+@strawberry.type(description="A use of which a campaign told: a purpose, for a kind of content on a product.")
+class CampaignUse:
+    purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose.")
+    kind: ContentKind = governed(EXAMINERS_AND_OWNER, description="The kind of content.")
+    product: str = governed(EXAMINERS_AND_OWNER, description="The product.")
+
+
+@strawberry.type(description="The text of a message of a campaign in one language.")
+class CampaignText:
+    message: MessageKind = governed(EXAMINERS_AND_OWNER, description="The kind of the message.")
+    language: str = governed(EXAMINERS_AND_OWNER, description="The language as a BCP 47 tag in lower case.")
+    sha256: str = governed(EXAMINERS_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
+    text: str | None = governed(
+        EXAMINERS_AND_OWNER,
+        description="The text as it was sent, with `{{ object_link }}` and `{{ me_link }}` where each person's own"
+        " links stood, and null if it was not registered here.",
+    )
+
+
+@strawberry.type(description="A campaign of notices.")
+class Campaign:
+    epoch: str = governed(EXAMINERS_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
+    told: list[CampaignUse] = governed(
+        EXAMINERS_AND_OWNER, description="The uses of which the notices of the campaign told people."
+    )
+    texts: list[CampaignText] = governed(
+        EXAMINERS_AND_OWNER, description="The text of each message of the campaign in each language."
+    )
+
+
+async def resolve_campaigns(info: Info) -> list[Campaign]:
+    """Return every campaign, the latest first."""
+    return [campaign_of(row) for row in await list_campaigns(info.context.reader)]
+
+
+def campaign_of(row: CampaignRow) -> Campaign:
+    """Show a campaign."""
+    uses = [Use(*use.split(" ")) for use in row.told]
+    return Campaign(
+        epoch=row.epoch,
+        told=[CampaignUse(purpose=use.purpose, kind=ContentKind(use.kind), product=use.product) for use in uses],
+        texts=[campaign_text_of(text) for text in row.texts],
+    )
+
+
+def campaign_text_of(row: CampaignTextRow) -> CampaignText:
+    """Show a text of a campaign."""
+    return CampaignText(message=MessageKind(row.message), language=row.language, sha256=row.sha256, text=row.text)

@@ -1,0 +1,263 @@
+"""An item's history: its recipients, and its facts in the order in which they became known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import strawberry
+
+from db.records.timeline import FactRow, RecipientRow, load_facts
+from schema.context import Context
+from schema.enums import described_enum
+from schema.governed import EXAMINERS, governed
+from schema.records.consent import MAX_PAGE_SIZE
+from schema.relay.connection import Connection, check_page_size, connection_of_objects, read_cursor
+from schema.relay.ids import IdKind
+from schema.training.retractions import RetractionKind
+
+
+@described_enum(
+    "The state of the latest retraction of an item for a client.",
+    NONE="The item was not retracted, or was delivered again since.",
+    UNACKNOWLEDGED="The client has not acknowledged the retraction.",
+    ACKNOWLEDGED="The client acknowledged the retraction.",
+    OVERDUE="The deadline passed without an acknowledgement.",
+)
+class RetractionState(StrEnum):
+    NONE = "NONE"
+    UNACKNOWLEDGED = "UNACKNOWLEDGED"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    OVERDUE = "OVERDUE"
+
+
+@strawberry.type(description="A client that received an item.")
+class Recipient:
+    client: str = governed(EXAMINERS, description="The name of the client.")
+    purpose: str = governed(EXAMINERS, description="The purpose of the client.")
+    delivered_at: datetime = governed(EXAMINERS, description="The time of the first delivery.")
+    deliveries: int = governed(EXAMINERS, description="The number of deliveries.")
+    policy_version: str = governed(EXAMINERS, description="The version of the policy at the first delivery.")
+    retraction: RetractionState = governed(
+        EXAMINERS,
+        description="The state of the latest retraction, NONE if there is none or the item was delivered again.",
+    )
+    retraction_kind: RetractionKind | None = governed(EXAMINERS, description="The action that the client must take.")
+
+
+@described_enum(
+    "The kind of an event of an item or its account.",
+    CONTENT_RECORDED="The item was recorded.",
+    CONTENT_EDITED="The item was edited.",
+    CONTENT_DELETED="The item was deleted.",
+    CONTENT_CHANGED="Another fact of the item changed.",
+    AUDIENCE_CHANGED="The audience of the item changed.",
+    RIGHTS_RESERVED="A reservation of rights was stated or removed.",
+    SCANNED="A scan gave another result.",
+    TEXT_REMOVED="The text was removed from the gateway or sent again.",
+    ACCOUNT_RECORDED="The account was recorded.",
+    ACCOUNT_CHANGED="A fact of the account changed.",
+    BIRTH_DATE_CHANGED="The birth date of the account changed.",
+    RECORD_QUARANTINED="A line could not be used, so that its record was quarantined.",
+    NOTICE_SENT="A notice was sent to the account.",
+    NOTICE_DELIVERED="A notice was delivered to the account.",
+    NOTICE_BOUNCED="A notice to the account bounced.",
+    OBJECTION_RECEIVED="An objection that applies to the account was received.",
+    OBJECTION_WITHDRAWN="An objection that applies to the account was withdrawn.",
+    CONSENT_GIVEN="The account gave consent.",
+    CONSENT_WITHDRAWN="The account withdrew consent.",
+    HOLD_OPENED="A hold that covers the item was opened.",
+    HOLD_LIFTED="A hold that covers the item was lifted.",
+    DELIVERED="A client received the item.",
+    RETRACTED="A client was told to stop using the item or told that it can use it again.",
+)
+class TimelineEntryKind(StrEnum):
+    CONTENT_RECORDED = "CONTENT_RECORDED"
+    CONTENT_EDITED = "CONTENT_EDITED"
+    CONTENT_DELETED = "CONTENT_DELETED"
+    CONTENT_CHANGED = "CONTENT_CHANGED"
+    AUDIENCE_CHANGED = "AUDIENCE_CHANGED"
+    RIGHTS_RESERVED = "RIGHTS_RESERVED"
+    SCANNED = "SCANNED"
+    TEXT_REMOVED = "TEXT_REMOVED"
+    ACCOUNT_RECORDED = "ACCOUNT_RECORDED"
+    ACCOUNT_CHANGED = "ACCOUNT_CHANGED"
+    BIRTH_DATE_CHANGED = "BIRTH_DATE_CHANGED"
+    RECORD_QUARANTINED = "RECORD_QUARANTINED"
+    NOTICE_SENT = "NOTICE_SENT"
+    NOTICE_DELIVERED = "NOTICE_DELIVERED"
+    NOTICE_BOUNCED = "NOTICE_BOUNCED"
+    OBJECTION_RECEIVED = "OBJECTION_RECEIVED"
+    OBJECTION_WITHDRAWN = "OBJECTION_WITHDRAWN"
+    CONSENT_GIVEN = "CONSENT_GIVEN"
+    CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+    HOLD_OPENED = "HOLD_OPENED"
+    HOLD_LIFTED = "HOLD_LIFTED"
+    DELIVERED = "DELIVERED"
+    RETRACTED = "RETRACTED"
+
+
+@strawberry.type(description="An event of an item or its account, without text or birth date.")
+class TimelineEntry:
+    kind: TimelineEntryKind = governed(EXAMINERS, description="The kind of the event.")
+    occurred_at: datetime = governed(EXAMINERS, description="The time of the event as stated.")
+    recorded_at: datetime = governed(EXAMINERS, description="The time at which the gateway learned of the event.")
+    sentence: str = governed(EXAMINERS, description="The event in one sentence.")
+
+
+def recipient_of(row: RecipientRow) -> Recipient:
+    """Show a recipient."""
+    return Recipient(
+        client=row.client,
+        purpose=row.purpose,
+        delivered_at=row.delivered_at,
+        deliveries=row.times,
+        policy_version=row.policy,
+        retraction=RetractionState(row.retraction),
+        retraction_kind=RetractionKind(row.retraction_kind) if row.retraction_kind else None,
+    )
+
+
+async def timeline_page(context: Context, item: int, first: int, after: str | None) -> Connection[TimelineEntry]:
+    """Read a page of an item's facts. A cursor is a place: what becomes known later stands behind it."""
+    start = read_cursor(context.ids, IdKind.TIMELINE_CURSOR, after)
+    size = check_page_size(first, MAX_PAGE_SIZE)
+    entries = [*_timeline_entries(await load_facts(context.reader, item))]
+    entries.sort(key=lambda entry: (entry.recorded_at, entry.occurred_at))
+    nodes = entries[start : start + size]
+    cursors = context.ids.encode_all(IdKind.TIMELINE_CURSOR, range(start + 1, start + 1 + len(nodes)))
+    return connection_of_objects(nodes, cursors, after, has_next=len(entries) > start + size)
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchedColumn:
+    """A watched column and what its change means: `gone` if it became null or false; `at` is the time."""
+
+    kind: TimelineEntryKind
+    said: str
+    gone: str | None = None
+    at: str = "observed_at"
+
+
+_ITEM = {
+    "audience": _WatchedColumn(
+        TimelineEntryKind.AUDIENCE_CHANGED, "Its audience is {new}; it was {old}.", at="audience_since"
+    ),
+    "edited_at": _WatchedColumn(
+        TimelineEntryKind.CONTENT_EDITED, "It was edited.", "Its edit was taken back.", "edited_at"
+    ),
+    "deleted_at": _WatchedColumn(
+        TimelineEntryKind.CONTENT_DELETED, "It was deleted.", "Its deletion was taken back.", "deleted_at"
+    ),
+    "kind": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It is a {new}; it was a {old}."),
+    "account": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It belongs to another account."),
+    "reserved": _WatchedColumn(
+        TimelineEntryKind.RIGHTS_RESERVED,
+        "A reservation of rights was stated.",
+        "Its reservation of rights was taken back.",
+    ),
+    "special_category": _WatchedColumn(
+        TimelineEntryKind.SCANNED, "The scan for special categories says {new}; it said {old}."
+    ),
+    "safety": _WatchedColumn(TimelineEntryKind.SCANNED, "The scan for safety says {new}; it said {old}."),
+    "minors": _WatchedColumn(TimelineEntryKind.SCANNED, "The scan for minors says {new}; it said {old}."),
+    "conversation": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "Its conversation is {new}; it was {old}."),
+    "parent": _WatchedColumn(
+        TimelineEntryKind.CONTENT_CHANGED, "It stands under another item.", "It stands under no item."
+    ),
+    "purged_at": _WatchedColumn(
+        TimelineEntryKind.TEXT_REMOVED, "Its text was removed here.", "Its text was sent again.", "purged_at"
+    ),
+}
+_ACCOUNT = {
+    "status": _WatchedColumn(
+        TimelineEntryKind.ACCOUNT_CHANGED, "Its account is {new}; it was {old}.", at="status_since"
+    ),
+    "born_on": _WatchedColumn(
+        TimelineEntryKind.BIRTH_DATE_CHANGED,
+        "The birth date of its account was corrected.",
+        "The birth date was taken back.",
+    ),
+    "country": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "The country of its account is {new}; it was {old}."),
+    "kind": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is a {new}; it was a {old}."),
+    "product": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is on {new}; it was on {old}."),
+    "compromised": _WatchedColumn(
+        TimelineEntryKind.ACCOUNT_CHANGED, "The times in which its account was compromised changed."
+    ),
+}
+_INITIAL_VALUES: dict[str, Any] = {"edited_at": None, "deleted_at": None, "reserved": False, "purged_at": None}
+_SENTENCES = {
+    TimelineEntryKind.RECORD_QUARANTINED: (
+        "A line about its {record} could not be used; the {record} is quarantined until a valid line arrives."
+    ),
+    TimelineEntryKind.NOTICE_SENT: "A notice was sent to its account.",
+    TimelineEntryKind.NOTICE_DELIVERED: "A notice was delivered to its account.",
+    TimelineEntryKind.NOTICE_BOUNCED: "A notice to its account bounced.",
+    TimelineEntryKind.OBJECTION_RECEIVED: "An objection that reaches its account was received.",
+    TimelineEntryKind.OBJECTION_WITHDRAWN: "An objection that reaches its account was withdrawn.",
+    TimelineEntryKind.CONSENT_GIVEN: "Its account consented.",
+    TimelineEntryKind.CONSENT_WITHDRAWN: "Its account withdrew consent.",
+    TimelineEntryKind.HOLD_OPENED: "A hold that covers it ({scope}) was opened by order of {authority}.",
+    TimelineEntryKind.HOLD_LIFTED: "A hold that covers it ({scope}) was lifted.",
+    TimelineEntryKind.DELIVERED: "{client} received it for {purpose}, under policy {policy}.",
+}
+_RETRACTION_SENTENCES = {
+    RetractionKind.RETRACT: "{client} was told to delete it.",
+    RetractionKind.SUPERSEDE: "{client} was told to delete it, and that an edited version may come.",
+    RetractionKind.HOLD: "{client} was told not to use it for now.",
+    RetractionKind.RELEASE: "{client} was told that it may use it again.",
+}
+
+
+def _timeline_entries(facts: list[FactRow]) -> Iterator[TimelineEntry]:
+    item: dict[str, Any] | None = None
+    account: dict[str, Any] | None = None
+    for row in facts:
+        if row.kind == "item":
+            if item is None:
+                said = f"It became known: a {row.facts['kind']}, audience {_lower_case_code(row.facts['audience'])}."
+                yield _entry_of_version(TimelineEntryKind.CONTENT_RECORDED, row, said, "created_at")
+            yield from _change_entries(row, item, _ITEM)
+            item = row.facts
+        elif row.kind == "account":
+            if row.facts["is_known"]:
+                if account is None:
+                    said = f"Its account became known: {row.facts['kind']} on {row.facts['product']}, "
+                    said += f"country {_lower_case_code(row.facts['country'])}, {row.facts['status']}."
+                    yield _entry_of_version(TimelineEntryKind.ACCOUNT_RECORDED, row, said)
+                yield from _change_entries(row, account, _ACCOUNT)
+                account = row.facts
+        elif row.kind == TimelineEntryKind.RETRACTED:
+            incident = " It had been delivered after an objection was received." if row.facts["is_incident"] else ""
+            said = _RETRACTION_SENTENCES[RetractionKind(row.facts["told"])].format(**row.facts) + incident
+            yield _make_entry(TimelineEntryKind.RETRACTED, row.occurred_at, row, said)
+        else:
+            kind = TimelineEntryKind(row.kind)
+            yield _make_entry(kind, row.occurred_at, row, _SENTENCES[kind].format(**row.facts))
+
+
+def _change_entries(
+    row: FactRow, before: dict[str, Any] | None, watched: dict[str, _WatchedColumn]
+) -> Iterator[TimelineEntry]:
+    """Return what differs from the version before; of the first one, what it states beyond being there."""
+    for column, each in watched.items():
+        new = row.facts[column]
+        old = _INITIAL_VALUES.get(column, new) if before is None else before[column]
+        if new != old:
+            gone = each.gone if new in (None, False) else None
+            said = gone or each.said.format(new=_lower_case_code(new), old=_lower_case_code(old))
+            yield _entry_of_version(each.kind, row, said, "observed_at" if gone else each.at)
+
+
+def _entry_of_version(kind: TimelineEntryKind, row: FactRow, said: str, at: str = "observed_at") -> TimelineEntry:
+    stated = row.facts[at]
+    return _make_entry(kind, datetime.fromisoformat(stated) if stated else row.recorded_at, row, said)
+
+
+def _make_entry(kind: TimelineEntryKind, occurred_at: datetime, row: FactRow, said: str) -> TimelineEntry:
+    return TimelineEntry(kind=kind, occurred_at=occurred_at, recorded_at=row.recorded_at, sentence=said)
+
+
+def _lower_case_code(value: Any) -> str:
+    return "unknown" if value is None else str(value)

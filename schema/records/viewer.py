@@ -1,0 +1,111 @@
+"""What a data subject reads about themselves: notices, objections and deliveries."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from db.records.account import find_account_id
+from db.records.own_deliveries import MAX_ITEMS, load_own_deliveries, number_own_items
+from schema.context import Context, Info
+from schema.errors import BadInput
+from schema.governed import SUBJECTS, governed
+from schema.oversight.staff_reads import LATEST_READS, OwnStaffRead, own_staff_reads
+from schema.records.consent import Notice, Objection, notices_of, objections_of
+from schema.relay.ids import IdKind
+
+LATEST_ITEMS = MAX_ITEMS
+"""How many of a data subject's items are numbered, and covered by `deliveries` unless it names some."""
+
+
+@strawberry.type(description="A page that a training client received with some of the data subject's own items.")
+class OwnDelivery:
+    id: strawberry.ID = governed(SUBJECTS, description="The id of the receipt.")
+    client: str = governed(SUBJECTS, description="The name of the client.")
+    purpose: str = governed(SUBJECTS, description="The purpose of the client.")
+    policy_version: str = governed(SUBJECTS, description="The version of the policy that decided.")
+    decided_at: datetime = governed(SUBJECTS, description="The time of the decision.")
+    content_ids: list[strawberry.ID] = governed(
+        SUBJECTS, description="The ids of the data subject's items on the page, of those that were asked about."
+    )
+    content_numbers: list[int | None] = governed(
+        SUBJECTS, description="The numbers of these items, in the same order, as `Content.number` has them."
+    )
+
+
+async def _resolve_own_notices(info: Info) -> list[Notice]:
+    number = await _own_account_id(info.context)
+    return [] if number is None else await notices_of(info.context, number)
+
+
+async def _resolve_own_objections(info: Info) -> list[Objection]:
+    number = await _own_account_id(info.context)
+    return [] if number is None else await objections_of(info.context, number)
+
+
+async def _content_count(info: Info) -> int:
+    _, count = await number_own_items(info.context.reader)
+    return count
+
+
+async def _resolve_own_deliveries(
+    info: Info,
+    content_ids: Annotated[
+        list[strawberry.ID] | None,
+        strawberry.argument(description=f"The items to ask about, by default the latest {LATEST_ITEMS}."),
+    ] = None,
+) -> list[OwnDelivery]:
+    context = info.context
+    numbers, _ = await number_own_items(context.reader)
+    asked = list(numbers) if content_ids is None else _items_of(context, content_ids)
+    return [
+        OwnDelivery(
+            id=strawberry.ID(context.ids.encode(IdKind.RECEIPT, row.id)),
+            client=row.client,
+            purpose=row.purpose,
+            policy_version=row.policy,
+            decided_at=row.decided_at,
+            content_ids=[strawberry.ID(text) for text in context.ids.encode_all(IdKind.CONTENT, row.items)],
+            content_numbers=[numbers.get(item) for item in row.items],
+        )
+        for row in await load_own_deliveries(context.reader, asked)
+    ]
+
+
+def _items_of(context: Context, content_ids: list[strawberry.ID]) -> list[int]:
+    """Read ids; what is no id of this data subject's names no item. Raises BadInput for too many."""
+    if len(content_ids) > MAX_ITEMS:
+        raise BadInput(f"contentIds: has {len(content_ids)} values (name at most {MAX_ITEMS})")
+    items = (context.ids.decode_as(IdKind.CONTENT, text) for text in content_ids)
+    return [item for item in items if item is not None]
+
+
+async def _own_account_id(context: Context) -> int | None:
+    return await find_account_id(context.reader, context.actor.subject or "")
+
+
+@strawberry.type
+class OwnRecords:
+    """Show a data subject what is kept of the own position and items."""
+
+    notices: list[Notice] = governed(
+        SUBJECTS, resolver=_resolve_own_notices, description="The notices to the data subject."
+    )
+    objections: list[Objection] = governed(
+        SUBJECTS,
+        resolver=_resolve_own_objections,
+        description="The objections that apply to the data subject's account.",
+    )
+    content_count: int = governed(
+        SUBJECTS, resolver=_content_count, description="The number of items of the data subject."
+    )
+    deliveries: list[OwnDelivery] = governed(
+        SUBJECTS,
+        resolver=_resolve_own_deliveries,
+        description="The deliveries of the data subject's items, the latest first.",
+    )
+    staff_reads: list[OwnStaffRead] = governed(
+        SUBJECTS,
+        resolver=own_staff_reads,
+        description=f"The latest {LATEST_READS} reads of the data subject's data by the platform's staff.",
+    )

@@ -1,0 +1,149 @@
+"""The filter of trainable content: what a training client can narrow a page by, and how that is checked."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import TypeVar
+
+import strawberry
+
+from db.delivery.pages import MAX_INDEX_SCANS, Filter, Sample
+from db.policy.document import Policy
+from db.secrets import KeyUse, derive_key
+from schema.context import Context
+from schema.enums import ContentKind, GroundCode, Region
+from schema.errors import BadInput
+
+MAX_SEED_LENGTH = 200
+_LANGUAGE_RANGE = re.compile(r"\*|[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
+
+Value = TypeVar("Value")
+
+
+@strawberry.input(description="A part of all items that is the same for every page, client and day with the same seed.")
+class SampleInput:
+    share: float = strawberry.field(description="The share of the items, above 0 and at most 1.")
+    seed: str = strawberry.field(description="Any words: another seed gives another part.")
+
+
+@strawberry.input(
+    description="A filter of trainable content: the values of one field are alternatives, and all fields must match."
+)
+class TrainableContentFilter:
+    kinds: list[ContentKind] | None = strawberry.field(default=None, description="Match items of these kinds.")
+    products: list[str] | None = strawberry.field(default=None, description="Match items of these products.")
+    languages: list[str] | None = strawberry.field(
+        default=None,
+        description="Match items in these language ranges of RFC 4647, where `de` matches `de` and `de-AT`.",
+    )
+    regions: list[Region] | None = strawberry.field(
+        default=None, description="Match items of authors in these countries."
+    )
+    grounds: list[GroundCode] | None = strawberry.field(
+        default=None, description="Match items that qualify on these grounds."
+    )
+    created_months: list[date] | None = strawberry.field(
+        default=None, description="Match items created in these months, each given as any day of it."
+    )
+    created_from_month: date | None = strawberry.field(
+        default=None, description="Match items created in this month or later, given as any day of it."
+    )
+    created_until_month: date | None = strawberry.field(
+        default=None, description="Match items created in this month or earlier, given as any day of it."
+    )
+    media_types: list[str] | None = strawberry.field(
+        default=None, description="Match items that have a medium of one of these media types."
+    )
+    sample: SampleInput | None = strawberry.field(default=None, description="Match a part of the items.")
+
+
+async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filter:
+    """Read a filter. Raises BadInput for a value that can match nothing, naming its field."""
+    for name, values in vars(filter).items():
+        if isinstance(values, list) and len(values) > MAX_INDEX_SCANS:
+            raise BadInput(f"filter.{_camel(name)}: has {len(values)} values (name at most {MAX_INDEX_SCANS})")
+    policy = None
+    if filter.products or filter.regions or filter.grounds is not None:
+        policy = await context.gateway.policy_in_force()
+        _check_products_and_regions(filter, policy)
+    months = filter.created_months
+    return Filter(
+        kinds=_each_once(filter.kinds) if policy is None else _kinds(policy, filter),
+        products=_each_once(filter.products),
+        languages=_languages(filter.languages),
+        regions=_each_once(filter.regions),
+        grounds=_each_once(filter.grounds),
+        months=None if months is None else _each_once([day.replace(day=1) for day in months]),
+        from_month=filter.created_from_month,
+        until_month=filter.created_until_month,
+        media_types=_media_types(filter.media_types),
+        sample=_sample(context.gateway.secret, filter.sample),
+    )
+
+
+def _check_products_and_regions(filter: TrainableContentFilter, policy: Policy) -> None:
+    for name, wanted, known in (
+        ("products", filter.products, sorted(policy.products)),
+        ("regions", filter.regions, policy.regions),
+    ):
+        unknown = [value for value in wanted or [] if value not in known]
+        if unknown:
+            raise BadInput(f"filter.{name}: has a value that is none of {', '.join(known)} (name those)")
+
+
+def _languages(wanted: list[str] | None) -> list[str] | None:
+    for language in wanted or []:
+        if len(language) > 64 or not _LANGUAGE_RANGE.fullmatch(language):
+            raise BadInput("filter.languages: has a value that is no language range (write it like de, de-AT or *)")
+    return _each_once(wanted)
+
+
+def _media_types(wanted: list[str] | None) -> list[str] | None:
+    for media_type in wanted or []:
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise BadInput("filter.mediaTypes: has a value that is no media type (write it like image/jpeg)")
+    return _each_once(None if wanted is None else [media_type.lower() for media_type in wanted])
+
+
+def _sample(secret: bytes, wanted: SampleInput | None) -> Sample | None:
+    """Derive the key of a seed from the secret, so that shares of a seed tell nothing about an item's internal id."""
+    if wanted is None:
+        return None
+    if not 0 < wanted.share <= 1:
+        raise BadInput("filter.sample.share: is not above 0 and at most 1 (write it like 0.1)")
+    if len(wanted.seed) > MAX_SEED_LENGTH:
+        raise BadInput(f"filter.sample.seed: is longer than {MAX_SEED_LENGTH} characters (shorten it)")
+    seed = derive_key(secret, KeyUse.SAMPLE) + wanted.seed.encode(errors="surrogatepass")
+    digest = hashlib.sha256(seed).digest()
+    return Sample(int.from_bytes(digest[:8], signed=True), wanted.share)
+
+
+def _kinds(policy: Policy, filter: TrainableContentFilter) -> list[ContentKind] | None:
+    """Return the kinds that a filter leaves under the policy in force.
+
+    A ground follows from the kind, and not every product has every kind: what is left out here is not looked for among
+    millions.
+    """
+    if filter.grounds is None and (filter.kinds is None or filter.products is None):
+        return _each_once(filter.kinds)
+    return _each_once(
+        [
+            kind
+            for ground, coverage in policy.grounds.items()
+            if filter.grounds is None or ground in filter.grounds
+            if filter.products is None or set(filter.products) & set(coverage.products)
+            for kind in coverage.kinds
+            if filter.kinds is None or kind in filter.kinds
+        ]
+    )
+
+
+def _each_once(values: Sequence[Value] | None) -> list[Value] | None:
+    return None if values is None else list(dict.fromkeys(values))
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -1,0 +1,196 @@
+"""What a training client receives: permitted items, each with its reason."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+import orjson
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
+
+from db.delivery.pages import Delivered, Filter, deliver, deliver_offers
+from db.policy.compile import page_columns
+from db.policy.document import Policy
+from schema.context import Context, Info
+from schema.enums import ContentKind, Region
+from schema.errors import BadInput
+from schema.execution.limits import MAX_PAGE_SIZE
+from schema.execution.row_compiler import Column, Compiler, Computed, FromList, RowPage, SameRow, Shape, build_objects
+from schema.governed import TRAINING, governed
+from schema.relay.connection import After, Connection, check_page_size, page_info, read_cursor
+from schema.relay.ids import IdKind, Ids
+from schema.relay.node import Node
+from schema.training.filters import TrainableContentFilter, narrowed_by
+from schema.training.reason import QualifyingReason
+from schema.training.retractions import raise_if_delivery_suspended
+
+
+class _Media:
+    """The media of a row, which are JSON there."""
+
+    def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
+        """Build each medium; most rows have none."""
+        kind = get_named_type(declared.type)
+        assert isinstance(kind, GraphQLObjectType)
+
+        def media(text: str) -> list[Any]:
+            return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)]
+
+        column = f"row[{compiler.columns['media']}]"
+        return f"({compiler.bind(media)}({column}) if {column} else [])"
+
+
+@strawberry.type(description="A de-identified photo, video or audio file.")
+class Media:
+    type: str = governed(TRAINING, description="The media type, such as `image/jpeg`.")
+    url: str = governed(TRAINING, description="The address of the file.")
+    sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal.")
+    alt: str | None = governed(TRAINING, description="The de-identified description of the file, null if it has none.")
+
+
+@strawberry.type(description="The author of an item, by a pseudonym.")
+class PseudonymousAuthor:
+    id: strawberry.ID = governed(
+        TRAINING, row=FromList("authors"), description="The pseudonym of the author, which only this client receives."
+    )
+    region: Region | None = governed(TRAINING, row=Column("country"), description="The author's country.")
+
+
+@strawberry.type(description="A permitted item with the reason for which it qualified.")
+class TrainableContent(Node):
+    id: strawberry.ID = governed(
+        TRAINING, row=FromList("ids"), description="The pseudonym of the item, which only this client receives."
+    )
+    kind: ContentKind = governed(TRAINING, row=Column("kind"), description="The kind of the item.")
+    product: str = governed(TRAINING, row=Column("product"), description="The product on which the item was published.")
+    language: str | None = governed(
+        TRAINING, row=Column("language"), description="The language of the item as a BCP 47 tag, null if unknown."
+    )
+    created_month: date = governed(
+        TRAINING, row=Column("created_month"), description="The month in which the item was created, as its first day."
+    )
+    text: str = governed(
+        TRAINING, row=Computed(lambda text: text or "", ("text",)), description="The de-identified text."
+    )
+    media: list[Media] = governed(TRAINING, row=_Media(), description="The de-identified media of the item.")
+    author: PseudonymousAuthor = governed(TRAINING, row=SameRow(), description="The author of the item.")
+    reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason for which the item qualified.")
+
+
+@dataclass(frozen=True)
+class TrainablePage(RowPage):
+    """A delivered page; what all its rows share is made once, on demand."""
+
+    delivered: Delivered
+    policy: Policy
+    naming: Ids
+    columns: ClassVar[dict[str, int]] = {name: position for position, name in enumerate(page_columns())}
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Return the rows."""
+        return self.delivered.rows
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Return the rows' own numbers."""
+        return [row[0] for row in self.delivered.rows]
+
+    @property
+    def ends(self) -> list[int]:
+        """Return where the page begins and ends: at its first and last row, or where it was looked for last."""
+        looked_up_to = self.delivered.looked_up_to
+        return [*self.numbers[:1], *(self.numbers[-1:] if looked_up_to is None else [looked_up_to])]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Encode the pseudonym of each item."""
+        return self.naming.encode_all(IdKind.TRAINABLE_CONTENT, self.numbers)
+
+    @cached_property
+    def authors(self) -> list[str]:
+        """Encode the pseudonym of each author."""
+        return self.naming.encode_all(IdKind.AUTHOR, [row[1] for row in self.delivered.rows])
+
+    @cached_property
+    def cursors(self) -> list[str]:
+        """Encode the cursor of each row."""
+        return self.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, self.numbers)
+
+    @cached_property
+    def receipt(self) -> str:
+        """Return the id of the page's receipt."""
+        assert self.delivered.receipt is not None, "a page with rows has a receipt"
+        return self.naming.encode(IdKind.RECEIPT, self.delivered.receipt)
+
+    @property
+    def policy_version(self) -> str:
+        """Return the version of the policy that decided."""
+        return self.delivered.policy
+
+    @property
+    def decided_at(self) -> datetime:
+        """Return the instant of the decision."""
+        return self.delivered.decided_at
+
+
+async def trainable_content(
+    info: Info,
+    first: Annotated[int, strawberry.argument(description="The number of items per page, 1 to 1000.")],
+    after: After = None,
+    filter: Annotated[
+        TrainableContentFilter | None,
+        strawberry.argument(description="The items to return, by default all permitted ones."),
+    ] = None,
+) -> Connection[TrainableContent]:
+    """Deliver a page of permitted items and write its receipt."""
+    context = info.context
+    size = check_page_size(first, MAX_PAGE_SIZE)
+    start = read_cursor(context.ids, IdKind.TRAINABLE_CONTENT_CURSOR, after)
+    narrowed = Filter() if filter is None else await narrowed_by(context, filter)
+    page = await _deliver(context, start, size, narrowed)
+    if not page.rows:
+        _raise_unless_named(context, page.policy)
+        await raise_if_delivery_suspended(context)
+    ends = page.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, page.ends)
+    position = page_info(ends, after=after, has_next=page.delivered.has_next)
+    if not page.rows:
+        position.start_cursor = None
+    return Connection(
+        edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for
+        nodes=page,  # type: ignore[arg-type]
+        page_info=position,
+    )
+
+
+async def trainable_item(info: Info, number: int) -> TrainableContent | None:
+    """Deliver one item by the statement that delivers pages, with a receipt of its own; None if not permitted."""
+    context = info.context
+    page = await _deliver(context, 0, 1, Filter(item=number))
+    kind = info._raw_info.schema.get_type("TrainableContent")
+    assert isinstance(kind, GraphQLObjectType)
+    items: list[TrainableContent] = build_objects(page, context.actor.role, kind)
+    return items[0] if items else None
+
+
+async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:
+    actor = context.actor
+    assert actor.purpose is not None, "a training client's token states a purpose"
+    client = await context.client()
+    asked = (context.database.training, client, actor.purpose, after, first, narrowed)
+    offered = await deliver_offers(*asked) if context.gateway.offers else None
+    delivered = offered or await deliver(*asked)
+    context.gateway.on_delivered(str(actor.client), Counter(row["ground"] for row in delivered.rows))
+    return TrainablePage(delivered, await context.gateway.policy(delivered.policy), context.ids)
+
+
+def _raise_unless_named(context: Context, policy: Policy) -> None:
+    """Refuse a purpose that the policy does not have, rather than answer that nothing is permitted for it."""
+    if context.actor.purpose not in policy.purposes:
+        raise BadInput(
+            f"purpose: {context.actor.purpose} is none of the policy's, which are {', '.join(policy.purposes)}"
+            " (ask with a token for one of these)"
+        )

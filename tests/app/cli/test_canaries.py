@@ -1,0 +1,67 @@
+"""`grounds canary`: the commands of the README plant, list and remove an item, and refuse what they may not plant."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.documents import block
+from tests.support.facts import DAY, NOW, fact
+from tests.support.gateway import SECRET, TestGateway
+
+
+def canary(gateway: TestGateway, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
+    command = [sys.executable, "-c", "from app.cli.main import main; main()", "canary", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+async def loaded(gateway: TestGateway) -> TestGateway:
+    gateway.set_clock(NOW - 60 * DAY)
+    await gateway.ingest([fact("account"), fact("notice"), fact("content")])
+    await gateway.ingest([fact("account", id="child", born_on="2012-01-01")])
+    await gateway.ingest([fact("content", id="content-4711", account="child")])
+    gateway.set_clock(NOW)
+    return gateway
+
+
+async def test_the_commands_of_the_readme_plant_list_and_remove_an_item(loaded: TestGateway) -> None:
+    commands = [shlex.split(line)[3:] for line in block("app/README.md", "canary commands").splitlines()]
+    planted, listed, removed = [canary(loaded, *arguments) for arguments in commands]
+    assert (planted.returncode, planted.stdout) == (0, "is planted\n"), planted.stderr
+    assert listed.stdout.startswith("content-4711: A minor posted it. (planted by operator, 2026-06-01)")
+    assert (removed.returncode, removed.stdout) == (0, "is not planted any more\n")
+    assert json.loads(canary(loaded, "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["plant", "nothing", "--reason", "A reason"], "ITEM: is no known item (load its records first)"),
+        (["plant", "item", "--reason", "A reason"], "ITEM: qualifies now (plant an item that never can)"),
+        (["plant", "content-4711", "--reason", " "], "--reason: is empty"),
+        (["remove", "content-4711"], "ITEM: is not planted (see grounds canary list)"),
+    ],
+)
+async def test_what_cannot_be_planted_or_is_not_planted_is_an_error(
+    loaded: TestGateway, arguments: list[str], fault: str
+) -> None:
+    done = canary(loaded, *arguments)
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert loaded.execute("SELECT count(*) FROM grounds.canary") == [(0,)]
+
+
+async def test_an_incident_is_listed_beneath_its_item(loaded: TestGateway) -> None:
+    canary(loaded, "plant", "content-4711", "--reason", "A minor posted it.")
+    loaded.execute(
+        "INSERT INTO grounds.canary_incident (item, hold, found_at)"
+        " SELECT id, 1, grounds.decision_time() FROM grounds.content WHERE platform_id = 'content-4711'"
+    )
+    assert "stopped a delivery to no client at 2026-06-01" in canary(loaded, "list").stdout
+    (found,) = json.loads(canary(loaded, "list", "--json").stdout)
+    assert found["incidents"] == [{"client": None, "purpose": None, "found_at": NOW.isoformat()}]

@@ -1,0 +1,66 @@
+"""What all commands share: help, version, status, results as JSON, values in any case."""
+
+import json
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from db.policy.document import default_policy
+from tests.app.cli.test_main import Serving, grounds, write
+from tests.app.cli.test_main import served as served  # a fixture, found here by name
+from tests.support.facts import fact
+
+pytestmark = pytest.mark.xdist_group("command")
+
+
+def test_the_command_alone_prints_its_help_and_names_its_version(tmp_path: Path) -> None:
+    alone = grounds(data=tmp_path)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert "serve, load and audit permitted training data" in alone.stdout
+    assert alone.stdout == grounds("-h", data=tmp_path).stdout == grounds("--help", data=tmp_path).stdout
+    for noun in ("policy", "notice", "objection", "schema", "contract", "documents"):
+        assert f"grounds {noun} " in grounds(noun, "-h", data=tmp_path).stdout
+    assert grounds("--version", data=tmp_path).stdout == f"grounds {metadata.version('grounds')}\n"
+    assert not list(tmp_path.iterdir()), "nothing of this opens a database"
+
+
+def test_the_status_names_the_versions_in_use(served: Serving) -> None:
+    found = json.loads(grounds("status", "--json", data=served.data).stdout)
+    assert found["database"] == "embedded"
+    assert found["policy"] == default_policy().version
+    assert f"database version: {found['database_version']}" in grounds("status", data=served.data).stdout
+    told = grounds("migrate", data=served.data)
+    assert (told.returncode, told.stdout) == (0, f"database version {found['database_version']}\n")
+
+
+def test_the_status_names_every_job_with_its_last_success(served: Serving) -> None:
+    for _ in range(200):
+        if served.execute("SELECT FROM grounds.job WHERE name = 'retract'"):
+            break
+        time.sleep(0.1)
+    found = json.loads(grounds("status", "--json", data=served.data).stdout)
+    assert len(found["jobs"]) > 5
+    (retract,) = [job for job in found["jobs"] if job["name"] == "retract"]
+    assert datetime.fromisoformat(retract["last_success_at"]) <= datetime.now(UTC)
+    assert (retract["failing_since"], retract["error_kind"]) == (None, None)
+    assert "retract" in grounds("status", data=served.data).stdout
+
+
+def test_only_some_commands_set_a_database_up(tmp_path: Path) -> None:
+    refused = grounds("status", data=tmp_path)
+    advice = "holds no database (name another folder, or run grounds migrate or serve)"
+    assert (refused.returncode, refused.stderr) == (2, f"grounds: {tmp_path}: {advice}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_printed_as_json_and_values_are_taken_in_any_case(served: Serving, tmp_path: Path) -> None:
+    file = write(tmp_path / "json.ndjson", fact("account", id="json"))
+    (loaded,) = json.loads(grounds("ingest", file, "--json", data=served.data).stdout)
+    assert loaded["file"] == str(file)
+    assert loaded["records"]["account"]["accepted"] == 1
+    arguments = ("objection", "file", "--account", "json", "--scope", "all", "--channel", "letter", "--json")
+    assert json.loads(grounds(*arguments, data=served.data).stdout)["reference"].startswith("filed-")
+    assert grounds("token", "--role", "auditor", data=served.data).returncode == 0

@@ -1,0 +1,380 @@
+"""The `grounds` command as people run it: a process of its own, beside one that serves the same data folder."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from app.demo.population import population_lines
+from db.embedded_postgres import remove_embedded_postgres
+from db.policy.document import default_policy
+from schema.actor import Role
+from tests.support.facts import NOW, fact
+from tests.support.gateway import PULL, set_clock
+from tests.support.repository import ROOT
+
+pytestmark = pytest.mark.xdist_group("command")
+
+GROUNDS = str(Path(sys.executable).with_name("grounds"))
+CANARY = "words that belong to one person"
+
+
+def environment(data: Path, more: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the environment of a command, without the settings of the test run."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("GROUNDS_", "DATABASE_URL"))}
+    return ours | {"GROUNDS_DATA": str(data), "GROUNDS_DRAIN_SECONDS": "0", **more}
+
+
+def grounds(
+    *arguments: object, data: Path, stdin: bytes = b"", cwd: Path | None = None, env: Mapping[str, str] = {}
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end; whatever it ends with, it never shows a trace."""
+    command = [GROUNDS, *map(str, arguments)]
+    done = subprocess.run(command, env=environment(data, env), input=stdin, cwd=cwd, capture_output=True, check=False)
+    told = subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    assert "Traceback" not in told.stderr + told.stdout, told.stderr
+    return told
+
+
+@dataclass
+class Serving:
+    """A `grounds serve` that listens."""
+
+    process: "subprocess.Popen[bytes]"
+    address: str
+    data: Path
+    log: Path
+
+    @property
+    def database_url(self) -> str:
+        """Return the administrator's URL of its embedded database."""
+        return (self.data / "postgres" / "url").read_text().rpartition("/")[0] + "/grounds"
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement as the administrator."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+
+@contextmanager
+def serving(
+    data: Path, log: Path, *arguments: str, env: Mapping[str, str] = {}, command: Sequence[str] = (GROUNDS,)
+) -> Iterator[Serving]:
+    """Serve until the block ends; its log goes to a file. `command` can be a build that is broken on purpose."""
+    started = [*command, "serve", "--port", "0", *arguments]
+    with log.open("wb") as stderr, subprocess.Popen(started, env=environment(data, env), stderr=stderr) as process:
+        try:
+            yield Serving(process, _address(process, log), data, log)
+        finally:
+            process.terminate()
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    for _ in range(600):
+        for line in log.read_text().splitlines():
+            if '"started"' in line:
+                return str(json.loads(line)["address"])
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"it does not start: {log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server that the tests of this module share, whose clock stands still."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder / "data", folder / "log") as server:
+        set_clock(server.database_url, NOW)
+        yield server
+    assert "Traceback" not in server.log.read_text()
+    remove_embedded_postgres(folder / "data" / "postgres")
+
+
+def write(file: Path, *records: dict[str, Any] | str) -> Path:
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def summaries(told: "subprocess.CompletedProcess[str]") -> list[dict[str, list[int]]]:
+    """Read what is printed of each file: record -> accepted, unchanged, stale, rejected."""
+    found: list[dict[str, list[int]]] = []
+    for line in told.stdout.splitlines():
+        cells = [cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")]
+        if cells[0] == "record":
+            assert cells[1:] == ["accepted", "unchanged", "stale", "rejected"]
+            found.append({})
+        elif len(cells) == 5:
+            found[-1][cells[0]] = [int(cell) for cell in cells[1:]]
+    return found
+
+
+def token(server: Serving, role: Role, *arguments: str) -> str:
+    return grounds("token", "--role", role, *arguments, data=server.data).stdout.strip()
+
+
+def ask(server: Serving, bearer: str, query: str, variables: Mapping[str, Any] = {}) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {bearer}"}
+    body = {"query": query, "variables": variables}
+    answer: dict[str, Any] = httpx.post(f"{server.address}/graphql", json=body, headers=headers, timeout=30).json()
+    return answer
+
+
+def pulled(server: Serving, bearer: str) -> set[str]:
+    texts: set[str] = set()
+    page: dict[str, Any] = {"hasNextPage": True, "endCursor": None}
+    while page["hasNextPage"]:
+        answer = ask(server, bearer, PULL, {"first": 1000, "after": page["endCursor"]})["data"]["trainableContent"]
+        texts |= {item["text"] for item in answer["nodes"]}
+        page = answer["pageInfo"]
+    return texts
+
+
+def test_files_plain_and_packed_and_standard_input_are_taken_in(served: Serving, tmp_path: Path) -> None:
+    plain = write(tmp_path / "[b] plain ü.ndjson", fact("account"), fact("notice"), fact("content", id="plain"))
+    packed = tmp_path / "packed.ndjson.gz"
+    packed.write_bytes(gzip.compress(json.dumps(fact("content", id="one")).encode() + b"\n"))
+    with packed.open("ab") as file:  # members that stand one behind the other are one file
+        file.write(gzip.compress(json.dumps(fact("content", id="two")).encode()))
+    stdin = json.dumps(fact("content", id="piped")).encode()
+    told = grounds("ingest", plain, packed, "-", data=served.data, stdin=stdin, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert summaries(told) == [
+        {"account": [1, 0, 0, 0], "content": [1, 0, 0, 0], "notice": [1, 0, 0, 0]},
+        {"content": [2, 0, 0, 0]},
+        {"content": [1, 0, 0, 0]},
+    ]
+    stale = write(tmp_path / "again.ndjson", fact("account", 1), fact("content", id="plain"), "")
+    empty = write(tmp_path / "empty.ndjson", "", " ")
+    told = grounds("ingest", stale, empty, data=served.data)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert summaries(told) == [{"account": [0, 0, 1, 0], "content": [0, 1, 0, 0]}, {}]
+    assert not list(tmp_path.glob("*.rejects.ndjson")), "nothing was rejected"
+
+
+def test_bad_lines_are_set_aside_beside_their_file_and_the_good_ones_land(served: Serving, tmp_path: Path) -> None:
+    shown = json.dumps(fact("content", id="wrong", audience="PUBLIK", text="A wörd."), ensure_ascii=False)
+    private = json.dumps(fact("content", id="private", kind="PRIVATE_MESSAGE", created_at="2025-02-30", text=CANARY))
+    good = fact("content", id="good")
+    file = write(tmp_path / "facts.ndjson", "{", good, shown, private, json.dumps(fact("content", text=CANARY))[:-9])
+    told = grounds("ingest", file, data=served.data)
+    aside = tmp_path / "facts.ndjson.rejects.ndjson"
+    assert (told.returncode, told.stderr) == (3, f"4 lines were rejected (see {aside})\n")
+    assert summaries(told) == [{"content": [1, 0, 0, 3], "unreadable": [0, 0, 0, 1]}]
+    lines = [json.loads(line) for line in aside.read_text(encoding="utf-8").splitlines()]
+    fields = ("line", "record", "id", "field")
+    assert [tuple(line[field] for field in fields) for line in lines] == [
+        (1, None, None, None),
+        (3, "content", "wrong", "audience"),
+        (4, "content", "private", "created_at"),
+        (5, "content", "item", None),
+    ]
+    assert all(line["reason"] for line in lines)
+    assert [line.get("original") for line in lines] == [None, shown, None, None]
+    assert CANARY not in aside.read_text() + told.stdout + told.stderr
+    assert aside.stat().st_mode & 0o777 == 0o600
+    told = grounds("ingest", write(file, good), data=served.data)
+    assert (told.returncode, summaries(told)) == (0, [{"content": [0, 1, 0, 0]}])
+    assert not aside.exists(), "an earlier run's"
+    (tmp_path / "stdin.rejects.ndjson").write_text("an earlier run's")
+    told = grounds("ingest", "-", data=served.data, stdin=b"{\n", cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (3, "1 lines were rejected (see stdin.rejects.ndjson)\n")
+    assert json.loads((tmp_path / "stdin.rejects.ndjson").read_text())["line"] == 1
+
+
+def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving, tmp_path: Path) -> None:
+    records = [json.dumps(fact("content", id=f"packed-{number}", text=os.urandom(3000).hex())) for number in range(200)]
+    whole = gzip.compress("\n".join([*records, ""]).encode())
+    cut, bent, other = tmp_path / "cut.gz", tmp_path / "bent.gz", tmp_path / "other.gz"
+    cut.write_bytes(whole[: len(whole) // 2])
+    bent.write_bytes(whole[:-8] + b"\0" * 8)
+    last = write(tmp_path / "last.ndjson", fact("content", id="last"))
+    other.write_bytes(last.read_bytes())
+    told = grounds("ingest", cut, bent, other, last, data=served.data)
+    assert told.returncode == 2
+    advice = "is cut short or damaged (the lines before are loaded; get the file again and repeat the command)"
+    assert told.stderr.replace("grounds: ", "").splitlines() == [f"{file}: {advice}" for file in (cut, bent, other)]
+    taken, before, nothing, after = summaries(told)
+    assert 60 < taken["content"][0] < 100
+    assert taken["content"][1:] == [0, 0, 0], "half a line is not a bad line"
+    assert before == {"content": [200 - taken["content"][0], taken["content"][0], 0, 0]}
+    assert (nothing, after) == ({}, {"content": [1, 0, 0, 0]})
+    assert not list(tmp_path.glob("*.rejects.ndjson"))
+    (whole_file := tmp_path / "whole.gz").write_bytes(whole)
+    told = grounds("ingest", whole_file, data=served.data)
+    assert (told.returncode, summaries(told)[0]["content"][2:]) == (0, [0, 0])
+    assert served.execute("SELECT count(*) FROM grounds.content WHERE platform_id LIKE 'packed%'") == [(200,)]
+
+
+def test_a_file_that_cannot_be_read_or_set_aside_is_told_of(served: Serving, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.ndjson", fact("content", id="unseen"))
+    for wrong in (tmp_path / "missing.ndjson", tmp_path):
+        told = grounds("ingest", good, wrong, data=served.data)
+        assert told.returncode == 2
+        assert told.stderr == f"grounds: {wrong}: there is no such file (name files, or - for standard input)\n"
+    (tmp_path / "good.ndjson.rejects.ndjson").mkdir()
+    told = grounds("ingest", good, data=served.data)
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"grounds: {good}.rejects.ndjson: ")
+    assert served.execute("SELECT count(*) FROM grounds.content WHERE platform_id = 'unseen'") == [(0,)]
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next_in_little_memory(served: Serving, tmp_path: Path) -> None:
+    lines = [line.replace(b'"content-', b'"big-') for line in population_lines(30_000, NOW)]
+    (big := tmp_path / "big.ndjson").write_bytes(b"".join(lines))
+    (small := tmp_path / "small.ndjson").write_bytes(b"".join(lines[: len(lines) // 10]))
+    count = "SELECT count(*) FROM grounds.content WHERE platform_id LIKE 'big-%'"
+    with subprocess.Popen(
+        [GROUNDS, "ingest", str(big)], env=environment(served.data), stdout=subprocess.DEVNULL
+    ) as run:
+        while not served.execute(count)[0][0] > 3000:
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.kill()
+    assert 3000 < served.execute(count)[0][0] < 30_000
+    peaks = [peak_of_ingest(served, file) for file in (small, big)]
+    assert peaks[1] < peaks[0] + 48 * 1024, "kB; the file alone is 20 MB, its records are more"
+    assert served.execute(count) == [(30_000,)]
+    told = grounds("ingest", small, data=served.data)
+    assert told.returncode == 0
+    assert sum(outcomes[1] for outcomes in summaries(told)[0].values()) == len(lines) // 10, "all unchanged"
+
+
+def peak_of_ingest(server: Serving, file: Path) -> int:
+    """Take a file in; return the most memory that its process, and any of its own, had at once, in kB."""
+    with subprocess.Popen(
+        [GROUNDS, "ingest", str(file)], env=environment(server.data), stdout=subprocess.DEVNULL
+    ) as run:
+        _, status, usage = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    assert run.returncode == 0
+    return usage.ru_maxrss
+
+
+def test_a_token_of_every_role_is_let_in(served: Serving) -> None:
+    stated = {
+        Role.TRAINING_CLIENT: ("--client", "lab", "--purpose", "GENAI_TRAINING"),
+        Role.DATA_SUBJECT: ("--subject", "x"),
+    }
+    for role in Role:
+        viewer = ask(served, token(served, role, *stated.get(role, ())), "{ viewer { role client purpose } }")
+        asked = ("lab", "GENAI_TRAINING") if role is Role.TRAINING_CLIENT else (None, None)
+        assert viewer == {"data": {"viewer": {"role": role, "client": asked[0], "purpose": asked[1]}}}
+
+
+def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> None:
+    told = grounds(
+        "token", "--role", "AUDITOR", data=tmp_path / "new", env={"DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    )
+    assert (told.returncode, told.stdout.count("."), told.stderr) == (0, 2, "")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["issuer.json"]
+    for arguments, said in (
+        (["--role", "DATA_SUBJECT"], "grounds: a token for DATA_SUBJECT needs a subject"),
+        (["--role", "TRAINING_CLIENT", "--client", "a b"], "grounds: a token for TRAINING_CLIENT needs a client"),
+        (["--role", "TRAINING_CLIENT", "--purpose", ""], "grounds: a token for TRAINING_CLIENT needs a purpose"),
+        (["--role", "OWNER"], "Usage: grounds token"),
+        ([], "Usage: grounds token"),
+    ):
+        told = grounds("token", *arguments, data=tmp_path / "new")
+        assert (told.returncode, told.stdout) == (2, ""), arguments
+        assert told.stderr.startswith(said)
+    (tmp_path / "new" / "issuer.json").write_text("{}")
+    told = grounds("token", "--role", "AUDITOR", data=tmp_path / "new")
+    assert told.returncode == 2
+    assert "issuer.json holds no P-256 key pair; delete it" in told.stderr
+
+
+def test_a_policy_is_refused_line_by_line(tmp_path: Path) -> None:
+    assert grounds("migrate", data=tmp_path).returncode == 0  # the check reads what campaigns told
+    sound = json.loads(default_policy().document())
+    public = sound["grounds"]["PUBLIC_CONTENT"]
+    wrong = {"version": 7, "effective_from": "soon", "purposes": [], "regions": "DE", "colour": "red"}
+    wrong |= {"notice": {"epoch": 7, "period_days": "x"}, "grounds": {"WHIM": public}}
+    places = (
+        *("version", "effective_from", "purposes", "regions", "colour"),
+        "notice.epoch",
+        "notice.period_days",
+        "grounds.WHIM",
+    )
+    refused: list[tuple[dict[str, Any], list[str]]] = [
+        (wrong, [f"policy.json: {place}: " for place in places]),
+        (
+            {"effective_until": sound["effective_from"]},
+            ["policy 2025-05-27: effective_until is not after effective_from"],
+        ),
+    ]
+    for kind in ("PRIVATE_MESSAGE", "BUSINESS_MESSAGE"):
+        said = f"policy 2025-05-27: kind {kind} can belong to no ground (remove it from grounds.PUBLIC_CONTENT.kinds)\n"
+        refused.append(({"grounds": {"PUBLIC_CONTENT": public | {"kinds": ["POST", kind]}}}, [said]))
+    file = tmp_path / "policy.json"
+    for change, parts in refused:
+        file.write_text(json.dumps(sound | change))
+        told = grounds("policy", "check", file, data=tmp_path)
+        assert (told.returncode, told.stdout) == (2, "")
+        for part in parts:
+            assert part in told.stderr
+    for broken in (b"{", b"\xff", b"[]"):
+        file.write_bytes(broken)
+        told = grounds("policy", "check", file, data=tmp_path)
+        assert (told.returncode, told.stderr.startswith("grounds: policy.json: ")) == (2, True), told.stderr
+    file.write_text(json.dumps(sound))
+    told = grounds("policy", "check", file, data=tmp_path)
+    assert told.stdout == "policy 2025-05-27: is sound; grounds AI_INTERACTION, PUBLIC_CONTENT\n"
+    told = grounds("policy", "check", tmp_path / "none.json", data=tmp_path)
+    assert (told.returncode, told.stderr) == (2, f"grounds: {tmp_path / 'none.json'}: No such file or directory\n")
+
+
+def test_a_policy_put_in_force_decides_the_next_statement(served: Serving, tmp_path: Path) -> None:
+    items = [
+        fact("content", id=f"in-{country}", account=country, text=f"Seen from {country}.") for country in ("IE", "NL")
+    ]
+    authors = [fact("account", id=country, country=country) for country in ("IE", "NL")]
+    notices = [fact("notice", id=f"to-{country}", account=country) for country in ("IE", "NL")]
+    assert grounds("ingest", write(tmp_path / "a", *authors, *notices, *items), data=served.data).returncode == 0
+    client = token(served, Role.TRAINING_CLIENT)
+    both = {"Seen from IE.", "Seen from NL."}
+    assert both <= pulled(served, client)
+    shown = grounds("policy", "show", data=served.data).stdout
+    assert json.loads(shown) == json.loads(default_policy().document())
+    narrow = json.loads(shown) | {"version": "narrow", "regions": ["NL"]}
+    (file := tmp_path / "narrow.json").write_text(json.dumps(narrow))
+    (before := tmp_path / "before.json").write_text(shown)
+    try:
+        told = grounds("policy", "activate", file, data=served.data)
+        assert (told.returncode, told.stdout, told.stderr) == (0, "policy narrow: is in force\n", "")
+        assert both & pulled(served, client) == {"Seen from NL."}
+        assert ask(served, client, "{ policy { version regions } }")["data"]["policy"]["regions"] == ["NL"]
+        assert httpx.get(f"{served.address}/ready").json() == {"status": "ready", "policy": "narrow"}
+        file.write_text(json.dumps(narrow | {"regions": ["NL", "IE"]}))
+        told = grounds("policy", "activate", file, data=served.data)
+        assert told.returncode == 2
+        assert told.stderr == (
+            "grounds: policy narrow: another document was in force under this version (give it a new version)\n"
+        )
+        assert both & pulled(served, client) == {"Seen from NL."}
+        assert grounds("policy", "activate", tmp_path / "a", data=served.data).returncode == 2
+    finally:
+        assert grounds("policy", "activate", before, data=served.data).returncode == 0
+    assert both <= pulled(served, client)
+
+
+def test_the_exported_schema_is_the_committed_one(tmp_path: Path) -> None:
+    committed = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
+    assert grounds("schema", "export", data=tmp_path).stdout == committed

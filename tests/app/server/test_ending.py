@@ -1,0 +1,75 @@
+"""How a server ends: a signal lets it drain, and a database that is gone is said so."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from db.embedded_postgres import remove_embedded_postgres
+from tests.app.cli.test_main import Serving, serving
+
+pytestmark = pytest.mark.xdist_group("serve")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("ending") / "data"
+    yield folder
+    remove_embedded_postgres(folder / "postgres")
+
+
+def postmaster(server: Serving) -> int:
+    with psycopg.connect(server.database_url) as connection:
+        folder = connection.execute("SHOW data_directory").fetchone()
+    assert folder is not None
+    return int(Path(folder[0], "postmaster.pid").read_text().splitlines()[0])
+
+
+def test_sigterm_makes_it_not_ready_before_it_takes_no_more_requests(data: Path, tmp_path: Path) -> None:
+    with serving(data, tmp_path / "log", env={"GROUNDS_DRAIN_SECONDS": "2"}) as server:
+        assert httpx.get(f"{server.address}/ready").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with httpx.Client(base_url=server.address) as client:  # a connection that is new
+            assert client.get("/ready").json() == {"status": "not ready", "reason": "the gateway is stopping"}
+            assert client.get("/health").status_code == 200
+            assert client.get("/object").status_code == 200
+        assert server.process.poll() is None
+        assert server.process.wait(30) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.address}/ready")
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(data: Path, tmp_path: Path, second: signal.Signals) -> None:
+    with serving(data, tmp_path / "log", env={"GROUNDS_DRAIN_SECONDS": "120"}) as server:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert server.stop(second) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_ends_nothing(data: Path, tmp_path: Path, workers: str) -> None:
+    with serving(data, tmp_path / "log", "--workers", workers) as server:
+        for _ in range(3):
+            os.kill(server.process.pid, signal.SIGHUP)
+            time.sleep(0.2)
+            assert httpx.get(f"{server.address}/ready").status_code == 200
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_embedded_database_that_dies_ends_it_with_words(data: Path, tmp_path: Path, workers: str) -> None:
+    with serving(data, tmp_path / "log", "--workers", workers) as server:
+        os.kill(postmaster(server), signal.SIGKILL)
+        assert server.process.wait(30) == 2
+        said = f"grounds: the embedded PostgreSQL ended (read {data / 'postgres' / 'log'}, and start again)\n"
+        assert server.log.read_text().endswith(said)
+    with serving(data, tmp_path / "log") as server:  # and what was committed is there again
+        assert httpx.get(f"{server.address}/ready").status_code == 200
+        assert server.stop() == 0

@@ -1,0 +1,30 @@
+"""Anybody reads who is responsible, for what and with which rights, from the policy in force; each form links there."""
+
+import json
+
+from app.web.privacy.rendering import LANGUAGES
+from db.policies.activation import activate_policy
+from db.policy.document import default_policy, parse_policy
+from tests.support.gateway import TestGateway
+
+
+async def test_each_form_links_to_who_is_responsible_and_the_page_names_them(gateway: TestGateway) -> None:
+    controller = default_policy().controller
+    assert controller is not None
+    for language in LANGUAGES:
+        form = await gateway.client.get("/object", params={"lang": language})
+        assert f'href="/information?lang={language}"' in form.text
+        shown = await gateway.client.get("/information", params={"lang": language})
+        assert (shown.status_code, shown.headers["Content-Language"]) == (200, language)
+        assert all(part in shown.text for part in controller.model_dump().values())
+        assert "GDPR Article 6(1)(f)" in shown.text
+        assert f'href="/object?lang={language}"' in shown.text
+
+
+async def test_without_a_controller_there_is_nothing_to_show_and_the_form_is_still_there(gateway: TestGateway) -> None:
+    document = json.loads(default_policy().document()) | {"version": "nobody", "controller": None}
+    activate_policy(gateway.database_url, parse_policy(json.dumps(document)))
+    shown = await gateway.client.get("/information")
+    assert shown.status_code == 404
+    assert "names no controller" in shown.text
+    assert (await gateway.client.get("/object")).status_code == 200

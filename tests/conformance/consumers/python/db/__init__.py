@@ -1,0 +1,2 @@
+def stored(field: str) -> str:
+    return f"the {field}"

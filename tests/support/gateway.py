@@ -1,0 +1,167 @@
+"""A running gateway as tests see it: facts in, questions by role over HTTP, and a clock that can be set."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psycopg
+
+from app.auth.dev_issuer import DevelopmentIssuer
+from app.server.serve import running_server
+from app.settings import Settings
+from db.access.declaration import WORKER
+from db.coverage.snapshot import take_coverage
+from db.secrets import role_password
+from schema.actor import Role
+
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read the machine's takes longer than a request
+SECRET = b"a secret of tests, of tests only"
+
+DECISIONS = """query Decisions($after: String) {
+  contents(first: 100, after: $after) {
+    nodes { platformId eligibility { permitted ground conditions { code outcome required } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+PULL = """query Pull($first: Int!, $after: String, $filter: TrainableContentFilter) {
+  trainableContent(first: $first, after: $after, filter: $filter) {
+    nodes { id kind product language text author { id } reason { ground receipt } }
+    pageInfo { hasNextPage endCursor }
+  }
+}"""
+
+
+@dataclass
+class TestGateway:
+    """A running gateway."""
+
+    __test__ = False  # its name begins like a test's
+
+    address: str
+    database_url: str
+    issuer: DevelopmentIssuer
+    client: httpx.AsyncClient
+
+    def token(self, role: Role, **claims: Any) -> str:
+        """Sign a token; a training client is called `client` unless said otherwise."""
+        if role is Role.TRAINING_CLIENT:
+            claims = {"client": "client", "purpose": "GENAI_TRAINING", **claims}
+        return self.issuer.token(role, **claims)
+
+    async def post(
+        self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any
+    ) -> httpx.Response:
+        """Send a GraphQL request."""
+        headers = {"Authorization": f"Bearer {self.token(role, **claims)}"}
+        return await self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
+
+    async def ask(
+        self, role: Role, query: str, variables: dict[str, Any] | None = None, **claims: Any
+    ) -> dict[str, Any]:
+        """Send a GraphQL request that must succeed, and return its data."""
+        answer = (await self.post(role, query, variables, **claims)).json()
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def ingest(self, records: Iterable[dict[str, Any] | str | bytes]) -> dict[str, Any]:
+        """Send facts, records or raw lines, over HTTP, and return the answer."""
+        lines = b"".join(_line(record) for record in records)
+        headers = {"Authorization": f"Bearer {self.token(Role.PLATFORM_INGEST)}"}
+        response = await self.client.post("/ingest", content=lines, headers=headers)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def decisions(self) -> dict[str, tuple[bool, str, dict[str, str]]]:
+        """Walk every decision as an officer: platform id -> permitted, ground, outcome by code."""
+        found: dict[str, tuple[bool, str, dict[str, str]]] = {}
+        after = None
+        while True:
+            page = (await self.ask(Role.PRIVACY_OFFICER, DECISIONS, {"after": after}))["contents"]
+            for node in page["nodes"]:
+                eligibility = node["eligibility"]
+                outcomes = {result["code"]: result["outcome"] for result in eligibility["conditions"]}
+                found[node["platformId"]] = (eligibility["permitted"], eligibility["ground"], outcomes)
+            if not page["pageInfo"]["hasNextPage"]:
+                return found
+            after = page["pageInfo"]["endCursor"]
+
+    async def pull(self, first: int = 100, filter: dict[str, Any] | None = None, **claims: Any) -> list[dict[str, Any]]:
+        """Pull every page as a training client."""
+        items: list[dict[str, Any]] = []
+        after = None
+        while True:
+            variables = {"first": first, "after": after, "filter": filter}
+            page = (await self.ask(Role.TRAINING_CLIENT, PULL, variables, **claims))["trainableContent"]
+            items += page["nodes"]
+            if not page["pageInfo"]["hasNextPage"]:
+                return items
+            after = page["pageInfo"]["endCursor"]
+
+    async def platform_ids(self, ids: Iterable[str]) -> list[str]:
+        """Resolve a training client's ids to the platform's, as an officer."""
+        query = "query Which($id: ID!) { content(id: $id) { platformId } }"
+        return [(await self.ask(Role.PRIVACY_OFFICER, query, {"id": id}))["content"]["platformId"] for id in ids]
+
+    async def take_coverage(self) -> None:
+        """Take the day's snapshot of coverage, as the job would some time."""
+        worker = await asyncpg.connect(self.database_url, user=WORKER, password=role_password(SECRET, WORKER))
+        await worker.execute("SELECT pg_advisory_lock(hashtextextended('job:coverage', 0))")
+        while await take_coverage(worker):
+            pass
+        await worker.close()
+
+    def set_clock(self, now: datetime) -> None:
+        """Let every decision, and every load, from here on happen at this instant."""
+        set_clock(self.database_url, now)
+
+    def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement as the administrator."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+
+def set_clock(database_url: str, now: datetime) -> None:
+    """Replace the one function that every decision takes the time from."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(clock_statement(now))
+
+
+def clock_statement(now: datetime) -> bytes:
+    """Write the statement that sets the clock."""
+    return (
+        "CREATE OR REPLACE FUNCTION grounds.decision_time() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+        f" RETURN timestamptz '{now.astimezone(UTC).isoformat()}'"
+    ).encode()
+
+
+@asynccontextmanager
+async def open_gateway(database_url: str, data: Path) -> AsyncIterator[TestGateway]:
+    """Serve a prepared database on a free port."""
+    here: dict[str, Any] = {"webhook_networks": "127.0.0.0/8,::1"}  # where tests receive
+    settings = Settings(data=data, database_url=database_url, secret=SECRET.decode(), **here)
+    issuer = DevelopmentIssuer.open(settings.data_folder())
+    async with (
+        running_server(settings, database_url, "127.0.0.1", 0) as (server, _),
+        new_client(server.address) as client,
+    ):
+        yield TestGateway(server.address, database_url, issuer, client)
+
+
+def new_client(address: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=address, timeout=60, verify=_NO_CERTIFICATES)
+
+
+def _line(record: dict[str, Any] | str | bytes) -> bytes:
+    if isinstance(record, bytes):
+        return record + b"\n"
+    return (record if isinstance(record, str) else json.dumps(record)).encode() + b"\n"
