@@ -79,7 +79,8 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
     verdict = f"NOT sound: {len(audit.findings)} findings" if audit.findings else "sound"
     print(
         f"The ledger is {verdict}. {audit.checkpoints:,} checkpoints, {audit.receipts:,} receipts and"
-        f" {audit.staff_reads:,} reads by staff verified, {audit.unsealed:,} receipts not sealed yet."
+        f" {audit.staff_reads:,} reads by staff verified,"
+        f" {audit.unsealed:,} receipts and {audit.unsealed_reads:,} reads not sealed yet."
         f"\nPublic key (Ed25519): {public_key}"
     )
     uvloop.run(_record_findings(url, audit))

@@ -204,7 +204,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "register_client(text)": (TRAINING,),
     "record_staff_read(text[], text, bigint[], bigint[], bigint[])": (STAFF,),
     "reads_of_subject(integer)": (SUBJECT,),
-    "newest_staff_read()": (WORKER,),
+    "chain_staff_reads(integer)": (WORKER,),
     "newest_checkpoint()": (WORKER,),
     "unsealed_receipts(integer)": (WORKER,),
     "add_checkpoint(bigint, bigint, bigint, integer, bigint, bytea, bytea, bytea, timestamp with time zone, bytea)": (

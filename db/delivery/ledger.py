@@ -2,8 +2,8 @@
 
 A checkpoint's root is that of a Merkle tree (RFC 6962) over its receipts, in the order of their numbers; the leaf of a
 receipt is what PostgreSQL's grounds.receipt_leaf says. Checkpoints follow each other without a gap, from receipt 1 on.
-A checkpoint also names the newest read of people's data by staff: each read has a digest of itself and of the read
-before, so that one digest vouches for all.
+A checkpoint also names the newest read of people's data by staff: each read is chained by a digest of itself and of the
+read before, so that one digest vouches for all.
 """
 
 import asyncio
@@ -125,7 +125,7 @@ def following(
 async def seal_receipts(
     connection: Connection, key: Ed25519PrivateKey, at_most: int = MAX_RECEIPTS_PER_CHECKPOINT
 ) -> int:
-    """Seal the receipts that are settled, at most so many, and all reads by staff, as the worker.
+    """Seal the receipts that are settled and the reads by staff, at most so many of each, as the worker.
 
     Return how many receipts were sealed if more of them may wait, else 0: a job that did something goes on at once, and
     would seal each page by itself. The connection is in a READ COMMITTED transaction, and no other process seals
@@ -135,7 +135,7 @@ async def seal_receipts(
     before = Checkpoint(*row) if row else None
     fresh = await connection.fetchrow(
         "SELECT last_receipt, leaves, to_jsonb(grounds.decision_time() AT TIME ZONE 'UTC') #>> '{}' AS sealed_at"
-        ", staff_reads, digest FROM grounds.unsealed_receipts($1), grounds.newest_staff_read()",
+        ", staff_reads, digest FROM grounds.unsealed_receipts($1), grounds.chain_staff_reads($1)",
         at_most,
     )
     assert fresh is not None, "both functions give one row"
@@ -173,6 +173,7 @@ class Audit:
     """How many receipts came after the newest checkpoint."""
     staff_reads: int = 0
     """How many reads by staff were verified."""
+    unsealed_reads: int = 0
     sealed_reads: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     """The checkpoint that seals so many reads first, and their digest, by how many they are."""
     _found: list[tuple[int, str]] = field(default_factory=list)
@@ -217,15 +218,15 @@ class Audit:
         self._compare(checkpoint)
         return self._trusted
 
-    def follow_read(self, number: int, digest: bytes, leaf: bytes, before: bytes) -> bytes:
+    def follow_read(self, place: int, digest: bytes, leaf: bytes, before: bytes) -> bytes:
         """Compare a read by staff with its digest and its seal; return the digest that it should have."""
         expected = hashlib.sha256(before + leaf).digest()
         self.staff_reads += 1
-        checkpoint, sealed = self.sealed_reads.pop(number, (0, expected))
-        if number != self.staff_reads:
-            self.note(checkpoint, f"staff read {number} is not the {self.staff_reads}th: one was deleted or added")
+        checkpoint, sealed = self.sealed_reads.pop(place, (0, expected))
+        if place != self.staff_reads:
+            self.note(checkpoint, f"staff read {place} is not the {self.staff_reads}th: one was deleted or added")
         elif not digest == expected == sealed:
-            self.note(checkpoint, f"staff read {number} or one before it was edited")
+            self.note(checkpoint, f"staff read {place} or one before it was edited")
         return expected
 
     def weigh(self, checkpoint: Checkpoint, leaves: bytes) -> None:
@@ -302,8 +303,9 @@ async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
     if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
         audit.note(0, "grounds.staff_read_leaf was replaced: the database does not say what reads hold")
     before = b""
-    async for number, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
-        before = audit.follow_read(number, digest, leaf, before)
+    async for place, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
+        before = audit.follow_read(place, digest, leaf, before)
+    audit.unsealed_reads = await connection.fetchval("SELECT count(*) FROM grounds.staff_read WHERE place IS NULL")
 
 
 async def record_verification(connection: Connection, audit: Audit) -> None:
@@ -360,6 +362,9 @@ WHERE oid = 'grounds.receipt_leaf'::regproc AND proconfig IS NULL
 """
 # Of grounds.receipt_leaf in db/sql/ledger.sql, which hashes receipts: a replaced one could hide every other change.
 _LEAF_FUNCTION_SHA256: Final = "2ff620e6e54072434ee9d4a03f9772b471ac999a80191af5adf62df67ef68912"
-_STAFF_READS: Final = "SELECT r.id, r.digest, grounds.staff_read_leaf(r) FROM grounds.staff_read r ORDER BY r.id"
+_STAFF_READS: Final = """
+SELECT r.place, r.digest, grounds.staff_read_leaf(r) FROM grounds.staff_read r
+WHERE r.place IS NOT NULL ORDER BY r.place
+"""
 _STAFF_READ_LEAF_FUNCTION: Final = _LEAF_FUNCTION.replace("receipt_leaf", "staff_read_leaf")
 _STAFF_READ_LEAF_FUNCTION_SHA256: Final = "ce908aec4b798d34ecc39f28bd30e5339e4db510ecc8e073b838beea3bfb970d"

@@ -234,7 +234,10 @@ _ROWS = {
     "objection_rejection": [
         "INSERT INTO grounds.objection_rejection (objection, reason, asked_by, asked_at) VALUES (1, 'R', 'O', now())"
     ],
-    "staff_read": ["INSERT INTO grounds.staff_read VALUES (1, 'r', 'AUDITOR', now(), '{}', '{}', NULL, '')"],
+    "staff_read": [
+        "INSERT INTO grounds.staff_read (reader, role, read_at, fields, objections)"
+        " VALUES ('r', 'AUDITOR', now(), '{}', '{}')"
+    ],
     "staff_read_account": ["INSERT INTO grounds.staff_read_account VALUES (1, 1)"],
     "verification": [
         "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 1, 0, 0)"

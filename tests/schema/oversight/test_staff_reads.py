@@ -19,6 +19,7 @@ from tests.support.database_sessions import administering, working
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
+from tests.support.retractions import alter
 
 ITEM = "id eligibility { permitted } account { id } recipients { client }"
 QUERIES = {
@@ -164,24 +165,77 @@ async def test_what_cannot_be_recorded_is_not_answered(read_gateway: TestGateway
     assert readings(answer.text, "staff") == []
 
 
+async def sealed_reads(gateway: TestGateway) -> Audit:
+    """Seal what is committed, and verify it."""
+    key = signing_key(SECRET)
+    async with working(gateway.database_url) as worker:
+        await seal_receipts(worker, key)
+    audit = Audit(key.public_key())
+    async with administering(gateway.database_url) as administrator:
+        await verify_chain([administrator], audit)
+    return audit
+
+
 async def test_reads_at_once_are_all_recorded_in_one_chain(read_gateway: TestGateway) -> None:
     answers = await asyncio.gather(*(read_gateway.post(Role.AUDITOR, QUERIES["accounts"]) for _ in range(24)))
     shown = sum(answer.status_code == 200 for answer in answers)  # the others were told that the gateway is busy
     assert shown > 1
     ((recorded,),) = read_gateway.execute("SELECT count(*) FROM grounds.staff_read")
     assert recorded >= shown
-    async with administering(read_gateway.database_url) as administrator:
-        audit = Audit(signing_key(SECRET).public_key())
-        await verify_chain([administrator], audit)
-    assert (audit.findings, audit.staff_reads) == ([], recorded)
+    audit = await sealed_reads(read_gateway)
+    assert (audit.findings, audit.staff_reads, audit.unsealed_reads) == ([], recorded, 0)
+
+
+async def beside_a_stalled_read(gateway: TestGateway, staff: psycopg.Connection) -> str | None:
+    """Let the commit of a read stall while others read and the ledger is sealed; return what is wrong."""
+    with staff.transaction():
+        staff.execute("SELECT set_config('grounds.' || c, 'AUDITOR', TRUE) FROM unnest('{examiner,officer}'::text[]) c")
+        staff.execute("SELECT grounds.record_staff_read('{account}', NULL, '{1}', '{}', '{}')")
+        answer = await gateway.post(Role.AUDITOR, QUERIES["account"])
+        if answer.status_code != 200:
+            return f"another officer is answered {answer.status_code}"
+        await sealed_reads(gateway)
+    audit = await sealed_reads(gateway)
+    if (audit.staff_reads, audit.unsealed_reads, audit.findings) != (2, 0, []):
+        return f"{audit.staff_reads} of 2 reads are sealed, {audit.unsealed_reads} are not: {audit.findings}"
+    return None
+
+
+async def test_a_read_whose_commit_stalls_stops_no_other_and_is_sealed_later(
+    read_gateway: TestGateway, staff: psycopg.Connection
+) -> None:
+    assert await beside_a_stalled_read(read_gateway, staff) is None
+
+
+async def test_a_build_in_which_reads_wait_for_each_other_or_are_passed_over_is_noticed(
+    read_gateway: TestGateway, staff: psycopg.Connection, killed: Killed
+) -> None:
+    builds = {
+        "record_staff_read(text[], text, bigint[], bigint[], bigint[])": (
+            "INSERT INTO grounds.staff_read AS r",
+            "LOCK TABLE grounds.staff_read IN SHARE ROW EXCLUSIVE MODE; INSERT INTO grounds.staff_read AS r",
+        ),
+        "chain_staff_reads(integer)": (
+            "r.place IS NULL ORDER",
+            "r.place IS NULL AND r.id > coalesce((SELECT max(s.id) FROM grounds.staff_read s WHERE s.place > 0), 0)"
+            " ORDER",
+        ),
+    }
+    for function, change in builds.items():
+        ((right,),) = read_gateway.execute("SELECT pg_get_functiondef(%s::regprocedure)", f"grounds.{function}")
+        alter(read_gateway, function, change)
+        killed(f"with {change[1][:40]}", function, await beside_a_stalled_read(read_gateway, staff))
+        read_gateway.execute(right.replace("%", "%%"))
+        read_gateway.execute(
+            "TRUNCATE grounds.staff_read, grounds.staff_read_account, grounds.checkpoint RESTART IDENTITY"
+        )
 
 
 async def test_a_read_that_is_edited_or_taken_away_is_found(read_gateway: TestGateway) -> None:
     for _ in range(3):
         await read_gateway.ask(Role.AUDITOR, QUERIES["accounts"])
     key = signing_key(SECRET)
-    async with working(read_gateway.database_url) as worker:
-        await seal_receipts(worker, key)
+    assert (await sealed_reads(read_gateway)).staff_reads == 3
     edits = {
         "reader = 'b'": "was edited",
         "role = 'PRIVACY_OFFICER'": "was edited",
@@ -190,6 +244,8 @@ async def test_a_read_that_is_edited_or_taken_away_is_found(read_gateway: TestGa
         "reason = 'none'": "was edited",
         "objections = '{1}'": "was edited",
         "digest = sha256('')": "was edited",
+        "place = 4": "was deleted or added",
+        "place = NULL, digest = NULL": "was deleted or added",
     }
     statements = {f"UPDATE grounds.staff_read SET {edit} WHERE id = 2": words for edit, words in edits.items()} | {
         "DELETE FROM grounds.staff_read_account WHERE staff_read = 2": "was edited",
@@ -229,7 +285,7 @@ async def test_only_staff_that_names_itself_writes_a_read(staff: psycopg.Connect
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 staff.execute(record)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
-        staff.execute("INSERT INTO grounds.staff_read VALUES (1)")
+        staff.execute("INSERT INTO grounds.staff_read (reader) VALUES ('r')")
 
 
 @pytest.mark.long  # ten thousand requests: the promise at the number that is named in the README
