@@ -45,20 +45,20 @@ def described_enum(description: str, *, name: str | None = None, **values: str) 
 
 
 described_enum(
-    "The role of an access token, which decides the fields that it may read.",
+    "The role of an access token, which determines the fields that the token may read.",
     TRAINING_CLIENT="A training job that pulls permitted content for one purpose.",
     DASHBOARD="A viewer of aggregate figures.",
-    PRIVACY_OFFICER="An officer with decisions on holds, policies, clients and objections.",
-    AUDITOR="An examiner with read access to decisions and evidence.",
+    PRIVACY_OFFICER="A privacy officer, with write access to holds, policies, clients and objections.",
+    AUDITOR="A reviewer with read access to decisions and evidence.",
     DATA_SUBJECT="The holder of an account, with access to their own data.",
     PLATFORM_INGEST="The platform's own system, which sends facts and reports notices.",
 )(Role)
 described_enum(
     "The ground on which an item can qualify.",
     name="Ground",
-    PUBLIC_CONTENT="Legitimate interest in content that is public on the platform.",
-    AI_INTERACTION="Legitimate interest in prompts to the platform's AI assistant.",
-    OPTED_IN="Consent that the author gave and has not withdrawn.",
+    PUBLIC_CONTENT="Legitimate interest, as the legal basis for using content that is public on the platform.",
+    AI_INTERACTION="Legitimate interest, as the legal basis for using prompts to the platform's AI assistant.",
+    OPTED_IN="Consent, which the author gave and has not withdrawn.",
 )(GroundCode)
 described_enum(
     "The kind of an item.",
@@ -69,7 +69,7 @@ described_enum(
     VIDEO="A video.",
     AUDIO="An audio recording.",
     AI_INTERACTION="A prompt to the platform's AI assistant.",
-    PRIVATE_MESSAGE="A private message, which is never permitted and never stored with its text.",
+    PRIVATE_MESSAGE="A private message, which is never permitted and whose text is never stored.",
     BUSINESS_MESSAGE="A message to or from a business, which is never permitted.",
 )(ContentKind)
 described_enum(
@@ -88,14 +88,14 @@ described_enum(
 described_enum(
     "The kind of an account.",
     PERSONAL="The account of a natural person.",
-    PAGE="A page.",
+    PAGE="The account of a page, such as a page of a club.",
     BUSINESS="The account of a business.",
 )(AccountKind)
 described_enum(
     "The status of an account on the platform.",
     ACTIVE="The account is active.",
     DEACTIVATED="The account was deactivated by its holder.",
-    DELETION_PENDING="The account is to be deleted.",
+    DELETION_PENDING="The deletion of the account was requested and is not complete.",
     DELETED="The account was deleted.",
     MEMORIALISED="The holder of the account has died.",
     SUSPENDED="The account was suspended by the platform.",
@@ -109,7 +109,7 @@ described_enum(
     "The kind of a message of a campaign.",
     NOTICE="The notice, which counts once it is delivered.",
     REMINDER="A reminder before the notice period ends, which counts for no condition.",
-    EDUCATION="A message that explains, which counts for no condition.",
+    EDUCATION="A message that explains the use of content for training, which counts for no condition.",
 )(MessageKind)
 described_enum(
     "The content that an objection covers.",
@@ -127,33 +127,33 @@ described_enum(
     THIRD_PARTY="A representative of the person.",
 )(ObjectionChannel)
 described_enum(
-    "The kind of identifier by which an objection names its target.",
+    "The kind of identifier that an objection states.",
     name="ObjectionTargetKind",
-    ACCOUNT="An account, by the platform's id.",
-    PERSON="A person, by the platform's id.",
-    CONTACT="A contact, by the SHA-256 of an e-mail address, phone number or user name.",
+    ACCOUNT="An account, identified by the platform's id.",
+    PERSON="A person, identified by the platform's id.",
+    CONTACT="A contact, identified by the SHA-256 of an e-mail address, phone number or user name.",
 )(TargetKind)
 
 
 described_enum(
-    "The standard or convention in which a signal speaks of training.",
-    AIPREF="AI Preferences of the IETF: Content-Usage.",
+    "The standard or convention that a signal about training follows.",
+    AIPREF="The Content-Usage header or rule of the IETF's AI Preferences.",
     TDMREP="The TDM Reservation Protocol of a W3C community group.",
-    C2PA="An assertion of C2PA or CAWG in the metadata of a medium.",
-    IPTC="The property Data Mining of IPTC and PLUS.",
+    C2PA="An assertion of C2PA or CAWG in the metadata of a media file.",
+    IPTC="The metadata property Data Mining of IPTC and PLUS.",
     ATPROTO="A record of AT Protocol.",
     ACTIVITYPUB="A flag of ActivityPub.",
-    CONTENT_SIGNALS="Content Signals in robots.txt.",
+    CONTENT_SIGNALS="A Content Signals line in a robots.txt file.",
     PLATFORM="A setting or convention of the platform.",
-    NATURAL_LANGUAGE="A sentence of the author.",
+    NATURAL_LANGUAGE="A sentence that the author wrote.",
 )(RightsSource)
 
 
 @described_enum(
-    "What a signal says of training.",
-    ALLOWED="Training is allowed, which permits nothing by itself.",
-    RESERVED="Training is reserved.",
-    UNKNOWN="Neither.",
+    "The meaning of a signal for training.",
+    ALLOWED="The signal allows training, which alone does not make an item permitted.",
+    RESERVED="The signal reserves the item against training.",
+    UNKNOWN="The signal does neither, or could not be read.",
 )
 class TrainingStatement(StrEnum):
     ALLOWED = "ALLOWED"
@@ -163,29 +163,31 @@ class TrainingStatement(StrEnum):
 
 @described_enum(
     "The code of a condition in the catalogue.",
-    PROGRAMME_ACTIVE="The policy is in effect and neither it nor an assessment is overdue.",
-    PURPOSE_MATCH="The client's purpose is one of the policy's and the client is not suspended.",
+    PROGRAMME_ACTIVE="The policy is in effect, and no review or assessment of the policy that stops use is overdue.",
+    PURPOSE_MATCH="The policy permits the client's purpose, and the client is not suspended.",
     NO_REGULATORY_HOLD="No open hold covers the item.",
     REGION_COVERED="The author's country is one that the policy covers.",
-    ACCOUNT_IN_GOOD_STANDING="The author's account has been active for the policy's dwell time.",
+    ACCOUNT_IN_GOOD_STANDING="The author's account has been active for at least the policy's waiting time.",
     ACCOUNT_KIND_COVERED="The author's account is of a kind that the policy covers.",
     AUTHOR_ADULT_NOW="The author is an adult at the time of the decision.",
     AUTHOR_ADULT_AT_CREATION="The author was an adult when the item was created.",
     NOT_COMPROMISED_AT_CREATION="The author's account was not compromised when the item was created.",
     NOTICE_DELIVERED="A notice that covers the purpose, kind and product was delivered to the author's account.",
-    NOTICE_PERIOD_ELAPSED="The notice period after that delivery has ended.",
+    NOTICE_PERIOD_ELAPSED="The notice period that began with the delivery of the notice has ended.",
     NO_ACTIVE_OBJECTION="No objection that covers the item is active for the author.",
     CONTENT_KIND_COVERED="The ground covers this kind of content on this product.",
     AUDIENCE_PUBLIC="The item, and every item that it belongs to, is public.",
-    CONVERSATION_OWN="The conversation of a prompt has the AI assistant as its only other participant.",
-    AUDIENCE_STABLE="The audience of the item has been the same for the policy's dwell time.",
+    CONVERSATION_OWN="If the item is a prompt, only the author and the AI assistant take part in the conversation.",
+    AUDIENCE_STABLE="The audience of the item has been the same for at least the policy's waiting time.",
     CONTENT_LIVE="The item has not been deleted.",
-    CONTENT_SETTLED="The dwell time since the item's creation, last edit and last permissive change has ended.",
+    CONTENT_SETTLED=(
+        "The item has not changed for at least the policy's waiting time, and no protection of it was removed recently."
+    ),
     NO_OBJECTOR_REFERENCED="No account that the item or its family references has an active objection.",
-    NO_MINOR_REFERENCED="Neither the accounts that the item or its family references nor the scans indicate a minor.",
-    NO_RIGHTS_RESERVATION="No right or signal reserves the item or its family from training.",
-    NO_SPECIAL_CATEGORY="The scans of the item and its family found no data of the special categories.",
-    CONTENT_SAFE="The safety scans found the item and its family clear.",
+    NO_MINOR_REFERENCED="No account that the item or its family references belongs to a minor, and no scan found one.",
+    NO_RIGHTS_RESERVATION="No rights statement or signal reserves the item or its family against training.",
+    NO_SPECIAL_CATEGORY="The scans of the item and its family found no special categories of personal data.",
+    CONTENT_SAFE="The safety scans found nothing in the item or its family.",
     DEIDENTIFIED="The text and all media of the item are de-identified.",
     OPTED_IN="The author gave consent and has not withdrawn it.",
 )
@@ -235,11 +237,16 @@ def _parse_instant(value: object) -> datetime:
 _PARSE_DATE_TIME = cast("Callable[[object], datetime]", DateTimeDefinition.parse_value)
 SCALARS: dict[object, ScalarDefinition] = {
     Region: strawberry.scalar(
-        name="Region", description="A country, as its code of ISO 3166-1 alpha-2.", serialize=str, parse_value=str
+        name="Region",
+        description="A country as its ISO 3166-1 alpha-2 code, such as `IE`.",
+        serialize=str,
+        parse_value=str,
     ),
-    date: replace(DateDefinition, description="A day, as YYYY-MM-DD."),
+    date: replace(DateDefinition, description="A day in the format YYYY-MM-DD."),
     datetime: replace(
-        DateTimeDefinition, description="An instant, as RFC 3339 with an offset.", parse_value=_parse_instant
+        DateTimeDefinition,
+        description="A point in time in the format of RFC 3339 with an offset from UTC.",
+        parse_value=_parse_instant,
     ),
 }
 

@@ -26,7 +26,7 @@ SUBJECTS = (Role.DATA_SUBJECT,)
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="Limits a field to the roles in `readers`; for any other role it is an error.",
+    description="Limits a field to the roles in `readers`; a request by any other role gets an error.",
 )
 class Governed:
     """The directive that declares in the SDL who may read a field."""

@@ -13,7 +13,7 @@ from schema.oversight.policies import PolicyMutation
 from schema.training.retractions import RetractionMutation
 
 
-@strawberry.type(description="The mutations of the API, each limited to the roles that its directive names.")
+@strawberry.type(description="The mutations of the API, each limited to the roles in its `@governed` directive.")
 class Mutation(
     ClientMutation,
     ConsentMutation,

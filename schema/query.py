@@ -66,10 +66,12 @@ async def _resolve_own_account(info: Info) -> Account | None:
 class Viewer(OwnRecords):
     name: str = governed(EVERYONE, description="The name that the token states.")
     role: Role = governed(EVERYONE, description="The role that the token states.")
-    client: str | None = governed(EVERYONE, description="The name of the training client.")
-    purpose: str | None = governed(EVERYONE, description="The purpose of the training client.")
+    client: str | None = governed(EVERYONE, description="The name of the training client, null for other roles.")
+    purpose: str | None = governed(EVERYONE, description="The purpose of the training client, null for other roles.")
     account: Account | None = governed(
-        EXAMINERS_AND_OWNER, resolver=_resolve_own_account, description="The data subject's own account."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_own_account,
+        description="The data subject's own account, null if the account is unknown or the role is another one.",
     )
 
 
@@ -83,7 +85,9 @@ async def _resolve_eligibility(
     content_id: Annotated[strawberry.ID, strawberry.argument(description="The id of the item.")],
     as_of: Annotated[
         AsOf | None,
-        strawberry.argument(description="An earlier time at which to repeat the decision, for examiners only."),
+        strawberry.argument(
+            description="An earlier time for which to repeat the decision, for officers and auditors only."
+        ),
     ] = None,
     purpose: ForPurpose = None,
 ) -> Eligibility | None:
@@ -110,7 +114,9 @@ async def _resolve_contents(
     after: After = None,
     platform_ids: Annotated[
         list[str] | None,
-        strawberry.argument(description="The platform's ids of at most 100 items to return, for examiners only."),
+        strawberry.argument(
+            description="The platform's ids of the items to return, at most 100, for officers and auditors only."
+        ),
     ] = None,
 ) -> Connection[Content]:
     if platform_ids is not None and info.context.actor.role not in EXAMINERS:
@@ -120,7 +126,10 @@ async def _resolve_contents(
 
 async def _resolve_account(
     info: Info,
-    id: Annotated[strawberry.ID, strawberry.argument(description="The id of the account, ours or the platform's.")],
+    id: Annotated[
+        strawberry.ID,
+        strawberry.argument(description="The id of the account, either the gateway's id or the platform's."),
+    ],
 ) -> Account | None:
     context = info.context
     number = context.ids.decode_as(IdKind.ACCOUNT, id)
@@ -145,7 +154,7 @@ async def _resolve_consent_events(info: Info, first: First, after: After = None)
 async def _resolve_policy(
     info: Info,
     version: Annotated[
-        str | None, strawberry.argument(description="The version of the policy, by default the one in force.")
+        str | None, strawberry.argument(description="The version of the policy, by default the version in force.")
     ] = None,
 ) -> Policy | None:
     found = await policy_of(info.context.database.dashboard, version)
@@ -176,29 +185,33 @@ async def _resolve_node(
     return None
 
 
-@strawberry.type(description="The queries of the API, each limited to the roles that its directive names.")
+@strawberry.type(description="The queries of the API, each limited to the roles in its `@governed` directive.")
 class Query:
     viewer: Viewer = governed(EVERYONE, resolver=_resolve_viewer, description="Returns the holder of the access token.")
     trainable_content: Connection[TrainableContent] = governed(
         TRAINING,
         resolver=trainable_content,
-        description="Returns permitted items with their reasons; a page can be empty although `hasNextPage` is true.",
+        description="Returns permitted items with their reasons; a page can be empty even if `hasNextPage` is true.",
     )
     eligibility: Eligibility | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_eligibility,
-        description="Returns the decision on an item by its id; examiners can also use the platform's or a client's.",
+        description="Returns the decision on an item by its id, null if there is no such item; officers and auditors"
+        " can also pass the platform's id or the id that a client received.",
     )
     content: Content | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_content,
-        description="Returns an item by its id; examiners can also use the platform's or a client's id.",
+        description="Returns an item by its id, null if there is no such item; officers and auditors can also pass the"
+        " platform's id or the id that a client received.",
     )
     contents: Connection[Content] = governed(
         EXAMINERS_AND_OWNER, resolver=_resolve_contents, description="Returns all items, permitted or not."
     )
     account: Account | None = governed(
-        EXAMINERS_AND_OWNER, resolver=_resolve_account, description="Returns an account by its id or the platform's."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_account,
+        description="Returns an account by the gateway's id or the platform's id, null if there is no such account.",
     )
     accounts: Connection[Account] = governed(
         EXAMINERS_AND_OWNER, resolver=_resolve_accounts, description="Returns all known accounts."
@@ -206,10 +219,12 @@ class Query:
     consent_events: Connection[ConsentEvent] = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_consent_events,
-        description="Returns the events in the history of positions, in the order of recording.",
+        description=(
+            "Returns the events in the history of accounts' positions, in the order in which they were recorded."
+        ),
     )
     policy: Policy | None = governed(
-        EVERYONE, resolver=_resolve_policy, description="Returns the policy in force, or the version given."
+        EVERYONE, resolver=_resolve_policy, description="Returns the policy in force, or the given version."
     )
     conditions: list[Condition] = governed(
         EVERYONE, resolver=_resolve_conditions, description="Returns the conditions that the policy in force evaluates."
@@ -217,25 +232,27 @@ class Query:
     staff_reads: Connection[StaffRead] = governed(
         EXAMINERS,
         resolver=staff_reads_page,
-        description="Returns the reads of people's data by officers and auditors, the latest first.",
+        description="Returns the reads of people's data by officers and auditors, newest first.",
     )
     holds: Connection[Hold] = governed(
-        EXAMINERS, resolver=holds_page, description="Returns the regulatory holds, in the order of opening."
+        EXAMINERS, resolver=holds_page, description="Returns the holds, in the order in which they were opened."
     )
     canaries: list[Canary] = governed(
         OFFICERS,
         resolver=resolve_canaries,
-        description="Returns the items that the operator planted because they can never qualify.",
+        description="Returns the canaries, which are test items that can never qualify.",
     )
     campaigns: list[Campaign] = governed(
         EXAMINERS,
         resolver=resolve_campaigns,
-        description="Returns what the notices of each campaign told people, with their very text, newest first.",
+        description=(
+            "Returns the campaigns with the uses that they announced and the texts of their messages, newest first."
+        ),
     )
     notice_summary: list[NoticeSummary] = governed(
         EXAMINERS,
         resolver=resolve_notice_summary,
-        description="Returns the number of accounts by state of their notices per campaign, newest first.",
+        description="Returns the number of accounts by the state of their notices, for each campaign, newest first.",
     )
     objections: Connection[ObjectionRecord] = governed(
         EXAMINERS, resolver=objections_page, description="Returns all objections, in the order of receipt."
@@ -258,12 +275,12 @@ class Query:
         description="Returns the number of items that a policy would gain and lose.",
     )
     placeholders: list[Placeholder] = governed(
-        OFFICERS, resolver=resolve_placeholders, description="Returns every declared placeholder, the newest first."
+        OFFICERS, resolver=resolve_placeholders, description="Returns all declared placeholders, newest first."
     )
     shared_links: list[SharedLink] = governed(
         OFFICERS,
         resolver=resolve_shared_links,
-        description="Returns the person ids and contacts that most accounts share.",
+        description="Returns the person ids and contacts that are shared by the largest numbers of accounts.",
     )
     pending_notices: Connection[PendingNotice] = governed(
         PLATFORM,
@@ -276,24 +293,28 @@ class Query:
     check_eligibility: EligibilityCheck = governed(
         TRAINING,
         resolver=check_eligibility,
-        description="Returns which of the given items the client may still use.",
+        description="Returns whether the client may still use each of the given items.",
     )
     incidents: Connection[Incident] = governed(
         EXAMINERS,
         resolver=incidents_page,
-        description="Returns the deliveries of items to which an objection had already been received.",
+        description="Returns the deliveries of items for which an objection had already been received.",
     )
     coverage: Coverage | None = governed(
         STAFF,
         resolver=coverage,
-        description="Returns the counts of permitted and excluded items from a daily snapshot.",
+        description=(
+            "Returns the counts of permitted and excluded items from a daily snapshot, null before the first snapshot."
+        ),
     )
     clients: list[Client] = governed(EXAMINERS, resolver=resolve_clients, description="Returns all training clients.")
     ledger_verification: LedgerVerification | None = governed(
         EXAMINERS,
         resolver=ledger_verification,
-        description="Returns the result of the last run of `grounds verify`, null before the first.",
+        description="Returns the result of the last run of `grounds verify`, null before the first run.",
     )
     node: Node | None = governed(
-        (*TRAINING, *EXAMINERS_AND_OWNER), resolver=_resolve_node, description="Returns an object by its id."
+        (*TRAINING, *EXAMINERS_AND_OWNER),
+        resolver=_resolve_node,
+        description="Returns an object by its id, null if there is no such object.",
     )

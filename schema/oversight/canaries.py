@@ -10,11 +10,20 @@ from schema.governed import OFFICERS, governed
 from schema.relay.ids import IdKind
 
 
-@strawberry.type(description="A planted item that was about to be delivered, so that a hold was opened instead.")
+@strawberry.type(
+    description="A delivery that was stopped, and a hold that was opened, because the delivery contained a canary."
+)
 class CanaryIncident:
-    client: str | None = governed(OFFICERS, description="The name of the client, null if it was for none.")
-    purpose: str | None = governed(OFFICERS, description="The purpose of the client.")
-    policy_version: str | None = governed(OFFICERS, description="The version of the policy in force at that time.")
+    client: str | None = governed(
+        OFFICERS, description="The name of the client, null if the delivery was for no client."
+    )
+    purpose: str | None = governed(
+        OFFICERS, description="The purpose of the client, null if the delivery was for no client."
+    )
+    policy_version: str | None = governed(
+        OFFICERS,
+        description="The version of the policy in force when the delivery was stopped, null if there was none.",
+    )
     found_at: datetime = governed(OFFICERS, description="The time at which the delivery was stopped.")
     hold_id: strawberry.ID = governed(OFFICERS, description="The id of the hold that stops all deliveries.")
 
@@ -25,16 +34,18 @@ async def _resolve_incidents(root: "Canary", info: Info) -> list[CanaryIncident]
     return [_incident_of_canary(context, row) for row in rows]
 
 
-@strawberry.type(description="An item that the operator planted because it can never qualify.")
+@strawberry.type(description="A canary: a test item, planted by the operator, that can never qualify.")
 class Canary:
     row: strawberry.Private[CanaryRow]
     content_id: strawberry.ID = governed(OFFICERS, description="The id of the item.")
     platform_id: str = governed(OFFICERS, description="The platform's id of the item.")
     reason: str = governed(OFFICERS, description="The reason why the item can never qualify.")
-    planted_by: str = governed(OFFICERS, description="The name under which the item was planted.")
+    planted_by: str = governed(OFFICERS, description="The name that the operator gave when planting the item.")
     planted_at: datetime = governed(OFFICERS, description="The time at which the item was planted.")
     incidents: list[CanaryIncident] = governed(
-        OFFICERS, resolver=_resolve_incidents, description="The deliveries that the item stopped, earliest first."
+        OFFICERS,
+        resolver=_resolve_incidents,
+        description="The deliveries that were stopped because they contained the item, earliest first.",
     )
 
 

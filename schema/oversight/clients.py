@@ -19,8 +19,10 @@ from schema.oversight.webhook_address import check_webhook_address
 
 @strawberry.type(description="The webhook to which a client's retractions are posted.")
 class Webhook:
-    host: str = governed(EXAMINERS, description="The host of the webhook, without the rest of its address.")
-    attempted_at: datetime | None = governed(EXAMINERS, description="The time of the last attempt to post.")
+    host: str = governed(EXAMINERS, description="The host of the webhook's address, without the path.")
+    attempted_at: datetime | None = governed(
+        EXAMINERS, description="The time of the last attempt to post a retraction, null before the first attempt."
+    )
     failures: int = governed(EXAMINERS, description="The number of consecutive attempts without a 2xx response.")
 
 
@@ -30,60 +32,82 @@ class ClientSuspension:
     suspended_by: str = governed(EXAMINERS, description="The name of the officer who suspended the client.")
     suspended_at: datetime = governed(EXAMINERS, description="The time of the suspension.")
     resume_requested_by: str | None = governed(
-        EXAMINERS, description="The name of the officer who requested the end of the suspension."
+        EXAMINERS,
+        description="The name of the officer who requested the end of the suspension, null if this was not requested.",
     )
     resume_requested_at: datetime | None = governed(
-        EXAMINERS, description="The time of that request, which a second officer must confirm."
+        EXAMINERS,
+        description="The time at which the end of the suspension was requested, null if it was not; a second officer"
+        " must confirm it.",
     )
-    resumed_by: str | None = governed(EXAMINERS, description="The name of the officer who confirmed the request.")
-    resumed_at: datetime | None = governed(EXAMINERS, description="The time at which the suspension ended.")
+    resumed_by: str | None = governed(
+        EXAMINERS, description="The name of the officer who confirmed the end of the suspension, null until then."
+    )
+    resumed_at: datetime | None = governed(
+        EXAMINERS, description="The time at which the suspension ended, null while it is in effect."
+    )
 
 
 @strawberry.type(description="A training client with its deliveries and retractions.")
 class Client:
     name: str = governed(EXAMINERS, description="The name of the client.")
-    registered_at: datetime = governed(EXAMINERS, description="The time of its registration.")
-    suspended: bool = governed(EXAMINERS, description="Whether an officer suspended the client.")
+    registered_at: datetime = governed(EXAMINERS, description="The time at which the client was registered.")
+    suspended: bool = governed(EXAMINERS, description="Whether a suspension by an officer is in effect for the client.")
     suspensions: list[ClientSuspension] = governed(
         EXAMINERS, description="The suspensions of the client, newest first."
     )
     overdue_since: datetime | None = governed(
-        EXAMINERS, description="The time since which deliveries are stopped because a retraction was not acknowledged."
+        EXAMINERS,
+        description="The time at which deliveries stopped because a retraction was not acknowledged in time, null"
+        " if they are not stopped.",
     )
-    pages: int = governed(EXAMINERS, description="The number of pages delivered.")
-    items: int = governed(EXAMINERS, description="The number of items on those pages, counting repeats.")
-    last_delivered_at: datetime | None = governed(EXAMINERS, description="The time of the last delivery.")
-    retractions: int = governed(EXAMINERS, description="The number of retractions issued.")
+    pages: int = governed(EXAMINERS, description="The number of pages that were delivered to the client.")
+    items: int = governed(
+        EXAMINERS,
+        description="The number of items on all delivered pages; an item that was delivered twice counts twice.",
+    )
+    last_delivered_at: datetime | None = governed(
+        EXAMINERS, description="The time of the last delivery, null before the first."
+    )
+    retractions: int = governed(EXAMINERS, description="The number of retractions that were issued to the client.")
     acknowledged: int = governed(EXAMINERS, description="The number of retractions that the client acknowledged.")
     unacknowledged: int = governed(
         EXAMINERS, description="The number of retractions that the client has not acknowledged."
     )
-    overdue: int = governed(EXAMINERS, description="The number of unacknowledged retractions past their deadline.")
+    overdue: int = governed(
+        EXAMINERS, description="The number of retractions that the client has not acknowledged before their deadline."
+    )
     webhook: Webhook | None = governed(EXAMINERS, description="The webhook of the client, null if there is none.")
 
 
-@strawberry.type(description="The result of a run of `grounds verify`, as the database records it.")
+@strawberry.type(description="The result of a run of `grounds verify`, as recorded in the database.")
 class LedgerVerification:
     verified_at: datetime = governed(EXAMINERS, description="The time of the run.")
-    verified_by: str = governed(EXAMINERS, description="The administrator's login to the database.")
-    checkpoints: int = governed(EXAMINERS, description="The number of checkpoints verified.")
-    receipts: int = governed(EXAMINERS, description="The number of receipts verified.")
+    verified_by: str = governed(EXAMINERS, description="The database login of the administrator that ran the command.")
+    checkpoints: int = governed(EXAMINERS, description="The number of checkpoints that were verified.")
+    receipts: int = governed(EXAMINERS, description="The number of receipts that were verified.")
     unsealed: int = governed(
-        EXAMINERS, description="The number of receipts not yet sealed, and therefore not verified."
+        EXAMINERS, description="The number of receipts that are not sealed yet, and therefore were not verified."
     )
-    findings: int = governed(EXAMINERS, description="The number of differences from the sealed state.")
+    findings: int = governed(
+        EXAMINERS, description="The number of differences between the database and the sealed state."
+    )
     newest_checkpoint_at: datetime | None = governed(
-        EXAMINERS, description="The time at which the newest checkpoint was sealed."
+        EXAMINERS, description="The time at which the newest checkpoint was sealed, null if there is none."
     )
 
 
 @strawberry.type(description="A training client after its registration.")
 class RegisteredClient:
     name: str = governed(OFFICERS, description="The name of the client.")
-    webhook: str | None = governed(OFFICERS, description="The address to which its retractions are posted.")
+    webhook: str | None = governed(
+        OFFICERS, description="The address to which the client's retractions are posted, null if there is none."
+    )
     signing_secret: str = governed(
         OFFICERS,
-        description="The secret that signs the webhook, `whsec_` and base64 as Standard Webhooks has it.",
+        description=(
+            "The secret with which webhook requests are signed: `whsec_` followed by base64, as in Standard Webhooks."
+        ),
     )
 
 
@@ -101,12 +125,14 @@ async def ledger_verification(info: Info) -> LedgerVerification | None:
 async def _register_client(
     info: Info,
     name: Annotated[
-        str, strawberry.argument(description="The name of the client, as the claim `client` of its tokens states it.")
+        str,
+        strawberry.argument(description="The name of the client, which is the claim `client` in the client's tokens."),
     ],
     webhook: Annotated[
         str | None,
         strawberry.argument(
-            description="The HTTPS address to which retractions are posted, null for none, omitted to keep it."
+            description="The HTTPS address to which retractions are posted; pass null to remove it, or omit it to keep"
+            " the present address."
         ),
     ] = strawberry.UNSET,
 ) -> RegisteredClient:

@@ -19,7 +19,7 @@ class GivenConsent:
     given_at: datetime = governed(CONSENTING, description="The time from which the consent counts.")
 
 
-@strawberry.type(description="The withdrawal of every consent of the account, in effect at once.")
+@strawberry.type(description="The withdrawal of every consent of the account, with immediate effect.")
 class WithdrawnConsent:
     reference: str = governed(CONSENTING, description="The reference of the withdrawal.")
     withdrawn_at: datetime = governed(CONSENTING, description="The time from which the withdrawal counts.")
@@ -48,8 +48,10 @@ class ConsentMutation:
     give_consent: GivenConsent = governed(
         CONSENTING,
         resolver=_give,
-        description="Gives consent for the own account, where the policy in force asks for it.",
+        description="Gives consent for the data subject's own account, if the policy in force asks for consent.",
     )
     withdraw_consent: WithdrawnConsent = governed(
-        CONSENTING, resolver=_withdraw, description="Withdraws every consent of the own account, in effect at once."
+        CONSENTING,
+        resolver=_withdraw,
+        description="Withdraws every consent of the data subject's own account, with immediate effect.",
     )

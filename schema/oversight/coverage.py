@@ -34,7 +34,7 @@ from schema.oversight.published_coverage import NO_VALUE, answer_from_published
 
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
-MARGIN = "How far each of these counts can be off, with the probability of `protection.confidence`; 0 where exact."
+MARGIN = "The maximum error of these counts, at the probability `protection.confidence`, 0 if the counts are exact."
 
 
 @described_enum(
@@ -44,8 +44,8 @@ MARGIN = "How far each of these counts can be off, with the probability of `prot
     COUNTRY="The author's country.",
     LANGUAGE="The language of the item without its dialect, in lower case.",
     MONTH="The month in which the item was created.",
-    GROUND="The ground against which the item is judged.",
-    CONDITION="The condition that excludes the item, which counts once for each such condition.",
+    GROUND="The ground whose conditions apply to the item.",
+    CONDITION="The condition that excludes the item; an item counts once for each condition that excludes it.",
 )
 class CoverageDimension(StrEnum):
     KIND = "KIND"
@@ -57,7 +57,7 @@ class CoverageDimension(StrEnum):
     CONDITION = "CONDITION"
 
 
-@strawberry.input(description="A filter of the items that coverage counts, in which `unknown` names a missing value.")
+@strawberry.input(description="A filter for the items to count; the value `unknown` matches items without a value.")
 class CoverageFilter:
     kinds: list[ContentKind] | None = strawberry.field(default=None, description="Count items of these kinds.")
     products: list[str] | None = strawberry.field(default=None, description="Count items of these products.")
@@ -65,29 +65,33 @@ class CoverageFilter:
         default=None, description="Count items of authors in these countries."
     )
     languages: list[str] | None = strawberry.field(
-        default=None, description="Count items of these languages, dialects included."
+        default=None, description="Count items in these languages, including their dialects."
     )
     months: list[str] | None = strawberry.field(
         default=None, description="Count items created in these months, as YYYY-MM."
     )
     grounds: list[GroundCode] | None = strawberry.field(
-        default=None, description="Count items judged on these grounds."
+        default=None, description="Count items to which these grounds apply."
     )
 
 
-@strawberry.type(description="A value that the items of a row have in common.")
+@strawberry.type(description="A value that all items of a row share.")
 class CoverageValue:
     dimension: CoverageDimension = governed(STAFF, description="The dimension of the value.")
     value: str = governed(
-        STAFF, description="The value: a month as YYYY-MM, `unknown`, or for dashboards `other` for rare values."
+        STAFF,
+        description="The value; months are YYYY-MM, missing values `unknown`, and rare values in dashboards `other`.",
     )
 
 
-@strawberry.type(description="The number of items that a condition excludes, among those whose ground requires it.")
+@strawberry.type(
+    description="The number of items that one condition excludes, out of those whose ground requires the condition;"
+    " null if suppressed."
+)
 class Exclusion:
     condition: str = governed(STAFF, description="The code of the condition.")
     total: int | None = governed(STAFF, description="The number of items that fail the condition.")
-    exclusive: int | None = governed(STAFF, description="The number of items that fail this condition only.")
+    exclusive: int | None = governed(STAFF, description="The number of items that fail this condition and no other.")
     margin: int = governed(STAFF, description=MARGIN)
 
 
@@ -95,14 +99,15 @@ class Exclusion:
 class CoverageStep:
     condition: str = governed(STAFF, description="The code of the condition.")
     remaining: int | None = governed(
-        STAFF, description="The number of items that pass this condition and all conditions before it."
+        STAFF,
+        description="The number of items that pass this condition and all conditions before it, null if suppressed.",
     )
     margin: int = governed(STAFF, description=MARGIN)
 
 
 @strawberry.type(description="The counts of the items in one dialect of a language.")
 class CoverageDialect:
-    language: str = governed(EXAMINERS, description="The whole language tag in lower case.")
+    language: str = governed(EXAMINERS, description="The full language tag in lower case, such as `de-at`.")
     items: int = governed(EXAMINERS, description="The number of items.")
     permitted: int = governed(EXAMINERS, description="The number of permitted items.")
 
@@ -124,53 +129,70 @@ def _exclusions(root: "CoverageRow") -> list[Exclusion]:
     ]
 
 
-@strawberry.type(description="The counts of the items that have some values in common, null where suppressed.")
+@strawberry.type(description="The counts of the items that share the values in `key`; a suppressed count is null.")
 class CoverageRow:
     conditions: strawberry.Private[Sequence[str]]
     counted: strawberry.Private[CountRow]
     beside: strawberry.Private[int]
     spoken: strawberry.Private[list[CoverageDialect]]
-    key: list[CoverageValue] = governed(STAFF, description="The values in common, in the order of `groupBy`.")
+    key: list[CoverageValue] = governed(
+        STAFF, description="The values that the items share, in the order of `groupBy`."
+    )
     items: int | None = governed(STAFF, description="The number of items.")
     permitted: int | None = governed(STAFF, description="The number of permitted items.")
     delivered: int | None = governed(STAFF, description="The number of items that at least one client received.")
     retracted: int | None = governed(
-        STAFF, description="The number of items that at least one client was told to delete."
+        STAFF, description="The number of items that at least one client was instructed to delete."
     )
     margin: int = governed(STAFF, description=MARGIN)
-    suppressed: bool = governed(STAFF, description="Whether the number of items is suppressed.")
-    permitted_share: float | None = governed(STAFF, description="The permitted items divided by all items of the row.")
+    suppressed: bool = governed(
+        STAFF,
+        description="Whether the number of items is suppressed, because it is too small or the table is not published.",
+    )
+    permitted_share: float | None = governed(
+        STAFF,
+        description="The number of permitted items divided by the number of items, null if either is suppressed.",
+    )
     representation_ratio: float | None = governed(
         STAFF,
-        description="The permitted share of the row divided by that of the total.",
+        description=(
+            "The permitted share of the row divided by the permitted share of the total, null if it cannot be computed."
+        ),
     )
     dialects: list[CoverageDialect] = governed(
         EXAMINERS,
         resolver=_dialects,
-        description="The dialects of the language, where the rows are languages and nothing is filtered.",
+        description="The counts by dialect, empty unless the rows are grouped by LANGUAGE only, without a filter.",
     )
     exclusions: list[Exclusion] = governed(
         STAFF,
         resolver=_exclusions,
-        description="The exclusions in the order of the catalogue, for dashboards over all items only.",
+        description="The number of items that each condition excludes, in the order of the catalogue; dashboards get it"
+        " for all items only.",
     )
 
 
-@strawberry.type(description="The protection of published counts, with the person as its unit.")
+@strawberry.type(
+    description="The parameters of the differential privacy that protects each person in published counts."
+)
 class CoverageProtection:
     max_items_in_total: int = governed(
-        STAFF, description="The number of items for which a person counts at most in the counts of all items."
+        STAFF, description="The maximum number of items for which one person is counted in the counts of all items."
     )
     max_items_in_tables: int = governed(
-        STAFF, description="The number of items for which a person counts at most in tables, which are then scaled."
+        STAFF,
+        description=(
+            "The maximum number of items for which one person is counted in tables, which are then scaled to the total."
+        ),
     )
-    confidence: float = governed(STAFF, description="The probability that a count is off by its margin at most.")
+    confidence: float = governed(STAFF, description="The probability that the error of a count is at most its margin.")
     privacy_loss: float = governed(
-        STAFF, description="The privacy loss of one publication, as the mu of Gaussian differential privacy."
+        STAFF, description="The privacy loss of one publication, as the parameter mu of Gaussian differential privacy."
     )
     greatest_advantage: float = governed(
         STAFF,
-        description="The greatest advantage over guessing in 30 days whether a person is there or has changed.",
+        description="The maximum accuracy, minus 0.5, of a guess from the publications of 30 days at whether a"
+        " person is counted or has changed.",
     )
 
 
@@ -183,29 +205,40 @@ PROTECTION = CoverageProtection(
 )
 
 
-@strawberry.type(description="The counts of one snapshot, for dashboards one per month, with noise and suppressed.")
+@strawberry.type(
+    description="The counts of one snapshot, exact for officers and auditors; for dashboards, one snapshot per month"
+    " with noise and suppressed counts."
+)
 class Coverage:
     day: date = governed(STAFF, description="The day of the snapshot in UTC.")
     taken_at: datetime = governed(STAFF, description="The time of the snapshot.")
-    policy_version: str = governed(STAFF, description="The version of the policy that decided.")
-    exact: bool = governed(STAFF, description="Whether the counts are exact, as for officers and auditors.")
-    protection: CoverageProtection = governed(STAFF, description="The protection of counts that are not exact.")
-    rows: list[CoverageRow] = governed(STAFF, description="The rows that have items, none without `groupBy`.")
+    policy_version: str = governed(STAFF, description="The version of the policy that was used for the decisions.")
+    exact: bool = governed(
+        STAFF, description="Whether the counts are exact, which they are for officers and auditors only."
+    )
+    protection: CoverageProtection = governed(
+        STAFF, description="The privacy protection that applies to counts that are not exact."
+    )
+    rows: list[CoverageRow] = governed(
+        STAFF, description="The rows, one for each combination of values with items, empty without `groupBy`."
+    )
     total: CoverageRow = governed(STAFF, description="The counts of all items that match the filter.")
     funnel: list[CoverageStep] = governed(
-        STAFF, description="The funnel of the total, for dashboards over all items only."
+        STAFF, description="The steps from all counted items to the permitted ones, empty for dashboards with a filter."
     )
 
 
 GroupBy = Annotated[
     list[CoverageDimension],
-    strawberry.argument(description="The dimensions, for dashboards at most two including those of the filter."),
+    strawberry.argument(
+        description="The dimensions by which to count; dashboards can use at most two, including those of the filter."
+    ),
 ]
 Day = Annotated[
     date | None,
     strawberry.argument(
-        description="The day of the snapshot in UTC, for dashboards that of the publication or a later one,"
-        " by default the newest."
+        description="The day of the snapshot in UTC, by default the newest; dashboards get the last publication on or"
+        " before that day."
     ),
 ]
 

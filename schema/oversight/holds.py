@@ -44,14 +44,14 @@ class HoldScope(StrEnum):
     ACCOUNT = "ACCOUNT"
 
 
-@strawberry.type(description="An authority's order to stop the delivery of everything that it covers.")
+@strawberry.type(description="An authority's order to stop deliveries of the content that the hold covers.")
 class Hold:
     id: strawberry.ID = governed(EXAMINERS, row=FromList("ids"), description="The id of the hold.")
     scope: HoldScope = governed(EXAMINERS, row=EnumColumn("scope", HoldScope), description="The scope of the hold.")
     value: str | None = governed(
         EXAMINERS,
         row=FromList("values"),
-        description="The country, the product, or the id of the account once it is known.",
+        description="The country, product or account id that the hold covers, null for GLOBAL.",
     )
     authority: str = governed(EXAMINERS, row=Column("authority"), description="The authority that ordered the hold.")
     reason: str = governed(EXAMINERS, row=Column("reason"), description="The reason for the hold.")
@@ -59,24 +59,33 @@ class Hold:
         EXAMINERS, row=Column("opened_at"), description="The time at which the hold was opened."
     )
     opened_by: str | None = governed(
-        EXAMINERS, row=Column("opened_by"), description="The name of the officer who opened the hold."
+        EXAMINERS,
+        row=Column("opened_by"),
+        description="The name of the officer who opened the hold, null if the gateway opened it.",
     )
     lift_requested_at: datetime | None = governed(
         EXAMINERS,
         row=Column("lift_requested_at"),
-        description="The time of the request to lift the hold, which a second officer must confirm.",
+        description="The time of the request to lift the hold, null if there is none; a second officer must confirm the"
+        " request.",
     )
     lift_requested_by: str | None = governed(
-        EXAMINERS, row=Column("lift_requested_by"), description="The name of the officer who requested the lift."
+        EXAMINERS,
+        row=Column("lift_requested_by"),
+        description="The name of the officer who requested to lift the hold, null if there is no request.",
     )
     lifted_at: datetime | None = governed(
-        EXAMINERS, row=Column("lifted_at"), description="The time at which the hold was lifted."
+        EXAMINERS, row=Column("lifted_at"), description="The time at which the hold was lifted, null while it is open."
     )
     lifted_by: str | None = governed(
-        EXAMINERS, row=Column("lifted_by"), description="The name of the officer who confirmed the lift."
+        EXAMINERS,
+        row=Column("lifted_by"),
+        description="The name of the officer who confirmed the request to lift the hold, null while it is open.",
     )
     ends_at: datetime | None = governed(
-        EXAMINERS, row=Column("ends_at"), description="The time at which a lifted hold stops covering anything."
+        EXAMINERS,
+        row=Column("ends_at"),
+        description="The time from which a lifted hold no longer stops deliveries, null while it is open.",
     )
 
 
@@ -113,7 +122,7 @@ async def holds_page(
     first: First,
     after: After = None,
     open: Annotated[
-        bool, strawberry.argument(description="Whether to return only holds that cover something now.")
+        bool, strawberry.argument(description="Whether to return only holds that stop deliveries now.")
     ] = False,
 ) -> Connection[Hold]:
     """Read a page of holds."""
@@ -137,7 +146,8 @@ async def _open_hold(
     value: Annotated[
         str | None,
         strawberry.argument(
-            description="The ISO 3166-1 code of a country, a product, or the id of an account, ours or the platform's."
+            description="An ISO 3166-1 country code, a product, or an account id (the gateway's or the platform's), as"
+            " the scope requires."
         ),
     ] = None,
 ) -> Hold:
@@ -196,10 +206,10 @@ class HoldMutation:
     open_hold: Hold = governed(
         OFFICERS,
         resolver=_open_hold,
-        description="Stops the delivery of everything that the hold covers, from the next page on.",
+        description="Opens a hold, which stops deliveries of the content that it covers from the next page on.",
     )
     lift_hold: Hold = governed(
         OFFICERS,
         resolver=_lift_hold,
-        description="Requests the lift of a hold, or confirms the request of another officer.",
+        description="Requests the lifting of a hold, or confirms the request of another officer.",
     )

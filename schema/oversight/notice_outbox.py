@@ -26,9 +26,9 @@ YEARS = range(2000, 9001)
     PENDING="The notice waits to be sent.",
     SENDING="The notice is being sent.",
     SENT="The notice was sent but is not known to have been delivered.",
-    UNKNOWN="The sending was interrupted, so that the result is not known.",
+    UNKNOWN="Sending was interrupted, so the result is not known.",
     DELIVERED="The notice was delivered.",
-    BOUNCED="The notice bounced and never counts.",
+    BOUNCED="The notice bounced and does not count.",
     FAILED="The notice could not be sent.",
 )
 class NoticeState(StrEnum):
@@ -44,31 +44,37 @@ class NoticeState(StrEnum):
 @strawberry.type(description="A notice that the platform has to show in its app.")
 class PendingNotice:
     notice_id: strawberry.ID = governed(
-        PLATFORM, description="The id of the notice, which `recordNoticeDelivery` takes."
+        PLATFORM, description="The id of the notice, to be passed to `recordNoticeDelivery`."
     )
     account_id: strawberry.ID = governed(PLATFORM, description="The platform's id of the account.")
     epoch: str = governed(PLATFORM, description="The epoch of the campaign, as YYYY-MM.")
     message: MessageKind = governed(
-        PLATFORM, description="The kind of the message, of which only a notice counts for a condition."
+        PLATFORM, description="The kind of the message; only a notice counts for a condition."
     )
     language: str = governed(PLATFORM, description="The language of the text as a BCP 47 tag.")
-    subject: str = governed(PLATFORM, description="The subject line.")
-    body: str = governed(PLATFORM, description="The plain text, with a link for this account only.")
+    subject: str = governed(PLATFORM, description="The subject line of the message.")
+    body: str = governed(
+        PLATFORM, description="The plain text of the message, with links that are valid for this account only."
+    )
 
 
 @strawberry.type(description="The state of a notice after a report.")
 class NoticeDelivery:
     notice_id: strawberry.ID = governed(PLATFORM, description="The id of the notice.")
     state: NoticeState | None = governed(
-        PLATFORM, description="The state of the notice, null if no campaign has such a notice."
+        PLATFORM, description="The state of the notice, null if no notice has this id."
     )
 
 
-@strawberry.input(description="A report that a notice was delivered or bounced, with exactly one of the two times.")
+@strawberry.input(
+    description="A report that a notice was delivered or bounced, with either `deliveredAt` or `bouncedAt`."
+)
 class NoticeDeliveryInput:
     notice_id: strawberry.ID = strawberry.field(description="The id of the notice.")
-    delivered_at: datetime | None = strawberry.field(default=None, description="The time of the delivery.")
-    bounced_at: datetime | None = strawberry.field(default=None, description="The time of the bounce.")
+    delivered_at: datetime | None = strawberry.field(
+        default=None, description="The time at which the notice was delivered."
+    )
+    bounced_at: datetime | None = strawberry.field(default=None, description="The time at which the notice bounced.")
 
 
 async def resolve_pending_notices(
@@ -90,7 +96,9 @@ async def resolve_pending_notices(
 
 async def _record_notice_delivery(
     info: Info,
-    input: Annotated[list[NoticeDeliveryInput], strawberry.argument(description="The reports, at most 500.")],
+    input: Annotated[
+        list[NoticeDeliveryInput], strawberry.argument(description="The reports on notices, at most 500.")
+    ],
 ) -> list[NoticeDelivery]:
     if not 0 < len(input) <= MAX_REPORTS:
         raise BadInput(f"input: {len(input)} reports are not between 1 and {MAX_REPORTS} (send several)")

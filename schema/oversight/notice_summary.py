@@ -12,19 +12,29 @@ from schema.enums import NoticeChannel, Region
 from schema.governed import EXAMINERS, governed
 
 
-@strawberry.type(description="The number of accounts by the best state of their notices, each counted once.")
+@strawberry.type(
+    description=(
+        "The number of accounts by the state of their notices; each account counts once, by its most advanced notice."
+    )
+)
 class NoticeCount:
-    country: Region | None = governed(EXAMINERS, description="The country of the accounts, null for all.")
-    channel: NoticeChannel | None = governed(EXAMINERS, description="The channel of the notices, null for all.")
-    accounts: int = governed(EXAMINERS, description="The number of accounts that a notice concerns.")
+    country: Region | None = governed(
+        EXAMINERS, description="The country of the accounts, null for all countries together."
+    )
+    channel: NoticeChannel | None = governed(
+        EXAMINERS, description="The channel of the notices, null for all channels together."
+    )
+    accounts: int = governed(EXAMINERS, description="The number of accounts that require a notice or received one.")
     delivered: int = governed(
         EXAMINERS, description="The number of accounts to which a notice of the epoch or later was delivered."
     )
     pending: int = governed(
-        EXAMINERS, description="The number of accounts whose notice is waiting or sent but not yet delivered."
+        EXAMINERS,
+        description="The number of accounts whose notice waits to be sent, or was sent but not yet delivered.",
     )
     unknown: int = governed(
-        EXAMINERS, description="The number of accounts whose notice was interrupted while it was being sent."
+        EXAMINERS,
+        description="The number of accounts whose notice has an unknown result, because sending was interrupted.",
     )
     bounced: int = governed(EXAMINERS, description="The number of accounts whose notice bounced.")
     not_sent: int = governed(EXAMINERS, description="The number of accounts to which no notice was sent.")
@@ -38,7 +48,7 @@ class NoticeSummary:
         EXAMINERS, description="The number of accounts to which no notice was delivered, in all countries."
     )
     counts: list[NoticeCount] = governed(
-        EXAMINERS, description="The counts by country and channel, the overall count first."
+        EXAMINERS, description="The counts by country and channel, beginning with the overall count."
     )
 
 

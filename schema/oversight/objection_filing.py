@@ -53,7 +53,7 @@ class WithdrawnObjection:
     )
 
 
-@strawberry.type(description="An account, person or contact that an objection names.")
+@strawberry.type(description="An identifier of an account, person or contact that an objection states.")
 class ObjectionTarget:
     kind: TargetKind = governed(OFFICERS, description="The kind of the identifier.")
     value: str = governed(OFFICERS, description="The platform's id, or the SHA-256 of a contact.")
@@ -75,10 +75,10 @@ class UnmatchedObjection:
     channel: ObjectionChannel | None = governed(
         OFFICERS,
         row=EnumColumn("channel", ObjectionChannel),
-        description="The channel through which the objection was received.",
+        description="The channel through which the objection was received, null if unknown.",
     )
     received_at: datetime = governed(OFFICERS, row=Column("received_at"), description="The time of receipt.")
-    targets: list[ObjectionTarget] = governed(OFFICERS, description="The targets that the objection names.")
+    targets: list[ObjectionTarget] = governed(OFFICERS, description="The identifiers that the objection states.")
 
 
 class UnmatchedPage(KeysetPage):
@@ -114,15 +114,18 @@ async def unmatched_page(
     return connection_of_rows(page, after=after, has_next=has_next)
 
 
-@strawberry.input(description="An objection: a data subject names no target, an officer names exactly one.")
+@strawberry.input(
+    description="An objection to file; a data subject states no target, and an officer states exactly one of `account`,"
+    " `person` and `contact`."
+)
 class FileObjectionInput:
     scope: ObjectionScope = strawberry.field(
         default=ObjectionScope.ALL, description="The content that the objection covers."
     )
     account: str | None = strawberry.field(
-        default=None, description="An account, by its id or the platform's, known or not."
+        default=None, description="The gateway's id or the platform's id of the account, which need not be known yet."
     )
-    person: str | None = strawberry.field(default=None, description="A person, by the platform's id.")
+    person: str | None = strawberry.field(default=None, description="The platform's id of the person.")
     contact: str | None = strawberry.field(
         default=None, description="An e-mail address, a phone number with its country code, or the SHA-256 of either."
     )
@@ -194,5 +197,5 @@ class ObjectionFilingMutation:
     withdraw_objection: WithdrawnObjection = governed(
         OBJECTION_FILERS,
         resolver=_withdraw_objection,
-        description="Withdraws an objection, which stays active for the dwell time.",
+        description="Withdraws an objection, which stays active until the waiting time has passed.",
     )

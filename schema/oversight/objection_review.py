@@ -43,12 +43,14 @@ class TimeToEffect:
     max: float = governed(EXAMINERS, description="The maximum.")
 
 
-@strawberry.type(description="The number of objections by state, some counted in several states.")
+@strawberry.type(description="The number of objections by state; an objection can count in several states.")
 class ObjectionSummary:
     received: int = governed(EXAMINERS, description="The number of objections ever received.")
     active: int = governed(
         EXAMINERS,
-        description="The number of active objections, including those withdrawn less than the dwell time ago.",
+        description=(
+            "The number of active objections, including withdrawn objections whose waiting time has not passed."
+        ),
     )
     withdrawn: int = governed(EXAMINERS, description="The number of withdrawn objections.")
     unmatched: int = governed(
@@ -56,10 +58,13 @@ class ObjectionSummary:
     )
     rejected: int = governed(EXAMINERS, description="The number of rejected objections.")
     time_to_effect: TimeToEffect | None = governed(
-        EXAMINERS, description="The time to effect of objections received in the last 90 days, null if there are none."
+        EXAMINERS,
+        description="The time to effect of the objections received in the last 90 days, null if none were received.",
     )
     by_day: list[DailyObjectionCount] = governed(
-        EXAMINERS, description="The objections received on each of the last 90 days that has any, newest first."
+        EXAMINERS,
+        description="The number of objections by day and channel in the last 90 days, newest first; days without"
+        " objections are left out.",
     )
 
 
@@ -70,14 +75,17 @@ class ObjectionRejection:
     reason: str = governed(EXAMINERS, description="The reason for the rejection.")
     requested_by: str = governed(EXAMINERS, description="The name of the officer who requested the rejection.")
     requested_at: datetime = governed(EXAMINERS, description="The time of the request.")
-    rejected_by: str | None = governed(EXAMINERS, description="The name of the officer who confirmed the rejection.")
+    rejected_by: str | None = governed(
+        EXAMINERS, description="The name of the officer who confirmed the rejection, null until then."
+    )
     rejected_at: datetime | None = governed(
         EXAMINERS,
-        description="The time of the confirmation; the objection still applies to accounts that it matches later.",
+        description="The time of the confirmation, null until then; the objection still applies to accounts that it"
+        " matches later.",
     )
 
 
-@strawberry.type(description="An objection with everything recorded about it.")
+@strawberry.type(description="An objection with all data that are recorded about it.")
 class ObjectionRecord:
     id: strawberry.ID = governed(EXAMINERS, row=FromList("ids"), description="The id of the objection.")
     reference: str = governed(EXAMINERS, row=Column("reference"), description="The reference of the objection.")
@@ -87,14 +95,16 @@ class ObjectionRecord:
     channel: ObjectionChannel | None = governed(
         EXAMINERS,
         row=EnumColumn("channel", ObjectionChannel),
-        description="The channel through which the objection was received.",
+        description="The channel through which the objection was received, null if unknown.",
     )
     received_at: datetime = governed(EXAMINERS, row=Column("received_at"), description="The time of receipt.")
     recorded_at: datetime = governed(
         EXAMINERS, row=Column("recorded_at"), description="The time at which the objection took effect in the gateway."
     )
     withdrawn_at: datetime | None = governed(
-        EXAMINERS, row=Column("withdrawn_at"), description="The time of the withdrawal."
+        EXAMINERS,
+        row=Column("withdrawn_at"),
+        description="The time of the withdrawal, null if the objection was not withdrawn.",
     )
     active_until: datetime | None = governed(
         EXAMINERS,
@@ -108,7 +118,7 @@ class ObjectionRecord:
         EXAMINERS, description="The rejection of the objection, null if none was requested."
     )
     targets: list[ObjectionTarget] = governed(
-        OFFICERS, description="The targets that the objection names while it matches no account."
+        OFFICERS, description="The identifiers that the objection states, empty once it matches an account."
     )
 
 
@@ -198,7 +208,9 @@ def _objection_record(context: Context, row: RecordRow) -> ObjectionRecord:
 async def _match_objection(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of the objection.")],
-    account: Annotated[str, strawberry.argument(description="The id of a known account, ours or the platform's.")],
+    account: Annotated[
+        str, strawberry.argument(description="The id of a known account, either the gateway's id or the platform's.")
+    ],
 ) -> ObjectionRecord:
     context = info.context
     objection = context.ids.decode_as(IdKind.OBJECTION, id)

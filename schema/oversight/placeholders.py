@@ -22,25 +22,32 @@ from schema.relay.connection import check_page_size
 
 @described_enum(
     "The kind of a link between accounts.",
-    PERSON="A person id of the platform, which several accounts can have.",
-    CONTACT="An e-mail address or phone number, by its hash.",
+    PERSON="A person id of the platform, which several accounts can share.",
+    CONTACT="An e-mail address or phone number, identified by its SHA-256.",
 )
 class LinkKind(StrEnum):
     PERSON = "PERSON"
     CONTACT = "CONTACT"
 
 
-@strawberry.type(description="A person id or a contact that officers declare to name no real person.")
+@strawberry.type(
+    description="A person id or contact that officers declared a placeholder, because it identifies no real person."
+)
 class Placeholder:
     kind: LinkKind = governed(OFFICERS, description="The kind of the link.")
     value: str = governed(OFFICERS, description="The person id, or the SHA-256 of the contact.")
     reason: str = governed(OFFICERS, description="The reason that the first officer gave.")
-    declared_by: str = governed(OFFICERS, description="The name of the officer who declared it.")
-    declared_at: datetime = governed(OFFICERS, description="The time at which it was declared.")
-    approved_by: str | None = governed(OFFICERS, description="The name of the officer who approved it, if any.")
-    approved_at: datetime | None = governed(OFFICERS, description="The time at which it was approved, if it was.")
+    declared_by: str = governed(OFFICERS, description="The name of the officer who declared the placeholder.")
+    declared_at: datetime = governed(OFFICERS, description="The time at which the placeholder was declared.")
+    approved_by: str | None = governed(
+        OFFICERS, description="The name of the officer who approved the placeholder, null until then."
+    )
+    approved_at: datetime | None = governed(
+        OFFICERS, description="The time at which the placeholder was approved, null until then."
+    )
     in_effect_from: datetime | None = governed(
-        OFFICERS, description="The time from which it links no accounts, null until the dwell of a withdrawal is over."
+        OFFICERS,
+        description="The time from which the placeholder no longer links accounts, null while it is not in effect.",
     )
 
 
@@ -48,13 +55,15 @@ class Placeholder:
 class SharedLink:
     kind: LinkKind = governed(OFFICERS, description="The kind of the link.")
     value: str = governed(OFFICERS, description="The person id, or the SHA-256 of the contact.")
-    accounts: int = governed(OFFICERS, description="The number of accounts that share it.")
-    counted_at: datetime = governed(OFFICERS, description="The time at which they were counted.")
+    accounts: int = governed(OFFICERS, description="The number of accounts that share the person id or contact.")
+    counted_at: datetime = governed(OFFICERS, description="The time at which the accounts were counted.")
 
 
 Value = Annotated[
     str,
-    strawberry.argument(description="The platform's person id, or a contact as an address, number or SHA-256."),
+    strawberry.argument(
+        description="The platform's person id, or a contact as an e-mail address, a phone number or a SHA-256."
+    ),
 ]
 
 
@@ -64,7 +73,10 @@ async def resolve_placeholders(info: Info) -> list[Placeholder]:
 
 
 async def resolve_shared_links(
-    info: Info, first: Annotated[int, strawberry.argument(description="The number of links, from 1 to 100.")]
+    info: Info,
+    first: Annotated[
+        int, strawberry.argument(description="The number of person ids and contacts to return, 1 to 100.")
+    ],
 ) -> list[SharedLink]:
     """Read what most accounts share."""
     rows = await shared_link_rows(info.context.reader, check_page_size(first, MAX_PAGE_SIZE))
@@ -76,7 +88,7 @@ async def _declare_placeholder(
     kind: Annotated[LinkKind, strawberry.argument(description="The kind of the link.")],
     value: Value,
     reason: Annotated[
-        str | None, strawberry.argument(description="The reason, required from the first officer.")
+        str | None, strawberry.argument(description="The reason for the declaration, required from the first officer.")
     ] = None,
 ) -> Placeholder:
     if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
@@ -133,8 +145,8 @@ class PlaceholderMutation:
     declare_placeholder: Placeholder = governed(
         OFFICERS,
         resolver=_declare_placeholder,
-        description="Declares a placeholder, or approves the one that another officer declared, to take effect"
-        " after the dwell of a withdrawal.",
+        description="Declares a placeholder, or approves one that another officer declared; it takes effect after the"
+        " waiting time that also applies to withdrawals.",
     )
     revoke_placeholder: Placeholder = governed(
         OFFICERS, resolver=_revoke_placeholder, description="Revokes a placeholder that is not in effect yet."

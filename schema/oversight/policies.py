@@ -28,17 +28,21 @@ class PolicyProposal:
     policy: Policy = governed(EXAMINERS, description="The proposed policy.")
     proposed_by: str = governed(EXAMINERS, description="The name of the officer who proposed the policy.")
     proposed_at: datetime = governed(EXAMINERS, description="The time of the proposal.")
-    approved_by: str | None = governed(EXAMINERS, description="The name of the officer who approved the policy.")
-    approved_at: datetime | None = governed(EXAMINERS, description="The time of the approval.")
-    activated_at: datetime | None = governed(EXAMINERS, description="The time at which the policy was put in force.")
+    approved_by: str | None = governed(
+        EXAMINERS, description="The name of the officer who approved the policy, null until then."
+    )
+    approved_at: datetime | None = governed(EXAMINERS, description="The time of the approval, null until then.")
+    activated_at: datetime | None = governed(
+        EXAMINERS, description="The time at which the policy was put in force, null until then."
+    )
 
 
 @described_enum(
     "The state of a version of the policy.",
     PROPOSED="The version was proposed and waits for approval.",
-    APPROVED="The version was approved and waits for its time.",
+    APPROVED="The version was approved and takes effect later.",
     IN_FORCE="The version is in force.",
-    PAST="The version was in force earlier.",
+    PAST="The version was in force and has been replaced.",
 )
 class PolicyState(StrEnum):
     PROPOSED = "PROPOSED"
@@ -52,24 +56,24 @@ class PolicyVersion:
     policy: Policy = governed(EXAMINERS, description="The policy.")
     state: PolicyState = governed(EXAMINERS, description="The state of the version.")
     first_activated_at: datetime | None = governed(
-        EXAMINERS, description="The time at which the version was first put in force."
+        EXAMINERS, description="The time at which the version was first put in force, null if it never was."
     )
     last_activated_at: datetime | None = governed(
-        EXAMINERS, description="The time at which the version was last put in force."
+        EXAMINERS, description="The time at which the version was last put in force, null if it never was."
     )
     proposal: PolicyProposal | None = governed(
-        EXAMINERS, description="The proposal of the version, null if the operator put it in force."
+        EXAMINERS, description="The proposal of the version, null if the operator put the version in force."
     )
 
 
 @strawberry.type(description="The number of items that a policy would gain and lose for one value.")
 class SimulatedChange:
-    name: str | None = governed(EXAMINERS, description="The kind, country or condition, null if unknown.")
+    name: str | None = governed(EXAMINERS, description="The purpose, kind, country or condition, null if unknown.")
     gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
     lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
 
 
-@strawberry.type(description="The number of accounts that were not told of one use of their items.")
+@strawberry.type(description="The number of accounts that received no notice of one use of their items.")
 class UntoldAccounts:
     purpose: str = governed(EXAMINERS, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
@@ -77,27 +81,32 @@ class UntoldAccounts:
         EXAMINERS, description="The number of active adult accounts whose items of this kind the policy would use."
     )
     untold: int = governed(
-        EXAMINERS, description="The number of these accounts to which no notice of this purpose and kind was delivered."
+        EXAMINERS,
+        description=(
+            "The number of these accounts to which no notice of this purpose and kind of content was delivered."
+        ),
     )
 
 
 @strawberry.type(description="The effect that a policy would have if it were in force now.")
 class PolicySimulation:
-    items: int = governed(EXAMINERS, description="The number of items, estimated unless all were examined.")
-    examined: int = governed(EXAMINERS, description="The number of items examined in the time available.")
+    items: int = governed(
+        EXAMINERS, description="The number of items, which is an estimate unless all items were examined."
+    )
+    examined: int = governed(EXAMINERS, description="The number of items that were examined in the time available.")
     gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
     lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
     by_purpose: list[SimulatedChange] = governed(
-        EXAMINERS, description="The changes by purpose, in which an item counts once for each purpose."
+        EXAMINERS, description="The changes by purpose; an item counts once for each purpose."
     )
     untold: list[UntoldAccounts] = governed(
-        EXAMINERS, description="The accounts that were not told, by purpose and kind of the policy."
+        EXAMINERS, description="The accounts that received no notice, by purpose and kind of content in the policy."
     )
-    by_kind: list[SimulatedChange] = governed(EXAMINERS, description="The changes by kind.")
+    by_kind: list[SimulatedChange] = governed(EXAMINERS, description="The changes by kind of content.")
     by_country: list[SimulatedChange] = governed(EXAMINERS, description="The changes by country.")
     by_condition: list[SimulatedChange] = governed(
         EXAMINERS,
-        description="The changes by excluding condition, in which an item can count more than once.",
+        description="The changes by the condition that excludes the item; an item can count under several conditions.",
     )
 
 
@@ -220,7 +229,9 @@ def _simulation_result(found: SimulationCounts) -> PolicySimulation:
 class PolicyMutation:
     """The mutations on policies."""
 
-    propose_policy: PolicyProposal = governed(OFFICERS, resolver=_propose_policy, description="Proposes a policy.")
+    propose_policy: PolicyProposal = governed(
+        OFFICERS, resolver=_propose_policy, description="Proposes a policy, which a second officer must approve."
+    )
     activate_policy: PolicyProposal = governed(
         OFFICERS,
         resolver=_activate_policy,

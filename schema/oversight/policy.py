@@ -22,7 +22,7 @@ class PolicyGround:
     conditions: list[str] = governed(EVERYONE, description="The codes of the conditions that the ground requires.")
 
 
-@strawberry.type(description="The controller, as notices and pages name it.")
+@strawberry.type(description="The controller of the personal data, as notices and pages show it.")
 class Controller:
     name: str = governed(EVERYONE, description="The name.")
     address: str = governed(EVERYONE, description="The postal address.")
@@ -32,32 +32,32 @@ class Controller:
 
 
 @described_enum(
-    "What follows when an assessment or a review is overdue.",
-    WARN="It is shown.",
-    STOP="Nothing is permitted.",
+    "The consequence of an overdue assessment or review.",
+    WARN="A warning is shown, and items stay permitted.",
+    STOP="No item is permitted.",
 )
 class OnOverdue(StrEnum):
     WARN = "WARN"
     STOP = "STOP"
 
 
-@strawberry.type(description="An assessment that the policy rests on.")
+@strawberry.type(description="An assessment on which the policy is based.")
 class PolicyAssessment:
     kind: str = governed(STAFF, description="The kind of assessment.")
     reference: str = governed(STAFF, description="The reference of the document.")
     sha256: str = governed(STAFF, description="The SHA-256 of the document, in hexadecimal.")
-    approved_by: str = governed(STAFF, description="The approver of the assessment.")
-    valid_until: str = governed(STAFF, description="The last day or instant on which the assessment is valid.")
-    on_overdue: OnOverdue = governed(STAFF, description="What follows when the assessment is overdue.")
+    approved_by: str = governed(STAFF, description="The name of the approver of the assessment.")
+    valid_until: str = governed(STAFF, description="The day or time until which the assessment is valid.")
+    on_overdue: OnOverdue = governed(STAFF, description="The consequence if the assessment is overdue.")
 
 
 @strawberry.type(description="An immutable version of the policy.")
 class Policy:
     version: str = governed(EVERYONE, description="The version.")
     title: str = governed(EVERYONE, description="The title.")
-    effective_from: datetime = governed(EVERYONE, description="The time from which the policy permits anything.")
+    effective_from: datetime = governed(EVERYONE, description="The time from which the policy can permit items.")
     effective_until: datetime | None = governed(
-        EVERYONE, description="The time until which the policy permits anything, null for no end."
+        EVERYONE, description="The time until which the policy can permit items, null if there is no end."
     )
     purposes: list[str] = governed(EVERYONE, description="The purposes that the policy permits.")
     regions: list[Region] = governed(EVERYONE, description="The countries that the policy covers.")
@@ -69,11 +69,16 @@ class Policy:
     )
     grounds: list[PolicyGround] = governed(EVERYONE, description="The content that the policy permits on each ground.")
     controller: Controller | None = governed(
-        EVERYONE, description="The controller, without which no notice can be sent."
+        EVERYONE,
+        description="The controller of the personal data, null if not stated, in which case no notice can be sent.",
     )
-    review_by: str | None = governed(STAFF, description="The last day or instant before which the policy is reviewed.")
-    assessments: list[PolicyAssessment] = governed(STAFF, description="The assessments that the policy rests on.")
-    warnings: list[str] = governed(STAFF, description="What deserves attention in the policy now.")
+    review_by: str | None = governed(
+        STAFF, description="The day or time by which the policy must be reviewed, null if none is set."
+    )
+    assessments: list[PolicyAssessment] = governed(STAFF, description="The assessments on which the policy is based.")
+    warnings: list[str] = governed(
+        STAFF, description="The present warnings about the policy, such as an overdue assessment."
+    )
     document: str = governed(STAFF, description="The policy document in JSON.")
 
 

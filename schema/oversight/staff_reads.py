@@ -15,15 +15,17 @@ from schema.relay.ids import IdKind
 LATEST_READS = 100
 
 
-@strawberry.type(description="A read of people's data by an officer or an auditor, recorded before it was answered.")
+@strawberry.type(
+    description="A read of people's data by an officer or an auditor, recorded before the response was sent."
+)
 class StaffRead:
     read_at: datetime = governed(EXAMINERS, description="The time of the read.")
     reader: str = governed(EXAMINERS, description="The name that the reader's token states.")
     role: Role = governed(EXAMINERS, description="The role of the reader.")
-    fields: list[str] = governed(EXAMINERS, description="The fields that were asked for, at the operation's root.")
-    reason: str | None = governed(EXAMINERS, description="The reason that the request stated.")
-    accounts: int = governed(EXAMINERS, description="The number of accounts that the answer was about.")
-    objections: int = governed(EXAMINERS, description="The number of objections that the answer showed.")
+    fields: list[str] = governed(EXAMINERS, description="The root fields of the operation.")
+    reason: str | None = governed(EXAMINERS, description="The reason that the request stated, null if it stated none.")
+    accounts: int = governed(EXAMINERS, description="The number of accounts whose data the response contained.")
+    objections: int = governed(EXAMINERS, description="The number of objections that the response contained.")
 
 
 @strawberry.type(description="A read of the data subject's own data by the platform's privacy team or an auditor.")

@@ -58,7 +58,7 @@ def _birth_year(born_on: str | None) -> int | None:
     return int(born_on[:4]) if born_on else None
 
 
-@strawberry.type(description="An account, by its pseudonym.")
+@strawberry.type(description="An account of the platform, identified by a pseudonym.")
 class Account(Node):
     row: strawberry.Private[AccountRow]
     id: strawberry.ID = governed(EXAMINERS_AND_OWNER, row=FromList("ids"), description="The id of the account.")
@@ -74,13 +74,15 @@ class Account(Node):
     adult: TriState = governed(
         EXAMINERS_AND_OWNER,
         row=Computed(lambda adult: tri_state[adult].value, ("adult",)),
-        description="Whether the person is an adult by every known birth date.",
+        description="Whether the person is an adult according to every known birth date of the person.",
     )
-    region: Region | None = governed(EXAMINERS_AND_OWNER, row=Column("country"), description="The person's country.")
+    region: Region | None = governed(
+        EXAMINERS_AND_OWNER, row=Column("country"), description="The person's country, null if unknown."
+    )
     birth_year: int | None = governed(
         (Role.PRIVACY_OFFICER, Role.DATA_SUBJECT),
         row=Computed(_birth_year, ("born_on",)),
-        description="The year of birth.",
+        description="The person's year of birth, null if unknown.",
     )
     consent: Consent = governed(
         EXAMINERS_AND_OWNER,
@@ -90,12 +92,12 @@ class Account(Node):
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,
         resolver=_signals,
-        description="The signals about the account, which count for every item of it.",
+        description="The signals about the account, which apply to every item of the account.",
     )
     staff_reads: Connection[StaffRead] = governed(
         EXAMINERS,
         resolver=_resolve_staff_reads,
-        description="The reads of the account's data by officers and auditors, the latest first.",
+        description="The reads of the account's data by officers and auditors, newest first.",
     )
     contents: Connection[Annotated["Content", strawberry.lazy("schema.records.content")]] = governed(
         EXAMINERS_AND_OWNER,

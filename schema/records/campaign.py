@@ -9,7 +9,9 @@ from schema.enums import ContentKind, MessageKind
 from schema.governed import EXAMINERS_AND_OWNER, governed
 
 
-@strawberry.type(description="A use of which a campaign told: a purpose, for a kind of content on a product.")
+@strawberry.type(
+    description="A use of content that a campaign announced: one purpose for one kind of content on one product."
+)
 class CampaignUse:
     purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS_AND_OWNER, description="The kind of content.")
@@ -23,8 +25,8 @@ class CampaignText:
     sha256: str = governed(EXAMINERS_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
     text: str | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The text as it was sent, with `{{ object_link }}` and `{{ me_link }}` where each person's own"
-        " links stood, and null if it was not registered here.",
+        description="The text that was sent, with `{{ object_link }}` and `{{ me_link }}` in place of each person's"
+        " links, null if the text was not registered in the gateway.",
     )
 
 
@@ -32,7 +34,7 @@ class CampaignText:
 class Campaign:
     epoch: str = governed(EXAMINERS_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
     told: list[CampaignUse] = governed(
-        EXAMINERS_AND_OWNER, description="The uses of which the notices of the campaign told people."
+        EXAMINERS_AND_OWNER, description="The uses of content that the campaign's notices announced."
     )
     texts: list[CampaignText] = governed(
         EXAMINERS_AND_OWNER, description="The text of each message of the campaign in each language."

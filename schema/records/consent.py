@@ -89,30 +89,38 @@ class Notice:
     sent_text: CampaignText | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_sent_text,
-        description="The very text of the notice, null if the platform sent it.",
+        description="The text of the notice as registered for the campaign, null if it is not known.",
     )
     campaign: Campaign | None = governed(
-        EXAMINERS_AND_OWNER, resolver=_resolve_campaign, description="The campaign, null while it is not known."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_campaign,
+        description="The campaign of the notice, null if the gateway does not know the campaign.",
     )
-    sent_at: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time at which the notice was sent.")
+    sent_at: datetime | None = governed(
+        EXAMINERS_AND_OWNER, description="The time at which the notice was sent, null if that is not known."
+    )
     delivered_at: datetime | None = governed(
-        EXAMINERS_AND_OWNER, description="The time at which the notice was delivered."
+        EXAMINERS_AND_OWNER, description="The time at which the notice was delivered, null if it was not delivered."
     )
-    bounced_at: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time at which the notice bounced.")
+    bounced_at: datetime | None = governed(
+        EXAMINERS_AND_OWNER, description="The time at which the notice bounced, null if it did not bounce."
+    )
 
 
 @strawberry.type(description="An objection that applies to an account.")
 class Objection:
     id: strawberry.ID = governed(EXAMINERS_AND_OWNER, description="The id of the objection.")
     reference: str = governed(
-        EXAMINERS_AND_OWNER, description="The reference that the person was given for the objection."
+        EXAMINERS_AND_OWNER, description="The reference that the person received for the objection."
     )
     scope: ObjectionScope = governed(EXAMINERS_AND_OWNER, description="The content that the objection covers.")
     channel: ObjectionChannel | None = governed(
-        EXAMINERS_AND_OWNER, description="The channel through which the objection was received."
+        EXAMINERS_AND_OWNER, description="The channel through which the objection was received, null if unknown."
     )
     received_at: datetime = governed(EXAMINERS_AND_OWNER, description="The time of receipt.")
-    withdrawn_at: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time of the withdrawal.")
+    withdrawn_at: datetime | None = governed(
+        EXAMINERS_AND_OWNER, description="The time of the withdrawal, null if the objection was not withdrawn."
+    )
     active_until: datetime | None = governed(
         EXAMINERS_AND_OWNER,
         description="The time at which the objection stops being active, null if it was not withdrawn.",
@@ -220,7 +228,10 @@ class PurposePosition:
 
     purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose.")
     position: ConsentPosition = governed(EXAMINERS_AND_OWNER, description="The position.")
-    since: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time since which the position holds.")
+    since: datetime | None = governed(
+        EXAMINERS_AND_OWNER,
+        description="The time from which the account has had this position, null if no notice was delivered.",
+    )
 
 
 @strawberry.type(description="An account's position on the use of its content for training.")
@@ -229,19 +240,23 @@ class Consent:
     position: ConsentPosition = governed(
         EXAMINERS_AND_OWNER, description="The position for the first purpose of the policy."
     )
-    since: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time since which the position holds.")
+    since: datetime | None = governed(
+        EXAMINERS_AND_OWNER,
+        description="The time from which the account has had this position, null if no notice was delivered.",
+    )
     purposes: list[PurposePosition] = governed(
         EXAMINERS_AND_OWNER, description="The position for each purpose of the policy."
     )
     scope: ObjectionScope | None = governed(
-        EXAMINERS_AND_OWNER, description="The content that the objection covers, null without an objection."
+        EXAMINERS_AND_OWNER, description="The content that the active objection covers, null if there is none."
     )
     legal_basis: LegalBasis = governed(EXAMINERS_AND_OWNER, description="The legal basis for the use of the content.")
     asked_for: bool = governed(
-        EXAMINERS_AND_OWNER, description="Whether the policy in force rests on consent for content of the account."
+        EXAMINERS_AND_OWNER,
+        description="Whether the policy in force uses any content of the account only with consent.",
     )
     given_at: datetime | None = governed(
-        EXAMINERS_AND_OWNER, description="The time from which a consent of the account counts, null where none does."
+        EXAMINERS_AND_OWNER, description="The time from which the account's consent counts, null without consent."
     )
     notices: list[Notice] = governed(
         EXAMINERS_AND_OWNER, resolver=_resolve_notices, description="The notices to the account."
@@ -250,7 +265,7 @@ class Consent:
         EXAMINERS_AND_OWNER, resolver=_resolve_objections, description="The objections that apply to the account."
     )
     events: Connection[ConsentEvent] = governed(
-        EXAMINERS_AND_OWNER, resolver=_resolve_events, description="The history of the position."
+        EXAMINERS_AND_OWNER, resolver=_resolve_events, description="The events in the history of the position."
     )
 
 

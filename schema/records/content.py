@@ -99,48 +99,57 @@ class Content(Node):
     audience: Audience | None = governed(
         EXAMINERS_AND_OWNER,
         row=EnumColumn("audience", Audience),
-        description="The audience of the item on the platform.",
+        description="The audience of the item on the platform, null if unknown.",
     )
     conversation: Conversation | None = governed(
         EXAMINERS_AND_OWNER,
         row=EnumColumn("conversation", Conversation),
-        description="The participants of the conversation that a prompt to the AI assistant belongs to.",
+        description="The participants of the conversation of a prompt to the AI assistant, null if unknown or if the"
+        " item is not a prompt.",
     )
     language: str | None = governed(
-        EXAMINERS_AND_OWNER, row=Column("language"), description="The language of the item as a BCP 47 tag."
+        EXAMINERS_AND_OWNER,
+        row=Column("language"),
+        description="The language of the item as a BCP 47 tag, null if unknown.",
     )
     created_at: datetime = governed(
         EXAMINERS_AND_OWNER, row=Column("created_at"), description="The time at which the item was created."
     )
     deleted_at: datetime | None = governed(
-        EXAMINERS_AND_OWNER, row=Column("deleted_at"), description="The time at which the item was deleted."
+        EXAMINERS_AND_OWNER,
+        row=Column("deleted_at"),
+        description="The time at which the item was deleted, null if the item was not deleted.",
     )
     number: int | None = governed(
         SUBJECTS,
         resolver=_number,
-        description="The number of the item among the data subject's own, 1 for the first that came, and null for all"
-        f" but the latest {LATEST_ITEMS}.",
+        description="The position of the item among the data subject's own items, 1 for the first that was received,"
+        f" null unless the item is one of the latest {LATEST_ITEMS}.",
     )
     text_preview: str | None = governed(
-        (*OFFICERS, *SUBJECTS), row=Column("preview"), description="The beginning of the de-identified text."
+        (*OFFICERS, *SUBJECTS),
+        row=Column("preview"),
+        description="The beginning of the de-identified text, null if the gateway has no text.",
     )
     text_sha256: str | None = governed(
         (Role.AUDITOR,),
         row=Column("text_sha256"),
-        description="The SHA-256 of the de-identified text in UTF-8, in hexadecimal.",
+        description="The SHA-256 of the de-identified text in UTF-8, in hexadecimal, null if the gateway has no text.",
     )
     account: Account | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_account_of_content,
-        description="The author's account, null while it is unknown.",
+        description="The author's account, null while the account is unknown.",
     )
     signals: list[RightsSignal] = governed(
-        EXAMINERS_AND_OWNER, resolver=_signals, description="The signals about the item and the rights that reserve it."
+        EXAMINERS_AND_OWNER,
+        resolver=_signals,
+        description="The signals about the item, and the rights that the platform stated for it.",
     )
     eligibility: Eligibility = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_eligibility_of_content,
-        description="The decision on the item with its reasons.",
+        description="The decision on the item for one purpose, with the reasons.",
     )
     eligibility_by_purpose: list[Eligibility] = governed(
         EXAMINERS_AND_OWNER,
@@ -153,7 +162,7 @@ class Content(Node):
     canary: Canary | None = governed(
         OFFICERS,
         resolver=_resolve_canary,
-        description="The planting of the item, null unless the operator planted it because it can never qualify.",
+        description="The record of the item as a canary, null for all other items.",
     )
     timeline: Connection[TimelineEntry] = governed(
         EXAMINERS,

@@ -23,7 +23,7 @@ _READERS = (*TRAINING, *EXAMINERS_AND_OWNER)
 
 
 @described_enum(
-    "The outcome of a condition, of which only PASS permits an item.",
+    "The outcome of a condition; an item is permitted only if all required conditions are PASS.",
     PASS="The condition holds.",  # noqa: S106 - an outcome, no password
     FAIL="The condition does not hold.",
     UNKNOWN="The facts do not show whether the condition holds.",
@@ -58,7 +58,9 @@ class Condition:
     sentence: str = governed(EVERYONE, description="The condition in one sentence.")
     source: str = governed(EVERYONE, description="The legal source of the condition.")
     predicate: str = governed(
-        STAFF, description="The rule as three-valued SQL over the content `c` and the author's standing `s`."
+        STAFF,
+        description="The rule as an SQL expression that is true, false or unknown, in which `c` is the item and `s` the"
+        " author's standing.",
     )
     grounds: list[GroundCode] = governed(EVERYONE, description="The grounds that require the condition.")
 
@@ -73,7 +75,9 @@ class ConditionResult:
     evidence: str | None = governed(
         _READERS,
         row=Column("evidence"),
-        description="The evidence in coarse units such as weeks and months.",
+        description=(
+            "The facts behind the outcome, with times given as weeks or months, null if there are none to show."
+        ),
     )
 
 
@@ -118,15 +122,15 @@ def evidence_of_policy(evidence: Evidence, policy: Policy) -> str | None:
 
 ForPurpose = Annotated[
     str | None,
-    strawberry.argument(description="The purpose of the decision, by default the policy's first."),
+    strawberry.argument(description="The purpose of the decision, by default the first purpose of the policy."),
 ]
 
 
-@strawberry.input(description="An earlier time at which an examiner repeats a decision.")
+@strawberry.input(description="An earlier time for which an officer or an auditor repeats a decision.")
 class AsOf:
-    valid_at: datetime = strawberry.field(description="The time of the decision.")
+    valid_at: datetime = strawberry.field(description="The time for which the decision is repeated.")
     known_at: datetime | None = strawberry.field(
-        default=None, description="The time whose knowledge the decision uses, by default now."
+        default=None, description="The decision uses only facts that the gateway knew at this time, by default now."
     )
 
 
@@ -134,11 +138,13 @@ class AsOf:
 class Eligibility:
     purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose for which the decision was made.")
     permitted: bool = governed(EXAMINERS_AND_OWNER, description="Whether the item is permitted.")
-    ground: GroundCode = governed(EXAMINERS_AND_OWNER, description="The ground against which the item is judged.")
+    ground: GroundCode = governed(EXAMINERS_AND_OWNER, description="The ground whose conditions apply to the item.")
     legal_basis: LegalBasis = governed(EXAMINERS_AND_OWNER, description="The legal basis of the ground.")
     summary: str = governed(EXAMINERS_AND_OWNER, description="The decision in plain words.")
     conditions: list[ConditionResult] = governed(EXAMINERS_AND_OWNER, description="The result of every condition.")
-    policy_version: str = governed(EXAMINERS_AND_OWNER, description="The version of the policy that decided.")
+    policy_version: str = governed(
+        EXAMINERS_AND_OWNER, description="The version of the policy that was used for the decision."
+    )
     decided_at: datetime = governed(EXAMINERS_AND_OWNER, description="The time of the decision.")
 
 

@@ -13,23 +13,37 @@ _STATEMENTS = {"y": TrainingStatement.ALLOWED, "n": TrainingStatement.RESERVED, 
 
 
 @strawberry.type(
-    description="A signal as it was found, or a right that the platform stated, and what it says of training."
+    description="A signal that was found, or a right that the platform stated, with its meaning for training."
 )
 class RightsSignal:
     source: RightsSource | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The standard in which it speaks of training, null where it says nothing of it.",
+        description="The standard that the signal follows, null if the signal says nothing about training.",
     )
-    statement: TrainingStatement | None = governed(EXAMINERS_AND_OWNER, description="What it says of training.")
-    reserves: bool = governed(EXAMINERS_AND_OWNER, description="Whether it reserves after its standard was settled.")
+    statement: TrainingStatement | None = governed(
+        EXAMINERS_AND_OWNER,
+        description="The meaning of the signal for training, null if the signal says nothing about training.",
+    )
+    reserves: bool = governed(
+        EXAMINERS_AND_OWNER,
+        description="Whether the signal reserves the item against training, after all signals of the same standard were"
+        " weighed.",
+    )
     form: str | None = governed(
-        EXAMINERS_AND_OWNER, description="The form in which it was found, null where the platform stated a right."
+        EXAMINERS_AND_OWNER, description="The form in which the signal was found, null if the platform stated a right."
     )
-    location: str | None = governed(EXAMINERS_AND_OWNER, description="The place where it was found.")
-    path: str | None = governed(EXAMINERS_AND_OWNER, description="The path of the item to which it applies.")
-    seen_at: datetime | None = governed(EXAMINERS_AND_OWNER, description="The time at which it was seen.")
+    location: str | None = governed(
+        EXAMINERS_AND_OWNER, description="The place where the signal was found, null if unknown."
+    )
+    path: str | None = governed(
+        EXAMINERS_AND_OWNER,
+        description="The path of the item to which the signal applies, null if the standard has no rules by path.",
+    )
+    seen_at: datetime | None = governed(
+        EXAMINERS_AND_OWNER, description="The time at which the signal was seen, null if unknown."
+    )
     fault: str | None = governed(
-        EXAMINERS_AND_OWNER, description="The reason for which it could not be read, null where it could."
+        EXAMINERS_AND_OWNER, description="The reason why the signal could not be read, null if it could be read."
     )
 
 

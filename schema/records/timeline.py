@@ -38,12 +38,16 @@ class Recipient:
     purpose: str = governed(EXAMINERS, description="The purpose of the client.")
     delivered_at: datetime = governed(EXAMINERS, description="The time of the first delivery.")
     deliveries: int = governed(EXAMINERS, description="The number of deliveries.")
-    policy_version: str = governed(EXAMINERS, description="The version of the policy at the first delivery.")
+    policy_version: str = governed(
+        EXAMINERS, description="The version of the policy that was in force at the first delivery."
+    )
     retraction: RetractionState = governed(
         EXAMINERS,
         description="The state of the latest retraction, NONE if there is none or the item was delivered again.",
     )
-    retraction_kind: RetractionKind | None = governed(EXAMINERS, description="The action that the client must take.")
+    retraction_kind: RetractionKind | None = governed(
+        EXAMINERS, description="The action that the client must take, null if the item was not retracted."
+    )
 
 
 @described_enum(
@@ -53,13 +57,13 @@ class Recipient:
     CONTENT_DELETED="The item was deleted.",
     CONTENT_CHANGED="Another fact of the item changed.",
     AUDIENCE_CHANGED="The audience of the item changed.",
-    RIGHTS_RESERVED="A reservation of rights was stated or removed.",
-    SCANNED="A scan gave another result.",
+    RIGHTS_RESERVED="A reservation of rights was stated or withdrawn.",
+    SCANNED="A scan of the item gave a new result.",
     TEXT_REMOVED="The text was removed from the gateway or sent again.",
     ACCOUNT_RECORDED="The account was recorded.",
     ACCOUNT_CHANGED="A fact of the account changed.",
     BIRTH_DATE_CHANGED="The birth date of the account changed.",
-    RECORD_QUARANTINED="A line could not be used, so that its record was quarantined.",
+    RECORD_QUARANTINED="An input line could not be read, so the item or account that it describes was quarantined.",
     NOTICE_SENT="A notice was sent to the account.",
     NOTICE_DELIVERED="A notice was delivered to the account.",
     NOTICE_BOUNCED="A notice to the account bounced.",
@@ -70,7 +74,7 @@ class Recipient:
     HOLD_OPENED="A hold that covers the item was opened.",
     HOLD_LIFTED="A hold that covers the item was lifted.",
     DELIVERED="A client received the item.",
-    RETRACTED="A client was told to stop using the item or told that it can use it again.",
+    RETRACTED="A client was instructed to stop using the item, or was informed that it can use the item again.",
 )
 class TimelineEntryKind(StrEnum):
     CONTENT_RECORDED = "CONTENT_RECORDED"
@@ -101,7 +105,9 @@ class TimelineEntryKind(StrEnum):
 @strawberry.type(description="An event of an item or its account, without text or birth date.")
 class TimelineEntry:
     kind: TimelineEntryKind = governed(EXAMINERS, description="The kind of the event.")
-    occurred_at: datetime = governed(EXAMINERS, description="The time of the event as stated.")
+    occurred_at: datetime = governed(
+        EXAMINERS, description="The time of the event, as the source of the fact stated it."
+    )
     recorded_at: datetime = governed(EXAMINERS, description="The time at which the gateway learned of the event.")
     sentence: str = governed(EXAMINERS, description="The event in one sentence.")
 

@@ -23,13 +23,16 @@ class OwnDelivery:
     id: strawberry.ID = governed(SUBJECTS, description="The id of the receipt.")
     client: str = governed(SUBJECTS, description="The name of the client.")
     purpose: str = governed(SUBJECTS, description="The purpose of the client.")
-    policy_version: str = governed(SUBJECTS, description="The version of the policy that decided.")
+    policy_version: str = governed(SUBJECTS, description="The version of the policy that was used for the decision.")
     decided_at: datetime = governed(SUBJECTS, description="The time of the decision.")
     content_ids: list[strawberry.ID] = governed(
-        SUBJECTS, description="The ids of the data subject's items on the page, of those that were asked about."
+        SUBJECTS,
+        description=(
+            "The ids of the data subject's own items on the page, limited to the items that the query asked for."
+        ),
     )
     content_numbers: list[int | None] = governed(
-        SUBJECTS, description="The numbers of these items, in the same order, as `Content.number` has them."
+        SUBJECTS, description="The values of `Content.number` for the items in `contentIds`, in the same order."
     )
 
 
@@ -52,7 +55,9 @@ async def _resolve_own_deliveries(
     info: Info,
     content_ids: Annotated[
         list[strawberry.ID] | None,
-        strawberry.argument(description=f"The items to ask about, by default the latest {LATEST_ITEMS}."),
+        strawberry.argument(
+            description=f"The ids of the items to look for, by default the data subject's latest {LATEST_ITEMS} items."
+        ),
     ] = None,
 ) -> list[OwnDelivery]:
     context = info.context
@@ -97,12 +102,12 @@ class OwnRecords:
         description="The objections that apply to the data subject's account.",
     )
     content_count: int = governed(
-        SUBJECTS, resolver=_content_count, description="The number of items of the data subject."
+        SUBJECTS, resolver=_content_count, description="The number of the data subject's items."
     )
     deliveries: list[OwnDelivery] = governed(
         SUBJECTS,
         resolver=_resolve_own_deliveries,
-        description="The deliveries of the data subject's items, the latest first.",
+        description="The deliveries of the data subject's items, newest first.",
     )
     staff_reads: list[OwnStaffRead] = governed(
         SUBJECTS,

@@ -26,7 +26,7 @@ class PageInfo:
     has_previous_page: bool = governed(EVERYONE, description="Whether there is a page before this one.")
     start_cursor: str | None = governed(EVERYONE, description="The cursor of the first item of the page.")
     end_cursor: str | None = governed(
-        EVERYONE, description="The cursor of the last item of the page, which `after` takes."
+        EVERYONE, description="The cursor of the last item of the page, to be passed as `after` to get the next page."
     )
 
 

@@ -22,14 +22,17 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-
 Value = TypeVar("Value")
 
 
-@strawberry.input(description="A part of all items that is the same for every page, client and day with the same seed.")
+@strawberry.input(
+    description="A reproducible sample of all items: the same seed gives the same sample on every page, for every"
+    " client and on every day."
+)
 class SampleInput:
-    share: float = strawberry.field(description="The share of the items, above 0 and at most 1.")
-    seed: str = strawberry.field(description="Any words: another seed gives another part.")
+    share: float = strawberry.field(description="The share of the items in the sample, above 0 and at most 1.")
+    seed: str = strawberry.field(description="Any text; a different seed gives a different sample.")
 
 
 @strawberry.input(
-    description="A filter of trainable content: the values of one field are alternatives, and all fields must match."
+    description="A filter for trainable content; an item must match all fields, and one of the values of each field."
 )
 class TrainableContentFilter:
     kinds: list[ContentKind] | None = strawberry.field(default=None, description="Match items of these kinds.")
@@ -45,18 +48,18 @@ class TrainableContentFilter:
         default=None, description="Match items that qualify on these grounds."
     )
     created_months: list[date] | None = strawberry.field(
-        default=None, description="Match items created in these months, each given as any day of it."
+        default=None, description="Match items created in these months, each given as any day of the month."
     )
     created_from_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or later, given as any day of it."
+        default=None, description="Match items created in this month or later, given as any day of the month."
     )
     created_until_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or earlier, given as any day of it."
+        default=None, description="Match items created in this month or earlier, given as any day of the month."
     )
     media_types: list[str] | None = strawberry.field(
-        default=None, description="Match items that have a medium of one of these media types."
+        default=None, description="Match items that have media of at least one of these media types."
     )
-    sample: SampleInput | None = strawberry.field(default=None, description="Match a part of the items.")
+    sample: SampleInput | None = strawberry.field(default=None, description="Match a sample of the items.")
 
 
 async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filter:

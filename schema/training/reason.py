@@ -159,7 +159,9 @@ def _object_type_of(declared: GraphQLField) -> GraphQLObjectType:
     return kind
 
 
-@strawberry.type(description="The reason for which an item qualified, decided by the statement that delivered it.")
+@strawberry.type(
+    description="The reason why an item qualified, decided by the database statement that delivered the item."
+)
 class QualifyingReason:
     ground: GroundCode = governed(TRAINING, row=Column("ground"), description="The ground on which the item qualified.")
     legal_basis: LegalBasis = governed(
@@ -176,7 +178,9 @@ class QualifyingReason:
         description="The conditions that the ground requires, all of which passed.",
     )
     policy_version: str = governed(
-        TRAINING, row=FromPage("policy_version"), description="The version of the policy that decided."
+        TRAINING,
+        row=FromPage("policy_version"),
+        description="The version of the policy that was used for the decision.",
     )
     decided_at: datetime = governed(TRAINING, row=FromPage("decided_at"), description="The time of the decision.")
     receipt: strawberry.ID = governed(

@@ -31,7 +31,7 @@ MAX_CHECKED_IDS = 10_000
 @described_enum(
     "The action that a client must take with an item that it received.",
     RETRACT="Delete the item.",
-    SUPERSEDE="Delete the item, whose edited version arrives when it is permitted.",
+    SUPERSEDE="Delete the item; the edited version is delivered if it is permitted.",
     HOLD="Keep the item but do not use it.",
     RELEASE="The item can be used again.",
 )
@@ -62,22 +62,26 @@ _CAUSES = {
 }
 
 
-@strawberry.type(description="A change of the permission of an item that this client received.")
+@strawberry.type(description="A change in whether this client may use an item that it received.")
 class Retraction:
     id: strawberry.ID = governed(
-        TRAINING, description="The id of the retraction, which `acknowledgeRetractions` takes."
+        TRAINING, description="The id of the retraction, to be passed to `acknowledgeRetractions`."
     )
-    content_id: strawberry.ID = governed(TRAINING, description="The id with which the item was delivered.")
+    content_id: strawberry.ID = governed(TRAINING, description="The id of the item, as delivered to this client.")
     kind: RetractionKind = governed(TRAINING, description="The action that the client must take.")
     cause: RetractionCause = governed(TRAINING, description="The cause of the retraction.")
     retracted_at: datetime = governed(TRAINING, description="The time of the retraction.")
     due_by: datetime | None = governed(
-        TRAINING, description="The deadline for the acknowledgement, after which deliveries stop until it arrives."
+        TRAINING,
+        description="The deadline for the acknowledgement, null if there is none; after it, deliveries stop until the"
+        " acknowledgement arrives.",
     )
 
 
 @strawberry.type(
-    description="A delivery of an item after an objection to it had been received and before the gateway knew of it."
+    description=(
+        "A delivery of an item after an objection had been received and before the gateway knew of the objection."
+    )
 )
 class Incident:
     client: str = governed(EXAMINERS, description="The name of the client that received the item.")
@@ -92,8 +96,8 @@ class Incident:
     "What a client can do with an item that it received.",
     PERMITTED="The client can use the item.",
     HELD="The client must keep the item but not use it.",
-    RETRACTED="The client must delete the item, or the id names no item.",
-    ASK_AGAIN="Decisions are pending for some seconds, in which the client must neither use nor delete the item.",
+    RETRACTED="The client must delete the item, or no item has this id.",
+    ASK_AGAIN="The decision is pending for some seconds; until then, the client must neither use nor delete the item.",
 )
 class EligibilityState(StrEnum):
     PERMITTED = "PERMITTED"
@@ -102,15 +106,19 @@ class EligibilityState(StrEnum):
     ASK_AGAIN = "ASK_AGAIN"
 
 
-@strawberry.type(description="The answer for one item of a request.")
+@strawberry.type(description="The result for one item of the request.")
 class ItemEligibility:
     content_id: strawberry.ID = governed(TRAINING, description="The id of the item, as in the request.")
     state: EligibilityState = governed(TRAINING, description="What the client can do with the item.")
 
 
-@strawberry.type(description="The items of a request, each with what the client can do with it.")
+@strawberry.type(
+    description="The result of an eligibility check: what the client can do with each item of the request."
+)
 class EligibilityCheck:
-    items: list[ItemEligibility] = governed(TRAINING, description="The items, in the order of the request.")
+    items: list[ItemEligibility] = governed(
+        TRAINING, description="The results for the items, in the order of the request."
+    )
 
 
 @strawberry.type(description="The result of an acknowledgement.")
@@ -175,7 +183,8 @@ async def incidents_page(
 async def check_eligibility(
     info: Info,
     ids: Annotated[
-        list[strawberry.ID], strawberry.argument(description="The ids of at most 10,000 items, as delivered.")
+        list[strawberry.ID],
+        strawberry.argument(description="The ids of the items, as delivered to the client, at most 10,000."),
     ],
 ) -> EligibilityCheck:
     """Return which items a client may still use."""
@@ -240,5 +249,5 @@ class RetractionMutation:
     """The mutations on retractions."""
 
     acknowledge_retractions: RetractionAcknowledgement = governed(
-        TRAINING, resolver=_acknowledge, description="Acknowledges all retractions up to the one given."
+        TRAINING, resolver=_acknowledge, description="Acknowledges all retractions up to and including the given one."
     )

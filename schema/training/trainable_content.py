@@ -47,19 +47,21 @@ class _Media:
 class Media:
     type: str = governed(TRAINING, description="The media type, such as `image/jpeg`.")
     url: str = governed(TRAINING, description="The address of the file.")
-    sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal.")
+    sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
     alt: str | None = governed(TRAINING, description="The de-identified description of the file, null if it has none.")
 
 
-@strawberry.type(description="The author of an item, by a pseudonym.")
+@strawberry.type(description="The author of an item, identified by a pseudonym.")
 class PseudonymousAuthor:
     id: strawberry.ID = governed(
         TRAINING, row=FromList("authors"), description="The pseudonym of the author, which only this client receives."
     )
-    region: Region | None = governed(TRAINING, row=Column("country"), description="The author's country.")
+    region: Region | None = governed(
+        TRAINING, row=Column("country"), description="The author's country, null if unknown."
+    )
 
 
-@strawberry.type(description="A permitted item with the reason for which it qualified.")
+@strawberry.type(description="A permitted item with the reason why it qualified.")
 class TrainableContent(Node):
     id: strawberry.ID = governed(
         TRAINING, row=FromList("ids"), description="The pseudonym of the item, which only this client receives."
@@ -70,14 +72,16 @@ class TrainableContent(Node):
         TRAINING, row=Column("language"), description="The language of the item as a BCP 47 tag, null if unknown."
     )
     created_month: date = governed(
-        TRAINING, row=Column("created_month"), description="The month in which the item was created, as its first day."
+        TRAINING,
+        row=Column("created_month"),
+        description="The month in which the item was created, given as the first day of the month.",
     )
     text: str = governed(
         TRAINING, row=Computed(lambda text: text or "", ("text",)), description="The de-identified text."
     )
     media: list[Media] = governed(TRAINING, row=_Media(), description="The de-identified media of the item.")
     author: PseudonymousAuthor = governed(TRAINING, row=SameRow(), description="The author of the item.")
-    reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason for which the item qualified.")
+    reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason why the item qualified.")
 
 
 @dataclass(frozen=True)
