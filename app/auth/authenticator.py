@@ -42,6 +42,7 @@ class Unauthorized(Exception):
 
 
 def _signatures() -> jws.JWSRegistry:
+    """Make the registry of the signature algorithms that a bearer token can have."""
     registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
     # The library warns of the family name EdDSA (RFC 9864); here it always means Ed25519.
     models = jws.JWSRegistry.algorithms
@@ -67,20 +68,20 @@ class TrustedKeys:
         self._failing_since: float | None = None
 
     def current(self) -> VerificationKeys:
-        """Return the keys in use, the same object until they change; raises KeysUnavailable."""
+        """Return the public keys that verify tokens, the same object until they change; raises KeysUnavailable."""
         if self._failing_since is not None and time.monotonic() - self._failing_since > self._keep_for:
             raise KeysUnavailable("the issuer's key set has not been readable for too long")
         return self._keys
 
     async def refresh(self) -> VerificationKeys:
-        """Look for newer keys, as a token names one that is not known; raises KeysUnavailable."""
+        """Look for newer keys of the issuer, as a token names one that is not known; raises KeysUnavailable."""
         return self.current()
 
     async def aclose(self) -> None:
-        """Let go of what the source of the keys holds."""
+        """Release what the source of the issuer's keys holds."""
 
     def accept(self, fresh: VerificationKeys) -> None:
-        """Use these keys from now on."""
+        """Verify tokens with these keys from now on."""
         self._failing_since = None
         if fresh != self._keys:
             # An issuer that withdraws every key means it: none is no outage.
@@ -90,7 +91,7 @@ class TrustedKeys:
             self._keys = fresh
 
     def fail(self, reason: str) -> None:
-        """Note that the source cannot be read, and why."""
+        """Note that the source of the issuer's keys cannot be read, and why."""
         if self._failing_since is None:
             self._failing_since = time.monotonic()
         age = time.monotonic() - self._failing_since
@@ -100,7 +101,7 @@ class TrustedKeys:
 
     @property
     def failing(self) -> bool:
-        """Return whether the source could not be read when it was last looked at."""
+        """Return whether the source of the issuer's keys could not be read the last time."""
         return self._failing_since is not None
 
 
@@ -129,13 +130,13 @@ class Authenticator:
         self._remembered_under: VerificationKeys | None = None
 
     async def actor(self, authorization: str | None) -> Actor:
-        """Return who asks; raises Unauthorized for everything but one valid bearer token (RFC 6750)."""
+        """Return the actor of a bearer token; raises Unauthorized for everything but one valid token (RFC 6750)."""
         actor, _ = await self.identify(authorization)
         observe.bearer(actor.role, actor.client)
         return actor
 
     async def identify(self, authorization: str | None) -> tuple[Actor, float]:
-        """Return who asks and when the token expires, in seconds since 1970; raises Unauthorized as `actor` does."""
+        """Return the actor of a bearer token and when it expires, in seconds since 1970; raises Unauthorized."""
         token = _bearer_token(authorization)
         digest = hashlib.sha256(token).digest()
         try:
@@ -162,16 +163,18 @@ class Authenticator:
         return actor, expires
 
     async def aclose(self) -> None:
-        """Close the key source."""
+        """Close the source of the issuer's keys."""
         await self._source.aclose()
 
     def _recall(self, keys: VerificationKeys, digest: bytes) -> tuple[Actor, float] | None:
+        """Return the remembered actor of a bearer token with its expiry; None if the keys are other ones now."""
         remembered = self._remembered.get(digest) if keys is self._remembered_under else None
         if remembered is None or self._clock() >= remembered[1] + self._leeway:
             return None
         return remembered
 
     def _remember(self, keys: VerificationKeys, digest: bytes, actor: Actor, expires: float) -> None:
+        """Remember the actor of a verified bearer token, and forget the oldest one where there are too many."""
         if keys is not self._remembered_under:
             self._remembered, self._remembered_under = {}, keys
         elif len(self._remembered) >= _MAX_REMEMBERED_TOKENS:
@@ -179,6 +182,7 @@ class Authenticator:
         self._remembered[digest] = (actor, expires)
 
     def _check(self, claims: dict[str, Any]) -> float:
+        """Check the audience, issuer and times that a bearer token claims; return when it expires."""
         now, audience = self._clock(), claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if not all(isinstance(name, str) for name in audiences) or self._audience not in audiences:
@@ -206,6 +210,7 @@ class Authenticator:
 
 
 def _bearer_token(authorization: str | None) -> bytes:
+    """Take the bearer token out of an Authorization header; raises Unauthorized."""
     if not authorization:
         raise Unauthorized("there is no bearer token (send the header Authorization: Bearer <token>)", "missing")
     if len(authorization) > MAX_TOKEN_BYTES + len("Bearer "):
@@ -219,6 +224,7 @@ def _bearer_token(authorization: str | None) -> bytes:
 
 
 def _signature(token: bytes) -> jws.CompactSignature:
+    """Parse a bearer token as a JSON Web Signature; raises Unauthorized."""
     malformed = Unauthorized("the token is malformed (ask the issuer for a new one)")
     try:
         signature = jws.extract_compact(token, registry=_SIGNATURES)
@@ -236,12 +242,14 @@ def _signature(token: bytes) -> jws.CompactSignature:
 
 
 def _verify(keys: VerificationKeys, signature: jws.CompactSignature) -> bool:
+    """Return whether one of the issuer's keys verifies the signature of a bearer token."""
     header = signature.headers()
     candidates = keys.fitting(header["alg"], header.get("kid"))
     return any(jws.validate_compact(signature, key, registry=_SIGNATURES) for key in candidates)
 
 
 def _claims(payload: bytes) -> dict[str, Any]:
+    """Parse the claims of a bearer token; raises Unauthorized unless they are a JSON object."""
     try:
         claims = json.loads(payload)
     except (ValueError, RecursionError):
@@ -252,6 +260,7 @@ def _claims(payload: bytes) -> dict[str, Any]:
 
 
 def _time_claim(claims: dict[str, Any], name: str) -> float:
+    """Return an instant that a bearer token claims, in seconds since 1970; raises Unauthorized."""
     value = claims.get(name)
     # NaN and the infinities, which Python reads from JSON, are in no range.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_INSTANT:
@@ -262,6 +271,7 @@ def _time_claim(claims: dict[str, Any], name: str) -> float:
 
 
 def _actor(claims: dict[str, Any]) -> Actor:
+    """Make the actor that the claims of a bearer token describe; raises Unauthorized."""
     name = _text_claim(claims, "sub", is_identifier)
     try:
         role = Role(claims.get("role", ""))
@@ -278,6 +288,7 @@ def _actor(claims: dict[str, Any]) -> Actor:
 
 
 def _text_claim(claims: dict[str, Any], name: str, is_well_formed: Callable[[str], object]) -> str:
+    """Return a well-formed text that a bearer token claims; raises Unauthorized."""
     value = claims.get(name)
     if not isinstance(value, str) or not is_well_formed(value):
         raise Unauthorized(f"the token's claim {name} is missing or malformed (ask the issuer to state it)", "claims")

@@ -29,7 +29,7 @@ class DevelopmentIssuer:
 
     @classmethod
     def open(cls, folder: Path) -> "DevelopmentIssuer":
-        """Read the key pair from `issuer.json` in the folder, and make it first if there is none.
+        """Read the key pair of the development issuer from `issuer.json`, and make it first if there is none.
 
         Raises ValueError if the file holds no such key pair.
         """
@@ -56,7 +56,7 @@ class DevelopmentIssuer:
         name: str | None = None,
         lifetime_seconds: int = MAX_LIFETIME_SECONDS,
     ) -> str:
-        """Sign a token for the role; claims that it does not use are left out. `name` is its bearer's.
+        """Sign a bearer token for the role; claims that it does not use are left out. `name` is its bearer's.
 
         Raises ValueError without the client and purpose of a TRAINING_CLIENT or the subject of a DATA_SUBJECT, and for
         a lifetime that is not between 1 and 3600 s.
@@ -83,17 +83,18 @@ class DevelopmentIssuer:
         return jwt.encode(header, fixed | {"sub": name, "role": role.value} | claims, self._key)
 
     def jwks(self) -> dict[str, Any]:
-        """Return the JSON Web Key Set that verifies these tokens; it holds nothing secret."""
+        """Return the JSON Web Key Set that verifies the development issuer's tokens; it holds nothing secret."""
         return {"keys": [self._key.as_dict(private=False, use="sig", alg="ES256")]}
 
 
 def is_identifier(value: str) -> bool:
-    """Return whether this can name an account or a bearer: 1 to 200 printable characters."""
+    """Return whether a token's claim can name an account or a bearer: 1 to 200 printable characters."""
     # Half a surrogate pair or a NUL passes through JSON, but not into PostgreSQL.
     return 1 <= len(value) <= 200 and value.isprintable()
 
 
 def _create_key_file(file: Path, content: str) -> None:
+    """Write the development issuer's key pair to a file, unless another process has written one."""
     descriptor, name = tempfile.mkstemp(prefix=".issuer-", dir=file.parent)  # readable by the owner only
     draft = Path(name)
     try:

@@ -71,23 +71,24 @@ class VerificationKeys:
             raise KeysUnavailable("it is not JSON") from None
 
     def or_refuse(self) -> "VerificationKeys":
-        """Return these keys; raises KeysUnavailable if there is none among them."""
+        """Return these keys of the issuer; raises KeysUnavailable if there is none among them."""
         if not self.keys:
             raise KeysUnavailable("it holds no public signature key (Ed25519, P-256, P-384, RSA of 2048 bits or more)")
         return self
 
     def know(self, kid: str | None) -> bool:
-        """Return whether a key has this id; a token without one could be of any key."""
+        """Return whether one of the issuer's keys has this id; a token without one could be of any key."""
         return kid is None or any(key.kid == kid for key in self.keys)
 
     def fitting(self, algorithm: str, kid: str | None) -> Iterator[Key]:
-        """Yield the keys that may verify this algorithm and do not state another id."""
+        """Yield the issuer's keys that may verify a token's algorithm and do not state another id."""
         for key in self.keys:
             if algorithm in key.algorithms and (kid is None or key.kid is None or key.kid == kid):
                 yield key.key
 
 
 def _verification_key(jwk: object) -> VerificationKey | None:
+    """Read one JSON Web Key; None if it is no public signature key of an accepted kind."""
     if not isinstance(jwk, Mapping) or _SECRET_MEMBERS & jwk.keys():
         return None
     kid, declared = jwk.get("kid"), jwk.get("alg")

@@ -36,6 +36,7 @@ class _FileKeys(TrustedKeys):
         super().__init__(self._read(), keep_for)
 
     def current(self) -> VerificationKeys:
+        """Return the issuer's keys, read again from the file if it has changed."""
         stamp = self._look()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -46,6 +47,7 @@ class _FileKeys(TrustedKeys):
         return super().current()
 
     def _look(self) -> tuple[int, int, int] | None:
+        """Return what changes when the file of the issuer's keys is replaced; None if there is no file."""
         try:
             found = self._path.stat()
         except OSError:
@@ -53,6 +55,7 @@ class _FileKeys(TrustedKeys):
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _read(self) -> VerificationKeys:
+        """Read the issuer's keys from the file; raises KeysUnavailable."""
         if not self._path.is_file():
             raise KeysUnavailable("there is no such file")
         try:
@@ -72,6 +75,7 @@ class _UrlKeys(TrustedKeys):
 
     @classmethod
     async def open(cls, url: str, timing: KeyTiming) -> "_UrlKeys":
+        """Download the issuer's keys from a URL for the first time, and keep its connection open."""
         client = httpx.AsyncClient(timeout=timing.timeout, follow_redirects=False)
         try:
             return cls(client, url, await _download_keys(client, url, timing), timing)
@@ -80,6 +84,7 @@ class _UrlKeys(TrustedKeys):
             raise
 
     async def refresh(self) -> VerificationKeys:
+        """Download the issuer's keys again, unless that was done a moment ago, and return them."""
         now = time.monotonic()
         due = now >= self._next_refresh
         if due:
@@ -89,6 +94,7 @@ class _UrlKeys(TrustedKeys):
         return self.current()
 
     async def aclose(self) -> None:
+        """Stop downloading the issuer's keys, and close the connection."""
         for task in (self._keeping, self._fetching):
             if task is not None:
                 task.cancel()
@@ -97,17 +103,20 @@ class _UrlKeys(TrustedKeys):
         await self._client.aclose()
 
     async def _keep_fresh(self) -> None:
+        """Download the issuer's keys at intervals, more often while they cannot be read."""
         while True:
             await asyncio.sleep(self._timing.pause if self.failing else self._timing.refresh_after)
             await self._fetch_once()
 
     async def _fetch_once(self) -> None:
+        """Download the issuer's keys, or wait for the download that is under way."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())
         # Shielded: a caller that disconnects does not cancel another's answer.
         await asyncio.shield(self._fetching)
 
     async def _fetch(self) -> None:
+        """Download the issuer's keys and trust them, or note why they cannot be read."""
         try:
             self.accept(await _download_keys(self._client, self._url, self._timing))
         except KeysUnavailable as error:
@@ -117,6 +126,7 @@ class _UrlKeys(TrustedKeys):
 
 
 async def _download_keys(client: httpx.AsyncClient, url: str, timing: KeyTiming) -> VerificationKeys:
+    """Download a JSON Web Key Set of limited size from the issuer's URL; raises KeysUnavailable."""
     headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
     document = b""
     try:
@@ -138,7 +148,7 @@ async def _download_keys(client: httpx.AsyncClient, url: str, timing: KeyTiming)
 
 
 async def open_keys(location: str, timing: KeyTiming = DEFAULT_TIMING) -> TrustedKeys:
-    """Open the key set at an http(s) URL, or else in a file; raises KeysUnavailable, which names GROUNDS_JWKS."""
+    """Open the issuer's key set at an http(s) URL, or else in a file; raises KeysUnavailable."""
     try:
         if not location.lower().startswith(("http://", "https://")):
             return _FileKeys(Path(location), timing.keep_for)

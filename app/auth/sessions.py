@@ -44,7 +44,7 @@ class Sessions:
         self._pool, self._path, self._secure, self._clock = pool, path, secure, clock
 
     def start(self, response: Response, actor: Actor, expires: float) -> None:
-        """Set the cookie; `expires` is in seconds since 1970."""
+        """Set the cookie of a signed-in session; `expires` is in seconds since 1970."""
         content = {"id": secrets.token_urlsafe(16), "name": actor.name, "role": actor.role, "expires": expires}
         # Without Max-Age the browser still sends an expired cookie, so that the sign-in page can say why it is shown.
         response.set_cookie(
@@ -57,11 +57,11 @@ class Sessions:
         )
 
     def clear(self, response: Response) -> None:
-        """Delete the cookie."""
+        """Delete the cookie of a session."""
         response.delete_cookie(COOKIE, path=self._path, secure=self._secure, httponly=True, samesite="strict")
 
     def read(self, request: Request) -> Session | None:
-        """Read the session; None if there is no cookie or its signature is wrong."""
+        """Read the session of a cookie; None if there is no cookie or its signature is wrong."""
         content = read_signed_cookie(self._serializer, request.cookies.get(COOKIE, ""))
         if content is None or "id" not in content:  # a release before this one wrote cookies without an id
             return None
@@ -69,7 +69,7 @@ class Sessions:
         return Session(content["id"], actor, expires, expired=self._clock() >= expires)
 
     async def end(self, session: Session) -> None:
-        """Refuse a session from now on, on every server."""
+        """Refuse a signed-in session from now on, on every server."""
         with borrowing_as(f"session {session.id}", reserved=True):
             async with write_transaction(self._pool) as borrowed:
                 ends_at = datetime.fromtimestamp(session.expires, UTC)
@@ -84,7 +84,7 @@ class Sessions:
 
 
 def cookie_serializer(secret: bytes, purpose: str) -> URLSafeSerializer:
-    """Make a signer for one purpose; its key is derived from the gateway's secret."""
+    """Make a signer of cookies for one purpose; its key is derived from the gateway's secret."""
     return URLSafeSerializer(
         derive_key(secret, KeyUse.COOKIES),
         salt=purpose,
@@ -104,5 +104,5 @@ def read_signed_cookie(by: URLSafeSerializer, cookie: str) -> dict[str, Any] | N
 
 
 def _hashed(session: str) -> bytes:
-    """Only the digest is stored: a reader of the table can open no session."""
+    """Hash the id of a session: a reader of the stored digests can open no session."""
     return hashlib.sha256(session.encode()).digest()

@@ -36,7 +36,7 @@ class LinkAction(StrEnum):
 
 
 def sign_link(secret: bytes, account: str, action: LinkAction, expires_at: datetime) -> str:
-    """Make the token that lets its bearer act for an account, by the platform's id, until `expires_at`.
+    """Make the token of a link that lets its bearer act for an account, by the platform's id, until `expires_at`.
 
     It goes into the address as `?t=`; see `link_path`.
     """
@@ -44,7 +44,7 @@ def sign_link(secret: bytes, account: str, action: LinkAction, expires_at: datet
 
 
 def read_link(secret: bytes, token: str, action: LinkAction, now: datetime) -> str | None:
-    """Return the account that a token of this purpose acts for; None when it is forged, altered or over."""
+    """Return the account that a signed link acts for; None when its token is forged, altered or over."""
     content = decrypt_content(secret, action, token)
     if content is None or datetime.fromtimestamp(_EXPIRY.unpack_from(content)[0], UTC) <= now:
         return None
@@ -52,7 +52,7 @@ def read_link(secret: bytes, token: str, action: LinkAction, now: datetime) -> s
 
 
 async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> str | None:
-    """Return the account that a link acts for now; None when it is forged, altered or over.
+    """Return the account that a signed link acts for now; None when it is forged, altered or over.
 
     It waits for a connection that is kept free of others, and asks the database for none if the link is forged.
     """
@@ -63,24 +63,24 @@ async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> s
 
 
 async def issue_link(gateway: Gateway, action: LinkAction, account: str, lifetime: timedelta) -> str:
-    """Make a token that lets its bearer act for an account from now on; see `sign_link`."""
+    """Make the token of a link that lets its bearer act for an account from now on; see `sign_link`."""
     return sign_link(gateway.secret, account, action, await decision_time(gateway.database) + lifetime)
 
 
 def link_path(token: str, action: LinkAction, language: str | None = None) -> str:
-    """Write the path and query of a link: `/object?t=…&lang=de`. The operator's own address goes before it."""
+    """Write the path and query of a signed link: `/object?t=…&lang=de`. The operator's own address goes before it."""
     return f"{action}?{urlencode({'t': token} | ({'lang': language} if language else {}))}"
 
 
 def encrypt_content(secret: bytes, action: LinkAction, content: bytes) -> str:
-    """Encrypt and sign content for one purpose; the same content gives the same token."""
+    """Encrypt and sign the content of a link for one purpose; the same content gives the same token."""
     return (
         base64.urlsafe_b64encode(_link_cipher(secret).encrypt(content, [_associated_data(action)])).decode().rstrip("=")
     )
 
 
 def decrypt_content(secret: bytes, action: LinkAction, token: str) -> bytes | None:
-    """Return the content of a token; None when it is not one of ours for this purpose."""
+    """Decrypt the content of a link's token; None when it was not signed by the gateway for this purpose."""
     if len(token) > MAX_TOKEN_LENGTH:
         return None
     try:
@@ -91,10 +91,11 @@ def decrypt_content(secret: bytes, action: LinkAction, token: str) -> bytes | No
 
 
 def _associated_data(action: LinkAction) -> bytes:
+    """Return the bytes that bind the token of a signed link to its action."""
     return f"grounds link {action.name}".encode()
 
 
 @lru_cache(maxsize=8)
 def _link_cipher(secret: bytes) -> AESSIV:
-    """Make the cipher of links, with a key of their own."""
+    """Make the cipher of signed links, with a key of their own."""
     return AESSIV(derive_key(secret, KeyUse.LINKS))

@@ -42,14 +42,14 @@ class AddressFaults:
     count: int = 0
 
     def add(self, line: int, fault: str) -> None:
-        """Take one fault down."""
+        """Record what is wrong with a line of a campaign's file of addresses."""
         self.count += 1
         if len(self.shown) < MAX_FAULTS_SHOWN:
             self.shown.append(f"{self.file}: line {line}: {fault}")
 
 
 def read_addresses(file: Path, faults: AddressFaults) -> Iterator[Address]:
-    """Read a CSV with a header, or NDJSON: account, email, and language, which may be missing.
+    """Read a campaign's file of addresses, CSV with a header or NDJSON: account, email and, optionally, language.
 
     What is wrong with a line is reported with its number, and never what it says; the others are read all the same.
     Raises SettingsError when the file is none of these.
@@ -63,12 +63,13 @@ def read_addresses(file: Path, faults: AddressFaults) -> Iterator[Address]:
 
 
 def count_lines(file: Path) -> int:
-    """Count the lines of a file."""
+    """Count the lines of a campaign's file of addresses."""
     with _open_stream(file) as stream:
         return sum(1 for _ in stream)
 
 
 def _open_stream(file: Path) -> TextIO:
+    """Open a campaign's file of addresses; raises SettingsError when it cannot be read."""
     try:
         return file.open(encoding="utf-8-sig", errors="replace", newline="")
     except OSError as error:
@@ -76,12 +77,14 @@ def _open_stream(file: Path) -> TextIO:
 
 
 def _parse_lines(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
+    """Parse each line of a campaign's file of addresses, NDJSON or CSV, with its number."""
     first = stream.readline()
     stream.seek(0)
     return _parse_ndjson(stream) if first.lstrip().startswith("{") else _parse_csv(file, stream)
 
 
 def _parse_ndjson(stream: Iterable[str]) -> Iterator[tuple[int, Any]]:
+    """Parse each line of an NDJSON file of addresses; a line that is no JSON becomes None."""
     for line, text in enumerate(stream, start=1):
         if text.strip():
             try:
@@ -91,6 +94,7 @@ def _parse_ndjson(stream: Iterable[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _parse_csv(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
+    """Parse each line of a CSV file of addresses; raises SettingsError for a wrong header or quote."""
     reader = csv.DictReader(stream, strict=True)
     try:
         named = reader.fieldnames or ()
@@ -105,7 +109,7 @@ def _parse_csv(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
 
 
 def _parse_address(line: int, said: Any) -> Address:
-    """Check a line; a ValueError says what is wrong, in words that hold nothing of it."""
+    """Check a line of a campaign's file of addresses; a ValueError describes the fault and quotes nothing of it."""
     if not isinstance(said, dict) or not {"account", "email"} <= said.keys() <= set(FIELDS):
         raise ValueError(f"does not state {', '.join(FIELDS)} (state these, and nothing else)")
     account, email, language = (said.get(name) or None for name in FIELDS)
@@ -125,6 +129,7 @@ def _parse_address(line: int, said: Any) -> Address:
 
 
 def _is_well_formed(kind: TypeAdapter[str], value: object) -> bool:
+    """Return whether a value in a campaign's file of addresses is of the kind that its column needs."""
     try:
         kind.validate_python(value, strict=True)
     except ValidationError:

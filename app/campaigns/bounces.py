@@ -17,14 +17,14 @@ _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^@>\s]+)@", re.MULTILINE | re.IGNO
 
 
 def split_mbox(mail: bytes) -> list[bytes]:
-    """Cut an mbox into its messages; what does not begin like one is one message."""
+    """Cut an mbox of bounced e-mails into its messages; a file that does not begin like an mbox is one message."""
     if not mail.startswith(b"From "):
         return [mail]
     return [message for message in _BETWEEN_MESSAGES.split(mail) if message.strip()]
 
 
 def read_delivery_report(mail: bytes, now: datetime) -> DeliveryReport | None:
-    """Read what a message says of a notice of ours; None where it says nothing certain.
+    """Read which notice an e-mail reports as delivered or bounced; None where it reports nothing certain.
 
     A message that was relayed, expanded or delayed was neither delivered nor did it come back.
     """
@@ -47,7 +47,7 @@ def read_delivery_report(mail: bytes, now: datetime) -> DeliveryReport | None:
 
 
 def _status_blocks(message: Message) -> Iterator[Message]:
-    """Yield the fields of the message as a whole, then those of each recipient."""
+    """Yield the fields of a bounced e-mail as a whole, then those of each recipient."""
     for part in message.walk():
         if part.get_content_type() == "message/delivery-status":
             blocks = part.get_payload()
@@ -57,18 +57,19 @@ def _status_blocks(message: Message) -> Iterator[Message]:
 
 
 def _notice_id(whole: Message, mail: bytes) -> str | None:
-    """Find the notice by the envelope's id, or by the id of the message that is quoted."""
+    """Find the notice that a bounced e-mail is about, by the envelope's id or that of the quoted message."""
     envelope = str(whole.get("Original-Envelope-Id", "")).strip()
     quoted = [found.decode("ascii", "replace") for found in _MESSAGE_ID.findall(mail)]
     return next((name for name in (envelope, *quoted) if _NOTICE.fullmatch(name)), None)
 
 
 def _header_word(block: Message, name: str) -> str:
+    """Return a field of a bounced e-mail in lower case, empty if it is missing."""
     return str(block.get(name, "")).strip().lower()
 
 
 def _arrival_time(block: Message, message: Message, now: datetime) -> datetime:
-    """Read when it was; where nothing believable says so, that is now."""
+    """Read when a bounced e-mail was reported; where nothing believable states it, that is now."""
     for said in (block.get("Last-Attempt-Date"), message.get("Date")):
         try:
             instant = parsedate_to_datetime(str(said))

@@ -64,7 +64,7 @@ def parse_campaign_options(
     connections: int,
     retry_unknown: bool,
 ) -> CampaignOptions:
-    """Read what the command line asks; raise SettingsError when that is no campaign."""
+    """Check the options of a campaign's sending; raise SettingsError when they are no campaign."""
     if not _EPOCH.fullmatch(epoch):
         raise SettingsError("--epoch: is no month (write it like 2026-04)")
     try:
@@ -112,6 +112,7 @@ class Campaign:
             print(f"\nSubject: {text.subject}\n\n{text.body}", end="")
 
     async def _would_be_told(self, borrowed: Connection, channel: NoticeChannel) -> AsyncIterator[str]:
+        """Yield the language of each notice that a campaign would send by a channel."""
         number = await outbox.open_campaign(borrowed, self.plan.epoch, self.plan.message, channel)
         await outbox.settle_interrupted_tasks(borrowed, number)
         if channel is NoticeChannel.IN_APP:
@@ -126,7 +127,7 @@ class Campaign:
                 yield claim.language
 
     async def run(self) -> bool:
-        """Send the notices by every channel, and print the results; return whether all is well."""
+        """Send a campaign's notices by every channel, and print the results; return whether all is well."""
         table = Table("channel", "state", "notices")
         well = True
         for channel in self.plan.channels:
@@ -147,6 +148,7 @@ class Campaign:
         return well
 
     async def _mail(self, number: int) -> None:
+        """Send a campaign's notices by e-mail over several connections, with a progress bar."""
         server, sender = MailServer.of(self.settings.smtp or ""), self.settings.smtp_from or ""
         mailers = [Mailer(server, sender) for _ in range(self.plan.connections)]
         console = Console(stderr=True)
@@ -158,6 +160,7 @@ class Campaign:
             )
 
     def _mailing(self, number: int) -> MailDelivery:
+        """Make the delivery by e-mail of a campaign's notices, with the plan's rate."""
         return MailDelivery(
             self.pool,
             number,
@@ -168,7 +171,7 @@ class Campaign:
         )
 
     async def _fill_outbox(self, number: int) -> None:
-        """Write the in-app text of every account that waits for one."""
+        """Write a campaign's in-app text of every account that waits for one."""
         async with connection(self.pool) as borrowed:
             async for chunk in _unwritten_chunks(borrowed, number):
                 if self.stopping.is_set():
@@ -213,7 +216,7 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
 
 
 async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -> Counter[str]:
-    """Record what delivery status notifications say of notices; count delivered, bounced, and those of no notice."""
+    """Record what bounced e-mails state of notices; count delivered, bounced, and those of no notice."""
     counts: Counter[str] = Counter()
     async with open_database(url, settings.secret_bytes()) as database:
         async with connection(database.worker) as borrowed:
@@ -232,7 +235,7 @@ async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -
 
 
 def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> None:
-    """Raise SettingsError with one line for everything that is missing."""
+    """Raise SettingsError with one line for every option that a campaign's sending lacks."""
     missing = [] if settings.public_url else ["GROUNDS_PUBLIC_URL: is not set (notices link to the pages there)"]
     if NoticeChannel.EMAIL in plan.channels:
         if plan.addresses is None:
@@ -248,7 +251,7 @@ def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> 
 
 
 async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, policy: Policy) -> NoticeWriter:
-    """Read the registered texts; raise SettingsError for a campaign that has none or that counts for nothing."""
+    """Read a campaign's registered texts; raise SettingsError if it has none or if it counts for nothing."""
     if plan.epoch < policy.notice.epoch:
         raise SettingsError(
             f"--epoch: {plan.epoch} is before {policy.notice.epoch}, from which on the policy counts notices"
@@ -280,6 +283,7 @@ async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, po
 
 
 async def _unwritten_chunks(borrowed: Connection, number: int) -> AsyncIterator[list[outbox.UnwrittenNotice]]:
+    """Yield a campaign's in-app notices whose text is not written yet, some at a time."""
     after = 0
     while chunk := await outbox.unwritten_notices(borrowed, number, after, CHUNK_SIZE):
         yield chunk
@@ -288,13 +292,14 @@ async def _unwritten_chunks(borrowed: Connection, number: int) -> AsyncIterator[
 
 @asynccontextmanager
 async def _stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """Ask for the end at the first signal, when what is under way has ended; break off at the second."""
+    """Stop a campaign's sending at the first signal, when what is under way has ended; break off at the second."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     ours = asyncio.current_task()
     assert ours is not None, "a coroutine runs in a task"
 
     def stop() -> None:
+        """Ask a campaign's sending to stop, or cancel it if that was asked before."""
         if stopping.is_set():
             ours.cancel()
         stopping.set()
@@ -309,6 +314,7 @@ async def _stop_on_signals() -> AsyncIterator[asyncio.Event]:
 
 
 def _print_faults(faults: AddressFaults) -> None:
+    """Print the first faults of a campaign's file of addresses, and how many more there are."""
     for fault in faults.shown:
         print(fault, file=sys.stderr)
     if faults.count > len(faults.shown):

@@ -32,7 +32,7 @@ class SendRate:
         self._next = 0.0
 
     async def wait(self) -> None:
-        """Wait for one's turn."""
+        """Wait until the campaign's rate allows the next e-mail."""
         now = asyncio.get_running_loop().time()
         turn = max(now, self._next)
         self._next = turn + self._between
@@ -57,7 +57,7 @@ class MailDelivery:
     async def run(
         self, mailers: list[Mailer], addresses: Iterator[Address], stopping: asyncio.Event, on_line: Callable[[], None]
     ) -> None:
-        """Send to every address, until none remains or `stopping` is set.
+        """Send a campaign's e-mail to every address, until none remains or `stopping` is set.
 
         Raises MailError when the server is of no use. Messages under way are ended first.
         """
@@ -76,7 +76,10 @@ class MailDelivery:
     async def _pass(
         self, mailers: list[Mailer], addresses: Iterator[Address], stopping: asyncio.Event, on_line: Callable[[], None]
     ) -> None:
+        """Send a campaign's e-mails to the addresses, with one worker per connection to the mail server."""
+
         async def work(mailer: Mailer) -> None:
+            """Send a campaign's e-mails over one connection until no address remains."""
             its_turn = False
             try:
                 for address in addresses:
@@ -95,7 +98,7 @@ class MailDelivery:
                 raise ended
 
     async def tell(self, mailer: Mailer, address: Address) -> bool:
-        """Claim, send, settle, each committed before the next begins; return whether the server was asked.
+        """Claim, send and settle an e-mail, each committed before the next; return whether the mail server was asked.
 
         Of a run that is killed in between, the task stays claimed: no run sends it again unless it is told to.
         """
@@ -118,7 +121,7 @@ class MailDelivery:
         return True
 
     async def claim(self, borrowed: Connection, address: Address) -> Claim | None:
-        """Take the task of an address; None where there is nothing to send to it."""
+        """Claim the e-mail of a campaign to an address; None where there is nothing to send to it."""
         claim = await outbox.claim_task(
             *(borrowed, self._campaign, address.account, address.contact, address.language),
             retry_unknown=self._retry_unknown,
@@ -128,7 +131,7 @@ class MailDelivery:
         return claim if claim.outcome is ClaimOutcome.CLAIMED else None
 
     async def send(self, mailer: Mailer, address: Address, claim: Claim) -> SendResult:
-        """Compose and send a message; a failure before anything is sent returns the task."""
+        """Compose and send a campaign's e-mail; a failure before anything is sent returns the task."""
         try:
             text = self._writer.write(address.account, claim.language, claim.claimed_at)
             message = mailer.message(address, claim, text)
@@ -142,5 +145,6 @@ class MailDelivery:
             raise
 
     async def _give_back(self, claim: Claim) -> None:
+        """Return the claim of a campaign's e-mail that was not sent."""
         async with connection(self._pool) as borrowed:
             await outbox.settle_task(borrowed, claim.task, TaskState.PENDING)

@@ -38,7 +38,7 @@ class NoticeWriter:
     public_url: str
 
     def write(self, account: str, language: str, now: datetime) -> NoticeText:
-        """Write to an account, by the platform's id, in a language that there is."""
+        """Write a campaign's notice to an account, by the platform's id, in a language that there is."""
         until = now + LINK_LIFETIME
         links = {
             action: self.public_url + link_path(sign_link(self.secret, account, action, until), action, language)
@@ -47,14 +47,14 @@ class NoticeWriter:
         return with_links(language, self.texts[language], links)
 
     def example(self, language: str) -> NoticeText:
-        """Write an example, whose links open nothing."""
+        """Write an example of a campaign's notice, whose links open nothing."""
         return with_links(
             language, self.texts[language], {action: f"{self.public_url}{action}?t=EXAMPLE" for action in LINK_NAMES}
         )
 
 
 def with_links(language: str, text: str, links: Mapping[LinkAction, str]) -> NoticeText:
-    """Put links into a text; raise ValueError for one that does not begin with its subject."""
+    """Put signed links into a campaign's text; raise ValueError for one that does not begin with its subject."""
     subject, _, body = text.partition("\n")
     if not subject.startswith(SUBJECT_PREFIX):
         raise ValueError("does not begin with its subject (write Subject: ... into the first line)")
@@ -64,7 +64,7 @@ def with_links(language: str, text: str, links: Mapping[LinkAction, str]) -> Not
 
 
 def check_text(language: str, text: str, message: MessageKind, policy: Policy) -> None:
-    """Raise ValueError for what a text lacks.
+    """Raise ValueError for what a campaign's text lacks.
 
     A notice and a reminder name the controller, its contact, its data protection officer and the authority (GDPR
     Article 13(1)(a), 13(1)(b) and 13(2)(d)), and have the links to the objection form and to the whole information.
@@ -85,7 +85,7 @@ def check_text(language: str, text: str, message: MessageKind, policy: Policy) -
 
 
 def check_controller(policy: Policy) -> None:
-    """Raise SettingsError if a policy names no controller: nothing is written to anybody without one."""
+    """Raise SettingsError if a policy names no controller: a campaign's notice has to name one."""
     if policy.controller is None:
         raise SettingsError(
             f"policy {policy.version}: names no controller (GDPR Article 13(1)(a): put a policy in force that does)"

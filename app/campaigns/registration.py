@@ -26,7 +26,7 @@ from db.vocabulary import MessageKind
 async def register_campaign(
     database: Database, document: bytes, message: MessageKind, folder: Path | None
 ) -> dict[str, str]:
-    """Store a campaign's record and the texts of one of its messages; return the SHA-256 of each text by language.
+    """Store a campaign's record and the texts of one of its messages; return each text's SHA-256 by language.
 
     Run again, it changes nothing, or adds languages. Raises SettingsError for a campaign that tells otherwise than it
     did, and for a text that lacks something or has another hash than the record states.
@@ -57,6 +57,7 @@ async def register_campaign(
 
 
 def _parse_campaign(document: bytes) -> Campaign:
+    """Parse the record of a campaign that is registered; raises SettingsError."""
     try:
         record = Campaign.model_validate_json(document)
     except ValidationError as error:
@@ -68,7 +69,7 @@ def _parse_campaign(document: bytes) -> Campaign:
 
 
 def _raise_if_changed(record: Campaign, stored: StoredCampaign | None) -> None:
-    """Raise SettingsError where a record tells otherwise than the campaign did: people were told that, and not this."""
+    """Raise SettingsError where a campaign's record states other uses than the one that was registered and sent."""
     if stored is None or stored.told == set(record.uses):
         return
     changes = [f"adds {use}" for use in sorted(set(record.uses) - stored.told)]
@@ -80,6 +81,7 @@ def _raise_if_changed(record: Campaign, stored: StoredCampaign | None) -> None:
 
 
 def _raise_if_hashes_differ(record: Campaign, stored: StoredCampaign | None, hashes: Mapping[str, str]) -> None:
+    """Raise SettingsError if the texts of a campaign are others than its record states or were registered."""
     stated = {language.lower(): digest for language, digest in record.texts.items()}
     faults = []
     for language, digest in sorted((stated | (stored.texts if stored else {})).items()):
@@ -92,10 +94,11 @@ def _raise_if_hashes_differ(record: Campaign, stored: StoredCampaign | None, has
 
 
 async def _store_record(database: Database, record: Campaign, hashes: Mapping[str, str], now: datetime) -> None:
-    """Load the record with the hash of each text, as one that is stated now."""
+    """Store a campaign's record with the hash of each text, as one that is stated now."""
     stated = record.model_dump(exclude={"observed_at"}) | {"texts": hashes, "observed_at": now.isoformat()}
 
     async def lines() -> AsyncIterator[bytes]:
+        """Yield a campaign's record as one line of NDJSON."""
         yield json.dumps(stated).encode()
 
     rejected: list[Rejected] = []

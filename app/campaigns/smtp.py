@@ -56,7 +56,7 @@ class MailServer:
 
     @classmethod
     def of(cls, url: str) -> "MailServer":
-        """Read a URL that the settings have checked."""
+        """Read the mail server from a URL of SMTP that the settings have checked."""
         parts = urlsplit(url)
         encrypted = parts.scheme == "smtps"
         user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
@@ -64,7 +64,7 @@ class MailServer:
 
     @property
     def here(self) -> bool:
-        """Return whether it is on this machine."""
+        """Return whether the mail server is on this machine."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -81,7 +81,7 @@ class Mailer:
         self._smtp: aiosmtplib.SMTP | None = None
 
     async def ready(self) -> None:
-        """Connect unless that is done; raise MailError when it cannot be, after some attempts."""
+        """Connect to the mail server unless that is done; raise MailError when some attempts have failed."""
         if self._smtp is not None and self._smtp.is_connected:
             return
         for attempt in range(CONNECT_ATTEMPTS):
@@ -103,7 +103,7 @@ class Mailer:
         )
 
     async def send(self, address: Address, notice: str, message: bytes) -> SendResult:
-        """Hand a message over; raise MailError when the server wants none of ours.
+        """Send one e-mail by SMTP; raise MailError when the server accepts none of ours.
 
         Until the message itself is under way, whatever fails means that it was not sent; from then on only an answer
         of the server's says whether it was.
@@ -131,12 +131,13 @@ class Mailer:
         return SendResult.SENT
 
     async def close(self) -> None:
-        """Close the connection with QUIT."""
+        """Close the connection to the mail server with QUIT."""
         if self._smtp is not None and self._smtp.is_connected:
             with suppress(SMTPException, OSError):
                 await self._smtp.quit(timeout=5)
 
     async def _connected(self) -> aiosmtplib.SMTP:
+        """Open a connection to the mail server, encrypted unless the server is on this machine."""
         server = self._server
         smtp = aiosmtplib.SMTP(
             hostname=server.host,
@@ -152,7 +153,7 @@ class Mailer:
         return smtp
 
     def message(self, address: Address, claim: Claim, text: NoticeText) -> bytes:
-        """Put a message together; its Message-ID is the notice's, by which a second copy and a bounce are known."""
+        """Compose an e-mail; its Message-ID is the notice's, by which a second copy and a bounce are known."""
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = self._sender
         message["To"] = address.email
@@ -166,6 +167,7 @@ class Mailer:
 
     @staticmethod
     async def _start_over(smtp: aiosmtplib.SMTP) -> None:
+        """Reset the connection to the mail server after a refused e-mail, or close it."""
         try:
             await smtp.rset()
         except (SMTPException, OSError):
@@ -173,7 +175,7 @@ class Mailer:
 
 
 def _classify_refusal(error: SMTPResponseException) -> SendResult:
-    """Judge a refusal: for now, for good, or of ourselves."""
+    """Classify a mail server's refusal: of this e-mail for now, of it for good, or of all from this sender."""
     if error.code < 500:
         return SendResult.DEFERRED
     if isinstance(error, SMTPSenderRefused):

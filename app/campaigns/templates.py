@@ -22,7 +22,7 @@ from db.vocabulary import ContentKind, MessageKind
 def write_texts(
     folder: Path | None, message: MessageKind, policy: Policy, told: Iterable[Use], now: datetime
 ) -> dict[str, str]:
-    """Write a text in each language from the templates of a folder, such as `de.txt`, or from the shipped ones.
+    """Write a campaign's text in each language from a folder's templates, such as `de.txt`, or from the shipped ones.
 
     A template names the campaign's uses and the policy's facts; one that names none is the text as it stands. Raises
     SettingsError with one line a fault.
@@ -49,12 +49,14 @@ def write_texts(
 
 
 def _shipped_folder(shipped: Traversable, message: MessageKind) -> Traversable:
+    """Return the folder of the shipped templates of a campaign's message; raises SettingsError if none are shipped."""
     if message is MessageKind.EDUCATION:
         raise SettingsError("--template: is missing (name a folder with the texts; none are shipped)")
     return shipped / message.lower()
 
 
 def _render(source: str, policy: Policy, uses: list[dict[str, str]], now: datetime) -> str:
+    """Render the template of a campaign's text with the policy's notice period and the uses that it names."""
     # Plain text: there is no markup to escape. Sandboxed, as a template is no program.
     environment = SandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -73,7 +75,7 @@ def _render(source: str, policy: Policy, uses: list[dict[str, str]], now: dateti
 
 
 def _translated_uses(told: list[Use], words: Mapping[str, str], language: str) -> list[dict[str, str]]:
-    """Put into words which kinds are used on which products for which purposes; those alike are one."""
+    """Describe in a campaign's language which kinds on which products are used for which purposes; merge equal ones."""
     missing = sorted({code for use in told for code in (use.purpose, use.kind)} - words.keys())
     if missing:
         raise ValueError(f"there are no words for {', '.join(missing)} (write them into words.json under {language})")
@@ -90,7 +92,7 @@ def _translated_uses(told: list[Use], words: Mapping[str, str], language: str) -
 
 
 def _template_sources(folder: Path | Traversable) -> dict[str, str]:
-    """Read the template of each language."""
+    """Read the template of a campaign's text in each language."""
     try:
         return {
             file.name.removesuffix(".txt").lower(): file.read_text(encoding="utf-8")
@@ -104,6 +106,7 @@ def _template_sources(folder: Path | Traversable) -> dict[str, str]:
 
 
 def _translated_words(folder: Path | Traversable) -> dict[str, dict[str, str]]:
+    """Read the words for purposes, kinds and products that a campaign's templates use, by language."""
     file = folder / "words.json"
     if not file.is_file():
         return {}

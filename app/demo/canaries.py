@@ -18,12 +18,12 @@ _REASONS = (
 
 
 def demo_canaries(items: int) -> dict[str, str]:
-    """Return the id of each planted item, and why it can never qualify. Ids are beyond those of the population."""
+    """Return the id of each item that the demo plants, and why it can never qualify; no other item has these ids."""
     return {f"content-{3 * items + place}": reason for place, reason in enumerate(_REASONS, 1)}
 
 
 def canary_lines(items: int, now: datetime) -> Iterator[bytes]:
-    """Yield NDJSON lines: for each planted item its account, with a notice, and for the objector an objection.
+    """Yield the demo's NDJSON lines of each planted item: its account, a notice, and for the objector an objection.
 
     `now` has an offset; every instant is some days before it.
     """
@@ -50,17 +50,20 @@ def canary_lines(items: int, now: datetime) -> Iterator[bytes]:
 
 
 def _account(account: str, born: str, since: datetime) -> dict[str, Any]:
+    """Make up the account of an item that the demo plants."""
     described = {"person": None, "product": "FACEBOOK", "kind": "PERSONAL", "born_on": born, "country": "DE"}
     state = {"status": "ACTIVE", "status_since": since, "compromised": [], "contacts": []}
     return {"record": "account", "id": account, **described, **state}
 
 
 def _notice(account: str, delivered: datetime) -> dict[str, Any]:
+    """Make up the notice to an account whose item the demo plants."""
     named = {"record": "notice", "id": f"notice-of-{account}", "account": account, "channel": "IN_APP"}
     return {**named, "epoch": "2025-04", "sent_at": delivered, "delivered_at": delivered}
 
 
 def _content(item: str, account: str, kind: str, created: datetime) -> dict[str, Any]:
+    """Make up an item that the demo plants."""
     draw = Random(item).random  # noqa: S311 - the text is no secret, it has to come out the same each time
     seen = {"audience": "ONLY_ME" if kind == "PRIVATE_MESSAGE" else "PUBLIC", "audience_since": created}
     said = {"language": "de", "text": compose_text(kind, "de", draw), "media": [], "created_at": created}

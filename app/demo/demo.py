@@ -48,7 +48,7 @@ class DemoCounts:
 
 
 async def run_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> None:
-    """Load what is missing, serve, and print how to try it, until a signal comes."""
+    """Load the demo's made-up platform if it is missing, serve it, and print how to try it, until a signal comes."""
     out = Console(highlight=False, soft_wrap=True)
     async with running_server(settings, url, host, port) as (server, database):
         loading = asyncio.create_task(_load_population(settings, database, items, Console(stderr=True)))
@@ -63,7 +63,7 @@ async def run_demo(settings: Settings, url: str, host: str, port: int, items: in
 
 
 async def check_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> bool:
-    """Pull every permitted item over HTTP, compare with what the database decides, and return how it went."""
+    """Pull every permitted item of the demo over HTTP, compare with the decisions of the database, and report."""
     async with running_server(settings, url, host, port) as (server, database):
         loaded = await _load_population(settings, database, items, Console(stderr=True))
         token = _training_token(settings)
@@ -82,10 +82,12 @@ async def check_demo(settings: Settings, url: str, host: str, port: int, items: 
 
 
 def _training_token(settings: Settings) -> str:
+    """Make a token for the demo's training client."""
     return open_issuer(settings).token(Role.TRAINING_CLIENT, client=DEMO_CLIENT, purpose=DEMO_PURPOSE)
 
 
 async def _pull_all_items(address: str, token: str) -> tuple[list[dict[str, Any]], int]:
+    """Pull all permitted items of the demo page by page; return them with the number of pages."""
     items: list[dict[str, Any]] = []
     pages = 0
     variables: dict[str, Any] = {"first": PAGE_SIZE, "after": None}
@@ -104,7 +106,7 @@ async def _pull_all_items(address: str, token: str) -> tuple[list[dict[str, Any]
 
 
 async def _load_population(settings: Settings, database: Database, items: int | None, console: Console) -> DemoCounts:
-    """Load the population once. What an interrupted start began is finished; the same facts change nothing twice."""
+    """Load the demo's population once. An interrupted load is finished; the same facts change nothing twice."""
     marker = settings.data_folder() / "demo.json"
     there = bool(await database.examiner("demo").fetchval("SELECT id FROM grounds.content LIMIT 1"))
     async with connection(database.ingest) as borrowed:
@@ -129,6 +131,7 @@ async def _load_population(settings: Settings, database: Database, items: int | 
 
 
 def _read_marker(marker: Path) -> dict[str, Any] | None:
+    """Read the file that records which population the demo has loaded; None if there is none."""
     try:
         made: dict[str, Any] = json.loads(marker.read_text())
     except (FileNotFoundError, ValueError):
@@ -137,10 +140,12 @@ def _read_marker(marker: Path) -> dict[str, Any] | None:
 
 
 async def _ingest_population(borrowed: Connection, items: int, now: datetime, console: Console) -> None:
+    """Load the made-up facts of the demo in blocks, with a progress bar."""
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Making up {items:,} items", total=items)
 
         async def blocks() -> AsyncIterator[bytes]:
+            """Yield the demo's made-up facts in blocks, and advance the progress bar."""
             for block in in_blocks(chain(population_lines(items, now), canary_lines(items, now))):
                 progress.advance(task, block.count(b'"record":"content"'))
                 yield block
@@ -156,6 +161,7 @@ async def _ingest_population(borrowed: Connection, items: int, now: datetime, co
 
 
 async def _plant_canaries(database: Database, items: int) -> None:
+    """Plant the demo's canaries, as an officer does."""
     for item, reason in demo_canaries(items).items():
         outcome = await Officer(database.staff, "demo").plant_canary(item, reason)
         if outcome not in (ActOutcome.PLANTED, ActOutcome.PLANTED_BEFORE):
@@ -163,7 +169,7 @@ async def _plant_canaries(database: Database, items: int) -> None:
 
 
 def in_blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Gather lines into blocks, as a file would give them."""
+    """Gather the demo's lines into blocks, as a file would yield them."""
     block = bytearray()
     for line in lines:
         block += line
@@ -174,6 +180,7 @@ def in_blocks(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 async def _count_items(database: Database) -> DemoCounts:
+    """Count the demo's items, and those that are permitted, without its canaries."""
     async with connection(database.staff) as borrowed, borrowed.transaction():
         await borrowed.execute("SET LOCAL statement_timeout = '10min'")
         await borrowed.execute(
@@ -188,6 +195,7 @@ async def _count_items(database: Database) -> DemoCounts:
 
 
 def _instructions(address: str, token: str, officer: str, loaded: DemoCounts) -> str:
+    """Write how to try the demo: tokens, requests and the address of its dashboard."""
     reason = "reason { summary conditions { code evidence } }"
     asked = f"{{ trainableContent(first: 3) {{ nodes {{ kind language text {reason} }} }} }}"
     body = json.dumps({"query": asked})

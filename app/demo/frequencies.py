@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def weighted(weights: Mapping[str, int]) -> tuple[str, ...]:
-    """Repeat each name as often as its weight says, to be drawn from."""
+    """Repeat each name of the demo's facts as often as its weight, so that a drawn one has that frequency."""
     return tuple(name for name, weight in weights.items() for _ in range(weight))
 
 

@@ -50,13 +50,13 @@ class Phrasebook:
 
 
 def choose(draw: Draw, options: Sequence[Option]) -> Option:
-    """Return one of the options, each as likely as the next; `draw` gives numbers of [0, 1)."""
+    """Draw one of the demo's options, each as likely as the next; `draw` returns numbers of [0, 1)."""
     return options[int(draw() * len(options))]
 
 
 @cache
 def phrasebooks() -> Mapping[str, Phrasebook]:
-    """Read the languages (BCP 47) of phrases.json, with every `[one|other]` written out as sentences of its own."""
+    """Read the demo's phrases by language (BCP 47), with every `[one|other]` expanded into sentences of its own."""
     books: dict[str, Phrasebook] = {}
     for language, parts in _phrases()["phrasebooks"].items():
         written: dict[str, Any] = {
@@ -68,12 +68,12 @@ def phrasebooks() -> Mapping[str, Phrasebook]:
 
 @cache
 def languages_of_country(country: str | None) -> tuple[str, ...]:
-    """Return the languages people write in a country (ISO 3166-1 alpha-2), one named twice is used twice as often."""
+    """Return the languages that the demo's authors write in a country (ISO 3166-1); a repeated one is likelier."""
     return tuple(_phrases()["spoken"].get(country or "", "en").split())
 
 
 def compose_text(kind: str, language: str, draw: Draw) -> str:
-    """Compose a text for a content kind of SPEC.md in a language of `phrasebooks()`; KeyError for another language.
+    """Compose a made-up text of a kind of content in a language of `phrasebooks()`; KeyError for another language.
 
     About 3 % end with a made-up identifier: e-mail, telephone number, IBAN, handle, IP address or tracked link.
     """
@@ -91,17 +91,19 @@ def compose_text(kind: str, language: str, draw: Draw) -> str:
 
 
 def compose_long_text(language: str, draw: Draw) -> str:
-    """Compose a text of forty sentences, for the screens and limits that only a long one meets."""
+    """Compose a made-up text of forty sentences, for the screens and limits that only a long one meets."""
     return " ".join(choose(draw, phrasebooks()[language].bodies) for _ in range(40))
 
 
 @cache
 def _phrases() -> dict[str, dict[str, Any]]:
+    """Read the demo's phrases from phrases.json."""
     read: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("phrases.json").read_text("utf-8"))
     return read
 
 
 def _expand_templates(templates: list[str]) -> Iterator[str]:
+    """Expand each phrase of the demo with alternatives into one phrase per combination."""
     for template in templates:
         if found := _ALTERNATIVES.search(template):
             before, after = template[: found.start()], template[found.end() :]
@@ -111,6 +113,7 @@ def _expand_templates(templates: list[str]) -> Iterator[str]:
 
 
 def _compose_post(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentences of a made-up post."""
     sentences = [choose(draw, book.bodies)]
     if draw() < 0.85:
         sentences.insert(0, choose(draw, book.openings))
@@ -120,6 +123,7 @@ def _compose_post(book: Phrasebook, draw: Draw) -> list[str]:
 
 
 def _compose_caption(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentences of a made-up caption."""
     sentences = [choose(draw, book.bodies)]
     if draw() < 0.7:
         sentences.append(choose(draw, book.closings))
@@ -127,6 +131,7 @@ def _compose_caption(book: Phrasebook, draw: Draw) -> list[str]:
 
 
 def _compose_comment(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentences of a made-up comment."""
     sentences = [choose(draw, book.replies if draw() < 0.5 else book.bodies)]
     if draw() < 0.85:
         sentences.insert(0, choose(draw, book.reactions))
@@ -136,6 +141,7 @@ def _compose_comment(book: Phrasebook, draw: Draw) -> list[str]:
 
 
 def _compose_question(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentences of a made-up question to the AI assistant."""
     sentences = [choose(draw, book.questions)]
     for _ in range(int(draw() * 3)):
         aside = choose(draw, book.asides)
@@ -145,31 +151,38 @@ def _compose_question(book: Phrasebook, draw: Draw) -> list[str]:
 
 
 def _compose_message(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentence of a made-up private message."""
     return [choose(draw, book.messages)]
 
 
 def _compose_enquiry(book: Phrasebook, draw: Draw) -> list[str]:
+    """Compose the sentences of a made-up message to a business."""
     return list({choose(draw, book.enquiries): None, choose(draw, book.enquiries): None})
 
 
 def _made_up_number(draw: Draw, digits: int) -> str:
+    """Make up a number of so many digits for a text of the demo."""
     return f"{int(draw() * 10**digits):0{digits}d}"
 
 
 def _made_up_email(_language: str, draw: Draw) -> str:
+    """Make up an e-mail address for a text of the demo."""
     return f"{choose(draw, _ADJECTIVES)}.{choose(draw, _NOUNS)}{_made_up_number(draw, 3)}@example.org"
 
 
 def _made_up_handle(_language: str, draw: Draw) -> str:
+    """Make up a user's handle for a text of the demo."""
     return f"@{choose(draw, _ADJECTIVES)}_{choose(draw, _NOUNS)}_{_made_up_number(draw, 3)}"
 
 
 def _made_up_telephone(language: str, draw: Draw) -> str:
+    """Make up a telephone number of the language's country for a text of the demo."""
     pattern = _TELEPHONES.get(language) or choose(draw, tuple(_TELEPHONES.values()))
     return "".join(_made_up_number(draw, 1) if sign == "#" else sign for sign in pattern)
 
 
 def _made_up_iban(language: str, draw: Draw) -> str:
+    """Make up an IBAN for a text of the demo that has the right check digits and belongs to no bank."""
     country, digits = _IBANS.get(language, _IBANS["de"])
     # No bank has a code of zeros, so the check digits hold (ISO 13616) and the account exists nowhere.
     account = _made_up_number(draw, 10).zfill(digits)
@@ -179,12 +192,14 @@ def _made_up_iban(language: str, draw: Draw) -> str:
 
 
 def _made_up_address(_language: str, draw: Draw) -> str:
+    """Make up an IP address for a text of the demo."""
     # RFC 5737 and RFC 3849: addresses for documentation.
     network = choose(draw, ("192.0.2.", "198.51.100.", "203.0.113.", "2001:db8::"))
     return f"{network}{1 + int(draw() * 254)}"
 
 
 def _made_up_link(_language: str, draw: Draw) -> str:
+    """Make up a web link for a text of the demo."""
     return f"https://example.org/{choose(draw, _NOUNS)}?ref={_made_up_number(draw, 8)}"
 
 
