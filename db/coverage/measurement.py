@@ -43,16 +43,17 @@ class CountedTotal(NamedTuple):
 
 
 class CountedCoverage(NamedTuple):
-    """What was counted. `tables` are by the names of their dimensions, then by values.
+    """What was counted for one purpose. `tables` are by the names of their dimensions, then by values.
 
     `grounds` has the ground of each kind under the policy, `named` the values of each dimension that the publication
-    before named.
+    before named. `purposes` is for how many purposes there are counts of the same persons: they share the budget.
     """
 
     total: CountedTotal
     tables: Mapping[Key, Mapping[Key, Layers]]
     grounds: Mapping[str, str]
     named: Mapping[str, Collection[str]]
+    purposes: int
 
 
 class Cell(NamedTuple):
@@ -79,14 +80,14 @@ class Cell(NamedTuple):
 
 
 class Measurement:
-    """Everything that is measured of one snapshot, each number with noise of its own.
+    """Everything that is measured of one snapshot for one purpose, each number with noise of its own.
 
     Of a dimension in which anybody can bring a new value, those with a large measured count are named, and the rest is
     one value, `other`. Of tables of two dimensions every cell is measured, the empty ones too.
     """
 
     def __init__(self, counted: CountedCoverage, noise: Noise) -> None:
-        self.deviations = noise_deviations(len(counted.total.failing))
+        self.deviations = noise_deviations(len(counted.total.failing), counted.purposes)
         self._noise = noise
         total, tables = counted.total, counted.tables
         self.total = self._cell("TOTAL", (total.permitted, total.others))

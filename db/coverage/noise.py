@@ -14,7 +14,7 @@ MAX_ITEMS_IN_TOTAL: Final = 20
 MAX_ITEMS_IN_TABLES: Final = 5
 """For how many items a person counts at most in tables, which say how the items of the total are divided."""
 PRIVACY_LOSS: Final = 0.175
-"""The mu of one publication, for any change of all that is stored about one person."""
+"""The mu of one publication, of all purposes together, for any change of all that is stored about one person."""
 PUBLICATIONS_IN_30_DAYS: Final = 2
 
 SHARES: Final[Mapping[str, float]] = {
@@ -33,7 +33,7 @@ SHARES: Final[Mapping[str, float]] = {
     "COUNTRY,LANGUAGE": 0.19,
     "KIND,PRODUCT": 0.04,
 }
-"""What each measurement spends of the square of PRIVACY_LOSS."""
+"""What each measurement spends of the square of the privacy loss that its purpose has."""
 
 CONFIDENCE: Final = 0.95
 """The chance that a published count is no farther from the truth than its margin."""
@@ -49,9 +49,14 @@ def gaussian_noise(deviation: float) -> float:
     return _RANDOM.normalvariate(0.0, deviation)
 
 
-def noise_deviations(conditions: int) -> dict[str, float]:
-    """Return the standard deviation of each measurement, in items. `conditions` is how many there are."""
-    return {name: _sensitivity(name, conditions) / (PRIVACY_LOSS * sqrt(share)) for name, share in SHARES.items()}
+def noise_deviations(conditions: int, purposes: int) -> dict[str, float]:
+    """Return the standard deviation of each measurement, in items. `conditions` is how many there are.
+
+    The same persons are measured for each of the purposes: each has an equal part of the square of PRIVACY_LOSS, so
+    that all of them together have no more than one alone would.
+    """
+    loss = PRIVACY_LOSS / sqrt(purposes)
+    return {name: _sensitivity(name, conditions) / (loss * sqrt(share)) for name, share in SHARES.items()}
 
 
 def noise_margin(deviation: float) -> float:

@@ -1,4 +1,4 @@
-"""Coverage: how many items there are, how many are permitted, and what excludes the others, once a day."""
+"""Coverage: how many items there are, how many are permitted for each purpose, and what excludes the others, daily."""
 
 import asyncio
 import json
@@ -37,12 +37,14 @@ Filters = Mapping[Dimension, Sequence[str]]
 
 
 class CoverageSnapshot(NamedTuple):
-    """The snapshot that was read."""
+    """The snapshot that was read, with the purposes of its policy, and the one that was asked for or else the first."""
 
     day: date
     taken_at: datetime
     policy: str
     conditions: list[str]
+    purposes: list[str]
+    purpose: str
 
 
 async def take_coverage(worker: Connection) -> int:
@@ -58,12 +60,13 @@ async def take_coverage(worker: Connection) -> int:
     return 0 if state == "NOTHING" else 1
 
 
-async def exact_snapshot(reader: Reader, day: date | None) -> CoverageSnapshot | None:
-    """Find the snapshot of a day, or the newest one."""
+async def exact_snapshot(reader: Reader, day: date | None, purpose: str | None) -> CoverageSnapshot | None:
+    """Find the snapshot of a day, or the newest one. The purpose may be none that it has."""
     rows = await reader.fetch(
-        "SELECT day, taken_at, policy, conditions FROM grounds.coverage_snapshot"
+        "SELECT day, taken_at, policy, conditions, purposes, coalesce($2, purposes[1])"
+        " FROM grounds.coverage_snapshot"
         " WHERE taken_at IS NOT NULL AND day = coalesce($1, day) ORDER BY day DESC LIMIT 1",
-        day,
+        *(day, purpose),
     )
     return CoverageSnapshot(*rows[0]) if rows else None
 
@@ -71,22 +74,22 @@ async def exact_snapshot(reader: Reader, day: date | None) -> CoverageSnapshot |
 async def exact_rows(
     reader: Reader, snapshot: CoverageSnapshot, by: Sequence[Dimension], filters: Filters
 ) -> list[CountRow] | None:
-    """Count by some dimensions; None where the snapshot is too old to be counted by so many."""
+    """Count by some dimensions for the snapshot's purpose; None where it is too old to be counted by so many."""
     asked = {*by, *filters}
     shape = sum(1 << place for place, dimension in enumerate(Dimension) if dimension in asked or len(asked) > 2)
-    if len(asked) > 2 and await reader.fetchval(_HAS_FULL_DETAIL, snapshot.day) is None:
+    if len(asked) > 2 and await reader.fetchval(_HAS_FULL_DETAIL, snapshot.day, snapshot.purpose) is None:
         return None
     columns = [dimension.lower() for dimension in by]
     places = 4 + 3 * len(snapshot.conditions)
     sums = ", ".join(f"sum(counts[{place}])::bigint" for place in range(1, places + 1))
     given = list(filters.items())
     chosen = "".join(
-        f" AND {dimension.lower()} = ANY (${number}::text[])" for number, (dimension, _) in enumerate(given, 3)
+        f" AND {dimension.lower()} = ANY (${number}::text[])" for number, (dimension, _) in enumerate(given, 4)
     )
     rows = await reader.fetch(
         f"SELECT ARRAY[{', '.join(columns)}]::text[] AS key, ARRAY[{sums}] AS counts FROM grounds.coverage_cell"
-        f" WHERE day = $1 AND shape = $2{chosen} GROUP BY {', '.join(columns) or '()'} ORDER BY 1",
-        *(snapshot.day, shape),
+        f" WHERE day = $1 AND purpose = $2 AND shape = $3{chosen} GROUP BY {', '.join(columns) or '()'} ORDER BY 1",
+        *(snapshot.day, snapshot.purpose, shape),
         *(list(values) for _, values in given),
     )
     return [_exact_row(row["key"], row["counts"], len(snapshot.conditions)) for row in rows]
@@ -94,29 +97,37 @@ async def exact_rows(
 
 async def exact_dialects(reader: Reader, snapshot: CoverageSnapshot) -> list[CountRow]:
     """Count by whole language tags, in lower case."""
-    rows = await reader.fetch(_DIALECTS, snapshot.day)
+    rows = await reader.fetch(_DIALECTS, snapshot.day, snapshot.purpose)
     return [_exact_row([row["language"]], row["counts"], len(snapshot.conditions)) for row in rows]
 
 
 async def published_coverage(
-    pool: Pool, day: date | None, tables: Sequence[str]
+    pool: Pool, day: date | None, tables: Sequence[str], purpose: str | None
 ) -> tuple[CoverageSnapshot, list[list[CountRow]]] | None:
-    """Read tables of what was published on a day or last before it. A table is named by its dimensions."""
+    """Read tables of what was published on a day or last before it. A table is named by its dimensions.
+
+    Of a purpose that is none of the publication's, every table is empty.
+    """
     async with connection(pool) as borrowed:
-        row = await borrowed.fetchrow(
-            "SELECT day, taken_at, policy, conditions, ARRAY(SELECT p.tables ->> t FROM unnest($2::text[])"
-            " WITH ORDINALITY n (t, place) ORDER BY place) AS tables"
-            " FROM grounds.coverage_published p WHERE day <= coalesce($1, day) ORDER BY day DESC LIMIT 1",
-            *(day, tables),
-        )
+        row = await borrowed.fetchrow(_PUBLISHED, day, tables, purpose)
     if row is None:
         return None
-    found = [[CountRow(tuple(key), *counts) for key, *counts in json.loads(table)] for table in row["tables"]]
-    return CoverageSnapshot(*row[:4]), found
+    found = [[CountRow(tuple(key), *counts) for key, *counts in json.loads(each or "[]")] for each in row["tables"]]
+    return CoverageSnapshot(*row[:6]), found
 
 
-_DIALECTS = "SELECT language, counts FROM grounds.coverage_cell WHERE day = $1 AND shape = 64 ORDER BY 1"
-_HAS_FULL_DETAIL = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND shape = 63 LIMIT 1"
+_PUBLISHED = """
+SELECT p.day, p.taken_at, p.policy, p.conditions, k.purposes, k.purpose,
+    ARRAY(SELECT p.tables -> k.purpose ->> t FROM unnest($2::text[]) WITH ORDINALITY n (t, place) ORDER BY place)
+        AS tables
+FROM grounds.coverage_published p CROSS JOIN LATERAL (
+    SELECT listed.purposes, coalesce($3, listed.purposes[1]) AS purpose
+    FROM (SELECT ARRAY(SELECT json_object_keys(p.tables)) AS purposes) listed) k
+WHERE p.day <= coalesce($1, p.day) ORDER BY p.day DESC LIMIT 1"""
+_DIALECTS = (
+    "SELECT language, counts FROM grounds.coverage_cell WHERE day = $1 AND purpose = $2 AND shape = 64 ORDER BY 1"
+)
+_HAS_FULL_DETAIL = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND purpose = $2 AND shape = 63 LIMIT 1"
 
 
 def _exact_row(key: Sequence[str], counts: Sequence[int | None], conditions: int) -> CountRow:
@@ -128,11 +139,14 @@ def _exact_row(key: Sequence[str], counts: Sequence[int | None], conditions: int
 
 
 def _publish_tables(counted: str) -> str:
-    """Protect what `grounds.counted_coverage` gives, as it is kept in `coverage_published`; both are JSON."""
-    return json.dumps(protect_counts(_read_counted(json.loads(counted))))
+    """Protect what `grounds.counted_coverage` gives, as `coverage_published` keeps it: JSON by purpose."""
+    by_purpose: dict[str, Any] = json.loads(counted)
+    return json.dumps(
+        {purpose: protect_counts(_read_counted(each, len(by_purpose))) for purpose, each in by_purpose.items()}
+    )
 
 
-def _read_counted(counted: Mapping[str, Any]) -> CountedCoverage:
+def _read_counted(counted: Mapping[str, Any], purposes: int) -> CountedCoverage:
     tables: dict[Key, dict[Key, Layers]] = {
         table: {} for table in (("KIND",), *((name,) for name in OPEN_DIMENSIONS), *MEASURED_PAIRS)
     }
@@ -150,4 +164,5 @@ def _read_counted(counted: Mapping[str, Any]) -> CountedCoverage:
         tables,
         {kind: ground_of.get(kind, GroundCode.PUBLIC_CONTENT) for kind in KINDS},
         {name: {key[0] for key, *_ in before[name]} for name in OPEN_DIMENSIONS if name in before},
+        purposes,
     )

@@ -1,11 +1,12 @@
--- Coverage: once a day every item is counted, by what it is and by what keeps it out, in short statements that any
--- process may go on with. The counts are for officers. Once a month the same parts are measured for what is published to
+-- Coverage: once a day every item is counted, for each purpose of the policy, by what it is and by what keeps it out, in
+-- short statements that any process may go on with. The counts are for officers. Once a month the same parts are measured for what is published to
 -- dashboards, where each person counts for a limited number of items (db/coverage/README.md).
 
 CREATE TABLE grounds.coverage_snapshot (
     day date PRIMARY KEY,          -- of UTC
     policy text NOT NULL,
     conditions text[] NOT NULL,    -- the codes that the counts stand for, in the catalogue's order
+    purposes text[] NOT NULL,      -- of the policy, in its order: each has counts of its own
     receipts bigint NOT NULL,      -- the last receipt whose items are known in coverage_delivered
     last_item bigint NOT NULL,     -- the last item that was there at the beginning
     items bigint NOT NULL,         -- the last item that is counted
@@ -15,8 +16,8 @@ CREATE TABLE grounds.coverage_snapshot (
     taken_at timestamptz           -- NULL while it is being taken
 );
 
--- Which items some client received. Only ever added to: each receipt is read once.
-CREATE TABLE grounds.coverage_delivered (item bigint PRIMARY KEY);
+-- Which items some client received, and for which purpose. Only ever added to: each receipt is read once.
+CREATE TABLE grounds.coverage_delivered (item bigint, purpose text, PRIMARY KEY (item, purpose));
 
 -- How many items each person has, while a snapshot that is published is taken. A person is a group of accounts (negative), or
 -- an account of no group.
@@ -24,6 +25,7 @@ CREATE TABLE grounds.coverage_person (person bigint PRIMARY KEY, items bigint NO
 
 -- The counted slices of the snapshot that is being taken. `failing` has a bit for each condition that keeps the item out.
 CREATE TABLE grounds.coverage_part (
+    purpose text NOT NULL,
     kind text NOT NULL,
     product text NOT NULL,
     country text NOT NULL,
@@ -44,6 +46,7 @@ CREATE TABLE grounds.coverage_part (
 -- are items, permitted, delivered, retracted; then, of each condition, how many items fail it, this one only, this first.
 CREATE TABLE grounds.coverage_cell (
     day date NOT NULL,
+    purpose text NOT NULL,
     shape int NOT NULL,
     kind text,
     product text,
@@ -54,9 +57,10 @@ CREATE TABLE grounds.coverage_cell (
     counts int[] NOT NULL
 );
 
-CREATE INDEX coverage_cell_shape ON grounds.coverage_cell (day, shape);
+CREATE INDEX coverage_cell_shape ON grounds.coverage_cell (day, purpose, shape);
 
--- What dashboards are shown, and all that they can read: measured with noise, on a fixed calendar.
+-- What dashboards are shown, and all that they can read: measured with noise, on a fixed calendar. `tables` are by purpose,
+-- in the order of the policy, and then by dimensions.
 CREATE TABLE grounds.coverage_published (
     day date PRIMARY KEY,
     taken_at timestamptz NOT NULL,
@@ -81,8 +85,8 @@ BEGIN
     IF up_to <= before THEN
         RETURN FALSE;
     END IF;
-    INSERT INTO grounds.coverage_delivered (item)
-    SELECT DISTINCT i FROM grounds.delivery d CROSS JOIN LATERAL grounds.items_of(d) i
+    INSERT INTO grounds.coverage_delivered (item, purpose)
+    SELECT DISTINCT i, d.purpose FROM grounds.delivery d CROSS JOIN LATERAL grounds.items_of(d) i
     WHERE d.id > before AND d.id <= up_to
     ON CONFLICT DO NOTHING;
     UPDATE grounds.coverage_snapshot SET receipts = up_to WHERE day = counted;
@@ -121,7 +125,8 @@ BEGIN
     RETURN TRUE;
 END $$;
 
--- Count the items after the last one that was counted: at most so many; FALSE when there is none left.
+-- Count the items after the last one that was counted, for each purpose: at most so many decisions, but one item in any
+-- case; FALSE when there is none left. Each purpose is claimed in turn.
 CREATE FUNCTION grounds.count_items(counted date, at_most int, in_total int, in_tables int) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 -- By the keys of a slice's items: other ways would read all accounts for each slice.
@@ -129,32 +134,38 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SE
 DECLARE
     snapshot CONSTANT grounds.coverage_snapshot := (SELECT s FROM grounds.coverage_snapshot s WHERE s.day = counted);
     up_to bigint;
+    judged_for text;
 BEGIN
     SELECT max(i.id) INTO up_to FROM (
         SELECT c.id FROM grounds.content c WHERE c.id > snapshot.items AND c.id <= snapshot.last_item
-        ORDER BY c.id LIMIT at_most) i;
+        ORDER BY c.id LIMIT greatest(1, at_most / cardinality(snapshot.purposes))) i;
     IF up_to IS NULL THEN
         RETURN FALSE;
     END IF;
-    PERFORM set_config('grounds.purpose', p.document #>> '{purposes,0}', TRUE) FROM grounds.policy p WHERE p.active;
-    INSERT INTO grounds.coverage_part
-    SELECT c.kind, coalesce(c.product, 'unknown'), coalesce(d.country, 'unknown'), coalesce(c.language_key, 'unknown'),
-        to_char(c.created_month, 'YYYY-MM'), d.ground,
-        (SELECT coalesce(bit_or(1::bigint << array_position(snapshot.conditions, f) - 1), 0) FROM unnest(d.shortfall) f),
-        EXISTS (SELECT FROM grounds.coverage_delivered v WHERE v.item = d.id),
-        EXISTS (SELECT FROM grounds.retractions_of(d.id) r WHERE r.kind IN ('RETRACT', 'SUPERSEDE')),
-        count(*), sum(least(1000000, coalesce(1000000 * in_total / person.items, 0))),
-        sum(least(1000000, coalesce(1000000 * in_tables / person.items, 0)))
-    FROM grounds.decision d JOIN grounds.content c ON c.id = d.id
-    CROSS JOIN LATERAL (
-        SELECT coalesce((SELECT -m.person_group FROM grounds.person_member m WHERE m.account = c.account), c.account) AS id
-        OFFSET 0 -- first: a policy lets no expression of a row into an index
-    ) author
-    CROSS JOIN LATERAL (
-        SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = author.id) AS items OFFSET 0
-    ) person
-    WHERE d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+    FOREACH judged_for IN ARRAY snapshot.purposes LOOP
+        PERFORM set_config('grounds.purpose', judged_for, TRUE);
+        INSERT INTO grounds.coverage_part
+        SELECT judged_for, c.kind, coalesce(c.product, 'unknown'), coalesce(d.country, 'unknown'),
+            coalesce(c.language_key, 'unknown'), to_char(c.created_month, 'YYYY-MM'), d.ground,
+            (SELECT coalesce(bit_or(1::bigint << array_position(snapshot.conditions, f) - 1), 0)
+             FROM unnest(d.shortfall) f),
+            EXISTS (SELECT FROM grounds.coverage_delivered v WHERE v.item = d.id AND v.purpose = judged_for),
+            EXISTS (SELECT FROM grounds.retractions_of(d.id) r JOIN grounds.delivery v ON v.id = r.delivery
+                    WHERE r.kind IN ('RETRACT', 'SUPERSEDE') AND v.purpose = judged_for),
+            count(*), sum(least(1000000, coalesce(1000000 * in_total / person.items, 0))),
+            sum(least(1000000, coalesce(1000000 * in_tables / person.items, 0)))
+        FROM grounds.decision d JOIN grounds.content c ON c.id = d.id
+        CROSS JOIN LATERAL (
+            SELECT coalesce((SELECT -m.person_group FROM grounds.person_member m WHERE m.account = c.account),
+                c.account) AS id
+            OFFSET 0 -- first: a policy lets no expression of a row into an index
+        ) author
+        CROSS JOIN LATERAL (
+            SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = author.id) AS items OFFSET 0
+        ) person
+        WHERE d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+    END LOOP;
     UPDATE grounds.coverage_snapshot SET items = up_to WHERE day = counted;
     RETURN TRUE;
 END $$;
@@ -182,8 +193,8 @@ BEGIN
         ) c (place, bit, which);
         shown := CASE wanted WHEN 64 THEN 'NULL, NULL, NULL, language, NULL, NULL'
             ELSE 'kind, product, country, split_part(language, ''-'', 1), month, ground' END;
-        EXECUTE 'INSERT INTO grounds.coverage_cell SELECT $1, $2, ' || shown || ', ARRAY[' || counts
-            || '] FROM grounds.coverage_part GROUP BY ' || CASE wanted WHEN 64 THEN 'language' ELSE shown END
+        EXECUTE 'INSERT INTO grounds.coverage_cell SELECT $1, purpose, $2, ' || shown || ', ARRAY[' || counts
+            || '] FROM grounds.coverage_part GROUP BY purpose, ' || CASE wanted WHEN 64 THEN 'language' ELSE shown END
         USING counted, wanted;
     ELSE
         SELECT string_agg(CASE WHEN wanted & (1 << n - 1) > 0 THEN names[n] ELSE 'NULL' END, ', ' ORDER BY n),
@@ -192,8 +203,8 @@ BEGIN
         SELECT string_agg('coalesce(sum(counts[' || n || ']), 0)::int', ', ' ORDER BY n) INTO counts
         FROM generate_series(1, 4 + 3 * conditions) n;
         SELECT min(s) INTO finer FROM unnest((grounds.coverage_shapes())[:snapshot.shapes]) s WHERE s & wanted = wanted;
-        EXECUTE 'INSERT INTO grounds.coverage_cell SELECT $1, $2, ' || shown || ', ARRAY[' || counts
-            || '] FROM grounds.coverage_cell WHERE day = $1 AND shape = $3 GROUP BY ' || grouped
+        EXECUTE 'INSERT INTO grounds.coverage_cell SELECT $1, purpose, $2, ' || shown || ', ARRAY[' || counts
+            || '] FROM grounds.coverage_cell WHERE day = $1 AND shape = $3 GROUP BY purpose, ' || grouped
         USING counted, wanted, finer;
     END IF;
     UPDATE grounds.coverage_snapshot SET shapes = shapes + 1 WHERE day = counted;
@@ -221,8 +232,9 @@ BEGIN
     DELETE FROM grounds.coverage_cell c WHERE c.day IN (SELECT b.day FROM broken_off b);
     IF NOT EXISTS (SELECT FROM grounds.coverage_snapshot s WHERE s.day = today) THEN
         TRUNCATE grounds.coverage_part, grounds.coverage_person;
-        INSERT INTO grounds.coverage_snapshot (day, policy, conditions, receipts, last_item, items, is_published)
-        SELECT today, in_force, codes, (SELECT coalesce(max(s.receipts), 0) FROM grounds.coverage_snapshot s), c.last, 0,
+        INSERT INTO grounds.coverage_snapshot (
+            day, policy, conditions, purposes, receipts, last_item, items, is_published)
+        SELECT today, in_force, codes, grounds.policy_purposes(), (SELECT coalesce(max(s.receipts), 0) FROM grounds.coverage_snapshot s), c.last, 0,
             grounds.publication_is_due(today)
         FROM (SELECT max(id) AS last FROM grounds.content) c WHERE c.last IS NOT NULL AND in_force IS NOT NULL;
         RETURN CASE WHEN FOUND THEN 'MORE' ELSE 'NOTHING' END;
@@ -237,15 +249,16 @@ BEGIN
     RETURN CASE WHEN grounds.count_table(today) THEN 'MORE' ELSE 'COUNTED' END;
 END $$;
 
--- What was counted of the snapshot that waits to be published, in millionths of an item; NULL where it is not published.
+-- What was counted for a purpose of the snapshot that waits to be published, in millionths of an item.
 -- `total` counts all items, and by index of the condition those that fail it, that fail it only, that fail it first;
 -- `cells` counts by each dimension and each pair that is published: permitted items, and others. `grounds` are those of the
 -- policy, `named` the tables by one dimension of the publication before.
-CREATE FUNCTION grounds.counted_coverage() RETURNS json
+CREATE FUNCTION grounds.counted_for(its_purpose text) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     WITH snapshot AS (SELECT * FROM grounds.coverage_snapshot WHERE taken_at IS NULL AND is_published),
     by_failing AS MATERIALIZED (
-        SELECT failing, sum(capped_in_total) AS items FROM grounds.coverage_part GROUP BY failing
+        SELECT failing, sum(capped_in_total) AS items FROM grounds.coverage_part WHERE purpose = its_purpose
+        GROUP BY failing
     ),
     by_condition AS (
         SELECT bit, coalesce(sum(f.items) FILTER (WHERE f.failing & mask <> 0), 0) AS failing,
@@ -263,13 +276,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
             (SELECT array_agg(b.failing ORDER BY bit) FROM by_condition b) AS failing,
             (SELECT array_agg(b.alone ORDER BY bit) FROM by_condition b) AS alone,
             (SELECT array_agg(b.first ORDER BY bit) FROM by_condition b) AS first
-        FROM grounds.coverage_part
+        FROM grounds.coverage_part WHERE purpose = its_purpose
     ),
     cells AS (
         SELECT kind, product, country, split_part(language, '-', 1) AS language, month,
             sum(CASE failing WHEN 0 THEN capped_in_tables ELSE 0 END) AS permitted,
             sum(CASE failing WHEN 0 THEN 0 ELSE capped_in_tables END) AS others
-        FROM grounds.coverage_part
+        FROM grounds.coverage_part WHERE purpose = its_purpose
         GROUP BY GROUPING SETS ((kind), (product), (country), (split_part(language, '-', 1)), (month),
             (kind, country), (country, split_part(language, '-', 1)), (kind, product))
     )
@@ -279,8 +292,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
             json_strip_nulls(json_build_object('KIND', kind, 'PRODUCT', product, 'COUNTRY', country,
                 'LANGUAGE', language, 'MONTH', month)), permitted, others)), '[]') FROM cells),
         'grounds', (SELECT p.document -> 'grounds' FROM grounds.policy p WHERE p.version = s.policy),
-        'named', (SELECT p.tables FROM grounds.coverage_published p ORDER BY p.day DESC LIMIT 1))
+        'named', (SELECT p.tables -> its_purpose FROM grounds.coverage_published p ORDER BY p.day DESC LIMIT 1))
     FROM snapshot s
+$$;
+
+-- The same for each purpose, in the order of the policy; NULL where the snapshot is not published.
+CREATE FUNCTION grounds.counted_coverage() RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT json_object_agg(p.purpose, grounds.counted_for(p.purpose) ORDER BY p.place)
+    FROM grounds.coverage_snapshot s CROSS JOIN LATERAL unnest(s.purposes) WITH ORDINALITY p (purpose, place)
+    WHERE s.taken_at IS NULL AND s.is_published
 $$;
 
 -- The snapshot is taken, and is not taken again; what is published of it is NULL where it is none of the calendar's. Items by

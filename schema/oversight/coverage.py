@@ -1,4 +1,4 @@
-"""Coverage: how many items there are, how many are permitted, and what excludes the others, by dimension."""
+"""Coverage: how many items there are, how many are permitted for a purpose, and what excludes the others."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ from schema.context import Context, Info
 from schema.enums import ContentKind, GroundCode, described_enum
 from schema.errors import BadInput
 from schema.governed import EXAMINERS, STAFF, governed
-from schema.oversight.published_coverage import NO_VALUE, answer_from_published
+from schema.oversight.published_coverage import NO_VALUE, answer_from_published, raise_if_purpose_unknown
 
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
@@ -187,7 +187,9 @@ class CoverageProtection:
     )
     confidence: float = governed(STAFF, description="The probability that the error of a count is at most its margin.")
     privacy_loss: float = governed(
-        STAFF, description="The privacy loss of one publication, as the parameter mu of Gaussian differential privacy."
+        STAFF,
+        description="The privacy loss of one publication with all its purposes, as the parameter mu of Gaussian"
+        " differential privacy.",
     )
     greatest_advantage: float = governed(
         STAFF,
@@ -213,6 +215,8 @@ class Coverage:
     day: date = governed(STAFF, description="The day of the snapshot in UTC.")
     taken_at: datetime = governed(STAFF, description="The time of the snapshot.")
     policy_version: str = governed(STAFF, description="The version of the policy that was used for the decisions.")
+    purpose: str = governed(STAFF, description="The purpose for which the items were judged.")
+    purposes: list[str] = governed(STAFF, description="The purposes of the policy, each of which has its own counts.")
     exact: bool = governed(
         STAFF, description="Whether the counts are exact, which they are for officers and auditors only."
     )
@@ -242,6 +246,11 @@ Day = Annotated[
     ),
 ]
 
+ForPurpose = Annotated[
+    str | None,
+    strawberry.argument(description="The purpose that items are judged for, by default the first of the policy's."),
+]
+
 
 async def coverage(
     info: Info,
@@ -250,6 +259,7 @@ async def coverage(
         CoverageFilter | None, strawberry.argument(description="The items to count, by default all.")
     ] = None,
     day: Day = None,
+    purpose: ForPurpose = None,
 ) -> Coverage | None:
     """Answer from a snapshot, or None while there is none."""
     by = list(dict.fromkeys(group_by))
@@ -257,7 +267,7 @@ async def coverage(
     dimensions = [Dimension(each) for each in by if each is not CoverageDimension.CONDITION]
     exact = info.context.actor.role in EXAMINERS
     read = _exact_coverage if exact else answer_from_published
-    found = await read(info.context, dimensions, filters, day, conditions=len(dimensions) < len(by))
+    found = await read(info.context, dimensions, filters, day, purpose, conditions=len(dimensions) < len(by))
     if found is None:
         return None
     snapshot, total, rows = found
@@ -270,6 +280,8 @@ async def coverage(
         day=snapshot.day,
         taken_at=snapshot.taken_at,
         policy_version=snapshot.policy,
+        purpose=snapshot.purpose,
+        purposes=snapshot.purposes,
         exact=exact,
         protection=PROTECTION,
         total=shown.row((), total, beside=1),
@@ -282,12 +294,19 @@ async def coverage(
 
 
 async def _exact_coverage(
-    context: Context, by: Sequence[Dimension], filters: Filters, day: date | None, *, conditions: bool
+    context: Context,
+    by: Sequence[Dimension],
+    filters: Filters,
+    day: date | None,
+    purpose: str | None,
+    *,
+    conditions: bool,
 ) -> tuple[CoverageSnapshot, CountRow, list[CountRow]] | None:
     """Count for officers and auditors."""
-    snapshot = await exact_snapshot(context.reader, day)
+    snapshot = await exact_snapshot(context.reader, day, purpose)
     if snapshot is None:
         return None
+    raise_if_purpose_unknown(snapshot)
     totals = await exact_rows(context.reader, snapshot, [], filters)
     rows = await exact_rows(context.reader, snapshot, by, filters) if by or conditions else []
     if totals is None or rows is None:

@@ -14,7 +14,13 @@ NO_VALUE = CountRow((), None, None)
 
 
 async def answer_from_published(
-    context: Context, by: Sequence[Dimension], filters: Filters, day: date | None, *, conditions: bool
+    context: Context,
+    by: Sequence[Dimension],
+    filters: Filters,
+    day: date | None,
+    purpose: str | None,
+    *,
+    conditions: bool,
 ) -> tuple[CoverageSnapshot, CountRow, list[CountRow]] | None:
     """Read for dashboards: slices of the tables that were published, and nothing else.
 
@@ -26,10 +32,12 @@ async def answer_from_published(
         raise BadInput("groupBy: takes at most two dimensions, those of the filter included (leave some out)")
     table = None if conditions and asked else _published_table_name(asked)
     of_filters = _published_table_name(filters)
-    read = await published_coverage(context.database.dashboard, day, ["", table or "", of_filters or "", *asked])
+    wanted_tables = ["", table or "", of_filters or "", *asked]
+    read = await published_coverage(context.database.dashboard, day, wanted_tables, purpose)
     if read is None:
         return None
     snapshot, (everything, wanted, filtered, *singles) = read
+    raise_if_purpose_unknown(snapshot)
     values = {dimension: [row.key[0] for row in rows] for dimension, rows in zip(asked, singles, strict=True)}
     if not all({*chosen} <= {*values[dimension]} for dimension, chosen in filters.items()):
         return snapshot, NO_VALUE, []  # rare or never seen: who asks cannot tell
@@ -44,6 +52,13 @@ async def answer_from_published(
         keys = product(*(filters.get(dimension, values[dimension]) for dimension in by))
         return snapshot, total, [NO_VALUE._replace(key=key, failing=nothing, alone=nothing) for key in keys]
     return snapshot, total, _filtered_sums(wanted, table, by, filters) if asked else wanted
+
+
+def raise_if_purpose_unknown(snapshot: CoverageSnapshot) -> None:
+    """Raise BadInput for a purpose that is none of the policy's which the snapshot was taken under."""
+    if snapshot.purpose not in snapshot.purposes:
+        known = ", ".join(snapshot.purposes)
+        raise BadInput(f"purpose: is none of policy {snapshot.policy} (ask for one of {known})")
 
 
 def _published_table_name(asked: Iterable[Dimension]) -> str | None:

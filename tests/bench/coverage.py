@@ -83,7 +83,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
 
 async def time_exact_rows(database: Database, rounds: int) -> None:
     reader = database.examiner("benchmark")
-    snapshot = await exact_snapshot(reader, None)
+    snapshot = await exact_snapshot(reader, None, None)
     assert snapshot is not None, "it was taken"
     country, kind, language = Dimension.COUNTRY, Dimension.KIND, Dimension.LANGUAGE
     questions: dict[str, Callable[[], Awaitable[object]]] = {
@@ -92,7 +92,7 @@ async def time_exact_rows(database: Database, rounds: int) -> None:
         "exact, country by language of a kind": lambda: exact_rows(
             reader, snapshot, [country, language], {kind: ["POST"]}
         ),
-        "published, country by kind": lambda: published_coverage(database.dashboard, None, ["", "KIND,COUNTRY"]),
+        "published, country by kind": lambda: published_coverage(database.dashboard, None, ["", "KIND,COUNTRY"], None),
     }
     for name, ask in questions.items():
         taken = []
@@ -105,7 +105,8 @@ async def time_exact_rows(database: Database, rounds: int) -> None:
 
 async def print_usefulness(administrator: asyncpg.Connection) -> None:
     """Print of each published table how much of it is shown, and how far that is from the exact counts."""
-    tables = orjson.loads(await administrator.fetchval("SELECT tables::text FROM grounds.coverage_published"))
+    published = orjson.loads(await administrator.fetchval("SELECT tables::text FROM grounds.coverage_published"))
+    tables = published["GENAI_TRAINING"]
     async with administrator.transaction():
         await administrator.execute(
             "SET LOCAL grounds.examiner = 'benchmark'; SET LOCAL grounds.purpose = 'GENAI_TRAINING'"

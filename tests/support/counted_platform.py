@@ -19,9 +19,10 @@ CODES = ("CONTENT_LIVE", "NO_RIGHTS_RESERVATION", "NO_SPECIAL_CATEGORY", "CONTEN
 FILTERS = {"KIND": "kinds", "PRODUCT": "products", "COUNTRY": "countries", "LANGUAGE": "languages", "MONTH": "months"}
 FILTERS["GROUND"] = "grounds"
 DIMENSIONS = ("KIND", "PRODUCT", "COUNTRY", "LANGUAGE", "MONTH")
-COVERAGE = """query Coverage($groupBy: [CoverageDimension!]! = [], $filter: CoverageFilter, $day: Date) {
-  coverage(groupBy: $groupBy, filter: $filter, day: $day) {
-    day takenAt policyVersion exact
+COVERAGE = """query Coverage($groupBy: [CoverageDimension!]! = [], $filter: CoverageFilter, $day: Date,
+    $purpose: String) {
+  coverage(groupBy: $groupBy, filter: $filter, day: $day, purpose: $purpose) {
+    day takenAt policyVersion purpose purposes exact
     protection { maxItemsInTotal maxItemsInTables confidence privacyLoss greatestAdvantage }
     total { key { value } items permitted delivered retracted margin suppressed permittedShare representationRatio
       exclusions { condition total exclusive margin } }
@@ -90,8 +91,8 @@ async def ask(gateway: TestGateway, role: Role, *by: str, **given: Any) -> Any:
     return (await gateway.ask(role, COVERAGE, variables))["coverage"]
 
 
-async def refused(gateway: TestGateway, *by: str, **given: Any) -> str:
-    answer = (await gateway.post(Role.DASHBOARD, COVERAGE, {"groupBy": list(by), **given})).json()
+async def refused(gateway: TestGateway, *by: str, role: Role = Role.DASHBOARD, **given: Any) -> str:
+    answer = (await gateway.post(role, COVERAGE, {"groupBy": list(by), **given})).json()
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     return str(error["message"])

@@ -121,7 +121,7 @@ def count_persons(
                 cells[key] = (permitted, others + part) if item.failing else (permitted + part, others)
     counts: list[Any] = [total[name] for name in ("permitted", "others", "in_tables", "kept", "retracted")]
     counts += by_condition.values()
-    return CountedCoverage(CountedTotal(*counts), tables, GROUNDS, named or {})
+    return CountedCoverage(CountedTotal(*counts), tables, GROUNDS, named or {}, purposes=1)
 
 
 def map_total(change: Callable[..., float], *totals: CountedTotal) -> CountedTotal:
@@ -141,7 +141,7 @@ def added(one: CountedCoverage, other: CountedCoverage, named: Mapping[str, Sequ
         for key, (permitted, others) in other.tables[table].items():
             before = tables[table].get(key, (0, 0))
             tables[table][key] = before[0] + permitted, before[1] + others
-    return CountedCoverage(map_total(add, one.total, other.total), tables, GROUNDS, named)
+    return CountedCoverage(map_total(add, one.total, other.total), tables, GROUNDS, named, one.purposes)
 
 
 def _times(counted: CountedCoverage, alike: int) -> CountedCoverage:
@@ -149,7 +149,9 @@ def _times(counted: CountedCoverage, alike: int) -> CountedCoverage:
         table: {key: (alike * permitted, alike * others) for key, (permitted, others) in cells.items()}
         for table, cells in counted.tables.items()
     }
-    return CountedCoverage(map_total(lambda n: alike * n, counted.total), tables, counted.grounds, counted.named)
+    return CountedCoverage(
+        map_total(lambda n: alike * n, counted.total), tables, counted.grounds, counted.named, counted.purposes
+    )
 
 
 def published_names(published: Published) -> dict[str, list[str]]:

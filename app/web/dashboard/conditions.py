@@ -23,7 +23,7 @@ class ConditionCount:
 
 async def show_conditions(request: PageRequest) -> Response:
     """Show the catalogue of conditions with the newest counts."""
-    data = await request.execute("conditions")
+    data = await request.execute("conditions", purpose=request.parameter("purpose"))
     coverage = data["coverage"]
     counted = {each["condition"]: each for each in coverage["total"]["exclusions"]} if coverage else {}
     most = max((each["total"] or 0 for each in counted.values()), default=0)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from app.web.dashboard.charts import FunnelStep, Waterfall, draw_waterfall
-from app.web.pages import PageRequest, code_as_words
+from app.web.pages import OperationError, PageRequest, code_as_words
 from app.web.tables import Table
 
 _FIGURES: Final = {
@@ -20,12 +20,11 @@ _FIGURES: Final = {
 
 async def show_overview(request: PageRequest) -> Response:
     """Show the newest count beside the one before: of the day before, or for dashboards of the publication before."""
-    data = await request.execute("overview")
+    data = await request.execute("overview", purpose=request.parameter("purpose"))
     coverage = data["coverage"]
     if coverage is None:
         return request.respond("not_counted_yet.html")
-    day_before = date.fromisoformat(coverage["day"]) - timedelta(days=1)
-    before = (await request.execute("overview_before", day=day_before.isoformat()))["coverage"]
+    before = await _count_before(request, coverage)
     total, sentences = coverage["total"], {each["code"]: each["sentence"] for each in data["conditions"]}
     return request.respond(
         "overview.html",
@@ -40,6 +39,19 @@ async def show_overview(request: PageRequest) -> Response:
         sentences=sentences,
         chart=_funnel_chart(coverage),
     )
+
+
+async def _count_before(request: PageRequest, coverage: dict[str, Any]) -> dict[str, Any] | None:
+    """Read the count before for the same purpose; None if there is none, or its policy did not have the purpose."""
+    day_before = date.fromisoformat(coverage["day"]) - timedelta(days=1)
+    asked = {"day": day_before.isoformat(), "purpose": coverage["purpose"]}
+    try:
+        before: dict[str, Any] | None = (await request.execute("overview_before", **asked))["coverage"]
+    except OperationError as error:
+        if not error.is_input_error:
+            raise
+        return None
+    return before
 
 
 def _funnel_chart(coverage: dict[str, Any]) -> Waterfall | None:

@@ -53,6 +53,7 @@ async def show_representation(request: PageRequest) -> Response:
         columns=[second],
         both=[first, second],
         filter={"kinds": [kind]} if kind is not None else None,
+        purpose=request.parameter("purpose"),
     )
     if data["byRow"] is None:
         return request.respond("not_counted_yet.html")

@@ -78,7 +78,7 @@ def test_noise_has_the_deviation_that_it_is_asked_for() -> None:
 
 def test_the_readme_states_the_parameters() -> None:
     readme = (ROOT / "db" / "coverage" / "README.md").read_text(encoding="utf-8")
-    deviations = {f"{round(deviation):,}" for deviation in noise_deviations(CONDITIONS).values()}
+    deviations = {f"{round(deviation):,}" for deviation in noise_deviations(CONDITIONS, 1).values()}
     advantages = {f"{greatest_advantage(publications):.3f}" for publications in (1, 2, 4, 13)}
     assert {number for number in deviations | advantages if number not in readme} == set()
 
@@ -96,12 +96,16 @@ class Recorded(Measurement):
         return numbers
 
 
-def privacy_loss(others: CountedCoverage, one: Person, other: Person) -> float:
-    """Return the mu between two lives of a person: how far apart what is measured is, in deviations of its noise."""
+def privacy_loss(others: CountedCoverage, one: Person, other: Person, purposes: int = 1) -> float:
+    """Return the mu between two lives of a person: how far apart what is measured is, in deviations of its noise.
+
+    For each of the purposes the person changes as much.
+    """
     every_value = count_persons([[item] for item in (*one, *other)])
-    empty = added(others, _without_items(every_value), {})  # the same cells in both lives
+    empty = added(others, _without_items(every_value), {})._replace(purposes=purposes)  # the same cells in both lives
     measured = [Recorded(added(empty, count_persons([life] if life else []), {})).listed for life in (one, other)]
-    return sqrt(sum(((x - y) / deviation) ** 2 for (x, deviation), (y, _) in zip(*measured, strict=True)))
+    of_one_purpose = sum(((x - y) / deviation) ** 2 for (x, deviation), (y, _) in zip(*measured, strict=True))
+    return sqrt(purposes * of_one_purpose)
 
 
 def _without_items(counted: CountedCoverage) -> CountedCoverage:
@@ -129,6 +133,21 @@ def test_no_change_of_a_person_moves_what_is_measured_farther_than_the_privacy_l
     losses = [privacy_loss(platform.counted[0], one, other) for one, other in changed_lives()]
     assert max(losses) <= PRIVACY_LOSS + 1e-9
     assert max(losses) > 0.8 * PRIVACY_LOSS, "the noise is no more than it has to be"
+
+
+def test_the_purposes_of_a_policy_share_the_privacy_loss(
+    platform: Platform, killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = list(changed_lives())[-1:]
+    losses = [
+        privacy_loss(platform.counted[0], one, other, purposes) for one, other in lives for purposes in (1, 2, 3, 9)
+    ]
+    assert max(losses) <= PRIVACY_LOSS + 1e-9
+    assert min(losses) > 0.8 * PRIVACY_LOSS, "the noise is no more than it has to be"
+    monkeypatch.setattr(measurement, "noise_deviations", lambda conditions, _: noise_deviations(conditions, 1))
+    found = privacy_loss(platform.counted[0], *lives[-1], 2)
+    said = f"a loss of {found:.3f}" if found > PRIVACY_LOSS else None
+    killed("the whole budget for each purpose", "db/coverage/noise.py", said)
 
 
 def test_a_share_too_many_and_a_person_without_a_limit_are_noticed(
@@ -270,7 +289,7 @@ def test_of_few_persons_nothing_is_published() -> None:
 
 
 def test_a_value_keeps_its_name_until_little_is_left_of_it() -> None:
-    deviation = noise_deviations(CONDITIONS)["LANGUAGE"] * sqrt(2)
+    deviation = noise_deviations(CONDITIONS, 1)["LANGUAGE"] * sqrt(2)
     measured = {
         name: Cell(times * deviation, 0, deviation / sqrt(2)) for name, times in (("de", 6.1), ("mt", 5), ("lv", 3.9))
     }

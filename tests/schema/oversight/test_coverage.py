@@ -1,12 +1,17 @@
 """Coverage over HTTP, exact for officers and auditors."""
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from db.coverage import noise, snapshot
+from db.policies.activation import activate_policy
+from db.policy.document import parse_policy
 from schema.actor import Role
+from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.counted_platform import (
     CODES,
     COVERAGE,
@@ -16,6 +21,7 @@ from tests.support.counted_platform import (
     counted_gateway,
     facts,
     generated_platform,
+    refused,
     table,
 )
 from tests.support.facts import DAY, NOW, fact
@@ -75,6 +81,52 @@ async def test_what_was_delivered_and_retracted_is_counted_once_an_item(gateway:
     assert {row["key"][0]["value"]: (row["delivered"], row["retracted"]) for row in answer["rows"]} == {
         "IE": (30, 0), "AT": (30, 30)
     }  # fmt: skip
+
+
+RESEARCH_TOO = DEFAULT_POLICY | {"version": "research-too", "purposes": ["GENAI_TRAINING", "RESEARCH"]}
+TOLD_OF_RESEARCH = [
+    {"purposes": ["RESEARCH"], "kinds": kinds, "products": products}
+    for kinds, products in (
+        (["POST", "COMMENT", "CAPTION", "PHOTO"], ["FACEBOOK", "INSTAGRAM"]),
+        (["AI_INTERACTION"], ["FACEBOOK", "INSTAGRAM", "MESSENGER"]),
+    )
+]
+
+
+async def test_each_purpose_of_the_policy_has_counts_of_its_own(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise, "PRIVACY_LOSS", 10.0**6)
+    gateway.set_clock(NOW)
+    campaign = fact("campaign", id="2025-12", told=TOLD_OF_RESEARCH, texts={})
+    told = fact("notice", id="of research", account="1-IE-FACEBOOK", epoch="2025-12")
+    told["delivered_at"] = "2026-01-05T09:00:00Z"
+    await gateway.ingest([campaign, *facts([[Item()] * 20, [Item()] * 20, [Item(failing=frozenset({0}))] * 10]), told])
+    activate_policy(gateway.database_url, parse_policy(json.dumps(RESEARCH_TOO)))
+    for purpose, items in (("GENAI_TRAINING", 40), ("RESEARCH", 20)):
+        assert len(await gateway.pull(purpose=purpose, client=f"for-{purpose}")) == items
+    objection = fact("objection", account="1-IE-FACEBOOK", received_at="2026-05-30T00:00:00Z")
+    await gateway.ingest([objection | {"scope": "ALL"}])
+    gateway.execute("SELECT set_config('grounds.job', 'test', FALSE)")
+    for _ in range(3):
+        gateway.execute("SELECT grounds.retract_due()")
+    monkeypatch.setattr(snapshot, "ITEMS_PER_STEP", 1)  # of two purposes: one item in each step
+    await gateway.take_coverage()
+    for role in (Role.AUDITOR, Role.DASHBOARD):
+        found = {purpose: await ask(gateway, role, "KIND", purpose=purpose) for purpose in RESEARCH_TOO["purposes"]}
+        totals = {purpose: answer["total"] for purpose, answer in found.items()}
+        assert {
+            purpose: [total[name] for name in ("items", "permitted", "delivered", "retracted")]
+            for purpose, total in totals.items()
+        } == {"GENAI_TRAINING": [50, 20, 40, 20], "RESEARCH": [50, 0, 20, 20]}
+        excluded = {each["condition"]: each["total"] for each in totals["RESEARCH"]["exclusions"] if each["total"]}
+        assert excluded.get("NOTICE_DELIVERED") == (30 if role is Role.AUDITOR else None), "withheld: too few items"
+        assert table(found["RESEARCH"])["POST",] == (50, 0)
+        by_default = await ask(gateway, role, "KIND")
+        assert by_default == found["GENAI_TRAINING"]
+        assert (by_default["purpose"], by_default["purposes"]) == ("GENAI_TRAINING", ["GENAI_TRAINING", "RESEARCH"])
+        said = await refused(gateway, "KIND", role=role, purpose="ADVERTISING")
+        assert said == "purpose: is none of policy research-too (ask for one of GENAI_TRAINING, RESEARCH)"
 
 
 async def test_there_is_nothing_before_the_first_snapshot(gateway: TestGateway) -> None:

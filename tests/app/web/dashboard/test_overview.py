@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 
 import httpx
@@ -17,7 +18,10 @@ from app.web.dashboard.charts import (
     merge_small_steps,
 )
 from db.coverage import noise
+from db.policies.activation import activate_policy
+from db.policy.document import parse_policy
 from schema.actor import Role
+from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
@@ -66,6 +70,27 @@ async def test_the_overview_says_how_many_qualify_and_what_keeps_the_others_out(
         assert changes["items"] == "20"
         assert changes["qualify"] == "0"
         assert "+20 since 2026-05-31" in page.text
+
+
+async def test_each_purpose_of_the_policy_is_shown(counted_gateway: TestGateway) -> None:
+    policy = DEFAULT_POLICY | {"version": "research-too", "purposes": ["GENAI_TRAINING", "RESEARCH"]}
+    told = {"purposes": ["RESEARCH"], "kinds": ["POST"], "products": ["FACEBOOK"]}
+    await counted_gateway.ingest([fact("campaign", id="2025-12", told=[told], texts={})])
+    activate_policy(counted_gateway.database_url, parse_policy(json.dumps(policy)))
+    counted_gateway.set_clock(NOW + DAY)
+    await counted_gateway.take_coverage()
+    async with dashboard_browser(counted_gateway, Role.AUDITOR) as browser:
+        for path, qualify in (("/dashboard", "30 of 60 items qualify"), ("/dashboard/representation", "50.0% of all")):
+            page = await browser.get(path)
+            assert headline(page).startswith(qualify)
+            assert "research" in page.text
+            for_research = await browser.get(path, params={"purpose": "RESEARCH"})
+            assert headline(for_research).startswith(qualify.replace("30 of", "0 of").replace("50.0%", "0.0%"))
+        assert 'href="/dashboard?purpose=GENAI_TRAINING"' in (await browser.get("/dashboard?purpose=RESEARCH")).text
+        assert "no count before" in (await browser.get("/dashboard?purpose=RESEARCH")).text
+        assert "/dashboard/conditions?purpose=RESEARCH" in (await browser.get("/dashboard/conditions")).text
+        unknown = await browser.get("/dashboard?purpose=ADVERTISING")
+        assert (unknown.status_code, "ask for one of GENAI_TRAINING, RESEARCH" in unknown.text) == (422, True)
 
 
 async def test_before_anything_was_counted_the_pages_say_so(gateway: TestGateway) -> None:
