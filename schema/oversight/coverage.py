@@ -1,6 +1,5 @@
 """Coverage: how many items there are, how many are permitted for a purpose, and what excludes the others."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
@@ -27,9 +26,10 @@ from db.coverage.snapshot import (
     exact_snapshot,
 )
 from schema.context import Context, Info
-from schema.enums import ContentKind, GroundCode, described_enum
+from schema.enums import described_enum
 from schema.errors import BadInput
 from schema.governed import EXAMINERS, STAFF, governed
+from schema.oversight.coverage_filter import CoverageFilter, read_filter
 from schema.oversight.published_coverage import NO_VALUE, answer_from_published, raise_if_purpose_unknown
 
 MAX_ROWS = 8_000
@@ -55,24 +55,6 @@ class CoverageDimension(StrEnum):
     MONTH = "MONTH"
     GROUND = "GROUND"
     CONDITION = "CONDITION"
-
-
-@strawberry.input(description="A filter for the items to count; the value `unknown` matches items without a value.")
-class CoverageFilter:
-    kinds: list[ContentKind] | None = strawberry.field(default=None, description="Count items of these kinds.")
-    products: list[str] | None = strawberry.field(default=None, description="Count items of these products.")
-    countries: list[str] | None = strawberry.field(
-        default=None, description="Count items of authors in these countries."
-    )
-    languages: list[str] | None = strawberry.field(
-        default=None, description="Count items in these languages, including their dialects."
-    )
-    months: list[str] | None = strawberry.field(
-        default=None, description="Count items created in these months, as YYYY-MM."
-    )
-    grounds: list[GroundCode] | None = strawberry.field(
-        default=None, description="Count items to which these grounds apply."
-    )
 
 
 @strawberry.type(description="A value that all items of a row share.")
@@ -263,7 +245,7 @@ async def coverage(
 ) -> Coverage | None:
     """Answer from a snapshot, or None while there is none."""
     by = list(dict.fromkeys(group_by))
-    filters = _check_filters(filter)
+    filters = read_filter(filter)
     dimensions = [Dimension(each) for each in by if each is not CoverageDimension.CONDITION]
     exact = info.context.actor.role in EXAMINERS
     read = _exact_coverage if exact else answer_from_published
@@ -390,22 +372,3 @@ def _row_key(by: Sequence[CoverageDimension], values: Mapping[str, str]) -> list
 def _permitted_share(permitted: int | None, items: int | None) -> float | None:
     """Divide published numbers: what is computed of them tells no more than they do."""
     return permitted / items if permitted is not None and items else None
-
-
-def _check_filters(filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
-    if filter is None:
-        return {}
-    given = {
-        Dimension.KIND: filter.kinds,
-        Dimension.PRODUCT: filter.products,
-        Dimension.COUNTRY: filter.countries,
-        Dimension.LANGUAGE: None if filter.languages is None else [language.lower() for language in filter.languages],
-        Dimension.MONTH: filter.months,
-        Dimension.GROUND: filter.grounds,
-    }
-    if any("-" in language for language in filter.languages or ()):
-        raise BadInput("filter.languages: are counted without dialects (write de, not de-AT)")
-    for month in filter.months or ():
-        if not re.fullmatch(r"\d{4}-\d{2}", month):
-            raise BadInput("filter.months: has a value that is no month (write YYYY-MM)")
-    return {dimension: [str(value) for value in values] for dimension, values in given.items() if values is not None}
