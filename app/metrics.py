@@ -84,7 +84,7 @@ class _Found(Collector):
         self._gauges = list(gauges)
 
     def collect(self) -> Iterable[Metric]:
-        """Return what was read."""
+        """Return the metrics that were read from the database, for Prometheus."""
         return self._gauges
 
 
@@ -106,6 +106,7 @@ def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> byt
 
 
 def _families(found: Iterable[DatabaseGauge]) -> Iterable[Metric]:
+    """Gather the database's gauges into Prometheus' metric families."""
     families: dict[str, GaugeMetricFamily] = {}
     for gauge in found:
         labels = () if gauge.client is None else ("client",)

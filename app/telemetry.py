@@ -16,7 +16,7 @@ PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 
 
 def configure_logging() -> None:
-    """Write one JSON object a line to standard error."""
+    """Log one JSON object per line to standard error."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,  # the request, its role and its client
@@ -37,7 +37,7 @@ class _Libraries(logging.Handler):
     """A log processor that reduces a library's message to its place and error kind; our own messages hold no data."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one observation."""
+        """Log one message of a library as an event."""
         error = record.exc_info[0] if record.exc_info else None
         said = record.getMessage() if record.name.startswith("app.") else None
         place, kind = f"{record.name}:{record.lineno}", error.__name__ if error else None
@@ -51,20 +51,20 @@ class _Observations:
         self._log = structlog.get_logger()
 
     def started(self, address: str, issuer: str) -> None:
-        """Note that the server listens."""
+        """Log that the server listens."""
         self._log.info("started", address=address, issuer=issuer)
 
     def request_began(self) -> None:
-        """Name the request in whatever is logged of it from here on."""
+        """Name the request in every event that is logged from here on."""
         clear_contextvars()
         bind_contextvars(request=secrets.token_hex(8))
 
     def bearer(self, role: str, client: str | None) -> None:
-        """Note the role that the request acts in, and the training client that sends it."""
+        """Note for the log the role that the request acts in, and the training client that sends it."""
         bind_contextvars(role=str(role), **({"client": client} if client else {}))
 
     def responded(self, route: str, status: int, seconds: float) -> None:
-        """Note the status of a response by the template of its route, never by its path or query."""
+        """Log and count a response by the template of its route, never by its path or query."""
         role = get_contextvars().get("role", "none")
         metrics.REQUESTS.labels(route, role, status).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(seconds)
@@ -74,59 +74,59 @@ class _Observations:
             self._log.info("request", route=route, status=status, milliseconds=round(seconds * 1000, 1))
 
     def token_refused(self, code: str) -> None:
-        """Count a bearer token that was refused."""
+        """Count for the metrics a bearer token that was refused."""
         metrics.AUTH_REFUSED.labels(code).inc()
 
     def graphql_error(self, code: str) -> None:
-        """Count an error in a GraphQL response."""
+        """Count for the metrics an error in a GraphQL response."""
         metrics.GRAPHQL_ERRORS.labels(code).inc()
 
     def delivered(self, client: str, grounds: Mapping[str, int]) -> None:
-        """Count a page and its items by ground."""
+        """Count for the metrics a page and its items by ground."""
         metrics.PAGES.labels(client).inc()
         for ground, items in grounds.items():
             metrics.ITEMS.labels(client, ground).inc(items)
 
     def worker_ended(self, code: int | None) -> None:
-        """Note that a worker ended by itself."""
+        """Log that a worker ended by itself."""
         self._log.error("worker ended", code=code)
 
     def stopped(self) -> None:
-        """Note that the server ended."""
+        """Log that the server ended."""
         self._log.info("stopped")
 
     def ingested(self, records: Mapping[str, Mapping[str, int]], total: Mapping[str, int]) -> None:
-        """Note what became of a stream of facts: of each record, and in all, the lines by outcome."""
+        """Log and count the outcomes of a stream of facts: of each record, and in all, the lines."""
         for record, outcomes in records.items():
             for outcome, lines in outcomes.items():
                 metrics.RECORDS.labels(record, outcome).inc(lines)
         self._log.info("ingested", **total)
 
     def objected(self, channel: str) -> None:
-        """Note that an objection was filed, without its account."""
+        """Log and count that an objection was filed, without its account."""
         metrics.OBJECTIONS.labels(channel).inc()
         self._log.info("objected", channel=channel)
 
     def notified(self, channel: str, **states: int) -> None:
-        """Note how many notices of a campaign are in which state."""
+        """Log how many notices of a campaign are in which state."""
         self._log.info("notified", channel=channel, **states)
 
     def webhook_failed(self, client: str, why: str) -> None:
-        """Note that a client's webhook did not answer with a 2xx, without its address."""
+        """Log and count that a client's webhook did not answer with a 2xx, without its address."""
         metrics.WEBHOOK_FAILURES.labels(client).inc()
         self._log.warning("webhook failed", client=client, why=why)
 
     def texts_removed(self, items: int) -> None:
-        """Note of how many items the text was removed: deleted, or retracted for good, six days ago."""
+        """Log of how many items the text was removed: deleted, or retracted for good, six days ago."""
         self._log.info("texts removed", items=items)
 
     def job_failed(self, job: str, error: BaseException) -> None:
-        """Note that background work failed; it is tried again."""
+        """Log and count that background work failed; it is tried again."""
         metrics.JOB_FAILURES.labels(job).inc()
         self._log.error("job failed", job=job, kind=type(error).__name__)
 
     def failure(self, error: BaseException) -> str:
-        """Note a failure by its kind and place, never by its message; return the reference that the client is told."""
+        """Log a failure by its kind and place, never by its message; return the reference that the client gets."""
         metrics.FAILURES.inc()
         reference = secrets.token_hex(4)
         trace = error.__traceback__

@@ -157,7 +157,7 @@ class Authenticator:
                 "no key of the issuer made the token's signature (ask the issuer for a new one)", "signature"
             )
         claims = _claims(signature.payload)
-        expires = self._check(claims)
+        expires = self._check_claims(claims)
         actor = _actor(claims)
         self._remember(keys, digest, actor, expires)
         return actor, expires
@@ -181,7 +181,7 @@ class Authenticator:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[digest] = (actor, expires)
 
-    def _check(self, claims: dict[str, Any]) -> float:
+    def _check_claims(self, claims: dict[str, Any]) -> float:
         """Check the audience, issuer and times that a bearer token claims; return when it expires."""
         now, audience = self._clock(), claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]

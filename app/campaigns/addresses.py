@@ -41,7 +41,7 @@ class AddressFaults:
     shown: list[str] = field(default_factory=list)
     count: int = 0
 
-    def add(self, line: int, fault: str) -> None:
+    def add_fault(self, line: int, fault: str) -> None:
         """Record what is wrong with a line of a campaign's file of addresses."""
         self.count += 1
         if len(self.shown) < MAX_FAULTS_SHOWN:
@@ -59,7 +59,7 @@ def read_addresses(file: Path, faults: AddressFaults) -> Iterator[Address]:
             try:
                 yield _parse_address(line, said)
             except ValueError as fault:
-                faults.add(line, str(fault))
+                faults.add_fault(line, str(fault))
 
 
 def count_lines(file: Path) -> int:

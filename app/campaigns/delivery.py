@@ -127,7 +127,9 @@ class MailDelivery:
             retry_unknown=self._retry_unknown,
         )
         if claim.outcome is ClaimOutcome.NOT_THEIRS:
-            self._faults.add(address.line, "account: has no such address among its contacts (correct one of them)")
+            self._faults.add_fault(
+                address.line, "account: has no such address among its contacts (correct one of them)"
+            )
         return claim if claim.outcome is ClaimOutcome.CLAIMED else None
 
     async def send(self, mailer: Mailer, address: Address, claim: Claim) -> SendResult:

@@ -19,7 +19,7 @@ campaign_commands = typer.Typer(no_args_is_help=True, help="Register campaigns, 
 
 
 @campaign_commands.command("register")
-def campaign_register(
+def campaign_register_command(
     file: Annotated[Path, typer.Argument(help="The campaign's record (JSON).")],
     message: Annotated[
         MessageKind, typer.Option(case_sensitive=False, help="The message of the campaign whose texts are registered.")
@@ -48,6 +48,7 @@ def campaign_register(
 async def _register(
     settings: Settings, url: str, document: bytes, message: MessageKind, template: Path | None
 ) -> dict[str, str]:
+    """Open the database for `grounds campaign register`, and register the campaign."""
     from app.campaigns.registration import register_campaign
 
     async with open_database(url, settings.secret_bytes()) as database:
@@ -55,7 +56,7 @@ async def _register(
 
 
 @campaign_commands.command("list")
-def campaign_list(data: Data = None, json: AsJson = False) -> None:
+def campaign_list_command(data: Data = None, json: AsJson = False) -> None:
     """List every campaign with what it told and the languages of its registered texts, the latest first."""
     with open_database_of(data) as (_, url), psycopg.connect(url, row_factory=dict_row) as connection:
         campaigns = connection.execute(_CAMPAIGNS).fetchall()
@@ -66,6 +67,7 @@ def campaign_list(data: Data = None, json: AsJson = False) -> None:
 
 
 def _print_campaigns(campaigns: list[dict[str, Any]]) -> None:
+    """Print the table of `grounds campaign list`."""
     table = Table("campaign", "told", "texts")
     for each in campaigns:
         texts = "\n".join(f"{message}: {', '.join(sorted(known))}" for message, known in each["texts"].items())

@@ -25,7 +25,7 @@ _NOT_PLANTED = {
 
 
 @canary_commands.command("plant")
-def canary_plant(
+def canary_plant_command(
     item: Item,
     reason: Annotated[str, typer.Option(help="Why the item can never qualify.")],
     name: Name = "command line",
@@ -41,7 +41,7 @@ def canary_plant(
 
 
 @canary_commands.command("remove")
-def canary_remove(item: Item, name: Name = "command line", data: Data = None) -> None:
+def canary_remove_command(item: Item, name: Name = "command line", data: Data = None) -> None:
     """Remove an item from those that are planted. Its incidents stay recorded."""
     if not _use_database(data, lambda database: Officer(database.staff, name).remove_canary(item)):
         exit_with_error("ITEM: is not planted (see grounds canary list)")
@@ -49,7 +49,7 @@ def canary_remove(item: Item, name: Name = "command line", data: Data = None) ->
 
 
 @canary_commands.command("list")
-def canary_list(data: Data = None, json: AsJson = False) -> None:
+def canary_list_command(data: Data = None, json: AsJson = False) -> None:
     """List the planted items, and each delivery that one of them stopped."""
     canaries = _use_database(data, _canaries_with_incidents)
     if json:
@@ -62,6 +62,7 @@ def canary_list(data: Data = None, json: AsJson = False) -> None:
 
 
 async def _canaries_with_incidents(database: Database) -> list[tuple[CanaryRow, list[CanaryIncidentRow]]]:
+    """Read the planted items and their incidents for `grounds canary list`."""
     reader = database.examiner("PRIVACY_OFFICER")
     canaries = await list_canaries(reader)
     incidents = await load_canary_incidents(reader, [canary.item for canary in canaries])
@@ -69,6 +70,7 @@ async def _canaries_with_incidents(database: Database) -> list[tuple[CanaryRow, 
 
 
 def _described(canary: CanaryRow, incidents: list[CanaryIncidentRow]) -> dict[str, object]:
+    """Describe a planted item for the JSON of `grounds canary list`."""
     return {
         "item": canary.platform_id,
         "reason": canary.reason,
@@ -82,10 +84,11 @@ def _described(canary: CanaryRow, incidents: list[CanaryIncidentRow]) -> dict[st
 
 
 def _use_database(data: Data, use: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Use the database with the pools of a gateway."""
+    """Open the gateway's pools for a command of `grounds canary`, and use the database."""
     with open_database_of(data) as (settings, url):
 
         async def opened() -> Result:
+            """Use the database of a command of `grounds canary` while its pools are open."""
             async with open_database(url, settings.secret_bytes()) as database:
                 return await use(database)
 

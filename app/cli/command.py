@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @contextmanager
 def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tuple[Settings, str]]:
-    """Yield the settings and the administrator's URL of the database; errors end the command with a message.
+    """Yield the settings and the database's URL to a command of `grounds`; errors end it with a message.
 
     With `migrate` the database is set up or brought up to date; otherwise one that is not is an error.
     """
@@ -39,7 +39,7 @@ def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tu
 
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
-    """Turn an error into one clear message. Of an error that may quote data, only its kind is printed."""
+    """Turn a command's error into one clear message. Of an error that may quote data, only its kind is printed."""
     from app.auth.jwks import KeysUnavailable
     from db.administrator import DatabaseError
     from db.embedded_postgres import EmbeddedPostgresError
@@ -64,13 +64,13 @@ def exit_on_errors() -> Iterator[None]:
 
 
 def exit_with_error(message: str) -> NoReturn:
-    """Print an error and end the command with EXIT_ERROR."""
+    """Print an error and end the command of `grounds` with EXIT_ERROR."""
     print(f"grounds: {message}", file=sys.stderr)
     raise typer.Exit(EXIT_ERROR)
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file; one that cannot be read ends the command."""
+    """Read the file that a command of `grounds` was given; one that cannot be read ends the command."""
     try:
         return file.read_bytes()
     except OSError as error:
@@ -78,5 +78,5 @@ def read_file(file: Path) -> bytes:
 
 
 def print_json(result: Any) -> None:
-    """Print a result as JSON."""
+    """Print the result of a command of `grounds` as JSON."""
     print(json.dumps(result, indent=2, ensure_ascii=False))

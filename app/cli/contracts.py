@@ -33,7 +33,7 @@ Format = Annotated[ReportFormat, typer.Option(case_sensitive=False, help="The fo
 
 
 @contract_commands.command("check")
-def contract_check(
+def contract_check_command(
     operations: Annotated[
         list[Path],
         typer.Argument(
@@ -60,7 +60,7 @@ def contract_check(
 
 
 @contract_commands.command("diff")
-def contract_diff(
+def contract_diff_command(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The SDL file before the change.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The SDL file after the change.")],
     operations: Operations = None,
@@ -79,7 +79,7 @@ def contract_diff(
 
 
 @contract_commands.command("usage")
-def contract_usage(
+def contract_usage_command(
     field: Annotated[str, typer.Argument(metavar="FIELD", help="A schema coordinate, such as TrainableContent.text.")],
     operations: Operations = None,
     schema: Schema = None,
@@ -97,7 +97,7 @@ def contract_usage(
 
 
 @document_commands.command("register")
-def documents_register(
+def documents_register_command(
     folder: Annotated[
         Path,
         typer.Argument(
@@ -119,7 +119,7 @@ def documents_register(
 
 
 def _served_schema() -> "GraphQLSchema":
-    """Build the schema that this version serves from its SDL, which alone shows @governed."""
+    """Build the schema for `grounds contract` from the served SDL, which alone shows @governed."""
     from graphql import build_schema
 
     from schema.build import build_schema as build_served_schema
@@ -129,7 +129,7 @@ def _served_schema() -> "GraphQLSchema":
 
 @contextmanager
 def _exit_on_contract_errors() -> Iterator[None]:
-    """Turn an error into one message and exit code 2."""
+    """Turn an error of `grounds contract` into one message and exit code 2."""
     from app.telemetry import observe
     from grounds_client.contract.loader import ContractError
 

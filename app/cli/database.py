@@ -16,13 +16,13 @@ SELECT current_setting('server_version') AS postgresql,
 """
 
 
-def migrate(data: Data = None) -> None:
+def migrate_command(data: Data = None) -> None:
     """Set the database up, or bring it up to date, and print its version. `serve` and `demo` do so too."""
     with open_database_of(data, migrate=True) as (_, url):
         print(f"database version {_read_versions(url)['database_version']}")
 
 
-def status(data: Data = None, json: AsJson = False) -> None:
+def status_command(data: Data = None, json: AsJson = False) -> None:
     """Print the versions in use and the state of each background job."""
     from app.server.jobs import background_jobs
     from db.jobs import JobState, job_states
@@ -48,6 +48,7 @@ def status(data: Data = None, json: AsJson = False) -> None:
 
 
 def _as_json(state: dict[str, Any]) -> dict[str, Any]:
+    """Write the state of `grounds status` with its times as text."""
     return {
         name: value.isoformat() if name.endswith(("_at", "_since")) and value else value
         for name, value in state.items()
@@ -55,6 +56,7 @@ def _as_json(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_versions(url: str) -> dict[str, Any]:
+    """Read the versions that `grounds status` prints."""
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
         found = connection.execute(_STATUS_QUERY).fetchone()
     assert found is not None, "the statement gives one row"

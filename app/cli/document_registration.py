@@ -16,7 +16,7 @@ from schema.build import build_schema
 
 
 def register_documents(place: Path, client: str, manifest: Path) -> Mapping[str, str]:
-    """Merge the documents of a folder into a manifest of trusted documents; return their operations' names by id.
+    """Merge a folder's documents into the manifest of `grounds documents register`; return their names by id.
 
     `place` can be the manifest of graphql-codegen instead of a folder. The manifest is replaced in one step, after the
     server's own check of the whole. Raises ContractError if a document would fail, SettingsError if the manifest is not

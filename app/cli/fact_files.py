@@ -26,11 +26,11 @@ class FactFile:
 
     @property
     def size(self) -> int | None:
-        """Return the size of the file in bytes, if that is known."""
+        """Return the size in bytes of a file of `grounds ingest`, if that is known."""
         return None if self.name == "-" else Path(self.name).stat().st_size
 
     async def blocks(self, at: Callable[[int], object]) -> AsyncIterator[bytes]:
-        """Yield blocks of whole lines, and report the position in the file to `at`.
+        """Yield a file of `grounds ingest` in blocks of whole lines, and report the position in the file to `at`.
 
         A file that is cut off ends before its last, incomplete line: half a line says nothing, and must not count as
         a bad one.
@@ -49,6 +49,7 @@ class FactFile:
             yield bytes(held)
 
     def _unpacked(self, at: Callable[[int], object]) -> Iterator[bytes]:
+        """Yield the bytes of a file of `grounds ingest`, or of standard input, decompressed if it is gzip."""
         with nullcontext(sys.stdin.buffer) if self.name == "-" else Path(self.name).open("rb") as file:
             unpacked = gzip.GzipFile(fileobj=file) if self.name.endswith(".gz") else cast(BufferedReader, file)
             # One read at a time, as reading on would lose what was unpacked before a fault.
@@ -73,8 +74,8 @@ class RejectsFile:
         if self._file is not None:
             self._file.close()
 
-    def add(self, rejected: Rejected) -> None:
-        """Write what is wrong with a line and, unless it might be a private message, the line itself."""
+    def add_rejected_line(self, rejected: Rejected) -> None:
+        """Write a line that `grounds ingest` rejected, and why; leave out a line that may be a private message."""
         said = rejected.as_dict()
         if rejected.original is not None:
             said["original"] = rejected.original.decode()
@@ -84,4 +85,5 @@ class RejectsFile:
 
 
 def _open_private_file(path: str, flags: int) -> int:
+    """Open the rejects file of `grounds ingest` for its owner alone."""
     return os.open(path, flags, 0o600)

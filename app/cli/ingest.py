@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other com
     from db.ingest.staging import Stager
 
 
-def ingest(
+def ingest_command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON or .gz files; - is standard input.")],
     data: Data = None,
     json: AsJson = False,
@@ -43,7 +43,7 @@ def ingest(
 async def _ingest_files(
     settings: Settings, url: str, files: list[str], summaries: list[dict[str, Any]] | None
 ) -> tuple[int, list[str]]:
-    """Load files in order, and return the number of rejected lines and the errors of damaged files.
+    """Load the files of `grounds ingest` in order; return the number of rejected lines and the errors of damaged files.
 
     The summary of each file is appended to `summaries`, or printed if that is None.
     """
@@ -68,7 +68,7 @@ async def _ingest_files(
 async def _ingest_file(
     borrowed: Connection, stager: "Stager", source: "FactFile", summaries: list[dict[str, Any]] | None
 ) -> int:
-    """Load one file with a progress bar; return how many lines were rejected, or leave their record set aside.
+    """Load one file of `grounds ingest` with a progress bar; return how many lines were rejected or set aside.
 
     Rejected lines go to a file beside it.
     """
@@ -84,9 +84,9 @@ async def _ingest_file(
     ):
         task = progress.add_task(source.name, total=source.size)
         blocks = source.blocks(lambda at: progress.update(task, completed=at))
-        summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add)
+        summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add_rejected_line)
         for unreadable in summary.unreadable_signals:
-            rejects.add(unreadable)
+            rejects.add_rejected_line(unreadable)
     if summaries is None:
         _print_summary(source.name, summary.as_dict())
         for epoch, count in sorted(summary.notices.items()):
@@ -108,6 +108,7 @@ async def _ingest_file(
 
 
 def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:
+    """Print how many records of a file `grounds ingest` accepted and rejected."""
     table = Table("record", "accepted", "unchanged", "stale", "rejected", title=Text(name), title_justify="left")
     for record, outcomes in counts.items():
         table.add_row(record, *(str(count) for count in outcomes.values()))

@@ -9,7 +9,7 @@ from app.cli.command import Data, exit_on_errors
 from app.settings import read_settings
 
 
-def link(
+def link_command(
     account: Annotated[str, typer.Argument(help="The platform's id of the account.")],
     me: Annotated[bool, typer.Option("--me", help="Link to the person's own data instead of the objection form.")] = (
         False

@@ -12,23 +12,32 @@ import typer
 from app.cli.campaigns import campaign_commands
 from app.cli.canaries import canary_commands
 from app.cli.contracts import contract_commands, document_commands
-from app.cli.database import migrate, status
-from app.cli.ingest import ingest
-from app.cli.links import link
+from app.cli.database import migrate_command, status_command
+from app.cli.ingest import ingest_command
+from app.cli.links import link_command
 from app.cli.notices import notice_commands
 from app.cli.objections import objection_commands
 from app.cli.policies import policy_commands
 from app.cli.schemas import schema_commands
-from app.cli.serving import demo, serve
-from app.cli.tokens import token
-from app.cli.verify import verify
+from app.cli.serving import demo_command, serve_command
+from app.cli.tokens import token_command
+from app.cli.verify import verify_command
 from app.telemetry import configure_logging
 
 app = typer.Typer(
     help=__doc__, context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False
 )
-for command in (demo, serve, ingest, token, link, status, migrate, verify):
-    app.command()(command)
+for name, command in (
+    ("demo", demo_command),
+    ("serve", serve_command),
+    ("ingest", ingest_command),
+    ("token", token_command),
+    ("link", link_command),
+    ("status", status_command),
+    ("migrate", migrate_command),
+    ("verify", verify_command),
+):
+    app.command(name)(command)
 for name, group in (
     ("policy", policy_commands),
     ("campaign", campaign_commands),
@@ -43,6 +52,7 @@ for name, group in (
 
 
 def _print_version(wanted: bool) -> None:
+    """Print the version for `grounds --version`, and exit."""
     if wanted:
         print(f"grounds {metadata.version('grounds')}")
         raise typer.Exit
@@ -55,6 +65,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
+    """Print the help of `grounds` where no command was named."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -63,6 +74,6 @@ _root.__doc__ = __doc__
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `grounds` from the command line."""
     configure_logging()
     app()

@@ -15,7 +15,7 @@ notice_commands = typer.Typer(no_args_is_help=True, help="Send notices, and read
 
 
 @notice_commands.command("send")
-def notice_send(
+def notice_send_command(
     epoch: Annotated[str, typer.Option(metavar="YYYY-MM", help="The campaign, by the epoch of its notices.")],
     channel: Annotated[str, typer.Option(help="The channels, separated by commas.")] = "EMAIL,IN_APP",
     addresses: Annotated[
@@ -54,13 +54,14 @@ def notice_send(
 
 
 def _chosen_message(*, remind: bool, educate: bool) -> MessageKind:
+    """Return which message `grounds notice send` is to send; raises SettingsError for two at once."""
     if remind and educate:
         raise SettingsError("--remind and --educate: are two messages (send one, then the other)")
     return MessageKind.REMINDER if remind else MessageKind.EDUCATION if educate else MessageKind.NOTICE
 
 
 @notice_commands.command("bounces")
-def notice_bounces(
+def notice_bounces_command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Messages or mbox files; - is standard input.")],
     data: Data = None,
     json: AsJson = False,

@@ -23,7 +23,7 @@ class ObjectionError(Exception):
 def target_from_options(
     account: str | None, person: str | None, contact: str | None, contact_file: str | None
 ) -> Target:
-    """Read the target of an objection; `contact_file` is the text of a file that holds a contact.
+    """Read the target of `grounds objection file`; `contact_file` is the text of a file that holds a contact.
 
     Raises ObjectionError unless exactly one is named, and is well formed.
     """
@@ -44,7 +44,7 @@ _TARGET_OPTIONS = "name one of --account, --person, --contact and --contact-file
 async def file_as_officer(
     settings: Settings, url: str, target: Target, scope: ObjectionScope, channel: ObjectionChannel
 ) -> Filed:
-    """File an objection as an officer at the command line."""
+    """File an objection as an officer for `grounds objection file`."""
     async with open_database(url, settings.secret_bytes()) as database:
         filed = await file_objection(ObjectionSubmitter.officer(database, "command line"), target, scope, channel)
     observe.objected(channel)
@@ -52,7 +52,7 @@ async def file_as_officer(
 
 
 @objection_commands.command("file")
-def objection_file(
+def objection_file_command(
     account: Annotated[str | None, typer.Option(help="An account, by the platform's id.")] = None,
     person: Annotated[str | None, typer.Option(help="A person, by the platform's id.")] = None,
     contact: Annotated[str | None, typer.Option(help="The SHA-256 of an e-mail address or phone number.")] = None,

@@ -17,7 +17,7 @@ PolicyFile = Annotated[Path, typer.Argument(help="A policy document (JSON).")]
 
 
 @policy_commands.command("show")
-def policy_show(data: Data = None) -> None:
+def policy_show_command(data: Data = None) -> None:
     """Print the policy in force."""
     from db.policies.activation import active_policy
 
@@ -28,7 +28,7 @@ def policy_show(data: Data = None) -> None:
 
 
 @policy_commands.command("check")
-def policy_check(file: PolicyFile, data: Data = None) -> None:
+def policy_check_command(file: PolicyFile, data: Data = None) -> None:
     """Check a policy document and what campaigns told, and print every error and warning."""
     from db.policies.told import TOLD, raise_if_untold
     from db.policy.document import parse_policy
@@ -43,7 +43,7 @@ def policy_check(file: PolicyFile, data: Data = None) -> None:
 
 
 @policy_commands.command("activate")
-def policy_activate(file: PolicyFile, data: Data = None) -> None:
+def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
     """Put a policy in force. It applies from the next statement on."""
     from db.policies.activation import activate_policy
     from db.policies.told import TOLD, raise_if_untold

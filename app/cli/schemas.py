@@ -6,7 +6,7 @@ schema_commands = typer.Typer(no_args_is_help=True, help="Print the GraphQL sche
 
 
 @schema_commands.command("export")
-def schema_export() -> None:
+def schema_export_command() -> None:
     """Print the schema in the GraphQL schema definition language."""
     from schema.build import build_schema
 
@@ -14,7 +14,7 @@ def schema_export() -> None:
 
 
 @schema_commands.command("visibility")
-def schema_visibility() -> None:
+def schema_visibility_command() -> None:
     """Print a Markdown table of the roles that may read each field."""
     from schema.build import build_schema
     from schema.visibility import visibility_table

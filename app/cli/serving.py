@@ -11,7 +11,7 @@ Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 chooses a free port.")]
 
 
-def demo(
+def demo_command(
     data: Data = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
@@ -42,7 +42,7 @@ def demo(
             uvloop.run(run_demo(settings, url, host, port, items))
 
 
-def serve(
+def serve_command(
     data: Data = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,

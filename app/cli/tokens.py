@@ -9,7 +9,7 @@ from app.settings import read_settings
 from schema.actor import Role
 
 
-def token(
+def token_command(
     role: Annotated[Role, typer.Option(case_sensitive=False, help="The role of the token.")],
     client: Annotated[str, typer.Option(help="The name of the training client (TRAINING_CLIENT).")] = "demo",
     purpose: Annotated[str, typer.Option(help="The purpose of the training (TRAINING_CLIENT).")] = "GENAI_TRAINING",

@@ -41,7 +41,7 @@ class _CheckpointFile(BaseModel):
     public_key: str = Field(pattern="^[0-9a-f]{64}$")
 
     def kept(self, name: str) -> TrustedCheckpoint:
-        """Return the checkpoint; the file's public key is not used: it serves readers who have only the file."""
+        """Return the checkpoint that a file of `grounds verify` holds; its public key is for other readers."""
         binary = {
             part: bytes.fromhex(getattr(self, part)) for part in ("staff_read_digest", "root", "previous", "signature")
         }
@@ -50,7 +50,7 @@ class _CheckpointFile(BaseModel):
 
 
 def read_checkpoint(file: Path) -> TrustedCheckpoint:
-    """Read a checkpoint that was exported; raise SettingsError when the file holds none."""
+    """Read the checkpoint file of `grounds verify`; raise SettingsError when the file holds none."""
     try:
         return _CheckpointFile.model_validate_json(file.read_bytes()).kept(str(file))
     except ValidationError:
@@ -58,14 +58,14 @@ def read_checkpoint(file: Path) -> TrustedCheckpoint:
 
 
 def checkpoint_as_json(checkpoint: Checkpoint, public_key: str) -> str:
-    """Write a checkpoint as JSON that can be stored elsewhere, with the key that its signature is verified by."""
+    """Write the checkpoint that `grounds verify` exports, with the key that verifies its signature."""
     said: dict[str, Any] = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     said = {name: part.hex() if isinstance(part, bytes) else part for name, part in said.items()}
     return json.dumps(said | {"public_key": public_key}, indent=2) + "\n"
 
 
 def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | None) -> bool:
-    """Verify the ledger, print and record the findings, export the newest checkpoint; return whether all is sound.
+    """Verify the ledger for `grounds verify`, print and record the findings; return whether all is sound.
 
     Raises DatabaseError if the database's access differs from the declaration, and SettingsError for a file that holds
     no checkpoint or if there is none to export.
@@ -92,6 +92,7 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
 
 
 async def _verify_with_progress(url: str, audit: Audit) -> None:
+    """Verify the ledger for `grounds verify` over several connections, with a progress bar."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with AsyncExitStack() as opened:
@@ -111,6 +112,7 @@ async def _verify_with_progress(url: str, audit: Audit) -> None:
 
 
 async def _record_findings(url: str, audit: Audit) -> None:
+    """Record what `grounds verify` found in the ledger."""
     connection = await asyncpg.connect(url)
     try:
         await record_verification(connection, audit)
@@ -118,7 +120,7 @@ async def _record_findings(url: str, audit: Audit) -> None:
         await connection.close()
 
 
-def verify(
+def verify_command(
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="An exported checkpoint to compare with; repeatable.")
     ] = None,

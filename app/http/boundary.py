@@ -74,7 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _watching: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to watch a connection; end it at once where its address has too many."""
+        """Begin to watch an HTTP connection; end it at once where its address has too many."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._connections[self._address] += 1
@@ -85,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watching = self.loop.call_later(WATCH_SECONDS, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Watch no longer."""
+        """Stop watching an HTTP connection that was closed."""
         if self._watching is not None:
             self._watching.cancel()
         self._connections[self._address] -= 1
@@ -94,7 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in; end the connection after MAX_HEAD_BYTES of them that are no body and complete no head."""
+        """Take an HTTP connection's bytes; end it after MAX_HEAD_BYTES that are no body and complete no head."""
         self._is_progressing = False
         super().data_received(data)
         self._idle_bytes = 0 if self._is_progressing else self._idle_bytes + len(data)
@@ -102,22 +102,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response(f"The request line and the headers are longer than {MAX_HEAD_BYTES} bytes.")
 
     def on_headers_complete(self) -> None:
-        """Note that a head is complete."""
+        """Note that the head of an HTTP request is complete."""
         self._is_progressing = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Note that a body arrives."""
+        """Note that the body of an HTTP request arrives."""
         self._is_progressing = True
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Note that the next head is awaited."""
+        """Note that an HTTP connection awaits the head of its next request."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
     def _watch(self) -> None:
-        """Look every WATCH_SECONDS whether a connection is of use: abort one that sends no head or takes no answer."""
+        """Abort an HTTP connection that sends no head or takes no answer; look every WATCH_SECONDS."""
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         if unsent != self._unsent_bytes:
             self._unsent_bytes, self._unsent_since = unsent, now
@@ -130,12 +130,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def max_connections() -> int:
-    """Return how many connections an address may have open: half of the files that this process may open."""
+    """Return how many HTTP connections an address may have open: half of the files that this process may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
 
 def check_host(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
-    """Pass on requests that name the gateway, and raise HTTPError for others.
+    """Pass on HTTP requests whose Host names the gateway, and raise HTTPError for others.
 
     Probes are answered whatever they name: load balancers and kubelets call an instance by its address, and what they
     are told is no secret.
@@ -143,6 +143,7 @@ def check_host(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
     names = frozenset(name.encode() for name in hosts)
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on one HTTP request whose Host names the gateway."""
         if scope["path"] not in _PROBE_PATHS:
             named = [value for name, value in scope["headers"] if name == b"host"]
             match = _HOST_HEADER.fullmatch(named[0]) if len(named) == 1 else None
@@ -156,7 +157,7 @@ def check_host(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
 
 
 def host_names(named: frozenset[str], listening: str) -> frozenset[str]:
-    """Return the names that a gateway answers to: those of the settings, or else those of this machine."""
+    """Return the names that an HTTP Host header may have: those of the settings, or else those of this machine."""
     if named:
         return named
     try:
@@ -169,10 +170,13 @@ def host_names(named: frozenset[str], listening: str) -> frozenset[str]:
 
 
 def with_content_policy(app: ASGIApp) -> ASGIApp:
-    """Add the strictest content policy to each answer that states none."""
+    """Add the strictest Content-Security-Policy to each HTTP response that states none."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request with a Content-Security-Policy."""
+
         async def sending(message: Message) -> None:
+            """Send a part of an HTTP response; its head gets a Content-Security-Policy."""
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 if not any(name == b"content-security-policy" for name, _ in headers):
@@ -185,7 +189,7 @@ def with_content_policy(app: ASGIApp) -> ASGIApp:
 
 
 def with_origins(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
-    """Let pages of these origins ask from a browser; with none, browsers are told nothing of other origins."""
+    """Let pages of these origins send HTTP requests from a browser (CORS); with none, no header allows one."""
     if not origins:
         return app
     return CORSMiddleware(
@@ -198,7 +202,7 @@ def with_origins(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
 
 
 def with_compression(app: ASGIApp) -> ASGIApp:
-    """Compress answers for clients that accept zstd or gzip, at the levels that cost least.
+    """Compress HTTP responses for clients that accept zstd or gzip, at the levels that cost least.
 
     A page of 1,000 items, 2.7 MB, takes zstd 1 ms and becomes 0.1 MB, which costs less than sending it as it is does;
     gzip takes 5 ms. No secret stands beside what a client can choose, so the length tells nothing (BREACH).
@@ -243,6 +247,7 @@ class ErrorBoundary:
         began_at, status = time.perf_counter(), 0
 
         async def sending(message: Message) -> None:
+            """Send a part of an HTTP response, and note its status."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -255,6 +260,7 @@ class ErrorBoundary:
             observe.responded(route, status or CLIENT_CLOSED, time.perf_counter() - began_at)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send, has_begun: Callable[[], bool]) -> None:
+        """Answer an HTTP request, and turn any exception into an error response."""
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
@@ -266,6 +272,7 @@ class ErrorBoundary:
                 await self._render(Request(scope, receive), answered)(scope, receive, send)
 
     def _render(self, request: Request, error: HTTPError) -> Response:
+        """Write an error as the HTTP route writes its errors, or else in JSON."""
         renderer = self._renderers.get("/" + request.scope["path"].lstrip("/").partition("/")[0], render_json)
         try:
             return renderer(request, error)
@@ -274,7 +281,7 @@ class ErrorBoundary:
 
 
 def http_error(error: BaseException) -> HTTPError:
-    """Describe any exception for the client. What was not meant for it becomes a reference that the log has too."""
+    """Describe any exception as an HTTP error. One not meant for the client becomes a reference that the log has."""
     match error:
         case HTTPError():
             return error
@@ -301,18 +308,18 @@ def http_error(error: BaseException) -> HTTPError:
 
 
 def json_errors(media_type: str, error: HTTPError) -> Response:
-    """Write an error as GraphQL's errors are written."""
+    """Write an HTTP error as GraphQL's errors are written."""
     body = orjson.dumps({"errors": [{"message": error.message}]})
     return Response(body, error.status, media_type=f"{media_type}; charset=utf-8", headers=error.headers)
 
 
 def render_json(_: Request, error: HTTPError) -> Response:
-    """Write an error in JSON."""
+    """Write an HTTP error in JSON."""
     return json_errors(JSON, error)
 
 
 def _is_cancelled(error: BaseException) -> bool:
-    """Return whether the server cancelled the request, as it does with what outlasts its grace.
+    """Return whether the server cancelled the HTTP request, as it does with what outlasts its grace.
 
     What is cancelled can also end in another error: a connection might fail at being given back in the middle.
     """
@@ -321,6 +328,7 @@ def _is_cancelled(error: BaseException) -> bool:
 
 
 def _unavailable(message: str) -> HTTPError:
+    """Make the HTTP error 503 with a Retry-After header."""
     return HTTPError(503, message, {"Retry-After": "1"})
 
 

@@ -15,17 +15,18 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def with_graphiql(endpoint: Endpoint) -> Endpoint:
-    """Answer browsers that open the path with the page; what the page then sends goes to the endpoint."""
+    """Answer browsers that open /graphql with the GraphiQL page; other HTTP requests go to the endpoint."""
     page = graphiql_page()
 
     async def answer(request: Request) -> Response:
+        """Answer an HTTP request to /graphql with the GraphiQL page or by the endpoint."""
         return page if request.method != "POST" and prefers_html(request) else await endpoint(request)
 
     return answer
 
 
 def graphiql_page() -> Response:
-    """Make the page, with a policy that lets it load what it names and nothing else.
+    """Make the GraphiQL page, with a Content-Security-Policy that lets it load what it names and nothing else.
 
     What it names lies at a CDN (unpkg.com), version and SHA-384 of each file stated. GraphiQL writes style elements of
     its own while it runs, hence 'unsafe-inline' for styles; its fonts and icons are data: URLs.

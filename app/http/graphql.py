@@ -57,7 +57,7 @@ class Document:
     fields: Mapping[str | None, tuple[str, ...]]
 
     def operation(self, name: str | None) -> OperationType:
-        """Return what kind of operation is asked for (GetOperation of the GraphQL specification).
+        """Return the kind of operation that an HTTP request to /graphql names (GetOperation of the specification).
 
         Raises GraphQLError where no one operation is meant.
         """
@@ -74,7 +74,7 @@ class Document:
         return self.operations[name]
 
     def fields_of(self, name: str | None) -> tuple[str, ...]:
-        """Return the fields at the root of the operation that is asked for."""
+        """Return the root fields of the operation that an HTTP request to /graphql names."""
         return self.fields[name] if name in self.fields else next(iter(self.fields.values()))
 
 
@@ -87,7 +87,7 @@ class Documents:
         self._only = only
 
     def find(self, query: str | None, identifier: str | None, role: Role) -> Document:
-        """Find it by the text, or by the identifier where there is no text.
+        """Find the document of an HTTP request to /graphql by its text, or by its identifier where there is no text.
 
         Raises GraphQLError for one that cannot be parsed, is not known, or is not for the role, and HTTPError where
         text and identifier disagree.
@@ -108,7 +108,7 @@ class Documents:
 
 @lru_cache(maxsize=256)
 def read_document(text: str) -> Document:
-    """Read a document that a client wrote. Raises GraphQLError when it cannot be parsed, or is too long."""
+    """Parse a document sent to /graphql. Raises GraphQLError when it cannot be parsed, or is too long."""
     return describe_document(text, parse_once(text, max_tokens=TOKEN_LIMIT))
 
 
@@ -137,7 +137,7 @@ class GraphQLEndpoint:
         self._authenticator = authenticator
 
     async def respond(self, request: Request) -> Response:
-        """Answer one request. Raises HTTPError, Unauthorized and PoolExhausted."""
+        """Answer one HTTP request to /graphql. Raises HTTPError, Unauthorized and PoolExhausted."""
         media_type = graphql_media_type(request)
         if media_type is None:
             raise HTTPError(406, f"Accept: names no media type that can be sent (accept {GRAPHQL_RESPONSE} or {JSON})")
@@ -146,7 +146,7 @@ class GraphQLEndpoint:
             return _encode(await self.execute(actor, await _read_request(request)), media_type)
 
     async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
-        """Execute a request as an actor. Raises HTTPError."""
+        """Execute a request to /graphql as an actor. Raises HTTPError."""
         try:
             document = self._documents.find(asked.query, asked.document, actor.role)
             operation = document.operation(asked.operation)
@@ -169,11 +169,12 @@ class GraphQLEndpoint:
 
 
 def render_graphql_error(request: Request, error: HTTPError) -> Response:
-    """Write an error in the media type that the client accepts."""
+    """Write an HTTP error in the GraphQL media type that the client accepts."""
     return json_errors(graphql_media_type(request) or JSON, error)
 
 
 async def _read_request(request: Request) -> GraphQLRequest:
+    """Read a GraphQL request from the query string or JSON body of an HTTP request. Raises HTTPError."""
     # Another site's page cannot make a browser send what is answered here: a body has to be of a type that no form can
     # send, and a GET only reads. Above all, a browser adds no bearer token by itself, as it would a cookie.
     if request.method != "POST":
@@ -193,6 +194,7 @@ async def _read_request(request: Request) -> GraphQLRequest:
 
 
 def _parse_json(text: str | bytes, what: str) -> Any:
+    """Parse JSON of an HTTP request to /graphql. Raises HTTPError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -200,6 +202,7 @@ def _parse_json(text: str | bytes, what: str) -> Any:
 
 
 def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
+    """Check the members of a GraphQL request that came over HTTP. Raises HTTPError."""
     for name in ("variables", "extensions"):
         if asked.get(name) is not None and not isinstance(asked[name], dict):
             raise HTTPError(400, f"{name}: is not a JSON object (send an object or null)")
@@ -215,7 +218,7 @@ def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
 
 
 def query_of(asked: Mapping[str, Any]) -> str | None:
-    """Take the text out of a request; raise HTTPError for what is none."""
+    """Take the document's text out of an HTTP request to /graphql; raise HTTPError for what is none."""
     query = asked.get("query")
     if query is not None and not isinstance(query, str):
         raise HTTPError(400, "query: is not a string (send the document as one)")
@@ -225,7 +228,7 @@ def query_of(asked: Mapping[str, Any]) -> str | None:
 
 
 def identifier_of(asked: Mapping[str, Any]) -> str | None:
-    """Take the identifier out of a request: `documentId`, or what Apollo's clients write into the extensions."""
+    """Take the document's identifier out of an HTTP request to /graphql: `documentId`, or Apollo's extension."""
     identifier = asked.get("documentId")
     if identifier is not None and not isinstance(identifier, str):
         raise HTTPError(400, "documentId: is not a string (send sha256: and 64 hexadecimal digits)")
@@ -241,7 +244,7 @@ def identifier_of(asked: Mapping[str, Any]) -> str | None:
 
 
 def describe_document(text: str, parsed: DocumentNode) -> Document:
-    """Return a parsed document with the kind of each of its operations."""
+    """Parse what kinds of operations and which root fields a document of /graphql has."""
     operations = {
         node.name.value if node.name else None: node
         for node in parsed.definitions
@@ -255,17 +258,18 @@ def describe_document(text: str, parsed: DocumentNode) -> Document:
 
 
 def _root_fields(operation: OperationDefinitionNode) -> tuple[str, ...]:
-    """Name the fields at the root of an operation, each once, and fragments by their names."""
+    """Name the root fields of an operation sent to /graphql, each once, and fragments by their names."""
     named = (node for node in operation.selection_set.selections if isinstance(node, FieldNode | FragmentSpreadNode))
     return tuple(dict.fromkeys(f"{'...' * (not isinstance(node, FieldNode))}{node.name.value}" for node in named))
 
 
 def _join_names(names: Iterable[str]) -> str:
-    """Write the first names, shortened: a document may have thousands, and each may be as long as the document."""
+    """Write the first names of a document sent to /graphql, shortened: it may have thousands of any length."""
     return ", ".join(name if len(name) <= NAME else f"{name[:NAME]}…" for name in islice(names, NAMES))
 
 
 def _encode(result: ExecutionResult, media_type: str) -> Response:
+    """Encode a GraphQL result as an HTTP response with the media type's status."""
     errors = result.errors or []
     raise_if_unavailable(errors)
     body: dict[str, Any] = {}
@@ -281,14 +285,14 @@ def _encode(result: ExecutionResult, media_type: str) -> Response:
 
 
 def raise_if_unavailable(errors: Sequence[GraphQLError]) -> None:
-    """Raise what a field raised where it had no connection to the database: the whole request is to be sent again."""
+    """Raise the error of a field that had no connection, so that /graphql answers the whole request with 503."""
     for error in errors:
         if isinstance(cause := _root_cause(error), (PoolExhausted, *UNREACHABLE)):
             raise cause
 
 
 def format_errors(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
-    """Show the first errors. What was not meant for the reader becomes a reference that the log has too."""
+    """Write the first errors of a response of /graphql. An internal one becomes a reference that the log has too."""
     formatted = [_format_error(error) for error in errors[:MAX_ERRORS_SHOWN]]
     for each in formatted:
         observe.graphql_error(each.get("extensions", {}).get("code", "GRAPHQL_VALIDATION_FAILED"))
@@ -296,6 +300,7 @@ def format_errors(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
 
 
 def _format_error(error: GraphQLError) -> dict[str, Any]:
+    """Write one error of a response of /graphql."""
     cause = _root_cause(error)
     if _is_of_the_request(error, cause):
         return {**error.formatted, "message": _LIBRARY_ADDITIONS.sub(r"\1", error.message)}
@@ -307,13 +312,13 @@ def _format_error(error: GraphQLError) -> dict[str, Any]:
 
 
 def internal_cause(error: GraphQLError) -> BaseException | None:
-    """Return what failed in the gateway; None if the error tells the client something about its request."""
+    """Return what failed in the gateway under a GraphQL error; None if the client's request is at fault."""
     cause = _root_cause(error)
     return None if _is_of_the_request(error, cause) or _of_the_database(cause) else cause
 
 
 def _of_the_database(cause: BaseException) -> tuple[str, str] | None:
-    """Describe what the database refused; None for any other error."""
+    """Describe for /graphql's client what the database refused; None for any other error."""
     if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         return "the database took too long (ask for less, or try again)", "TIMEOUT"
     if isinstance(cause, asyncpg.CharacterNotInRepertoireError):
@@ -322,7 +327,7 @@ def _of_the_database(cause: BaseException) -> tuple[str, str] | None:
 
 
 def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
-    """Return whether a message is about what the client wrote, and quotes nothing but that.
+    """Return whether a GraphQL error is about what the client wrote, and quotes nothing but that.
 
     What graphql-core says while it answers a field is about an argument's value in the document, and names its place;
     or else it is about the value that a resolver returned, and quotes it.
@@ -335,6 +340,7 @@ def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
 
 
 def _root_cause(error: GraphQLError) -> BaseException:
+    """Return the exception at the root of a GraphQL error."""
     cause: BaseException = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error

@@ -15,7 +15,7 @@ CACHE_SECONDS: Final = 1.0
 
 
 async def respond_alive(_: Request) -> Response:
-    """Respond while the process runs."""
+    """Respond to `GET /health` while the process runs."""
     return JSONResponse({"status": "healthy"})
 
 
@@ -32,7 +32,7 @@ class Readiness:
         self._looking = asyncio.Lock()
 
     async def respond(self, _: Request) -> Response:
-        """Answer 200 or 503."""
+        """Respond to `GET /ready` with 200 or 503."""
         if self._status.stopping:
             return JSONResponse({"status": "not ready", "reason": "the gateway is stopping"}, 503)
         async with self._looking:
@@ -46,6 +46,7 @@ class Readiness:
         return JSONResponse(body | ({"failing_jobs": failing} if failing else {}), status)
 
     async def _look(self) -> tuple[int, dict[str, Any]]:
+        """Ask the database for `GET /ready` whether a policy is in force; return the status and the body."""
         try:
             async with connection(self._database.probe) as borrowed:
                 version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")

@@ -37,7 +37,7 @@ class IngestEndpoint:
         self._authenticator = authenticator
 
     async def respond(self, request: Request) -> Response:
-        """Take one stream in; the answer comes when everything good in it is committed."""
+        """Answer `POST /ingest` when everything good in the stream is committed."""
         actor = await self._authenticator.actor(request.headers.get("authorization"))
         if actor.role is not Role.PLATFORM_INGEST:
             raise HTTPError(
@@ -48,6 +48,7 @@ class IngestEndpoint:
         rejects: list[dict[str, Any]] = []
 
         def note(rejected: Rejected) -> None:
+            """Keep one of the first rejected lines for the response of `POST /ingest`."""
             if len(rejects) < MAX_REJECTS_SHOWN:
                 rejects.append(rejected.as_dict())
 
@@ -68,13 +69,13 @@ class IngestEndpoint:
 
 
 def render_ingest_error(request: Request, error: HTTPError) -> Response:
-    """Write an error in JSON. Of a stream that broke off here, what came whole is kept: it can be sent again."""
+    """Write an HTTP error of `POST /ingest` in JSON. The whole lines of a broken stream are stored."""
     kept = "; what came whole is kept: send the stream again" if error.status >= 500 else ""
     return render_json(request, HTTPError(error.status, error.message + kept, error.headers))
 
 
 def remarks(summary: Summary) -> dict[str, Any]:
-    """Return what else a summary says: notices that count for nothing yet, and good lines that replace no bad one."""
+    """Return the remarks of `POST /ingest`: notices that do not count yet, and good lines that replace no bad one."""
     return {
         "noticesOfUnknownCampaigns": dict(sorted(summary.notices.items())),
         "stillSetAside": dict(sorted(summary.still_set_aside.items())),
@@ -95,17 +96,17 @@ class _Body:
         self.is_idle = False
 
     async def wait(self) -> None:
-        """Wait for the first MIN_BYTES or the end, so that a stream that brings next to nothing takes no connection."""
+        """Wait for MIN_BYTES of `POST /ingest`, or its end, so that a slow stream takes no connection."""
         while len(self._first) < MIN_BYTES and (block := await self._next()):
             self._first += block
 
     @property
     def has_whole_line(self) -> bool:
-        """Whether the first bytes have something to store."""
+        """Return whether the first bytes of `POST /ingest` have something to store."""
         return b"\n" in self._first
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield blocks; half a line at an idle end says nothing, and must not be taken for a bad one."""
+        """Yield the body of `POST /ingest` in blocks, without half a line where the stream falls idle."""
         held = bytearray()
         block = bytes(self._first)
         while block:
@@ -118,7 +119,7 @@ class _Body:
             yield bytes(held)
 
     async def _next(self) -> bytes:
-        """Wait for a block; nothing is the end, or the limit."""
+        """Wait for a block of the body of `POST /ingest`; nothing is the end, or the limit."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(IDLE_SECONDS - self._waited):

@@ -33,7 +33,7 @@ class MetricsEndpoint:
         self._reading = asyncio.Lock()
 
     async def respond(self, request: Request) -> Response:
-        """Respond with all metrics. Raises HTTPError for another token, and PoolExhausted."""
+        """Respond to `GET /metrics`. Raises HTTPError for another token, and PoolExhausted."""
         stated = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(stated, self._expected):
             message = "the token is not that of GROUNDS_METRICS_TOKEN (send the header Authorization: Bearer <token>)"
@@ -48,5 +48,5 @@ class MetricsEndpoint:
 
 
 def metrics_routes(database: Database, token: str | None) -> Sequence[Route]:
-    """Return the route of the metrics, or none where no token is set."""
+    """Return the HTTP route of /metrics, or none where no token is set."""
     return [Route(METRICS, MetricsEndpoint(database, token).respond)] if token else []

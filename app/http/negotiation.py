@@ -21,7 +21,7 @@ _WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?")
 
 
 def read_weights(header: str) -> dict[str, float]:
-    """Read the ranges of an Accept or Accept-Language header, in its order, with their weights from 0 to 1."""
+    """Read the ranges of an HTTP Accept or Accept-Language header, in order, with their weights from 0 to 1."""
     weights: dict[str, float] = {}
     for part in header.split(",", MAX_RANGES)[:MAX_RANGES]:
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -31,18 +31,18 @@ def read_weights(header: str) -> dict[str, float]:
 
 
 def media_weight(weights: Mapping[str, float], media_type: str) -> float:
-    """Return the weight of a media type: that of the most specific range that covers it, or 0."""
+    """Return the weight that an Accept header states for a media type by its most specific range, or 0."""
     ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
     return next((weights[each] for each in ranges if each in weights), 0.0)
 
 
 def accepts(request: Request, media_type: str) -> bool:
-    """Return whether a client takes a media type; a client that states none takes any."""
+    """Return whether the Accept header of an HTTP request takes a media type; without the header, any is taken."""
     return media_weight(read_weights(request.headers.get("accept", "*/*")), media_type) > 0
 
 
 def graphql_media_type(request: Request) -> str | None:
-    """Choose the media type of a GraphQL response; None where the client takes neither.
+    """Choose the media type of a GraphQL response over HTTP; None where the client takes neither.
 
     Of equals the newer one is chosen where it is named: a client that takes anything expects JSON.
     """
@@ -57,13 +57,13 @@ def graphql_media_type(request: Request) -> str | None:
 
 
 def prefers_html(request: Request) -> bool:
-    """Return whether a browser opens the path: it names HTML and wants JSON less."""
+    """Return whether an HTTP request comes from a browser: its Accept header names HTML and wants JSON less."""
     weights = read_weights(request.headers.get("accept", ""))
     return weights.get(HTML, 0.0) > max(media_weight(weights, JSON), media_weight(weights, GRAPHQL_RESPONSE))
 
 
 def preferred_language(request: Request, offered: Sequence[str]) -> str:
-    """Choose the offered language that a reader wants most; of equals the first that the header names."""
+    """Choose the offered language that an Accept-Language header weighs most; of equals the first named."""
     best, chosen = 0.0, offered[0]
     for tag, weight in read_weights(request.headers.get("accept-language", "")).items():
         language = tag.partition("-")[0]
@@ -73,14 +73,14 @@ def preferred_language(request: Request, offered: Sequence[str]) -> str:
 
 
 def body_type(request: Request) -> tuple[str, bool]:
-    """Return the media type that a body is said to have, in lower case, and whether its text is in UTF-8."""
+    """Return the media type of an HTTP request's body, in lower case, and whether its text is in UTF-8."""
     media_type, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     charset = next((each.removeprefix("charset=") for each in parameters if each.startswith("charset=")), "utf-8")
     return media_type, charset.strip('"') in ("utf-8", "utf8")
 
 
 async def read_body(request: Request, max_bytes: int, advice: str) -> bytes:
-    """Read a small body. Raises HTTPError for a longer one, and TimeoutError after MAX_BODY_SECONDS."""
+    """Read a small body of an HTTP request. Raises HTTPError if it is longer, TimeoutError after MAX_BODY_SECONDS."""
     body = bytearray()
     async with asyncio.timeout(MAX_BODY_SECONDS):
         async for block in request.stream():

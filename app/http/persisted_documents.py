@@ -26,7 +26,7 @@ _IDENTIFIER: Final = re.compile(r"sha256:[0-9a-f]{64}")
 def open_documents(
     file: Path | None, only: frozenset[Role], schema: GatewaySchema, own: Iterable[str] = ()
 ) -> Documents:
-    """Read the trusted documents of a file, `{"sha256:<hex>": "<text>"}`; the gateway's `own` are trusted as well.
+    """Read the file of documents that /graphql trusts; the gateway's `own` are trusted as well.
 
     Raises SettingsError with a line for each that is not what its key says, or that the schema could not execute.
     """
@@ -45,7 +45,7 @@ def open_documents(
 
 
 def read_manifest(file: Path) -> Iterator[tuple[str, Any]]:
-    """Read the entries of a manifest, as they are written. Raises SettingsError for a file that is no manifest."""
+    """Read the entries of a manifest of persisted documents. Raises SettingsError for a file that is no manifest."""
     try:
         manifest = orjson.loads(file.read_bytes())
     except OSError as error:
@@ -59,7 +59,7 @@ def read_manifest(file: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _check_trusted(key: str, text: Any, schema: GatewaySchema) -> Document:
-    """Read a trusted document; raise ValueError, which quotes nothing of it, when it cannot be trusted or executed."""
+    """Parse a persisted document; raise ValueError, which quotes nothing of it, when it cannot be trusted."""
     if not isinstance(text, str):
         raise ValueError("is no text (write the document as a string)")
     if key != document_id(text):
@@ -83,4 +83,5 @@ def _check_trusted(key: str, text: Any, schema: GatewaySchema) -> Document:
 
 
 def _error_place(error: GraphQLError) -> str:
+    """Write the line and column of a persisted document's error."""
     return f" at line {error.locations[0].line}, column {error.locations[0].column}" if error.locations else ""

@@ -56,7 +56,7 @@ class RetractionStreamEndpoint:
         self._open: Counter[str] = Counter()
 
     async def respond(self, request: Request) -> Response:
-        """Answer one request. Raises HTTPError, Unauthorized, BadInput and PoolExhausted."""
+        """Answer `GET /retractions`. Raises HTTPError, Unauthorized, BadInput and PoolExhausted."""
         if not accepts(request, EVENTS):
             raise HTTPError(406, f"Accept: names no media type that can be sent (accept {EVENTS})")
         actor = await self._authenticator.actor(request.headers.get("authorization"))
@@ -71,6 +71,7 @@ class RetractionStreamEndpoint:
         return self._stream(actor.client or "", feed, request)
 
     async def _feed(self, context: Context, request: Request) -> ClientFeed:
+        """Open the feed of `GET /retractions` after the last event that the client received."""
         # A client that reconnects asks for the same URL again, and says by the header how far it came.
         said = request.headers.get("last-event-id") or request.query_params.get("after") or None
         after = read_cursor(context.ids, IdKind.RETRACTION_CURSOR, said)
@@ -78,6 +79,7 @@ class RetractionStreamEndpoint:
             return ClientFeed(context.database.client(await context.client()), context.ids, after, context.sharer)
 
     def _stream(self, client: str, feed: ClientFeed, request: Request) -> Response:
+        """Make the streaming response of `GET /retractions`. Raises HTTPError for too many streams."""
         if self._open[client] >= MAX_STREAMS_PER_CLIENT:
             message = f"this client has {MAX_STREAMS_PER_CLIENT} streams open (close one: each gives everything)"
             raise HTTPError(429, message, _RETRY_MESSAGE)
@@ -86,7 +88,7 @@ class RetractionStreamEndpoint:
         return _Stream(self._events(feed, request), self._open, client)
 
     async def _events(self, feed: ClientFeed, request: Request) -> AsyncIterator[bytes]:
-        """Write events until the token is no longer good, the server ends, or the database cannot be read."""
+        """Yield Server-Sent Events until the token expires, the server ends, or the database is gone."""
         ending: asyncio.Event = request.scope.get("state", {}).get("ending") or asyncio.Event()
         after, quiet_since = feed.after, time.monotonic()
         yield _RETRY
@@ -127,7 +129,7 @@ class _Stream(StreamingResponse):
 
 
 async def _poll_retractions(feed: ClientFeed, after: int) -> tuple[list[RetractionRow], bool]:
-    """Read what came; while all connections are in use, that is nothing yet."""
+    """Read the new retractions of a stream; while all connections are in use, there are none yet."""
     try:
         with borrowing_as(feed.sharer):
             return await page_of_retractions(feed.reader, after, BATCH_SIZE)
@@ -136,7 +138,7 @@ async def _poll_retractions(feed: ClientFeed, after: int) -> tuple[list[Retracti
 
 
 def _encode_events(ids: Ids, rows: list[RetractionRow]) -> bytes:
-    """Write an event for each row (HTML Standard, 9.2)."""
+    """Write a Server-Sent Event for each retraction (HTML Standard, 9.2)."""
     return b"".join(
         b"id: %b\nevent: %b\ndata: %b\n\n"
         % (cursor.encode(), row.kind.encode(), orjson.dumps(retraction_as_json(ids, row)))

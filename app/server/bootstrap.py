@@ -19,7 +19,7 @@ EMBEDDED_DATABASE = "grounds"
 
 @contextmanager
 def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterator[str]:
-    """Yield the administrator's URL of a database that is up to date: one's own, or the embedded one.
+    """Start the server's database, one's own or the embedded one, bring it up to date, and yield its URL.
 
     With `migrate` the database is set up or brought up to date. Otherwise DatabaseError is raised where that is needed.
     """
@@ -45,14 +45,14 @@ def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterat
 
 
 def check_embedded_database(settings: Settings) -> None:
-    """Raise SettingsError if the embedded PostgreSQL no longer runs."""
+    """Raise SettingsError if the embedded PostgreSQL of the server no longer runs."""
     home = settings.data / "postgres"
     if settings.database_url is None and url_of_running_server(home) is None:
         raise SettingsError(f"the embedded PostgreSQL ended (read {home / 'log'}, and start again)")
 
 
 async def open_authenticator(settings: Settings) -> Authenticator:
-    """Check tokens against the identity provider's keys, or against the development issuer's."""
+    """Start the server's check of tokens with the identity provider's keys, or the development issuer's."""
     if settings.jwks is None or settings.issuer is None or settings.audience is None:
         keys = static_keys(open_issuer(settings).jwks())
         return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
@@ -61,7 +61,7 @@ async def open_authenticator(settings: Settings) -> Authenticator:
 
 
 def open_issuer(settings: Settings) -> DevelopmentIssuer:
-    """Open the development issuer of the data folder; raise SettingsError when its key cannot be used."""
+    """Open the development issuer for a starting process; raise SettingsError when its key cannot be used."""
     try:
         return DevelopmentIssuer.open(settings.data_folder())
     except OSError as error:
@@ -74,6 +74,7 @@ def open_issuer(settings: Settings) -> DevelopmentIssuer:
 
 
 def _create_embedded_database(server: str) -> None:
+    """Create the database of the gateway in the embedded PostgreSQL at the server's first start."""
     with psycopg.connect(server, autocommit=True) as connection:
         # Who shares the server may come at the same moment as who started it.
         connection.execute("SELECT pg_advisory_lock(hashtextextended('grounds.database', 0))")

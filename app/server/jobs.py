@@ -22,13 +22,14 @@ from schema.oversight.webhook_address import Networks
 def background_jobs(
     url: str, secret: bytes, webhook_networks: Networks = frozenset(), offers: bool = False
 ) -> tuple[Job, ...]:
-    """Return the jobs. `url` is the administrator's, for what only the owner may do; `secret` signs.
+    """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
     With `offers` they are kept; otherwise what is left of them is removed.
     """
     key = signing_key(secret)
 
     async def put_in_force(connection: Connection) -> int:
+        """Put a due policy in force as a background job."""
         if await connection.fetchval("SELECT grounds.due_policy() IS NULL"):
             return 0
         activating = asyncio.ensure_future(asyncio.to_thread(activate_due_policy, url))
@@ -36,12 +37,6 @@ def background_jobs(
             return int(await asyncio.shield(activating))
         finally:  # a thread cannot be stopped: a server that stops waits for it
             await asyncio.wait([activating])
-
-    async def remove_texts(connection: Connection) -> int:
-        removed = await purge_texts(connection)
-        if removed:
-            observe.texts_removed(removed)
-        return removed
 
     return (
         Job("policy", 0.5, put_in_force),
@@ -54,13 +49,22 @@ def background_jobs(
         Job("objections", 60, record_matched_objections),
         Job("placeholders", 60, apply_placeholders),
         Job("shared links", 3600, count_shared_links),
-        Job("purge", 3600, remove_texts),
+        Job("purge", 3600, _remove_texts),
         Job("coverage", 60, take_coverage),
         Job("seal", 10, in_transaction(partial(seal_receipts, key=key))),
     )
 
 
+async def _remove_texts(connection: Connection) -> int:
+    """Remove old texts as a background job, and log how many."""
+    removed = await purge_texts(connection)
+    if removed:
+        observe.texts_removed(removed)
+    return removed
+
+
 def _jobs_of_offers(kept: bool) -> tuple[Job, ...]:
+    """Return the background jobs that keep and audit offers, or the one that discards them."""
     if not kept:
         return (Job("offers", 60, discard_offers),)
     return (Job("offers", 0.5, keep_offers), Job("audit of offers", 10, audit_offers))

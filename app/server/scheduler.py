@@ -34,7 +34,7 @@ class Job:
 
 @asynccontextmanager
 async def run_jobs(jobs: Sequence[Job], database: Database, status: ServerStatus) -> AsyncIterator[None]:
-    """Do jobs in the background. Every server process may run this: a lock lets one at a time do a job."""
+    """Run background jobs at their intervals. Every server process may do this: a lock lets one at a time run a job."""
     running = [asyncio.create_task(_repeat_job(database, job, status)) for job in jobs]
     try:
         yield
@@ -45,7 +45,7 @@ async def run_jobs(jobs: Sequence[Job], database: Database, status: ServerStatus
 
 
 async def run_job_once(database: Database, job: Job) -> int | None:
-    """Do a job and return how much was done; None if another process does it at this moment."""
+    """Run a background job and return how much was done; None if another process runs it at this moment."""
     async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:  # given back, it unlocks
         free = await borrowed.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"job:{job.name}")
         return await job.work(borrowed) if free else None
@@ -53,16 +53,17 @@ async def run_job_once(database: Database, job: Job) -> int | None:
 
 @asynccontextmanager
 async def hold_job_lock(database: Database, name: str) -> AsyncIterator[Connection]:
-    """Keep every process from a job, and yield the worker's connection that does: to do it when it is time."""
+    """Lock a background job against every other process, and yield the worker's connection for it."""
     async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
         await borrowed.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", f"job:{name}")
         yield borrowed
 
 
 def in_transaction(work: Callable[[Connection], Awaitable[int]]) -> Callable[[Connection], Awaitable[int]]:
-    """Do work of several statements in one transaction. What is one statement commits by itself, and holds no lock."""
+    """Make a background job run in one transaction. A single statement needs none: it commits by itself."""
 
     async def worked(connection: Connection) -> int:
+        """Run a background job in one transaction."""
         async with connection.transaction():
             return await work(connection)
 
@@ -70,6 +71,7 @@ def in_transaction(work: Callable[[Connection], Awaitable[int]]) -> Callable[[Co
 
 
 async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> None:
+    """Repeat a background job at its interval, and note each failure."""
     recorded_at = -math.inf
     while True:
         done, failed = None, job.name in status.failing_jobs
@@ -90,7 +92,7 @@ async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> Non
 
 
 async def _record_outcome(database: Database, job: Job, error: Exception | None) -> None:
-    """Record the outcome of a run for `grounds status`; without a database nothing can be recorded."""
+    """Record the outcome of a background job for `grounds status`; without a database nothing can be recorded."""
     with suppress(*UNAVAILABLE):
         async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
             await record_job(borrowed, job.name, error)

@@ -43,19 +43,19 @@ class GatewayServer(uvicorn.Server):
         self.ending = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and set `listening`."""
+        """Start the gateway's HTTP server, and set `listening`."""
         self.lifespan.state["ending"] = self.ending  # what lasts looks there; every request has it in its scope
         await super().startup(sockets)
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop, and return what lasts."""
+        """Stop the gateway's HTTP server, and release what it holds."""
         self.ending.set()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals; in a thread that may not, leave them alone."""
+        """Handle the signals of the server's process; in a thread that may not, leave them alone."""
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGTERM: self._drain, signal.SIGINT: self.end, signal.SIGHUP: self._hang_up}
         if threading.current_thread() is not threading.main_thread():
@@ -69,23 +69,25 @@ class GatewayServer(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def end(self) -> None:
-        """End at once: what is under way has GRACE_SECONDS."""
+        """Stop the server at once: requests under way have GRACE_SECONDS."""
         self.should_exit = True
         self.ending.set()
 
     def _drain(self) -> None:
+        """Let the server drain at the first SIGTERM, and stop it at the second."""
         if self._status.stopping or not self._drain_seconds:
             self.end()
         self._status.stopping = True
         asyncio.get_running_loop().call_later(self._drain_seconds, self.end)
 
     def _hang_up(self) -> None:
+        """Stop the server where its terminal was closed; ignore SIGHUP otherwise."""
         if sys.stdin.isatty():
             self.end()
 
     @property
     def address(self) -> str:
-        """Return the URL where it can be asked; where it listens on every address, that is this machine's own."""
+        """Return the URL of the running server; where it listens on every address, that is this machine's own."""
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         if ip_address(host).is_unspecified:
             host = "::1" if ":" in host else "127.0.0.1"
@@ -96,7 +98,7 @@ class GatewayServer(uvicorn.Server):
 async def running_server(
     settings: Settings, url: str, host: str, port: int = 0, *, listener: socket.socket | None = None
 ) -> AsyncIterator[tuple[GatewayServer, Database]]:
-    """Serve in the background until the block ends; `server.ending` is set when a signal asks for it.
+    """Run the server in the background until the block ends; `server.ending` is set when a signal asks for it.
 
     A `listener` that is given listens on `host` already.
     """
@@ -121,13 +123,13 @@ async def running_server(
 
 
 async def serve_gateway(settings: Settings, url: str, host: str, port: int) -> None:
-    """Serve until a signal comes. Raises SettingsError where the embedded PostgreSQL ends before."""
+    """Run the server until a signal comes. Raises SettingsError where the embedded PostgreSQL ends before."""
     async with running_server(settings, url, host, port) as (server, _):
         await wait_for_end(server, settings)
 
 
 async def wait_for_end(server: GatewayServer, settings: Settings) -> None:
-    """Wait for the end of a server. Raises SettingsError where the embedded PostgreSQL ends before."""
+    """Wait until the server's process is to stop. Raises SettingsError where the embedded PostgreSQL ends before."""
     while not server.ending.is_set():
         check_embedded_database(settings)
         with suppress(TimeoutError):
@@ -137,7 +139,7 @@ async def wait_for_end(server: GatewayServer, settings: Settings) -> None:
 async def _make_server(
     settings: Settings, url: str, host: str, opened: AsyncExitStack
 ) -> tuple[GatewayServer, Database]:
-    """Open what a server stands on, and make the server, which does not listen yet."""
+    """Open the pools and jobs of a server, and make the server, which does not listen yet."""
     secret, status = settings.secret_bytes(), ServerStatus()
     authenticator = await open_authenticator(settings)
     opened.push_async_callback(authenticator.aclose)
@@ -163,7 +165,7 @@ async def _make_server(
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
-    """Bind a socket; raise SettingsError when that cannot be done."""
+    """Bind the socket on which the server listens; raise SettingsError when that cannot be done."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named by its protocol, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -21,7 +21,7 @@ class ServerStatus:
     failing_jobs: dict[str, JobFailure] = field(default_factory=dict)
 
     def job_failed(self, job: str, error: BaseException) -> None:
-        """Note that a job failed once more."""
+        """Note in the server's status that a background job failed once more."""
         before = self.failing_jobs.get(job)
         since = before.since if before else datetime.now(UTC)
         self.failing_jobs[job] = JobFailure(before.count + 1 if before else 1, since, type(error).__name__)

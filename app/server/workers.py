@@ -29,7 +29,7 @@ _worker_context = get_context("spawn")
 
 
 def serve_with_workers(workers: int, settings: Settings, url: str, host: str, port: int) -> None:
-    """Serve until a signal comes; a worker that dies is replaced.
+    """Run several worker processes of the server until a signal comes; a worker that dies is replaced.
 
     Raises SettingsError where one ends soon after the first start, for the next would too, and where the embedded
     PostgreSQL ends.
@@ -58,11 +58,11 @@ class _WorkerGroup:
         self._next_start = 0.0
 
     def sentinels(self) -> list[int]:
-        """Return what becomes ready when a worker ends."""
+        """Return what becomes ready when a worker process ends."""
         return [process.sentinel for process in self._started_at]
 
     def replace_the_dead(self) -> None:
-        """Start as many workers as are missing; after one that died at once, a moment later."""
+        """Start as many worker processes as are missing; after one that died at once, a moment later."""
         now = time.monotonic()
         for process in [each for each in self._started_at if not each.is_alive()]:
             observe.worker_ended(process.exitcode)
@@ -78,7 +78,7 @@ class _WorkerGroup:
             self._started_at[process] = time.monotonic()
 
     def stop(self) -> None:
-        """Let all drain and end; kill those that do not."""
+        """Let all worker processes drain and end; kill those that do not."""
         for process in self._started_at:
             process.terminate()
         for process in self._started_at:
@@ -87,12 +87,13 @@ class _WorkerGroup:
 
 
 def _run_worker(settings: Settings, url: str, host: str, listener: socket.socket) -> None:
+    """Run one worker process of the server."""
     configure_logging()
     uvloop.run(_serve_in_worker(settings, url, host, listener))
 
 
 async def _serve_in_worker(settings: Settings, url: str, host: str, listener: socket.socket) -> None:
-    """Serve until a signal comes, or the process that started this one is gone."""
+    """Run the server in a worker until a signal comes, or the process that started it is gone."""
     async with running_server(settings, url, host, listener=listener) as (server, _):
         parent = parent_process()
         assert parent is not None, "a worker is started by another process"
@@ -102,7 +103,7 @@ async def _serve_in_worker(settings: Settings, url: str, host: str, listener: so
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """Let the workers count in files of one folder, so that each of them can tell what all have counted."""
+    """Let the worker processes count in files of one folder, so that each of them shows what all have counted."""
     with tempfile.TemporaryDirectory(prefix="grounds-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder  # read by the workers, which are started afresh
         yield
@@ -110,7 +111,7 @@ def _shared_metrics() -> Iterator[None]:
 
 @contextmanager
 def _signal_socket() -> Iterator[socket.socket]:
-    """Yield a socket that can be read once SIGTERM or Ctrl-C came."""
+    """Yield a socket that can be read once SIGTERM or Ctrl-C came to the server's first process."""
     heard, told = socket.socketpair()
     handlers: dict[signal.Signals, Any] = dict.fromkeys((signal.SIGTERM, signal.SIGINT), lambda *_: told.close())
     if not sys.stdin.isatty():

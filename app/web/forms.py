@@ -30,7 +30,7 @@ class TokenBucket:
         self.left, self.looked_at = float(self.per_minute), time.monotonic()
 
     def take(self) -> bool:
-        """Take one; return whether there was one."""
+        """Count one form that a browser sends against the limit; return whether the limit allows it."""
         now = time.monotonic()
         self.left = min(self.per_minute, self.left + (now - self.looked_at) * self.per_minute / 60)
         self.looked_at = now
@@ -48,7 +48,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, key: str) -> bool:
-        """Take one from the bucket of a key; return whether there was one. MAX_KEYS are remembered."""
+        """Count one form of an address against its limit; return whether it is allowed. MAX_KEYS are remembered."""
         bucket = self._buckets.pop(key, None) or TokenBucket(self._per_minute)
         self._buckets[key] = bucket  # the least recently used comes first
         if len(self._buckets) > MAX_KEYS:
@@ -57,7 +57,7 @@ class RateLimiter:
 
 
 async def read_form(request: Request, limit: int) -> dict[str, str]:
-    """Read a form of a few fields, `limit` bytes at most; of a field that is there twice the first counts.
+    """Read a browser's form of a few fields, `limit` bytes at most; of a field that is there twice the first counts.
 
     Raises HTTPError.
     """
@@ -72,7 +72,7 @@ async def read_form(request: Request, limit: int) -> dict[str, str]:
 
 
 def is_from_own_page(request: Request, public_url: str | None) -> bool | None:
-    """Return whether a page of ours sent a form, by the browser's headers; None without such a header.
+    """Return whether a page of the gateway sent a form, by the browser's headers; None without such a header.
 
     Behind a proxy that ends TLS, requests arrive by plain HTTP: `public_url` says by which scheme its host is reached.
     """
@@ -89,7 +89,7 @@ def is_from_own_page(request: Request, public_url: str | None) -> bool | None:
 
 
 def client_address(request: Request, trusted: Collection[IPv4Network | IPv6Network]) -> str:
-    """Return the nearest address that is no trusted proxy's; of IPv6 the /64, which one client has as a whole.
+    """Return a browser's address: the nearest that is no trusted proxy's; of IPv6 the /64, which one client owns.
 
     Only trusted proxies are believed: whatever else sends X-Forwarded-For is counted by its own address.
     """
@@ -106,6 +106,7 @@ def client_address(request: Request, trusted: Collection[IPv4Network | IPv6Netwo
 
 
 def _parse_address(stated: str) -> IPv4Address | IPv6Address | None:
+    """Parse an address of a browser or proxy, and unwrap IPv4 in IPv6; None if it is malformed."""
     try:
         address = ip_address(stated.strip().strip("[]"))
     except ValueError:

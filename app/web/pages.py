@@ -53,7 +53,7 @@ class OperationError(HTTPError):
 
 @cache
 def load_operations() -> Mapping[str, str]:
-    """Read the text of every operation, keyed by its file name without the extension."""
+    """Read the GraphQL operations of the web pages, keyed by their file names without the extension."""
     folders = (resources.files(pages) / "operations" for pages in ("app.web.dashboard", "app.web.privacy"))
     files = sorted((file for folder in folders for file in folder.iterdir()), key=lambda file: file.name)
     return {file.name.removesuffix(".graphql"): file.read_text(encoding="utf-8") for file in files}
@@ -61,13 +61,14 @@ def load_operations() -> Mapping[str, str]:
 
 @cache
 def _operation_ids() -> Mapping[str, str]:
+    """Return the document id of each GraphQL operation of the web pages."""
     return {name: document_id(text) for name, text in load_operations().items()}
 
 
 async def execute_operation(
     endpoint: GraphQLEndpoint, actor: Actor, name: str, variables: dict[str, Any]
 ) -> dict[str, Any]:
-    """Execute an operation as `actor` and return its data.
+    """Execute a web page's GraphQL operation as `actor` and return its data.
 
     Raises OperationError for what is said about the operation, and what failed in the gateway as it is.
     """
@@ -91,6 +92,7 @@ async def execute_operation(
 
 
 def _operation_error(error: dict[str, Any]) -> OperationError:
+    """Turn a GraphQL error into the error that a web page shows, with its HTTP status."""
     message, code = error["message"], error.get("extensions", {}).get("code")
     if code == _BAD_INPUT or "path" not in error:  # a variable's error comes before any field's
         return OperationError(message, 422, is_input_error=True)
@@ -119,12 +121,12 @@ class Templates:
         }
 
     def render(self, template: str, /, **values: Any) -> str:
-        """Render a template; `values` are the further variables that it uses."""
+        """Render the template of a web page; `values` are the further variables that it uses."""
         return self._environment.get_template(template).render(**values)
 
 
 def html_response(body: str, status: int = 200, *, retry: int | None = None) -> Response:
-    """Respond with a page; `retry` is the Retry-After header in seconds."""
+    """Respond with a web page; `retry` is the Retry-After header in seconds."""
     headers = page_headers()
     if retry is not None:
         headers["Retry-After"] = str(retry)
@@ -132,7 +134,7 @@ def html_response(body: str, status: int = 200, *, retry: int | None = None) -> 
 
 
 def page_headers() -> dict[str, str]:
-    """Return the headers of every page."""
+    """Return the headers that every web page has."""
     return {"Content-Security-Policy": CONTENT_POLICY}
 
 
@@ -156,33 +158,33 @@ class PageRequest:
     templates: Templates
 
     async def execute(self, operation: str, **variables: Any) -> dict[str, Any]:
-        """Execute an operation as the signed-in account and return its data. Raises OperationError."""
+        """Execute a web page's GraphQL operation as the signed-in account; return its data. Raises OperationError."""
         return await execute_operation(self.endpoint, self.actor, operation, variables)
 
     async def form(self) -> dict[str, str]:
-        """Read the form in the body. Raises HTTPError."""
+        """Read the form that a web page sent. Raises HTTPError."""
         return await read_form(self.request, FORM_LIMIT)
 
     def parameter(self, name: str) -> str | None:
-        """Return a query parameter without surrounding blanks; None if it is empty or missing."""
+        """Return a query parameter of a web page without surrounding blanks; None if it is empty or missing."""
         return self.request.query_params.get(name, "").strip() or None
 
     def link(self, **changed: str | None) -> str:
-        """Link to this page with some query parameters changed; None removes a parameter."""
+        """Link to this web page with some query parameters changed; None removes a parameter."""
         changed["done"] = None
         kept = {name: value for name, value in {**self.request.query_params, **changed}.items() if value is not None}
         return f"{self.here.path}?{urlencode(kept)}"
 
     def next_page_link(self, page_info: dict[str, Any], anchor: str) -> str | None:
-        """Link to the next page of a connection, at an anchor; None on the last page."""
+        """Link a web page to the next part of its list, at an anchor; None on the last one."""
         return f"{self.link(after=page_info['endCursor'])}#{anchor}" if page_info["hasNextPage"] else None
 
     def render(self, template: str, **values: Any) -> str:
-        """Render a template with the signed-in account and this page."""
+        """Render a template of a web page with the signed-in account and this page."""
         return self.templates.render(template, actor=self.actor, here=self.here, **values)
 
     def respond(self, template: str, *tables: Table, status: int = 200, **values: Any) -> Response:
-        """Respond with the rendered page, or with the table that `?format=csv&table=` names, as CSV.
+        """Respond with the rendered web page, or with the table that `?format=csv&table=` names, as CSV.
 
         Raises OperationError if the page has no such table.
         """
@@ -215,21 +217,22 @@ class PageGuard:
         self._sign_in_path, self._public_url = sign_in_path, public_url
 
     def endpoint(self, here: Page, handler: PageHandler) -> Callable[[Request], Awaitable[Response]]:
-        """Make the endpoint of a page. It calls `handler` only after every check passed."""
+        """Make the endpoint of a web page. It calls `handler` only after every check passed."""
 
         async def endpoint(request: Request) -> Response:
+            """Answer a request for a web page after the checks of its session, role and origin."""
             session = self._sessions.read(request)
             if session is None or session.expired or await self._sessions.has_ended(session):
                 return self._redirect_to_sign_in(request, here)
             observe.bearer(session.actor.role, session.actor.client)
             request.state.page = PageRequest(request, session.actor, here, self._endpoint, self._templates)
-            self._check(request, session.actor, here)
+            self._check_role_and_origin(request, session.actor, here)
             return await handler(request.state.page)
 
         return endpoint
 
-    def _check(self, request: Request, actor: Actor, here: Page) -> None:
-        """Raise OperationError if the role may not open the page or another site sent the form."""
+    def _check_role_and_origin(self, request: Request, actor: Actor, here: Page) -> None:
+        """Raise OperationError if the role may not open the web page or another site sent the form."""
         if actor.role not in here.readers:
             roles = " and ".join(here.readers)
             raise OperationError(f"{here.name} is available to {roles}. You are signed in as {actor.role}.", 403)
@@ -239,7 +242,7 @@ class PageGuard:
             )
 
     def _redirect_to_sign_in(self, request: Request, here: Page) -> Response:
-        """Redirect to the sign-in page, which leads back to the requested page."""
+        """Redirect to the sign-in page, which leads back to the requested web page."""
         wanted = here.path
         if request.method == "GET":
             wanted = f"{request.url.path}?{urlencode(dict(request.query_params))}".removesuffix("?")
@@ -250,32 +253,32 @@ class PageGuard:
 
 
 def failure_message(error: Exception) -> str:
-    """Log a failure and return the message that shows its reference."""
+    """Log a failure of a web page and return the message that shows its reference."""
     return f"Something failed in the gateway. Give the operator the reference {observe.failure(error)}."
 
 
 def format_count(number: int | None) -> str:
-    """Format a count: `9,212`."""
+    """Format a count for a web page: `9,212`."""
     return WITHHELD if number is None else f"{number:,}"
 
 
 def format_percent(share: float | None) -> str:
-    """Format a share: `46.1%`."""
+    """Format a share for a web page: `46.1%`."""
     return WITHHELD if share is None else f"{share:.1%}"
 
 
 def format_instant(stated: str | None) -> str:
-    """Format an instant from the API: `2026-11-22 16:34 UTC`."""
+    """Format an instant from the API for a web page: `2026-11-22 16:34 UTC`."""
     return f"{datetime.fromisoformat(stated):%Y-%m-%d %H:%M} UTC" if stated else "never"
 
 
 def format_cell(value: str | int | float | None) -> str:
-    """Format a cell of a table."""
+    """Format a cell of a web page's table."""
     if isinstance(value, float):
         return f"{value:,.3f}"
     return value if isinstance(value, str) else format_count(value)
 
 
 def code_as_words(code: str) -> str:
-    """Write a code as words: NOTICE_DELIVERED becomes "notice delivered"."""
+    """Write a code as words for a web page: NOTICE_DELIVERED becomes "notice delivered"."""
     return code.replace("_", " ").lower()

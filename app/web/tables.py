@@ -25,7 +25,7 @@ class Table:
 
 
 def csv_response(table: Table) -> Response:
-    """Respond with a table as CSV (RFC 4180)."""
+    """Respond with a web page's table as CSV (RFC 4180)."""
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(table.columns)
@@ -38,5 +38,5 @@ def csv_response(table: Table) -> Response:
 
 
 def _without_formula(cell: Cell) -> Cell:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    """Put an apostrophe before a web table's text that a spreadsheet would take for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA) else cell

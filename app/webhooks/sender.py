@@ -32,7 +32,7 @@ class AddressNotAllowed(Exception):
 
 
 async def post_due_webhooks(worker: Connection, secret: bytes, networks: Networks) -> int:
-    """Post to every webhook what it was not sent yet; return how many requests were answered with a 2xx.
+    """Post new retractions to every client's webhook; return how many requests were answered with a 2xx.
 
     Of each webhook one request is under way at a time, so that what it is sent stays in order.
     """
@@ -59,7 +59,7 @@ async def post_due_webhooks(worker: Connection, secret: bytes, networks: Network
 
 
 async def _post_webhook(client: httpx.AsyncClient, secret: bytes, due: DueWebhook, networks: Networks) -> bool:
-    """Post to one webhook; return whether it answered with a 2xx. What else it says is not read."""
+    """Post retractions to one client's webhook; return whether it answered with a 2xx. The rest is not read."""
     body = _webhook_body(secret, due)
     # The id follows from the body: a receiver knows what it was posted before, however often that is repeated.
     webhook_id = "msg_" + hashlib.sha256(body).hexdigest()[:32]
@@ -79,7 +79,7 @@ async def _post_webhook(client: httpx.AsyncClient, secret: bytes, due: DueWebhoo
 
 
 async def pinned(request: httpx.Request, networks: Networks) -> httpx.Request:
-    """Resolve a request's host once, check all its addresses, and send it to the first of them.
+    """Resolve the host of a client's webhook once, check all its addresses, and send the request to the first.
 
     So a name cannot mean another address between the check and the connection. Raises AddressNotAllowed.
     """
@@ -95,6 +95,7 @@ async def pinned(request: httpx.Request, networks: Networks) -> httpx.Request:
 
 
 def _webhook_body(secret: bytes, due: DueWebhook) -> bytes:
+    """Write the retractions that are due as the body of a client's webhook request."""
     ids = ids_of(secret, f"client:{due.name}")
     retractions = [retraction_as_json(ids, row) for row in due.rows]
     return orjson.dumps({"retractions": retractions, "cursor": cursors_of(ids, due.rows[-1:])[0]})
@@ -102,5 +103,5 @@ def _webhook_body(secret: bytes, due: DueWebhook) -> bytes:
 
 @lru_cache(maxsize=1)
 def _tls_context() -> ssl.SSLContext:
-    """Return the machine's trusted certificates, read once, which takes 20 ms."""
+    """Return the certificates trusted for clients' webhooks, read once, which takes 20 ms."""
     return ssl.create_default_context()

@@ -46,7 +46,7 @@ def dashboard_routes(
     secret: bytes,
     settings: Settings,
 ) -> list[Route]:
-    """Return the routes of the dashboard."""
+    """Return the routes of the dashboard's pages."""
     page = PageGuard(endpoint, sessions, TEMPLATES, SIGN_IN, settings.public_url).endpoint
     sign_in = SignInPage(authenticator, sessions, settings)
     return [
@@ -76,4 +76,5 @@ def dashboard_routes(
 
 
 def _openid_routes(openid: OpenIDSignIn) -> list[Route]:
+    """Return the routes of the dashboard's sign-in by OpenID."""
     return [Route(START_PATH, openid.start), Route(CALLBACK_PATH, openid.finish)]

@@ -29,7 +29,7 @@ class FunnelStep:
 
     @property
     def label(self) -> str:
-        """Return the text under its bar."""
+        """Return the text under a bar of the dashboard's funnel chart."""
         return self.names[0] if len(self.names) == 1 else f"{len(self.names)} conditions"
 
 
@@ -56,13 +56,14 @@ class Waterfall:
 
 
 def draw_waterfall(start: int, steps: Sequence[FunnelStep], first: str, last: str) -> Waterfall:
-    """Draw how the steps reduce `start` items; neighbouring small steps share a bar."""
+    """Draw the dashboard's funnel chart: how steps reduce `start` items; neighbouring small steps share a bar."""
     merged = merge_small_steps(start, steps)
     pitch = WIDTH / (len(merged) + 2)
     width = pitch * BAR_SHARE
     scale = (BASELINE - TOP) / max(start, 1)
 
     def bar(place: int, kind: str, top: int, bottom: int, number: str, name: str) -> Bar:
+        """Draw one bar of the dashboard's funnel chart."""
         y, height = BASELINE - top * scale, max((top - bottom) * scale, 1.0)
         joint = None if kind == "last" else BASELINE - (top if kind == "first" else bottom) * scale
         lines = textwrap.wrap(name, max(6, int(pitch / CHARACTER_WIDTH)), break_long_words=False)
@@ -81,7 +82,7 @@ def draw_waterfall(start: int, steps: Sequence[FunnelStep], first: str, last: st
 
 
 def draw_columns(numbers: Sequence[tuple[str, int]]) -> list[Bar]:
-    """Draw numbers as columns, in their order; the highest fills the height."""
+    """Draw numbers as columns of a dashboard chart, in their order; the highest fills the height."""
     pitch = WIDTH / max(len(numbers), 1)
     scale = (BASELINE - TOP) / max(*(number for _, number in numbers), 1)
     return [
@@ -100,7 +101,7 @@ def draw_columns(numbers: Sequence[tuple[str, int]]) -> list[Bar]:
 
 
 def merge_small_steps(start: int, steps: Sequence[FunnelStep]) -> list[FunnelStep]:
-    """Merge neighbouring steps that are small or withheld, and leave out those that remove nothing."""
+    """Merge neighbouring small or withheld steps of the dashboard's funnel, and leave out those that remove nothing."""
     small = start * SMALL_SHARE
     while True:
         merged = _merge_steps_below(start, steps, small)
@@ -110,6 +111,7 @@ def merge_small_steps(start: int, steps: Sequence[FunnelStep]) -> list[FunnelSte
 
 
 def _merge_steps_below(start: int, steps: Sequence[FunnelStep], small: float) -> list[FunnelStep]:
+    """Merge neighbouring steps of the dashboard's funnel that remove at most `small` items."""
     merged: list[FunnelStep] = []
     waiting: list[str] = []
     before = end = start
@@ -133,12 +135,12 @@ def _merge_steps_below(start: int, steps: Sequence[FunnelStep], small: float) ->
 
 
 def shade_of(share: float | None, most: float) -> int | None:
-    """Return the shade of a share, 0 to 6, on a scale from 0 to the greatest share on the map."""
+    """Return a cell's shade, 0 to 6, in the dashboard's heat map, on a scale up to the greatest share."""
     if share is None:
         return None
     return min(SHADES - 1, int(share / most * SHADES)) if most else 0
 
 
 def bar_length(number: int | None, most: int | None) -> float:
-    """Return the length of a bar as a percentage of the longest, 0 to 100."""
+    """Return the length of a dashboard bar as a percentage of the longest, 0 to 100."""
     return round(100 * number / most, 1) if number and most else 0.0

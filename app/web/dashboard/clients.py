@@ -26,27 +26,29 @@ _COLUMNS: Final = {
 
 
 async def show_clients(request: PageRequest) -> Response:
-    """Show every training client."""
+    """Show the Clients page of the dashboard."""
     return await _clients_page(request, {}, None)
 
 
 async def suspend_client(request: PageRequest) -> Response:
-    """Suspend a client at once."""
+    """Suspend a client at once by the form of the dashboard's Clients page."""
     return await run_form_action(
         request, _clients_page, "suspend_client", stripped("name", "reason"), lambda _: "suspended"
     )
 
 
 async def resume_client(request: PageRequest) -> Response:
-    """Ask to resume a client, or agree to it as the second officer."""
+    """Ask to resume a client by the form of the dashboard's Clients page, or agree as the second officer."""
 
     def outcome(data: dict[str, Any]) -> str:
+        """Return which message the dashboard's Clients page shows after the resume form."""
         return "resume-asked" if data["resumeClient"]["suspended"] else "resumed"
 
     return await run_form_action(request, _clients_page, "resume_client", stripped("name"), outcome)
 
 
 async def _clients_page(request: PageRequest, fields: FormFields, problem: str | None) -> Response:
+    """Build the Clients page of the dashboard."""
     data = await request.execute("clients")
     clients = data["clients"]
     columns = (*_COLUMNS.values(), "last delivered", "overdue since", "suspended")

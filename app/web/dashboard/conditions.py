@@ -22,7 +22,7 @@ class ConditionCount:
 
 
 async def show_conditions(request: PageRequest) -> Response:
-    """Show the catalogue of conditions with the newest counts."""
+    """Show the Conditions page of the dashboard with the newest counts."""
     data = await request.execute("conditions", purpose=request.parameter("purpose"))
     coverage = data["coverage"]
     counted = {each["condition"]: each for each in coverage["total"]["exclusions"]} if coverage else {}
@@ -43,6 +43,7 @@ async def show_conditions(request: PageRequest) -> Response:
 
 
 def _conditions_table(conditions: list[ConditionCount]) -> Table:
+    """Make the table of the dashboard's Conditions page."""
     columns = (
         "condition",
         "sentence",

@@ -26,13 +26,13 @@ class ComparedCondition:
 
     @property
     def rank(self) -> int:
-        """Return the sort key: 0 excludes the item, 1 passed, 2 is not required by the item's ground."""
+        """Return a condition's place on the dashboard's Explain page: first those that exclude the item."""
         required = [each for each in (self.now, self.then) if each and each["required"]]
         return 2 if not required else int(all(each["outcome"] == "PASS" for each in required))
 
 
 async def show_explanation(request: PageRequest) -> Response:
-    """Show the search form and, for a known id, the decision with its evidence."""
+    """Show the Explain page of the dashboard: the search form and, for a known id, the decision with its evidence."""
     id, day, problem = request.parameter("id"), None, None
     try:
         day = _parse_day(request.parameter("day"))
@@ -61,7 +61,7 @@ async def show_explanation(request: PageRequest) -> Response:
 
 
 async def _read_item(request: PageRequest, id: str, day: date | None) -> dict[str, Any]:
-    """Execute the operation; "as of a day" means at the end of that day."""
+    """Execute the operation of the dashboard's Explain page; "as of a day" means at the end of that day."""
     at = f"{day}T23:59:59Z" if day else None
     known = at if request.parameter("known") == "then" else None
     return await request.execute(
@@ -76,6 +76,7 @@ async def _read_item(request: PageRequest, id: str, day: date | None) -> dict[st
 
 
 def _parse_day(text: str | None) -> date | None:
+    """Parse the day that was entered on the dashboard's Explain page."""
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
@@ -83,7 +84,7 @@ def _parse_day(text: str | None) -> date | None:
 
 
 def _compare_results(data: dict[str, Any]) -> list[ComparedCondition]:
-    """Pair the results of each condition; those that exclude the item come first."""
+    """Pair each condition's results for the dashboard's Explain page; those that exclude the item come first."""
     now = {each["code"]: each for each in data["content"]["eligibility"]["conditions"]}
     then = {each["code"]: each for each in (data.get("past") or {"conditions": []})["conditions"]}
     catalogue = {each["code"]: each for each in data["conditions"]}
@@ -101,7 +102,10 @@ def _compare_results(data: dict[str, Any]) -> list[ComparedCondition]:
 
 
 def _results_table(results: list[ComparedCondition], id: str, day: date | None) -> Table:
+    """Make the table of every condition's result for the dashboard's Explain page."""
+
     def cells(result: dict[str, Any] | None) -> tuple[str, str]:
+        """Return the cells of a result: its outcome and its evidence."""
         return (result["outcome"], result["evidence"] or "") if result else ("", "")
 
     columns = ("condition", "now", "evidence now", f"at the end of {day}", "evidence then")

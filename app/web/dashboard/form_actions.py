@@ -19,7 +19,7 @@ async def run_form_action(
     variables: Callable[[FormFields], dict[str, Any]],
     outcome: Callable[[dict[str, Any]], str],
 ) -> Response:
-    """Execute an operation with the submitted fields.
+    """Execute a mutation with the fields submitted on a page of the dashboard.
 
     `outcome` names the message to show afterwards and, after `#`, the place on the page. Raises OperationError if the
     operation fails for another reason than its input.
@@ -35,5 +35,5 @@ async def run_form_action(
 
 
 def stripped(*names: str) -> Callable[[FormFields], dict[str, Any]]:
-    """Make a function that gives these fields of a form without surrounding blanks."""
+    """Make a function that returns these fields of a dashboard form without surrounding blanks."""
     return lambda fields: {name: fields.get(name, "").strip() for name in names}

@@ -44,12 +44,12 @@ def may_sign_in(role: Role) -> bool:
 
 
 def local_page(asked: str | None) -> str:
-    """Return the page to open after signing in: `asked` if it is a page of the dashboard, else the overview."""
+    """Return the dashboard page to open after signing in: `asked` if it is one, else the overview."""
     return asked if asked and _LOCAL.fullmatch(asked) else HOME
 
 
 def error_page(request: Request, error: HTTPError) -> Response:
-    """Write an error as a page, within the layout of a signed-in account where there is one."""
+    """Write an error as a page of the dashboard, within the layout of a signed-in account where there is one."""
     if render_error := getattr(request.state, "render_error", None):  # the page has a form of its own for errors
         response: Response = render_error(request, error)
         return response

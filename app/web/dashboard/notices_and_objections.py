@@ -28,12 +28,12 @@ _OUTCOMES: Final = {
 
 
 async def show_notices_and_objections(request: PageRequest) -> Response:
-    """Show notices and objections."""
+    """Show the Notices and objections page of the dashboard."""
     return await _notices_and_objections_page(request, {}, None)
 
 
 async def match_objection(request: PageRequest) -> Response:
-    """Match an objection to an account."""
+    """Match an objection to an account by the form of the dashboard."""
     return await run_form_action(
         request,
         _notices_and_objections_page,
@@ -44,13 +44,15 @@ async def match_objection(request: PageRequest) -> Response:
 
 
 async def reject_objection(request: PageRequest) -> Response:
-    """Ask to set an objection aside, or agree to it as the second officer."""
+    """Ask to reject an objection by the form of the dashboard, or agree to it as the second officer."""
 
     def variables(fields: FormFields) -> dict[str, Any]:
+        """Return the mutation's variables from the dashboard's form; the second officer states no reason."""
         named = stripped("id", "reason")(fields)
         return named if "reason" in fields else {"id": named["id"]}
 
     def outcome(data: dict[str, Any]) -> str:
+        """Return which message the dashboard shows after the form that rejects an objection."""
         agreed = data["rejectObjection"]["rejection"]["rejectedAt"]
         return "rejected#objections" if agreed else "reject-asked#objections"
 
@@ -58,6 +60,7 @@ async def reject_objection(request: PageRequest) -> Response:
 
 
 async def _notices_and_objections_page(request: PageRequest, fields: FormFields, problem: str | None) -> Response:
+    """Build the Notices and objections page of the dashboard."""
     is_officer, unmatched = request.actor.role is Role.PRIVACY_OFFICER, request.parameter("objections") != "all"
     data = await request.execute(
         "objections", after=request.parameter("after"), unmatched=unmatched, officer=is_officer
@@ -86,7 +89,7 @@ async def _notices_and_objections_page(request: PageRequest, fields: FormFields,
 
 
 def _notices_table(summaries: list[dict[str, Any]]) -> Table:
-    """Make the table of all counts by campaign, country and channel."""
+    """Make the dashboard's table of all notice counts by campaign, country and channel."""
     columns = ("campaign", "country", "channel", "accounts", *_STATES.values())
     rows = [
         (
@@ -105,7 +108,7 @@ def _notices_table(summaries: list[dict[str, Any]]) -> Table:
 
 
 def _notice_states(summary: dict[str, Any] | None) -> list[tuple[str, int, float]]:
-    """Return the states of a campaign's notices: label, number of accounts, length of the bar."""
+    """Return a campaign's notices by state for the dashboard: label, number of accounts, length of the bar."""
     total = (
         next((row for row in summary["counts"] if not row["country"] and not row["channel"]), None) if summary else None
     )
@@ -117,7 +120,7 @@ def _notice_states(summary: dict[str, Any] | None) -> list[tuple[str, int, float
 
 
 def _received_by_week(days: list[dict[str, Any]]) -> list[tuple[str, int]]:
-    """Count by week (from Monday): the last 13 weeks up to the latest with an objection."""
+    """Count objections by week (from Monday) for the dashboard: the 13 weeks up to the latest objection."""
     counts: Counter[date] = Counter()
     for each in days:
         day = date.fromisoformat(each["day"])

@@ -56,7 +56,7 @@ class OpenIDSignIn:
         self._trusted_proxies = settings.trusted_proxies
 
     async def start(self, request: Request) -> Response:
-        """Redirect the browser to the provider."""
+        """Redirect the browser to the OpenID provider, to sign in at the dashboard."""
         request.state.render_error = self.render_error
         self._take(request)
         session: dict[str, Any] = {}
@@ -74,7 +74,7 @@ class OpenIDSignIn:
         return response
 
     async def finish(self, request: Request) -> Response:
-        """Open a session when the browser returns from the provider."""
+        """Open a dashboard session when the browser returns from the OpenID provider."""
         request.state.render_error = self.render_error
         self._take(request)
         begun = self._begun(request)
@@ -89,7 +89,7 @@ class OpenIDSignIn:
         return self._ended(response)
 
     def render_error(self, _: Request, error: HTTPError) -> Response:
-        """Write an error as a page of the sign-in. Of what the provider does wrong, the log has the reference."""
+        """Write an error of the OpenID provider as a sign-in page. The log has what the provider did wrong."""
         problem, status = error.message, error.status
         if error.reference:
             told = (
@@ -100,16 +100,17 @@ class OpenIDSignIn:
         return self._ended(html_response(body, status))
 
     def _take(self, request: Request) -> None:
+        """Raise SignInError where an address begins to sign in by OpenID too often."""
         if not self._attempts.take(client_address(request, self._trusted_proxies)):
             raise SignInError(TOO_MANY_ATTEMPTS)
 
     def _ended(self, response: Response) -> Response:
-        """Take the cookie away: a sign-in that was begun is finished once."""
+        """Delete the cookie of a sign-in by OpenID: it is finished once."""
         response.delete_cookie(COOKIE, path=START_PATH, secure=self._secure, httponly=True, samesite="lax")
         return response
 
     def _begun(self, request: Request) -> dict[str, Any]:
-        """Return what this browser began; raise SignInError where the answer is not to that."""
+        """Return the sign-in by OpenID that this browser began; raise SignInError for another's answer."""
         begun = read_signed_cookie(self._serializer, request.cookies.get(COOKIE, ""))
         if begun is None or time.time() >= begun["until"]:
             raise SignInError(
@@ -123,7 +124,7 @@ class OpenIDSignIn:
         return begun
 
     async def _client(self) -> Any:
-        """Make a client of the provider, as it states itself now. Raises SignInError if it states another."""
+        """Make a client of the OpenID provider from its own metadata. Raises SignInError if it is another provider."""
         client = _oauth().register(
             "openid",
             client_id=self._client_id,
@@ -145,7 +146,7 @@ class OpenIDSignIn:
         return client
 
     async def _claims(self, request: Request) -> Mapping[str, Any]:
-        """Exchange the code, and read the ID token: checked as OpenID Connect Core 3.1.3.7 asks."""
+        """Exchange the OpenID code, and check the ID token as OpenID Connect Core 3.1.3.7 asks."""
         from authlib.integrations.base_client import (  # type: ignore[import-untyped]  # it states no types
             MismatchingStateError,
             OAuthError,
@@ -171,7 +172,7 @@ class OpenIDSignIn:
         return claims
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
-        """Return the one role of the dashboard that the claim holds; None where it holds none, or several."""
+        """Return the one dashboard role that an ID token's claim holds; None for none, or several."""
         stated = claims.get(self._claim)
         held = stated if isinstance(stated, list) else [stated]
         roles = [role for role in Role if role in held and may_sign_in(role)]
@@ -179,7 +180,7 @@ class OpenIDSignIn:
 
 
 def _oauth() -> Any:
-    """Load Authlib: few processes ever need it, and a start should not wait for it."""
+    """Load Authlib for the sign-in by OpenID: few processes need it, and a start should not wait for it."""
     with warnings.catch_warnings(record=True):  # of httpx, which it will replace by httpx2
         from authlib.integrations.starlette_client import OAuth  # type: ignore[import-untyped]  # it states no types
 
@@ -187,7 +188,7 @@ def _oauth() -> Any:
 
 
 def _authenticate(client: Any, _: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
-    """Authenticate by HTTP Basic, percent-encoded first as RFC 6749, 2.3.1 has it; the library leaves that out."""
+    """Authenticate the dashboard to the OpenID provider by HTTP Basic, percent-encoded as RFC 6749, 2.3.1 asks."""
     credentials = ":".join(quote(each, safe="") for each in (client.client_id, client.client_secret))
     headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
     return uri, headers, body

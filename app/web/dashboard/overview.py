@@ -19,7 +19,7 @@ _FIGURES: Final = {
 
 
 async def show_overview(request: PageRequest) -> Response:
-    """Show the newest count beside the one before: of the day before, or for dashboards of the publication before."""
+    """Show the Overview page of the dashboard: the newest count beside the one before."""
     data = await request.execute("overview", purpose=request.parameter("purpose"))
     coverage = data["coverage"]
     if coverage is None:
@@ -55,13 +55,14 @@ async def _count_before(request: PageRequest, coverage: dict[str, Any]) -> dict[
 
 
 def _funnel_chart(coverage: dict[str, Any]) -> Waterfall | None:
-    """Draw the eligibility funnel; None if the number of items is withheld."""
+    """Draw the eligibility funnel of the dashboard's Overview; None if the number of items is withheld."""
     items = coverage["total"]["items"]
     steps = [FunnelStep((code_as_words(each["condition"]),), each["remaining"]) for each in coverage["funnel"]]
     return draw_waterfall(items, steps, "all items", "qualify") if items and steps else None
 
 
 def _funnel_table(coverage: dict[str, Any], sentences: dict[str, str]) -> Table:
+    """Make the table of the eligibility funnel for the dashboard's Overview."""
     rows: list[tuple[str, str, int | None, int | None, int | None]] = []
     before = coverage["total"]["items"]
     for step in coverage["funnel"]:
@@ -75,6 +76,7 @@ def _funnel_table(coverage: dict[str, Any], sentences: dict[str, str]) -> Table:
 
 
 def _changes_table(total: dict[str, Any], before: dict[str, Any] | None) -> Table:
+    """Make the table of what changed since the count before, for the dashboard's Overview."""
     rows = [
         (
             *(label, total[name], before["total"][name] if before else None, _change_row(total, before, name)),
@@ -87,16 +89,17 @@ def _changes_table(total: dict[str, Any], before: dict[str, Any] | None) -> Tabl
 
 
 def _change_margin(total: dict[str, Any], before: dict[str, Any] | None) -> int | None:
-    """Return how far a change can be off: margins add up as those of independent noise do."""
+    """Return how far a change on the dashboard's Overview can be off: margins of independent noise add up."""
     return ceil(hypot(total["margin"], before["total"]["margin"])) if before else None
 
 
 def _change_row(total: dict[str, Any], before: dict[str, Any] | None, name: str) -> int | None:
+    """Return how a figure of the dashboard's Overview changed; None where one of the counts is withheld."""
     now, then = total[name], before["total"][name] if before else None
     return None if now is None or then is None else now - then
 
 
 def _largest_exclusion(excluded: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the condition that excludes most items."""
+    """Return the condition that excludes most items, for the dashboard's Overview."""
     known = [each for each in excluded if each["total"]]
     return max(known, key=lambda each: int(each["total"])) if known else None

@@ -36,7 +36,7 @@ class ListedVersion:
 
     @property
     def name(self) -> str:
-        """Return the version's name."""
+        """Return the name of a policy version as the dashboard lists it."""
         name: str = self.policy["version"]
         return name
 
@@ -53,45 +53,46 @@ class SettingDifference:
 
     @property
     def changed(self) -> bool:
-        """Return whether the versions differ in it."""
+        """Return whether the two policy versions that the dashboard compares differ in a setting."""
         return self.left != self.right
 
 
 async def show_policies(request: PageRequest) -> Response:
-    """Show policy versions, proposals and holds."""
+    """Show the Policies and holds page of the dashboard."""
     return await _policies_page(request, {}, None)
 
 
 async def propose_policy(request: PageRequest) -> Response:
-    """Propose a policy."""
+    """Propose a policy by the form of the dashboard."""
     return await run_form_action(
         request, _policies_page, "propose_policy", stripped("document"), lambda _: "proposed#versions"
     )
 
 
 async def approve_policy(request: PageRequest) -> Response:
-    """Approve a policy that another officer proposed."""
+    """Approve another officer's policy by the form of the dashboard."""
     return await run_form_action(
         request, _policies_page, "approve_policy", stripped("version"), lambda _: "approved#versions"
     )
 
 
 async def open_hold(request: PageRequest) -> Response:
-    """Open a hold."""
+    """Open a hold by the form of the dashboard."""
     return await run_form_action(request, _policies_page, "open_hold", _hold_variables, lambda _: "opened#holds")
 
 
 async def lift_hold(request: PageRequest) -> Response:
-    """Ask to lift a hold, or agree to it as the second officer."""
+    """Ask to lift a hold by the form of the dashboard, or agree to it as the second officer."""
 
     def outcome(data: dict[str, Any]) -> str:
+        """Return which message the dashboard shows after the form that lifts a hold."""
         return "lifted#holds" if data["liftHold"]["liftedAt"] else "lift-asked#holds"
 
     return await run_form_action(request, _policies_page, "lift_hold", stripped("id"), outcome)
 
 
 async def show_simulation(request: PageRequest) -> Response:
-    """Show what a proposed version or a submitted document would change.
+    """Show the dashboard's page of what a proposed version or a submitted document would change.
 
     The page is streamed: its beginning is sent before the simulation ends.
     """
@@ -108,6 +109,7 @@ async def show_simulation(request: PageRequest) -> Response:
     )
 
     async def page_parts() -> AsyncIterator[str]:
+        """Yield the dashboard's simulation page in parts: its head at once, its result when it is there."""
         yield before
         try:
             simulation = (await request.execute("simulate_policy", document=document))["simulatePolicy"]
@@ -122,11 +124,13 @@ async def show_simulation(request: PageRequest) -> Response:
 
 
 def _hold_variables(fields: FormFields) -> dict[str, Any]:
+    """Return the mutation's variables from the dashboard's form that opens a hold."""
     named = stripped("scope", "authority", "reason", "value")(fields)
     return named | {"value": named["value"] or None}
 
 
 async def _read_policies(request: PageRequest) -> dict[str, Any]:
+    """Execute the operation of the dashboard's Policies and holds page."""
     return await request.execute(
         "policies",
         officers=request.actor.role in EXAMINERS,
@@ -136,6 +140,7 @@ async def _read_policies(request: PageRequest) -> dict[str, Any]:
 
 
 async def _policies_page(request: PageRequest, fields: FormFields, problem: str | None) -> Response:
+    """Build the Policies and holds page of the dashboard."""
     data = await _read_policies(request)
     versions = _listed_versions(data)
     left, right = _compared_versions(request, versions)
@@ -166,20 +171,21 @@ async def _policies_page(request: PageRequest, fields: FormFields, problem: str 
 
 
 def _listed_versions(data: dict[str, Any]) -> list[ListedVersion]:
-    """List the versions, the newest first; a DASHBOARD sees only the version in force."""
+    """List the policy versions for the dashboard, newest first; the role DASHBOARD sees the one in force only."""
     if "policies" in data:
         return [ListedVersion(each["policy"], each["state"], each["proposal"]) for each in data["policies"]]
     return [ListedVersion(data["policy"], _IN_FORCE)] if data["policy"] else []
 
 
 def _version_in_force(versions: list[ListedVersion]) -> ListedVersion | None:
+    """Return the policy version in force among those that the dashboard lists."""
     return next((each for each in versions if each.state == _IN_FORCE), None)
 
 
 def _compared_versions(
     request: PageRequest, versions: list[ListedVersion]
 ) -> tuple[ListedVersion | None, ListedVersion | None]:
-    """Choose the two versions to compare: those in the query, else the one in force and the newest other."""
+    """Choose the two policy versions that the dashboard compares: the query's, or else the newest other one."""
     named = {each.name: each for each in versions}
     current = _version_in_force(versions)
     other = next((each for each in versions if each is not current), current)
@@ -187,6 +193,7 @@ def _compared_versions(
 
 
 def _setting_differences(left: ListedVersion | None, right: ListedVersion | None) -> list[SettingDifference]:
+    """Compare two policy versions setting by setting for the dashboard."""
     if left is None or right is None:
         return []
     before, after = (_flattened(json.loads(each.policy["document"])) for each in (left, right))
@@ -203,7 +210,7 @@ def _setting_differences(left: ListedVersion | None, right: ListedVersion | None
 
 
 def _flattened(document: Any, path: str = "") -> dict[str, list[str]]:
-    """Flatten a policy document: `dwell.account_days` -> its values as text."""
+    """Flatten a policy document for the dashboard's comparison: `dwell.account_days` -> its values as text."""
     if isinstance(document, dict):
         parts = (_flattened(value, f"{path}.{name}" if path else name) for name, value in document.items())
         return {name: values for part in parts for name, values in part.items()}
@@ -212,7 +219,7 @@ def _flattened(document: Any, path: str = "") -> dict[str, list[str]]:
 
 
 def _change_tables(simulation: dict[str, Any]) -> list[Table]:
-    """Make the tables of a simulation."""
+    """Make the tables of a policy's simulation for the dashboard."""
     names = {"byPurpose": "purpose", "byKind": "kind", "byCountry": "country", "byCondition": "condition"}
     untold = [tuple(each[name] for name in ("purpose", "kind", "accounts", "untold")) for each in simulation["untold"]]
     return [

@@ -42,7 +42,7 @@ class HeatMap:
 
 
 async def show_representation(request: PageRequest) -> Response:
-    """Show one of the views; officers and auditors can limit it to a kind, which is a third dimension."""
+    """Show the Representation page of the dashboard; officers and auditors can limit it to a kind."""
     view = request.parameter("view") if request.parameter("view") in VIEWS else "country-kind"
     first, second = VIEWS[view or ""]
     can_filter = request.actor.role in EXAMINERS and "KIND" not in (first, second)
@@ -88,7 +88,7 @@ def _heat_map(
     by_column: dict[str, dict[str, Any]],
     by_cell: dict[tuple[str, str], dict[str, Any]],
 ) -> HeatMap:
-    """Arrange the cells, the largest lines and columns first, with a line and a column of totals."""
+    """Arrange the cells of the dashboard's heat map, the largest lines and columns first, with totals."""
     columns = sorted(by_column, key=lambda name: -(by_column[name]["items"] or 0))
     shown = columns[:MAX_COLUMNS]
     lines: dict[str, list[dict[str, Any] | None]] = {"all": [total, *(by_column[column] for column in shown)]}
@@ -97,6 +97,7 @@ def _heat_map(
     greatest = max((row["permittedShare"] or 0.0 for line in lines.values() for row in line if row), default=0.0)
 
     def cell(row: dict[str, Any] | None) -> HeatMapCell | None:
+        """Make one cell of the dashboard's heat map."""
         share = row["permittedShare"] if row else None
         return HeatMapCell(row["items"], share, shade_of(share, greatest)) if row else None
 
@@ -105,6 +106,7 @@ def _heat_map(
 
 
 def _representation_table(name: str, dimensions: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
+    """Make a table of the dashboard's Representation page."""
     labels = [dimension.lower() for dimension in dimensions]
     return Table(
         name,
@@ -125,17 +127,18 @@ def _representation_table(name: str, dimensions: tuple[str, ...], rows: list[dic
 
 
 def _margin_of(row: dict[str, Any]) -> int | None:
-    """Return how far the counts of a row can be off; None where they are withheld."""
+    """Return how far the counts of a row of the Representation page can be off; None where they are withheld."""
     return None if row["items"] is None else row["margin"]
 
 
 def _dimension_value(row: dict[str, Any], dimension: str) -> str:
+    """Return the value of a dimension in a row of the dashboard's Representation page."""
     value: str = next(each["value"] for each in row["key"] if each["dimension"] == dimension)
     return value
 
 
 def _is_comparable(name: str, row: dict[str, Any]) -> bool:
-    """Return whether a line fits the headline: a named value, enough items, and a share above zero."""
+    """Return whether a row fits the Representation page's headline: a named value, enough items, a share above zero."""
     return (
         name not in ("unknown", "other") and (row["items"] or 0) >= MIN_HEADLINE_ITEMS and bool(row["permittedShare"])
     )

@@ -35,7 +35,7 @@ class SignInPage:
         self._attempts = RateLimiter(ATTEMPTS_PER_MINUTE)
 
     async def form(self, request: Request) -> Response:
-        """Show the form, or check the submitted token."""
+        """Show the dashboard's sign-in form, or check the submitted token."""
         if request.method == "GET":
             session = self._sessions.read(request)
             expired = session is not None and session.expired
@@ -50,6 +50,7 @@ class SignInPage:
         return await self._sign_in(request, fields.get("token", "").strip(), fields.get("next"))
 
     async def _sign_in(self, request: Request, token: str, wanted: str | None) -> Response:
+        """Open a dashboard session for a submitted token, or show the sign-in form with the problem."""
         if is_from_own_page(request, self._public_url) is not True:
             return self._page(wanted, 403, "The form was not sent from this page, so you are not signed in.")
         if not self._attempts.take(client_address(request, self._trusted_proxies)):
@@ -67,7 +68,7 @@ class SignInPage:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session on every server, and delete its cookie."""
+        """End the dashboard's session on every server, and delete its cookie."""
         if is_from_own_page(request, self._public_url) is not True:
             return self._page(
                 None, 403, "The form was not sent from a page of the dashboard, so you are still signed in."
@@ -80,6 +81,7 @@ class SignInPage:
         return response
 
     def _page(self, wanted: str | None, status: int, problem: str | None, retry: int | None = None) -> Response:
+        """Build the sign-in page of the dashboard."""
         wanted = local_page(wanted)
         body = TEMPLATES.render(
             "sign_in.html", wanted=wanted, problem=problem, action=SIGN_IN, by_openid=self._by_openid

@@ -16,7 +16,7 @@ from schema.context import Gateway
 def page_routes(
     gateway: Gateway, endpoint: GraphQLEndpoint, authenticator: Authenticator, settings: Settings
 ) -> list[Route]:
-    """Return the pages' routes."""
+    """Return the routes of the privacy pages, for the people whose data it is."""
     objecting, me = ObjectingPages(gateway, settings), MyDataPage(gateway, endpoint, authenticator, settings)
     return [
         Route(LinkAction.OBJECT, objecting.form, methods=["GET", "POST"]),

@@ -26,7 +26,7 @@ class InformationPage:
         self._kept_until = 0.0
 
     async def show(self, request: Request) -> Response:
-        """Show the page; without a controller in the policy there is none to show."""
+        """Show the privacy page /information; without a controller in the policy there is none to show."""
         policy = await self._policy_in_force()
         if policy.controller is None:
             return page(request, "problem.html", status=404, problem="no_controller")
@@ -38,6 +38,7 @@ class InformationPage:
         return page(request, "information.html", policy=policy, used=used, bases=bases)
 
     async def _policy_in_force(self) -> Policy:
+        """Return the policy in force for the privacy page /information, read again after SECONDS_KEPT."""
         if self._policy is None or time.monotonic() > self._kept_until:
             self._policy = await self._gateway.policy_in_force()
             self._kept_until = time.monotonic() + SECONDS_KEPT
@@ -45,7 +46,7 @@ class InformationPage:
 
 
 def _kinds_of(policy: Policy) -> dict[str, set[ContentKind]]:
-    """Return the kinds that are used of each product."""
+    """Return the kinds of items used of each product, for the privacy page /information."""
     found: dict[str, set[ContentKind]] = {}
     for coverage in policy.grounds.values():
         for product in coverage.products:

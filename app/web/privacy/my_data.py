@@ -39,7 +39,7 @@ class MyDataPage:
         self._settings = settings
 
     async def show(self, request: Request) -> Response:
-        """Show what is known, or say that this needs a link."""
+        """Show the privacy page of what is known about a person, or explain that it needs a link."""
         actor = await self._required_actor(request)
         if request.method == "POST":
             return await self._state_consent(request, actor)
@@ -61,7 +61,7 @@ class MyDataPage:
         )
 
     async def _state_consent(self, request: Request, actor: Actor) -> Response:
-        """Store or withdraw consent, one as easily as the other, and show the page with what holds now."""
+        """Store or withdraw a person's consent on their privacy page, and show what holds now."""
         if is_from_own_page(request, self._settings.public_url) is False:
             raise HTTPError(403, "the form was sent by another page")
         operation = _CONSENT_OPERATIONS.get((await read_form(request, BODY_LIMIT)).get("consent", ""))
@@ -75,6 +75,7 @@ class MyDataPage:
         return RedirectResponse(f"{LinkAction.ME}?{urlencode(self._kept(request))}#consent", 303)
 
     async def _required_actor(self, request: Request) -> Actor:
+        """Return the data subject of a privacy page; raises HTTPError if there is no valid link or token."""
         actor = await self._actor(request)
         if actor is None:
             raise HTTPError(
@@ -85,7 +86,7 @@ class MyDataPage:
         return actor
 
     async def _actor(self, request: Request) -> Actor | None:
-        """Return the data subject that a signed link or a token speaks for."""
+        """Return the data subject for which a signed link or a token opens the privacy page."""
         token = request.query_params.get("t")
         if token is not None:
             account = await account_of_link(self._gateway, LinkAction.ME, token)
@@ -97,7 +98,7 @@ class MyDataPage:
         return actor if actor.role is Role.DATA_SUBJECT else None
 
     async def _read(self, actor: Actor, after: str | None) -> dict[str, Any]:
-        """Read what the page shows; a cursor that is none leads to the first items."""
+        """Read what a person's privacy page shows; an invalid cursor leads to the first items."""
         try:
             return await execute_operation(self._endpoint, actor, "my_data", {"first": ITEMS_A_PAGE, "after": after})
         except OperationError as error:
@@ -106,7 +107,7 @@ class MyDataPage:
             return await self._read(actor, None)
 
     async def _older_deliveries(self, actor: Actor, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Read the deliveries of those items that are not among the latest."""
+        """Read for a person's privacy page the deliveries of items that are not among the latest."""
         older = [item["id"] for item in items if item["number"] is None]
         if not older:
             return []
@@ -115,7 +116,7 @@ class MyDataPage:
         return found
 
     async def _links(self, request: Request, actor: Actor, page_info: dict[str, Any]) -> dict[str, Any]:
-        """Make the links of the page: to object as this person, to the next items, and back to the first."""
+        """Make the links of a person's privacy page: to object, to the next items, and back to the first."""
         token = await issue_link(self._gateway, LinkAction.OBJECT, actor.subject or "", OBJECT_LINK_LIFETIME)
         kept = self._kept(request)
         after = page_info["endCursor"] if page_info["hasNextPage"] else None
@@ -127,14 +128,14 @@ class MyDataPage:
         }
 
     def _kept(self, request: Request) -> dict[str, str]:
-        """Return what every link of the page keeps: the language, and the link by which it was opened."""
+        """Return what every link of a person's privacy page keeps: the language, and the link that opened it."""
         return {"lang": language_of(request)} | {
             name: value for name, value in request.query_params.items() if name == "t"
         }
 
 
 def _notice_text(notice: dict[str, Any], texts: Texts, language: str) -> dict[str, str] | None:
-    """Return the very text of a notice: in the language that was sent, else in the page's or another that there is."""
+    """Return a notice's text for a person's privacy page: as it was sent, else in another language that there is."""
     known = {
         each["language"]: each["text"]
         for each in (notice["campaign"] or {"texts": []})["texts"]
@@ -150,11 +151,12 @@ def _notice_text(notice: dict[str, Any], texts: Texts, language: str) -> dict[st
 
 
 def _decisions(item: dict[str, Any], texts: Texts) -> dict[str, list[dict[str, Any]]]:
-    """List for each purpose in plain words which conditions of an item hold, and which do not or are not known to."""
+    """List for a person's privacy page, by purpose and in plain words, which conditions of an item hold."""
     return {"decisions": [decision | _reasons(decision, texts) for decision in item["eligibilityByPurpose"]]}
 
 
 def _reasons(decision: dict[str, Any], texts: Texts) -> dict[str, list[str]]:
+    """Write for a person's privacy page which conditions of an item hold, and which do not."""
     missed, held = [], []
     for condition in decision["conditions"]:
         if not condition["required"]:
@@ -168,12 +170,12 @@ def _reasons(decision: dict[str, Any], texts: Texts) -> dict[str, list[str]]:
 
 
 def _recipient_text(item: dict[str, Any], deliveries: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Find the deliveries of an item."""
+    """Find the deliveries of an item for a person's privacy page."""
     return {"given": [delivery for delivery in deliveries if item["id"] in delivery["contentIds"]]}
 
 
 def my_data_error(request: Request, error: HTTPError) -> Response:
-    """Write an error as a page in the reader's language."""
+    """Write an error as a privacy page in the reader's language."""
     problem = {401: "me", 503: "busy_reading"}.get(error.status, "failed_reading")
     response = page(request, "problem.html", status=error.status, problem=problem, reference=error.reference)
     response.headers.update(error.headers)

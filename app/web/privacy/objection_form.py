@@ -67,7 +67,7 @@ class ObjectingPages:
         self._filed: dict[int, None] = {}
 
     async def form(self, request: Request) -> Response:
-        """Show the form, or take it in."""
+        """Show the objection form of the privacy pages, or file its objection."""
         account = await self._account(request)
         request.state.linked = account is not None
         if request.method != "POST":
@@ -86,7 +86,7 @@ class ObjectingPages:
         return RedirectResponse(link_path(receipt, LinkAction.RECEIPT, language_of(request)), 303)
 
     async def receipt(self, request: Request) -> Response:
-        """Show what was filed, or hand it out to keep; only our own receipts are."""
+        """Show an objection's receipt as a privacy page or a download; only the gateway's own receipts are."""
         token = request.query_params.get("t", "")
         sealed = decrypt_content(self._gateway.secret, LinkAction.RECEIPT, token)
         if sealed is None:
@@ -103,7 +103,7 @@ class ObjectingPages:
         return page(request, "answer.html", filed=filed, files=files)
 
     async def _take_in(self, request: Request, account: str | None, typed: dict[str, str]) -> str:
-        """File the objection of a form, and return the sealed receipt, which never names the account."""
+        """File the objection of the privacy form, and return the sealed receipt, which never names the account."""
         scope = _scope(typed.get("scope", ObjectionScope.ALL))
         database = self._gateway.database
         if account is None:
@@ -121,7 +121,7 @@ class ObjectingPages:
         return encrypt_content(self._gateway.secret, LinkAction.RECEIPT, orjson.dumps(said))
 
     def _limit(self, address: str, objection: int) -> None:
-        """Raise FormError for too many objections from an address; one that was filed here is never refused again."""
+        """Raise FormError for too many objections from an address; a repeated one is never refused."""
         if objection in self._filed:
             return
         if not self._attempts.take(address):
@@ -131,13 +131,13 @@ class ObjectingPages:
             self._filed.pop(next(iter(self._filed)))
 
     async def _account(self, request: Request) -> str | None:
-        """Return the account that a signed link speaks for."""
+        """Return the account for which a signed link opens the objection form."""
         token = request.query_params.get("t")
         return None if token is None else await account_of_link(self._gateway, LinkAction.OBJECT, token)
 
 
 async def _file_patiently(submitter: ObjectionSubmitter, target: Target, scope: ObjectionScope) -> Filed:
-    """File an objection; where others hold the lock for longer than a statement waits, try again for WAIT_SECONDS."""
+    """File the objection of the privacy form; where others hold the lock, try again for WAIT_SECONDS."""
     ends = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -148,6 +148,7 @@ async def _file_patiently(submitter: ObjectionSubmitter, target: Target, scope: 
 
 
 def _target(typed: str) -> Target:
+    """Read the target that was typed into the objection form. Raises FormError."""
     try:
         return typed_target(typed)
     except TargetError as error:
@@ -162,6 +163,7 @@ _TARGET_ERRORS = {
 
 
 def _scope(said: str) -> ObjectionScope:
+    """Read the scope that was chosen on the objection form. Raises FormError."""
     try:
         return ObjectionScope(said)
     except ValueError:
@@ -169,7 +171,7 @@ def _scope(said: str) -> ObjectionScope:
 
 
 def objection_error(request: Request, error: HTTPError) -> Response:
-    """Write an error as the form, filled in as it was, so that sending it again is one press."""
+    """Write an error as the objection form, filled in as it was, so that sending it again is one press."""
     if error.status == 503:
         return _form(request, FormError("busy", status=503, retry=1))
     if error.reference:
@@ -178,7 +180,7 @@ def objection_error(request: Request, error: HTTPError) -> Response:
 
 
 def _form(request: Request, unfit: FormError | None) -> Response:
-    """Show the form as it was filled in, and what was wrong with it."""
+    """Show the objection form as it was filled in, and what was wrong with it."""
     linked, typed = getattr(request.state, "linked", False), getattr(request.state, "typed", {})
     kept = {"t": request.query_params["t"]} if linked else {}
     chosen = typed.get("scope")
@@ -197,6 +199,7 @@ def _form(request: Request, unfit: FormError | None) -> Response:
 
 
 def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
+    """Write the receipt of the objection form as plain text, to download."""
     texts = texts_of(language)
     said = texts["answer"]
     lines = {
@@ -212,6 +215,7 @@ def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
 
 
 def _download(body: bytes, filed: dict[str, str], ending: str) -> Response:
+    """Respond with the receipt of the objection form as a file to download."""
     media = "application/json" if ending == "json" else "text/plain; charset=utf-8"
     name = f"{filed['reference']}.{ending}"
     return Response(body, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})

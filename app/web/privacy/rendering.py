@@ -21,14 +21,14 @@ Texts = dict[str, Any]
 
 @cache
 def texts_of(language: str) -> Texts:
-    """Return every sentence of the pages in a language."""
+    """Return every sentence of the privacy pages in a language."""
     file = resources.files("app.web.privacy") / "texts" / f"{language}.json"
     found: Texts = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
 def language_of(request: Request) -> str:
-    """Choose the language of a page: the one that the address names, else the reader's first that there is."""
+    """Choose the language of a privacy page: the one that the address names, else the reader's first that there is."""
     named = request.query_params.get("lang", "")
     if named in LANGUAGES:
         return named
@@ -36,7 +36,7 @@ def language_of(request: Request) -> str:
 
 
 def page(request: Request, template: str, *, status: int = 200, retry: int | None = None, **values: Any) -> Response:
-    """Answer with a page in the reader's language; `values` are what its template names.
+    """Respond with a privacy page in the reader's language; `values` are what its template names.
 
     `retry` says after how many seconds to try again.
     """
@@ -50,6 +50,6 @@ def page(request: Request, template: str, *, status: int = 200, retry: int | Non
 
 
 async def stylesheet(_: Request) -> Response:
-    """Answer with the one stylesheet."""
+    """Respond with the stylesheet of the privacy pages."""
     file = resources.files("app.web.privacy") / "static" / "grounds.css"
     return Response(file.read_bytes(), media_type="text/css")
