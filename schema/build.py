@@ -20,16 +20,16 @@ class GatewaySchema(strawberry.Schema):
     """A schema that logs nothing: strawberry would write the query's text beside each error."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Leave errors to `app.http.graphql`, which answers and observes them."""
+        """Leave the errors of the GraphQL API to `app.http.graphql`, which answers and observes them."""
 
     @property
     def core(self) -> GraphQLSchema:
-        """Return graphql-core's schema."""
+        """Return graphql-core's form of the GraphQL API's schema."""
         return self._schema
 
 
 def build_schema(*, introspection: bool = True) -> GatewaySchema:
-    """Build the schema. Raises TypeError when a field does not declare who may read it.
+    """Build the schema of the GraphQL API. Raises TypeError when a field does not declare its readers.
 
     Without `introspection`, documents that ask for `__schema` or `__type` are not valid.
     """

@@ -47,21 +47,21 @@ class Gateway:
     """Whether pages are read from offers first."""
 
     async def client(self, name: str) -> int:
-        """Return a client's number, and make the client known at its first request."""
+        """Return the number of a client for resolvers, and make the client known at its first request."""
         number = self.clients.get(name)
         if number is None:
             number = self.clients[name] = await register_client(self.database.training, name)
         return number
 
     async def policy_in_force(self) -> Policy:
-        """Return the policy in force."""
+        """Return the policy in force for the resolvers of the GraphQL API."""
         found = await policy_of(self.database.dashboard, None)
         if found is None:
             raise LookupError("no policy is in force")
         return found
 
     async def policy(self, version: str) -> Policy:
-        """Return the policy of a version that a statement named."""
+        """Return for resolvers the policy of a version that a statement named."""
         if version not in self.policies:
             async with self._reading:  # a page's items ask at the same time, and one connection is enough
                 if version not in self.policies:
@@ -81,18 +81,18 @@ class Context:
 
     @property
     def sharer(self) -> str:
-        """Name what the request's connections are counted by: the client, the account, or the bearer of the token."""
+        """Return what a GraphQL request's connections are counted by: the client, the account, or the bearer."""
         actor = self.actor
         return f"{actor.role}:{actor.client or actor.subject or actor.name}"
 
     @property
     def database(self) -> Database:
-        """Return the pools."""
+        """Return the database pools that resolvers use."""
         return self.gateway.database
 
     @cached_property
     def ids(self) -> Ids:
-        """Return the ids that this audience sees: per client, per data subject, or one for all staff."""
+        """Return the ids that a GraphQL request's actor sees: per client, per data subject, or one for all staff."""
         actor = self.actor
         if actor.role is Role.TRAINING_CLIENT:
             return ids_of(self.gateway.secret, f"client:{actor.client}")
@@ -101,13 +101,13 @@ class Context:
         return ids_of(self.gateway.secret, "staff")
 
     async def client(self) -> int:
-        """Return the number of the training client that asks."""
+        """Return the number of the training client that sent the GraphQL request."""
         assert self.actor.client is not None, "a training client's token names it"
         return await self.gateway.client(self.actor.client)
 
     @cached_property
     def reader(self) -> Reader:
-        """Return what this audience reads through. Others than those concerned have none."""
+        """Return what the resolvers of a GraphQL request read the database through. Other roles have none."""
         actor = self.actor
         if actor.role is Role.DATA_SUBJECT:
             return self.database.data_subject(actor.subject or "")
@@ -116,7 +116,7 @@ class Context:
         raise LookupError(f"{actor.role} may not read accounts or items")
 
     async def record_reads(self, fields: Sequence[str], reason: str | None) -> None:
-        """Record whose data an officer or auditor read in this request, before it is answered."""
+        """Record whose data an officer or auditor read in this GraphQL request, before it is answered."""
         if self.actor.role not in (Role.PRIVACY_OFFICER, Role.AUDITOR) or not self.reader.people:
             return
         await record_staff_read(
@@ -124,36 +124,37 @@ class Context:
         )
 
     async def platform_account(self, account: str) -> str:
-        """Return the platform's id of an account that is named by it or by our id; what is neither stays as it is."""
+        """Return the platform's id of an account that a GraphQL argument names; an unknown one stays as it is."""
         number = self.ids.decode_as(IdKind.ACCOUNT, account)
         row = None if number is None else await self.accounts.load(number)
         return row.platform_id if row else account
 
     @property
     def owner(self) -> str | None:
-        """Return the account that a data subject is kept to; None for staff."""
+        """Return the account to which the resolvers keep a data subject; None for staff."""
         return (self.actor.subject or "") if self.actor.role is Role.DATA_SUBJECT else None
 
     @cached_property
     def decisions(self) -> DataLoader[tuple[int, str | None], DecisionRow | None]:
-        """Load decisions of a request, of an item for a purpose, in one statement per purpose."""
+        """Load the decisions that a GraphQL request's resolvers need, in one statement per purpose."""
         return DataLoader(lambda keys: decision.decisions_for(self.reader, keys))
 
     @cached_property
     def accounts(self) -> DataLoader[int, AccountRow | None]:
-        """Load accounts of a request in one statement."""
+        """Load the accounts that a GraphQL request's resolvers need, in one statement."""
         return DataLoader(lambda numbers: accounts.load_accounts(self.reader, numbers, self.owner))
 
     @cached_property
     def contents(self) -> DataLoader[int, ContentRow | None]:
-        """Load items of a request in one statement."""
+        """Load the items that a GraphQL request's resolvers need, in one statement."""
         return DataLoader(lambda numbers: contents.load_contents(self.reader, numbers, self.owner))
 
     @cached_property
     def own_numbers(self) -> DataLoader[int, int | None]:
-        """Load the numbers of a data subject's own items in one statement."""
+        """Load the numbers of a data subject's own items for a GraphQL request's resolvers, in one statement."""
 
         async def load(items: list[int]) -> list[int | None]:
+            """Read the numbers of these items for a GraphQL request's resolvers."""
             numbers, _ = await number_own_items(self.reader)
             return [numbers.get(item) for item in items]
 
@@ -161,32 +162,32 @@ class Context:
 
     @cached_property
     def recipients(self) -> DataLoader[int, list[RecipientRow]]:
-        """Load who received a request's items in one statement."""
+        """Load for a GraphQL request's resolvers which clients received its items, in one statement."""
         return DataLoader(lambda numbers: load_recipients(self.reader, numbers))
 
     @cached_property
     def canaries(self) -> DataLoader[int, CanaryRow | None]:
-        """Load which of a request's items are planted in one statement."""
+        """Load for a GraphQL request's resolvers which of its items are planted, in one statement."""
         return DataLoader(lambda numbers: load_canaries(self.reader, numbers))
 
     @cached_property
     def canary_incidents(self) -> DataLoader[int, list[CanaryIncidentRow]]:
-        """Load the deliveries that a request's planted items stopped in one statement."""
+        """Load for a GraphQL request's resolvers the deliveries that planted items stopped, in one statement."""
         return DataLoader(lambda numbers: load_canary_incidents(self.reader, numbers))
 
     @cached_property
     def notices(self) -> DataLoader[int, list[NoticeRow]]:
-        """Load the notices of a request's accounts in one statement."""
+        """Load the notices to accounts that a GraphQL request's resolvers need, in one statement."""
         return DataLoader(lambda numbers: consents.load_notices(self.reader, numbers))
 
     @cached_property
     def campaigns(self) -> DataLoader[str, CampaignRow | None]:
-        """Load the campaigns of a request's notices in one statement."""
+        """Load the campaigns of notices that a GraphQL request's resolvers need, in one statement."""
         return DataLoader(lambda epochs: load_campaigns(self.reader, epochs))
 
     @cached_property
     def objections(self) -> DataLoader[int, list[ObjectionRow]]:
-        """Load the objections that reach a request's accounts in one statement."""
+        """Load the objections to accounts that a GraphQL request's resolvers need, in one statement."""
         return DataLoader(lambda numbers: consents.load_objections(self.reader, numbers))
 
 

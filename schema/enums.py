@@ -32,9 +32,10 @@ EnumT = TypeVar("EnumT", bound=type[Enum])
 
 
 def described_enum(description: str, *, name: str | None = None, **values: str) -> Callable[[EnumT], EnumT]:
-    """Register an enumeration with the description of each of its values, given by name."""
+    """Register an enumeration of the GraphQL API with the description of each of its values, given by name."""
 
     def register(enumeration: EnumT) -> EnumT:
+        """Register one enumeration of the GraphQL API."""
         strawberry.enum(enumeration, name=name, description=description)
         definition = cast(StrawberryEnumDefinition, cast(Any, enumeration).__strawberry_definition__)
         for value in definition.values:
@@ -223,7 +224,7 @@ Region = NewType("Region", str)
 
 
 def _parse_instant(value: object) -> datetime:
-    """Parse an instant. Raises GraphQLError for one that lies outside the calendar once its offset is applied."""
+    """Parse a DateTime of the GraphQL API. Raises GraphQLError if it lies outside the calendar."""
     instant = _PARSE_DATE_TIME(value)
     try:
         instant.astimezone(UTC)

@@ -46,29 +46,30 @@ class Governance(FieldExtension):
         self.source = source
 
     def apply(self, field: StrawberryField) -> None:
-        """Print the declaration in the SDL; a field is applied once for each schema that is built of it."""
+        """Print a field's @governed directive in the SDL; it is applied once for each schema that is built."""
         others = [directive for directive in field.directives if not isinstance(directive, Governed)]
         field.directives = [*others, Governed(readers=[role for role in Role if role in self.readers])]
 
     def check(self, role: Role, place: str) -> None:
-        """Raise Forbidden unless the role may read the field."""
+        """Raise Forbidden unless the role may read the field of the GraphQL API."""
         if role not in self.readers:
             readers = ", ".join(reader for reader in Role if reader in self.readers)
             raise Forbidden(f"{place} is for {readers}; this token is for {role} (leave the field out)")
 
     def resolve(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **arguments: Any) -> Any:
-        """Check, then resolve."""
+        """Check that the role may read the field of the GraphQL API, then resolve it."""
         self._check(info)
         return next_(source, info, **arguments)
 
     async def resolve_async(
         self, next_: Callable[..., Awaitable[Any]], source: Any, info: strawberry.Info, **arguments: Any
     ) -> Any:
-        """Check, then resolve."""
+        """Check that the role may read the field of the GraphQL API, then resolve it asynchronously."""
         self._check(info)
         return await next_(source, info, **arguments)
 
     def _check(self, info: strawberry.Info) -> None:
+        """Raise Forbidden unless the actor's role may read the field of the GraphQL API."""
         role = info.context.actor.role
         if role not in self.readers:
             self.check(role, f"{info._raw_info.parent_type.name}.{info.field_name}")
@@ -81,7 +82,7 @@ def governed(
     resolver: Callable[..., Any] | None = None,
     description: str | None = None,
 ) -> Any:
-    """Declare a field and who may read it.
+    """Declare a field of the GraphQL API and the roles that may read it.
 
     `row` says where the value stands in a row of a page, which makes the field fit for the compiled path.
     """
@@ -92,7 +93,7 @@ def governed(
 
 
 def governance_of(field: GraphQLField) -> Governance | None:
-    """Find what a field declares."""
+    """Find which roles a field of the GraphQL API declares as its readers."""
     definition = field.extensions.get("strawberry-definition")
     if isinstance(definition, StrawberryField):
         for extension in definition.extensions:
@@ -102,7 +103,7 @@ def governance_of(field: GraphQLField) -> Governance | None:
 
 
 def check_governance(schema: GraphQLSchema) -> None:
-    """Refuse a schema in which a field of an object type does not declare its readers."""
+    """Refuse a GraphQL schema in which a field of an object type does not declare its readers."""
     silent = [
         f"{name}.{field_name}"
         for name, kind in schema.type_map.items()

@@ -11,20 +11,25 @@ from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF, TRAINING, governed
 from schema.oversight.canaries import Canary, resolve_canaries
-from schema.oversight.clients import Client, LedgerVerification, ledger_verification, resolve_clients
+from schema.oversight.clients import Client, LedgerVerification, resolve_clients, resolve_ledger_verification
 from schema.oversight.coverage import Coverage, coverage
 from schema.oversight.holds import Hold, holds_page
 from schema.oversight.notice_outbox import PLATFORM, PendingNotice, resolve_pending_notices
 from schema.oversight.notice_summary import NoticeSummary, resolve_notice_summary
 from schema.oversight.objection_filing import UnmatchedObjection, unmatched_page
-from schema.oversight.objection_review import ObjectionRecord, ObjectionSummary, objection_summary, objections_page
+from schema.oversight.objection_review import (
+    ObjectionRecord,
+    ObjectionSummary,
+    objections_page,
+    resolve_objection_summary,
+)
 from schema.oversight.placeholders import Placeholder, SharedLink, resolve_placeholders, resolve_shared_links
 from schema.oversight.policies import (
     PolicyProposal,
     PolicySimulation,
     PolicyVersion,
-    policy_proposals,
-    policy_versions,
+    resolve_policy_proposals,
+    resolve_policy_versions,
     resolve_simulate_policy,
 )
 from schema.oversight.policy import Policy, policy_of_document
@@ -58,6 +63,7 @@ from schema.training.trainable_content import TrainableContent, trainable_conten
 
 
 async def _resolve_own_account(info: Info) -> Account | None:
+    """Resolve `viewer { account }` under the root of the GraphQL API: the data subject's own account."""
     subject = info.context.actor.subject
     return await _resolve_account(info, strawberry.ID(subject)) if subject else None
 
@@ -76,6 +82,7 @@ class Viewer(OwnRecords):
 
 
 def _resolve_viewer(info: Info) -> Viewer:
+    """Resolve the root field `viewer` of the GraphQL API: the actor of the token."""
     actor = info.context.actor
     return Viewer(name=actor.name, role=actor.role, client=actor.client, purpose=actor.purpose)
 
@@ -91,6 +98,7 @@ async def _resolve_eligibility(
     ] = None,
     purpose: ForPurpose = None,
 ) -> Eligibility | None:
+    """Resolve the root field `eligibility` of the GraphQL API: a decision, now or as of an earlier time."""
     number = await find_any_content_id(info.context, content_id)
     if number is None:
         return None
@@ -104,6 +112,7 @@ async def _resolve_eligibility(
 async def _resolve_content(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the item.")]
 ) -> Content | None:
+    """Resolve the root field `content` of the GraphQL API: an item by any of its ids."""
     row = await find_any_content(info.context, id)
     return content_of(info.context, row) if row else None
 
@@ -119,6 +128,7 @@ async def _resolve_contents(
         ),
     ] = None,
 ) -> Connection[Content]:
+    """Resolve the root field `contents` of the GraphQL API: a page of items."""
     if platform_ids is not None and info.context.actor.role not in EXAMINERS:
         raise BadInput("platformIds: is for examiners (leave it out)")
     return await contents_page(info.context, first, after, platform_ids=platform_ids)
@@ -131,6 +141,7 @@ async def _resolve_account(
         strawberry.argument(description="The id of the account, either the gateway's id or the platform's."),
     ],
 ) -> Account | None:
+    """Resolve the root field `account` of the GraphQL API: an account by the gateway's or the platform's id."""
     context = info.context
     number = context.ids.decode_as(IdKind.ACCOUNT, id)
     if number is None:
@@ -140,10 +151,12 @@ async def _resolve_account(
 
 
 async def _resolve_accounts(info: Info, first: First, after: After = None) -> Connection[Account]:
+    """Resolve the root field `accounts` of the GraphQL API: a page of accounts."""
     return await accounts_page(info.context, first, after)
 
 
 async def _resolve_consent_events(info: Info, first: First, after: After = None) -> Connection[ConsentEvent]:
+    """Resolve the root field `consentEvents` of the GraphQL API: the events of one account or of all."""
     context = info.context
     account = None
     if context.owner is not None:
@@ -157,11 +170,13 @@ async def _resolve_policy(
         str | None, strawberry.argument(description="The version of the policy, by default the version in force.")
     ] = None,
 ) -> Policy | None:
+    """Resolve the root field `policy` of the GraphQL API: a version, by default the one in force."""
     found = await policy_of(info.context.database.dashboard, version)
     return policy_of_document(found) if found else None
 
 
 async def _resolve_conditions(info: Info) -> list[Condition]:
+    """Resolve the root field `conditions` of the GraphQL API: the catalogue under the policy in force."""
     found = await policy_of(info.context.database.dashboard, None)
     return describe_conditions(found) if found else []
 
@@ -169,6 +184,7 @@ async def _resolve_conditions(info: Info) -> list[Condition]:
 async def _resolve_node(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the object.")]
 ) -> Node | None:
+    """Resolve the root field `node` of the GraphQL API: an object by its id, as far as the role may read it."""
     context = info.context
     found = context.ids.decode(id)
     if found is None:
@@ -258,16 +274,16 @@ class Query:
         EXAMINERS, resolver=objections_page, description="Returns all objections, in the order of receipt."
     )
     objection_summary: ObjectionSummary = governed(
-        EXAMINERS, resolver=objection_summary, description="Returns the number of objections by state."
+        EXAMINERS, resolver=resolve_objection_summary, description="Returns the number of objections by state."
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Returns the objections that match no known account."
     )
     policies: list[PolicyVersion] = governed(
-        EXAMINERS, resolver=policy_versions, description="Returns all versions of the policy, newest first."
+        EXAMINERS, resolver=resolve_policy_versions, description="Returns all versions of the policy, newest first."
     )
     policy_proposals: list[PolicyProposal] = governed(
-        EXAMINERS, resolver=policy_proposals, description="Returns all proposed policies, newest first."
+        EXAMINERS, resolver=resolve_policy_proposals, description="Returns all proposed policies, newest first."
     )
     simulate_policy: PolicySimulation = governed(
         EXAMINERS,
@@ -310,7 +326,7 @@ class Query:
     clients: list[Client] = governed(EXAMINERS, resolver=resolve_clients, description="Returns all training clients.")
     ledger_verification: LedgerVerification | None = governed(
         EXAMINERS,
-        resolver=ledger_verification,
+        resolver=resolve_ledger_verification,
         description="Returns the result of the last run of `grounds verify`, null before the first run.",
     )
     node: Node | None = governed(

@@ -9,7 +9,7 @@ from schema.governed import governance_of
 
 
 def visibility_table(schema: GraphQLSchema) -> str:
-    """Write the table in Markdown: of each type the fields that the same roles may read, a line."""
+    """Write the Markdown table of which roles may read which fields of the GraphQL API."""
     header = ["type", "fields", *(f"`{role}`" for role in Role)]
     lines = [header, ["---", "---", *(":-:" for _ in Role)]]
     for name, kind in sorted(schema.type_map.items()):
@@ -19,7 +19,7 @@ def visibility_table(schema: GraphQLSchema) -> str:
 
 
 def _by_readers(kind: GraphQLObjectType) -> dict[tuple[str, ...], list[str]]:
-    """Gather the fields of a type by who may read them."""
+    """Group the fields of a GraphQL type by the roles that may read them."""
     fields: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, field in kind.fields.items():
         governance = governance_of(field)

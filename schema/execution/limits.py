@@ -63,14 +63,16 @@ class OperationCost:
         self._fragments = Fragments(document, Cost())
 
     def of(self, operation: OperationDefinitionNode) -> int:
-        """Count."""
+        """Count the cost of a GraphQL operation: how many values its answer can have."""
         return self._count(operation.selection_set, 1)
 
     def _count(self, selected: SelectionSetNode | None, items: int) -> int:
+        """Count the cost of a GraphQL selection on a page of so many items."""
         cost = self._cost(selected)
         return cost.once + items * cost.each
 
     def _cost(self, selected: SelectionSetNode | None) -> Cost:
+        """Count the cost of a GraphQL selection: once per page, and for each item."""
         once = each = 0
         for node in selected.selections if selected else ():
             if self._left_out(node):
@@ -86,15 +88,17 @@ class OperationCost:
         return Cost(once, each)
 
     def _of_field(self, name: str, beneath: int) -> Cost:
+        """Count the cost of one GraphQL field with what is selected beneath it."""
         value = 1 + FIELD_COSTS.get(name, 0) + beneath
         return Cost(each=value) if name in ("nodes", "edges") else Cost(value)
 
     def _page_size(self, field: FieldNode) -> int:
-        """Read how many items a page may hold. What is out of bounds counts as one: the resolver refuses it."""
+        """Read the page size that a GraphQL field asks for. One out of bounds counts as 1: the resolver refuses it."""
         size = next((self._value(argument) for argument in field.arguments or () if argument.name.value == "first"), 1)
         return size if isinstance(size, int) and 1 <= size <= MAX_PAGE_SIZE else 1
 
     def _left_out(self, node: SelectionNode) -> bool:
+        """Return whether @skip or @include leaves a GraphQL selection out."""
         unless = {"skip": True, "include": False}
         return any(
             self._value(argument) is unless[directive.name.value]
@@ -104,4 +108,5 @@ class OperationCost:
         )
 
     def _value(self, argument: ArgumentNode) -> Any:
+        """Return the value of a GraphQL argument, which may be a variable."""
         return value_from_ast_untyped(argument.value, self._variables)

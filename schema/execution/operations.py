@@ -68,14 +68,14 @@ class DocumentCache(Generic[CachedValue]):
         self._room = room  # in characters
 
     def get(self, query: str, given: Hashable) -> CachedValue | None:
-        """Return what is known of a document under some circumstances."""
+        """Return what is cached of a GraphQL document and these circumstances; None for an unknown one."""
         known = self._known.pop((query, given), None)
         if known is not None:
             self._known[query, given] = known  # the least recently used comes first
         return known
 
     def keep(self, query: str, given: Hashable, known: CachedValue) -> None:
-        """Store a value, and drop the least recently used ones beyond the limit."""
+        """Cache what is known of a GraphQL document, and drop the least recently used ones beyond the limit."""
         if (query, given) not in self._known:
             self._room -= len(query)
         self._known[query, given] = known
@@ -92,7 +92,7 @@ _operation_costs = DocumentCache[int]()
 
 
 def parse_once(text: str, *, max_tokens: int | None = None) -> DocumentNode:
-    """Parse a document, once for all requests. Raises GraphQLError."""
+    """Parse a GraphQL document, once for all requests. Raises GraphQLError."""
     document, tokens = _parsed_documents.get(text, None) or (None, 0)
     if document is None or (max_tokens is not None and tokens > max_tokens):
         document = parse(text, max_tokens=max_tokens)
@@ -113,7 +113,7 @@ class Validation(SchemaExtension):
     """
 
     def on_parse(self) -> Iterator[None]:
-        """Parse, unless the document is known to be valid."""
+        """Parse the GraphQL document, unless it is known to be valid."""
         context = self.execution_context
         query = context.query or ""
         self._given = (context.schema, context.validation_rules)
@@ -123,7 +123,7 @@ class Validation(SchemaExtension):
         yield
 
     async def on_validate(self) -> AsyncIterator[None]:
-        """Validate, unless the document is known; then count what it asks for."""
+        """Validate the GraphQL document, unless it is known; then count the cost of its operation."""
         context = self.execution_context
         document = context.graphql_document
         assert document is not None, "validation comes after parsing"
@@ -139,7 +139,7 @@ class Validation(SchemaExtension):
 class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
     """An execution context that answers a page of rows by a compiled function, and the rest as strawberry does."""
 
-    def complete_list_value(  # noqa: D102 - see graphql-core
+    def complete_list_value(
         self,
         return_type: GraphQLList[GraphQLOutputType],
         field_details_list: list[FieldDetails],
@@ -148,6 +148,7 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
+        """Answer a GraphQL list by a compiled function where its rows allow one."""
         if isinstance(result, RowPage):
             kind = object_type(return_type)
             try:
@@ -158,12 +159,12 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
 
 
 def _schema_lock(schema: Schema) -> asyncio.Lock:
-    """Return the lock of a schema: that of one application, and so of one event loop."""
+    """Return the lock under which documents of a GraphQL schema are validated: that of one event loop."""
     return _locks.setdefault(schema, asyncio.Lock())
 
 
 async def _validate_in_turn(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
-    """Validate unknown documents one at a time, and leave twice the time that each took to other requests.
+    """Validate unknown GraphQL documents one at a time, and leave twice the time of each to other requests.
 
     Slow documents wait for each other; requests with known documents wait for one of them at most.
     """
@@ -177,7 +178,7 @@ async def _validate_in_turn(context: ExecutionContext, document: DocumentNode) -
 
 
 def _validation_errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
-    """Look for errors, in what costs little first."""
+    """Look for errors in a GraphQL document, in what costs little first."""
     faults = list(limit_errors(document))
     if faults:
         return faults
@@ -187,7 +188,7 @@ def _validation_errors(context: ExecutionContext, document: DocumentNode) -> lis
 
 
 def _shorten_error(error: GraphQLError) -> GraphQLError:
-    """Quote little: some errors have whole objects in their words, a hundred places, or an exception's own text."""
+    """Shorten a GraphQL validation error: some quote whole objects, a hundred places, or an exception's own text."""
     message = error.message if len(error.message) <= MAX_MESSAGE_LENGTH else f"{error.message[:MAX_MESSAGE_LENGTH]}…"
     if not isinstance(error.original_error, GraphQLError | None):  # such as Python's own, for 4,300 digits and more
         message = "the document has a value that cannot be read (write it as its type is written)"
@@ -195,7 +196,7 @@ def _shorten_error(error: GraphQLError) -> GraphQLError:
 
 
 def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
-    """Refuse an operation that asks for more values than a page may hold."""
+    """Refuse a GraphQL operation whose cost is more than a page's."""
     operation = _find_operation(document, context.operation_name)
     variables = _cost_variables(operation, context.variables or {})
     given = (context.operation_name, *variables.items())
@@ -212,13 +213,13 @@ def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[Grap
 
 
 def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    """Find the operation that will be executed."""
+    """Find the operation of a GraphQL document that will be executed."""
     operations = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
     return next(node for node in operations if name is None or (node.name is not None and node.name.value == name))
 
 
 def _cost_variables(operation: OperationDefinitionNode, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the variables that may be page sizes or conditions, as the executor will; without those it refuses."""
+    """Read the variables of a GraphQL operation that its cost depends on; the executor refuses invalid ones."""
     scalars = {"Int": GraphQLInt, "Boolean": GraphQLBoolean}
     variables: dict[str, Any] = {}
     for definition in operation.variable_definitions or ():

@@ -38,7 +38,7 @@ class RowPage(ABC):
     @property
     @abstractmethod
     def rows(self) -> Sequence[Any]:
-        """Return the rows, values in the order of `columns`."""
+        """Return the rows that a compiled GraphQL selection answers from, values in the order of `columns`."""
 
 
 class NotCompiled(Exception):
@@ -52,7 +52,7 @@ class Column(Source):
     name: str
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
-        """Index the row."""
+        """Compile a GraphQL field into the row's column."""
         return f"row[{compiler.columns[self.name]}]"
 
 
@@ -71,7 +71,7 @@ class EnumColumn(Source):
     enumeration: type[StrEnum]
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
-        """Look the word up."""
+        """Compile a GraphQL enum field into the word for a row's column."""
         words = _EnumValues({None: None} | {member.value: member.value for member in self.enumeration})
         return f"{compiler.bind(words)}[row[{compiler.columns[self.name]}]]"
 
@@ -84,7 +84,7 @@ class Computed(Source):
     columns: tuple[str, ...]
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
-        """Call the function with the columns' values."""
+        """Compile a GraphQL field into a function of a row's columns."""
         values = ", ".join(f"row[{compiler.columns[name]}]" for name in self.columns)
         return f"{compiler.bind(self.function)}({values})"
 
@@ -96,7 +96,7 @@ class FromList(Source):
     name: str
 
     def expression(self, compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
-        """Walk along that list beside the rows."""
+        """Compile a GraphQL field into the value of a list that has one per row."""
         return compiler.listed(self.name)
 
 
@@ -107,7 +107,7 @@ class FromPage(Source):
     name: str
 
     def expression(self, _compiler: "Compiler", _field: GraphQLField, _shape: Shape | None) -> str:
-        """Read the page."""
+        """Compile a GraphQL field into a value of the whole page."""
         return f"page.{self.name}"
 
 
@@ -116,7 +116,7 @@ class SameRow(Source):
     """A nested object from the same row."""
 
     def expression(self, compiler: "Compiler", declared: GraphQLField, shape: Shape | None) -> str:
-        """Compile the object in place."""
+        """Compile a nested GraphQL object that has its values in the same row."""
         return compiler.object(object_type(declared.type), shape)
 
 
@@ -137,19 +137,19 @@ class Compiler:
     lists: list[str] = field(default_factory=list)
 
     def bind(self, value: object) -> str:
-        """Name a value in the compiled source."""
+        """Name a value in the source that GraphQL rows are compiled to."""
         name = f"bound_{len(self.names)}"
         self.names[name] = value
         return name
 
     def listed(self, name: str) -> str:
-        """Return the loop variable that walks along a list of the page."""
+        """Return the loop variable that walks along a list of the page in the compiled source."""
         if name not in self.lists:
             self.lists.append(name)
         return f"each_{name}"
 
     def object(self, kind: GraphQLObjectType, shape: Shape | None) -> str:
-        """Write the expression that builds an object of a row."""
+        """Write the compiled expression that builds a GraphQL object of a row."""
         if shape is None and kind.name == self.prepared:
             return self.listed("objects")
         if shape is None:
@@ -160,7 +160,7 @@ class Compiler:
         return "{" + ", ".join(entries) + "}"
 
     def render(self, kind: GraphQLObjectType, shape: Shape | None, values: Mapping[str, Any]) -> Any:
-        """Build an object from values by field name: one that the row does not change, or does by few values."""
+        """Build a GraphQL object from values by field name, for objects that few values of a row change."""
         if shape is None:
             return kind.extensions["strawberry-definition"].origin(
                 **{_python_name(declared): values[name] for name, declared in kind.fields.items()}
@@ -168,6 +168,7 @@ class Compiler:
         return {key: kind.name if name == "__typename" else values[name] for key, name, _ in shape}
 
     def _value(self, kind: GraphQLObjectType, name: str, beneath: Shape | None) -> str:
+        """Write the compiled expression of one GraphQL field."""
         if name == "__typename":
             return repr(kind.name)
         governance = self._governance(kind, name)
@@ -178,7 +179,7 @@ class Compiler:
         return str(governance.source.expression(self, kind.fields[name], beneath))
 
     def _check(self, kind: GraphQLObjectType, shape: Shape) -> None:
-        """Check all that is selected beneath, also where an object is rendered as a whole."""
+        """Check the readers of all GraphQL fields beneath, also where an object is rendered as a whole."""
         for _, name, beneath in shape:
             if name != "__typename":
                 self._governance(kind, name)
@@ -186,13 +187,14 @@ class Compiler:
                     self._check(object_type(kind.fields[name].type), beneath)
 
     def _governance(self, kind: GraphQLObjectType, name: str) -> Any:
-        """Return a field's declaration; what the role may not read is never compiled: the ordinary path refuses it."""
+        """Return a GraphQL field's declaration; what the role may not read is not compiled but refused elsewhere."""
         governance = governance_of(kind.fields[name])
         if governance is None or self.role not in governance.readers:
             raise NotCompiled
         return governance
 
     def _instance_value(self, declared: GraphQLField) -> str:
+        """Write the compiled expression of a field for an object of its Python class."""
         governance = governance_of(declared)
         if governance is None or governance.source is None:
             raise NotCompiled
@@ -207,7 +209,7 @@ CompiledRows = Callable[[RowPage], list[Any]]
 
 
 def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> CompiledRows:
-    """Compile the function that answers for all rows of pages like this one.
+    """Compile a GraphQL selection into the function that answers for all rows of pages like this one.
 
     Raises NotCompiled when the ordinary path has to answer: a field has no source, or the role may not read it.
     """
@@ -222,7 +224,7 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
 
 
 def build_objects(page: RowPage, role: Role, kind: GraphQLObjectType) -> list[Any]:
-    """Build the declared objects of a page's rows, every field filled, for callers that need them one by one."""
+    """Build the GraphQL objects of a page's rows, every field filled, for callers that need them one by one."""
     return _compile_cached(page, role, kind, None)(page)
 
 
@@ -232,13 +234,13 @@ def answer_rows(
     kind: GraphQLObjectType,
     details: list[FieldDetails],
 ) -> list[Any]:
-    """Answer for the rows of a page by a compiled function. Raises NotCompiled when the ordinary path has to answer."""
+    """Answer a GraphQL list by a compiled function. Raises NotCompiled when the ordinary path has to answer."""
     shape = _selection_shape(execution, kind, details)
     return _compile_cached(page, execution.context_value.actor.role, kind, shape)(page)
 
 
 def _compile_cached(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> CompiledRows:
-    """Compile once: what is compiled is kept with the type, and so ends with its schema."""
+    """Compile a GraphQL selection once: the function is kept with the type, and so ends with its schema."""
     known: dict[tuple[type, str, Role, Shape | None], CompiledRows] = kind.extensions.setdefault("compiled", {})
     version = page.policy.version if page.policy else ""
     key = (type(page), version, role, shape)
@@ -252,6 +254,7 @@ def _compile_cached(page: RowPage, role: Role, kind: GraphQLObjectType, shape: S
 def _selection_shape(
     execution: StrawberryGraphQLCoreExecutionContext, kind: GraphQLObjectType, details: list[FieldDetails]
 ) -> Shape:
+    """Return the nested field names of a GraphQL selection, by which compiled functions are cached."""
     collected = execution.collect_subfields(kind, details).grouped_field_set
     return tuple(_shape_entries(execution, kind, collected))
 
@@ -261,6 +264,7 @@ def _shape_entries(
     kind: GraphQLObjectType,
     collected: Mapping[str, list[FieldDetails]],
 ) -> Iterator[tuple[str, str, Shape | None]]:
+    """Yield each field of a GraphQL selection with the shape of what is selected beneath it."""
     for key, details in collected.items():
         node = details[0].node
         name = node.name.value
@@ -274,7 +278,7 @@ def _shape_entries(
 
 
 def object_type(declared: Any) -> GraphQLObjectType:
-    """Return the object type of a list or field. Raises NotCompiled where it is none."""
+    """Return the GraphQL object type of a list or field. Raises NotCompiled where it is none."""
     kind = get_named_type(declared)
     if not isinstance(kind, GraphQLObjectType):
         raise NotCompiled
@@ -282,4 +286,5 @@ def object_type(declared: Any) -> GraphQLObjectType:
 
 
 def _python_name(declared: GraphQLField) -> str:
+    """Return the Python name of a GraphQL field."""
     return str(declared.extensions["strawberry-definition"].python_name)

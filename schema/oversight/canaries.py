@@ -29,6 +29,7 @@ class CanaryIncident:
 
 
 async def _resolve_incidents(root: "Canary", info: Info) -> list[CanaryIncident]:
+    """Resolve `Canary.incidents` for officers: the deliveries that a planted item stopped."""
     context = info.context
     rows = await context.canary_incidents.load(root.row.item)
     return [_incident_of_canary(context, row) for row in rows]
@@ -50,7 +51,7 @@ class Canary:
 
 
 def canary_of(context: Context, row: CanaryRow) -> Canary:
-    """Show a planted item."""
+    """Show a planted item to officers as a GraphQL object."""
     return Canary(
         row=row,
         content_id=strawberry.ID(context.ids.encode(IdKind.CONTENT, row.item)),
@@ -62,11 +63,12 @@ def canary_of(context: Context, row: CanaryRow) -> Canary:
 
 
 async def resolve_canaries(info: Info) -> list[Canary]:
-    """Read every planted item."""
+    """Resolve `canaries` for officers: every planted item."""
     return [canary_of(info.context, row) for row in await list_canaries(info.context.reader)]
 
 
 def _incident_of_canary(context: Context, row: CanaryIncidentRow) -> CanaryIncident:
+    """Show officers a delivery that a planted item stopped, as a GraphQL object."""
     return CanaryIncident(
         client=row.client,
         purpose=row.purpose,

@@ -112,12 +112,12 @@ class RegisteredClient:
 
 
 async def resolve_clients(info: Info) -> list[Client]:
-    """List every client."""
+    """Resolve `clients` for officers: every training client."""
     return await _client_by_name(info, None)
 
 
-async def ledger_verification(info: Info) -> LedgerVerification | None:
-    """Return what the last verification found."""
+async def resolve_ledger_verification(info: Info) -> LedgerVerification | None:
+    """Resolve `ledgerVerification` for officers: what the last verification found."""
     found = await last_verification(info.context.reader)
     return LedgerVerification(**found._asdict()) if found else None
 
@@ -136,6 +136,7 @@ async def _register_client(
         ),
     ] = strawberry.UNSET,
 ) -> RegisteredClient:
+    """Resolve the officers' mutation `registerClient`: register a client, or change its webhook."""
     context = info.context
     if not CLIENT_NAME.fullmatch(name):
         raise BadInput(f"name: is no client's name (it matches {CLIENT_NAME.pattern})")
@@ -154,6 +155,7 @@ async def _suspend_client(
     name: Annotated[str, strawberry.argument(description="The name of the client.")],
     reason: Annotated[str, strawberry.argument(description="The reason for the suspension.")],
 ) -> Client:
+    """Resolve the officers' mutation `suspendClient`: suspend a client at once."""
     if not 0 < len(reason.strip()) <= MAX_LENGTH:
         raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
     outcome = await acting_officer(info.context).suspend_client(name, reason)
@@ -167,6 +169,7 @@ async def _suspend_client(
 async def _resume_client(
     info: Info, name: Annotated[str, strawberry.argument(description="The name of the client.")]
 ) -> Client:
+    """Resolve the officers' mutation `resumeClient`: ask to resume a client, or agree as the second officer."""
     outcome = await acting_officer(info.context).resume_client(name)
     if outcome is None:
         raise BadInput("name: is no client that an officer suspended (take it from clients)")
@@ -176,12 +179,14 @@ async def _resume_client(
 
 
 async def _client_by_name(info: Info, name: str | None) -> list[Client]:
+    """Show officers the client of a name, or every client."""
     reader = info.context.reader
     rows, suspended = await list_clients(reader, name), await list_suspensions(reader)
     return [_client(row, suspended.get(row.id, [])) for row in rows]
 
 
 def _client(row: ClientRow, suspended: list[SuspensionRow]) -> Client:
+    """Show officers a training client as a GraphQL object, with its webhook and suspensions."""
     shown = {name: value for name, value in row._asdict().items() if name != "id" and not name.startswith("webhook_")}
     webhook = None
     if row.webhook_host is not None:

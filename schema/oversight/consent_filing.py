@@ -25,7 +25,8 @@ class WithdrawnConsent:
     withdrawn_at: datetime = governed(CONSENTING, description="The time from which the withdrawal counts.")
 
 
-async def _give(info: Info) -> GivenConsent:
+async def _resolve_give_consent(info: Info) -> GivenConsent:
+    """Resolve the mutation `giveConsent`: give consent for the data subject's own account."""
     given = await give_consent(info.context.database, info.context.actor.subject or "")
     if given is None:
         raise BadInput(
@@ -34,7 +35,8 @@ async def _give(info: Info) -> GivenConsent:
     return GivenConsent(reference=given.reference, given_at=given.at)
 
 
-async def _withdraw(info: Info) -> WithdrawnConsent:
+async def _resolve_withdraw_consent(info: Info) -> WithdrawnConsent:
+    """Resolve the mutation `withdrawConsent`: withdraw the consent of the data subject's own account."""
     withdrawn = await withdraw_consent(info.context.database, info.context.actor.subject or "")
     if withdrawn is None:
         raise BadInput("withdrawConsent: your account has given no consent (there is nothing to withdraw)")
@@ -47,11 +49,11 @@ class ConsentMutation:
 
     give_consent: GivenConsent = governed(
         CONSENTING,
-        resolver=_give,
+        resolver=_resolve_give_consent,
         description="Gives consent for the data subject's own account, if the policy in force asks for consent.",
     )
     withdraw_consent: WithdrawnConsent = governed(
         CONSENTING,
-        resolver=_withdraw,
+        resolver=_resolve_withdraw_consent,
         description="Withdraws every consent of the data subject's own account, with immediate effect.",
     )

@@ -94,11 +94,13 @@ class CoverageDialect:
     permitted: int = governed(EXAMINERS, description="The number of permitted items.")
 
 
-def _dialects(root: "CoverageRow") -> list[CoverageDialect]:
+def _resolve_dialects(root: "CoverageRow") -> list[CoverageDialect]:
+    """Resolve `CoverageRow.dialects`: the language tags of a coverage row with their counts."""
     return root.spoken
 
 
-def _exclusions(root: "CoverageRow") -> list[Exclusion]:
+def _resolve_exclusions(root: "CoverageRow") -> list[Exclusion]:
+    """Resolve `CoverageRow.exclusions`: how many items each condition excludes from a coverage row."""
     if root.beside > MAX_ROWS_WITH_EXCLUSIONS and root.counted.failing:
         raise BadInput(
             f"exclusions: cannot be given for {root.beside:,} rows"
@@ -143,12 +145,12 @@ class CoverageRow:
     )
     dialects: list[CoverageDialect] = governed(
         EXAMINERS,
-        resolver=_dialects,
+        resolver=_resolve_dialects,
         description="The counts by dialect, empty unless the rows are grouped by LANGUAGE only, without a filter.",
     )
     exclusions: list[Exclusion] = governed(
         STAFF,
-        resolver=_exclusions,
+        resolver=_resolve_exclusions,
         description="The number of items that each condition excludes, in the order of the catalogue; dashboards get it"
         " for all items only.",
     )
@@ -243,7 +245,7 @@ async def coverage(
     day: Day = None,
     purpose: ForPurpose = None,
 ) -> Coverage | None:
-    """Answer from a snapshot, or None while there is none."""
+    """Resolve `coverage` from a snapshot, None while there is none: exact for officers, published for dashboards."""
     by = list(dict.fromkeys(group_by))
     filters = read_filter(filter)
     dimensions = [Dimension(each) for each in by if each is not CoverageDimension.CONDITION]
@@ -284,7 +286,7 @@ async def _exact_coverage(
     *,
     conditions: bool,
 ) -> tuple[CoverageSnapshot, CountRow, list[CountRow]] | None:
-    """Count for officers and auditors."""
+    """Resolve `coverage` for officers and auditors, with exact counts."""
     snapshot = await exact_snapshot(context.reader, day, purpose)
     if snapshot is None:
         return None
@@ -314,7 +316,7 @@ class _RowRenderer:
     def rows(
         self, by: Sequence[CoverageDimension], dimensions: Sequence[Dimension], rows: list[CountRow]
     ) -> Iterable[CoverageRow]:
-        """Show rows by their keys; by CONDITION, a row is what a condition keeps out."""
+        """Show coverage rows by their keys as GraphQL objects; by CONDITION, a row is what a condition excludes."""
         if CoverageDimension.CONDITION not in by:
             for row in rows:
                 yield self.row(_row_key(by, dict(zip(dimensions, row.key, strict=True))), row, beside=len(rows))
@@ -337,7 +339,7 @@ class _RowRenderer:
                     yield _RowRenderer([code], NO_VALUE).row(key, kept_out, beside=1)
 
     def row(self, key: Sequence[CoverageValue], row: CountRow, *, beside: int) -> CoverageRow:
-        """Show a row. `beside` is how many rows there are."""
+        """Show one coverage row as a GraphQL object. `beside` is how many rows there are."""
         share = _permitted_share(row.permitted, row.items)
         return CoverageRow(
             conditions=self._conditions,
@@ -357,7 +359,7 @@ class _RowRenderer:
 
 
 def _by_language(rows: Iterable[CountRow]) -> dict[str, list[CoverageDialect]]:
-    """Put each whole tag under its language."""
+    """Group the language tags of coverage rows under their languages."""
     spoken: dict[str, list[CoverageDialect]] = {}
     for row in rows:
         dialect = CoverageDialect(language=row.key[0], items=row.items or 0, permitted=row.permitted or 0)
@@ -366,9 +368,10 @@ def _by_language(rows: Iterable[CountRow]) -> dict[str, list[CoverageDialect]]:
 
 
 def _row_key(by: Sequence[CoverageDimension], values: Mapping[str, str]) -> list[CoverageValue]:
+    """Show the key of a coverage row: its value of each dimension."""
     return [CoverageValue(dimension=dimension, value=values[dimension]) for dimension in by]
 
 
 def _permitted_share(permitted: int | None, items: int | None) -> float | None:
-    """Divide published numbers: what is computed of them tells no more than they do."""
+    """Divide a coverage row's published numbers: what is computed from them reveals no more than they do."""
     return permitted / items if permitted is not None and items else None

@@ -97,18 +97,19 @@ class HoldPage(KeysetPage):
 
     @cached_property
     def values(self) -> list[str | None]:
-        """Return what each hold covers."""
+        """Return what each hold of a page that officers read covers."""
         return [_hold_value(self.naming, row) for row in self.found]
 
 
 def _hold_value(ids: Ids, row: Any) -> str | None:
-    """Return what a hold covers; of an account, our id and never the platform's."""
+    """Show officers what a hold covers; of an account, the gateway's id and never the platform's."""
     account: int | None = row.account
     value: str | None = row.value
     return value if account is None else ids.encode(IdKind.ACCOUNT, account)
 
 
 def _hold_of_row(context: Context, row: HoldRow) -> Hold:
+    """Show officers a hold as a GraphQL object."""
     shown = row._asdict() | {
         "id": strawberry.ID(context.ids.encode(IdKind.HOLD, row.id)),
         "scope": HoldScope(row.scope),
@@ -125,7 +126,7 @@ async def holds_page(
         bool, strawberry.argument(description="Whether to return only holds that stop deliveries now.")
     ] = False,
 ) -> Connection[Hold]:
-    """Read a page of holds."""
+    """Resolve `holds` for officers: a page of holds."""
     context = info.context
     number = read_cursor(context.ids, IdKind.HOLD_CURSOR, after)
     rows, has_next = await page_of_holds(context.reader, number, check_page_size(first, MAX_PAGE_SIZE), open_only=open)
@@ -134,7 +135,7 @@ async def holds_page(
 
 
 def acting_officer(context: Context) -> Officer:
-    """Return the officer who asks."""
+    """Return the officer who sent a GraphQL mutation."""
     return Officer(context.database.staff, context.actor.name)
 
 
@@ -151,6 +152,7 @@ async def _open_hold(
         ),
     ] = None,
 ) -> Hold:
+    """Resolve the officers' mutation `openHold`: stop the delivery of what a hold covers."""
     context = info.context
     for name, text in (("authority", authority), ("reason", reason), ("value", value)):
         if text is not None and not 0 < len(text.strip()) <= MAX_LENGTH:
@@ -166,6 +168,7 @@ async def _open_hold(
 async def _lift_hold(
     info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of the hold.")]
 ) -> Hold:
+    """Resolve the officers' mutation `liftHold`: ask to lift a hold, or agree as the second officer."""
     context = info.context
     number = context.ids.decode_as(IdKind.HOLD, id)
     outcome = None if number is None else await acting_officer(context).lift_hold(number)
@@ -177,7 +180,7 @@ async def _lift_hold(
 
 
 async def _check_hold_value(context: Context, scope: HoldScope, value: str | None) -> str | None:
-    """Check what is to be held; of an account give the platform's id."""
+    """Check what an officer's mutation is to hold; of an account return the platform's id."""
     if scope is HoldScope.GLOBAL:
         if value is not None:
             raise BadInput("value: a GLOBAL hold covers everything (leave it out)")
@@ -194,6 +197,7 @@ async def _check_hold_value(context: Context, scope: HoldScope, value: str | Non
 
 
 async def _find_hold(context: Context, number: int) -> Hold:
+    """Show the officer a hold after a mutation."""
     row = await hold_of(context.reader, number)
     assert row is not None, "a hold is never removed"
     return _hold_of_row(context, row)

@@ -82,7 +82,7 @@ async def resolve_pending_notices(
     first: First,
     after: After = None,
 ) -> Connection[PendingNotice]:
-    """Read a page of what the platform is to show."""
+    """Resolve `pendingNotices`: a page of the notices that the platform is to show in its app."""
     context = info.context
     number = read_cursor(context.ids, IdKind.PENDING_NOTICE_CURSOR, after)
     # Not through the pool of the streams: a stream may take long, and what is said of notices must not wait for it.
@@ -100,6 +100,7 @@ async def _record_notice_delivery(
         list[NoticeDeliveryInput], strawberry.argument(description="The reports on notices, at most 500.")
     ],
 ) -> list[NoticeDelivery]:
+    """Resolve the mutation `recordNoticeDelivery`: the platform reports notices shown in its app."""
     if not 0 < len(input) <= MAX_REPORTS:
         raise BadInput(f"input: {len(input)} reports are not between 1 and {MAX_REPORTS} (send several)")
     reports = [_parse_report(place, said) for place, said in enumerate(input)]
@@ -111,7 +112,7 @@ async def _record_notice_delivery(
 
 
 def _parse_report(place: int, said: NoticeDeliveryInput) -> DeliveryReport:
-    """Check a report. A delivery in the future does not count yet; a bounce in the future counts from now."""
+    """Check a report of `recordNoticeDelivery`. A future delivery does not count yet; a future bounce does."""
     if (said.delivered_at is None) == (said.bounced_at is None):
         raise BadInput(
             f"input.{place}: must have exactly one of deliveredAt and bouncedAt (state the one that happened)"
@@ -127,6 +128,7 @@ def _parse_report(place: int, said: NoticeDeliveryInput) -> DeliveryReport:
 
 
 def _pending_notice(row: outbox.PendingNoticeRow) -> PendingNotice:
+    """Show the platform a waiting in-app notice as a GraphQL object."""
     return PendingNotice(
         notice_id=strawberry.ID(row.notice),
         account_id=strawberry.ID(row.account),

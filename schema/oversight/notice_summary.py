@@ -58,18 +58,20 @@ async def resolve_notice_summary(
         str | None, strawberry.argument(description="The epoch of the campaign as YYYY-MM, by default all.")
     ] = None,
 ) -> list[NoticeSummary]:
-    """Return how far the notices of each epoch came, the latest first."""
+    """Resolve `noticeSummary`: how many accounts the notices of each epoch reached, the latest first."""
     rows = await notice_counts(info.context.reader, epoch)
     return [_campaign_summary(each, [*counted]) for each, counted in groupby(rows, key=lambda row: row.epoch)]
 
 
 def _campaign_summary(epoch: str, rows: list[NoticeCountRow]) -> NoticeSummary:
+    """Show the `noticeSummary` of one epoch from its counted rows."""
     counts = [_notice_count(row) for row in rows]
     left = counts[0].accounts - counts[0].delivered
     return NoticeSummary(epoch=epoch, counted_at=rows[0].counted_at, requiring_notice=left, counts=counts)
 
 
 def _notice_count(row: NoticeCountRow) -> NoticeCount:
+    """Show one count of `noticeSummary` by country and channel."""
     return NoticeCount(
         country=Region(row.country) if row.country else None,
         channel=NoticeChannel(row.channel) if row.channel else None,

@@ -60,7 +60,7 @@ class ObjectionTarget:
 
 
 def targets_of(listed: list[str]) -> list[ObjectionTarget]:
-    """Build the targets of an objection from words like `ACCOUNT value`."""
+    """Show an objection's targets as GraphQL objects, from words like `ACCOUNT value`."""
     pairs = (target.partition(" ") for target in listed)
     return [ObjectionTarget(kind=TargetKind(kind), value=value) for kind, _, value in pairs]
 
@@ -89,6 +89,7 @@ class UnmatchedPage(KeysetPage):
 
 
 def _unmatched_objection(context: Context, row: UnmatchedRow) -> UnmatchedObjection:
+    """Show officers an objection that matches no account, as a GraphQL object."""
     return UnmatchedObjection(
         id=strawberry.ID(context.ids.encode(IdKind.OBJECTION, row.id)),
         reference=row.reference,
@@ -104,7 +105,7 @@ async def unmatched_page(
     first: First,
     after: After = None,
 ) -> Connection[UnmatchedObjection]:
-    """Read a page of unmatched objections."""
+    """Resolve `unmatchedObjections` for officers: a page of objections that match no account."""
     context = info.context
     number = read_cursor(context.ids, IdKind.OBJECTION_CURSOR, after)
     rows, has_next = await unmatched_objections(context.reader, number, check_page_size(first, MAX_PAGE_SIZE))
@@ -137,6 +138,7 @@ class FileObjectionInput:
 async def _file_objection(
     info: Info, input: Annotated[FileObjectionInput, strawberry.argument(description="The objection.")]
 ) -> FiledObjection:
+    """Resolve the mutation `fileObjection`: file an objection for oneself, or as an officer."""
     context = info.context
     subject = context.owner
     target = await _read_target(context, input) if subject is None else _read_own_target(subject, input)
@@ -150,6 +152,7 @@ async def _withdraw_objection(
     info: Info,
     reference: Annotated[str, strawberry.argument(description="The reference or the id of the objection.")],
 ) -> WithdrawnObjection:
+    """Resolve the mutation `withdrawObjection`: withdraw an objection for oneself, or as an officer."""
     context = info.context
     number = context.ids.decode_as(IdKind.OBJECTION, reference)
     if number is not None:
@@ -162,12 +165,14 @@ async def _withdraw_objection(
 
 
 def _objection_submitter(context: Context) -> ObjectionSubmitter:
+    """Return who files or withdraws an objection by a mutation: the data subject or an officer."""
     if context.owner is not None:
         return ObjectionSubmitter.subject(context.database, context.owner)
     return ObjectionSubmitter.officer(context.database, context.actor.name)
 
 
 def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
+    """Read the target of a data subject's `fileObjection`: the own account and nothing else. Raises BadInput."""
     for name in ("account", "person", "contact", "channel"):
         if getattr(stated, name) is not None:
             raise BadInput(f"{name}: is for officers; a data subject objects for the own account (leave it out)")
@@ -175,7 +180,7 @@ def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
 
 
 async def _read_target(context: Context, stated: FileObjectionInput) -> Target:
-    """Read the target of an officer's objection; an account can be named by our id or by the platform's."""
+    """Read the target of an officer's `fileObjection`; either the gateway's or the platform's id names an account."""
     try:
         target = stated_target(stated.account, stated.person, stated.contact)
     except TargetError as error:

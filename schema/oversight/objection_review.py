@@ -140,7 +140,7 @@ async def objections_page(
         ),
     ] = False,
 ) -> Connection[ObjectionRecord]:
-    """Read a page of objections."""
+    """Resolve `objections` for officers: a page of objections."""
     context = info.context
     number = read_cursor(context.ids, IdKind.OBJECTION_CURSOR, after)
     rows, has_next = await page_of_objections(
@@ -152,8 +152,8 @@ async def objections_page(
     return connection_of_rows(page, after=after, has_next=has_next)
 
 
-async def objection_summary(info: Info) -> ObjectionSummary:
-    """Count objections."""
+async def resolve_objection_summary(info: Info) -> ObjectionSummary:
+    """Resolve `objectionSummary` for officers: how many objections there are, and how fast they took effect."""
     reader = info.context.reader
     counted, received = await count_objections(reader), await received_rows(reader)
     return ObjectionSummary(
@@ -171,16 +171,19 @@ async def objection_summary(info: Info) -> ObjectionSummary:
 
 
 def _time_to_effect(counted: ObjectionCounts) -> TimeToEffect | None:
+    """Show in `objectionSummary` how fast objections took effect; None where there is none."""
     if counted.median is None or counted.p95 is None or counted.longest is None:
         return None
     return TimeToEffect(median=counted.median, p95=counted.p95, max=counted.longest)
 
 
 def _objection_channel(channel: str | None) -> ObjectionChannel | None:
+    """Show officers the channel by which an objection came."""
     return ObjectionChannel(channel) if channel else None
 
 
 def _objection_record(context: Context, row: RecordRow) -> ObjectionRecord:
+    """Show officers an objection with its rejection, as a GraphQL object."""
     rejection = None
     if row.rejection_reason is not None and row.rejection_asked_by is not None and row.rejection_asked_at is not None:
         rejection = ObjectionRejection(
@@ -212,6 +215,7 @@ async def _match_objection(
         str, strawberry.argument(description="The id of a known account, either the gateway's id or the platform's.")
     ],
 ) -> ObjectionRecord:
+    """Resolve the officers' mutation `matchObjection`: match an objection to an account."""
     context = info.context
     objection = context.ids.decode_as(IdKind.OBJECTION, id)
     named = await context.platform_account(account)
@@ -230,6 +234,7 @@ async def _reject_objection(
         str | None, strawberry.argument(description="The reason for the rejection, which the first officer gives.")
     ] = None,
 ) -> ObjectionRecord:
+    """Resolve the officers' mutation `rejectObjection`: ask to reject one, or agree as the second officer."""
     context = info.context
     if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
         raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
@@ -251,6 +256,7 @@ _REFUSALS = {
 
 
 async def _find_objection(context: Context, number: int) -> ObjectionRecord:
+    """Show the officer an objection after a mutation."""
     row = await objection_of(context.reader, number)
     assert row is not None, "an objection is never removed"
     return _objection_record(context, row)

@@ -68,7 +68,7 @@ Value = Annotated[
 
 
 async def resolve_placeholders(info: Info) -> list[Placeholder]:
-    """Read every placeholder."""
+    """Resolve `placeholders` for officers: every person id or contact that names no real person."""
     return [_placeholder_of_row(row) for row in await placeholder_rows(info.context.reader)]
 
 
@@ -78,7 +78,7 @@ async def resolve_shared_links(
         int, strawberry.argument(description="The number of person ids and contacts to return, 1 to 100.")
     ],
 ) -> list[SharedLink]:
-    """Read what most accounts share."""
+    """Resolve `sharedLinks` for officers: the person ids and contacts that most accounts share."""
     rows = await shared_link_rows(info.context.reader, check_page_size(first, MAX_PAGE_SIZE))
     return [SharedLink(**row._asdict() | {"kind": LinkKind(row.kind)}) for row in rows]
 
@@ -91,6 +91,7 @@ async def _declare_placeholder(
         str | None, strawberry.argument(description="The reason for the declaration, required from the first officer.")
     ] = None,
 ) -> Placeholder:
+    """Resolve the officers' mutation `declarePlaceholder`: ask for one, or agree as the second officer."""
     if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
         raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
     named = _shown_link_value(kind, value)
@@ -110,6 +111,7 @@ async def _revoke_placeholder(
     kind: Annotated[LinkKind, strawberry.argument(description="The kind of the link.")],
     value: Value,
 ) -> Placeholder:
+    """Resolve the officers' mutation `revokePlaceholder`."""
     named = _shown_link_value(kind, value)
     row = await placeholder_of(info.context.reader, kind, named)
     outcome = await acting_officer(info.context).revoke_placeholder(kind, named)
@@ -123,7 +125,7 @@ async def _revoke_placeholder(
 
 
 def _shown_link_value(kind: LinkKind, value: str) -> str:
-    """Return a person id as it is, and a contact by its hash."""
+    """Return how officers see a link's value: a person id as it is, and a contact by its hash."""
     if not 0 < len(value) <= MAX_LENGTH:
         raise BadInput(f"value: is empty or longer than {MAX_LENGTH} characters (take it from sharedLinks)")
     if kind is LinkKind.PERSON:
@@ -135,6 +137,7 @@ def _shown_link_value(kind: LinkKind, value: str) -> str:
 
 
 def _placeholder_of_row(row: PlaceholderRow) -> Placeholder:
+    """Show officers a placeholder as a GraphQL object."""
     return Placeholder(**row._asdict() | {"kind": LinkKind(row.kind)})
 
 

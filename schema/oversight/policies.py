@@ -110,13 +110,13 @@ class PolicySimulation:
     )
 
 
-async def policy_proposals(info: Info) -> list[PolicyProposal]:
-    """List every proposed policy, the newest first."""
+async def resolve_policy_proposals(info: Info) -> list[PolicyProposal]:
+    """Resolve `policyProposals` for officers: every proposed policy, the newest first."""
     return [_version_of_row(row) for row in await list_proposals(info.context.reader)]
 
 
-async def policy_versions(info: Info) -> list[PolicyVersion]:
-    """List every version, proposed ones first, then those that are or were in force, the latest first."""
+async def resolve_policy_versions(info: Info) -> list[PolicyVersion]:
+    """Resolve `policies` for officers: every version, first those proposed, then by when they were in force."""
     reader = info.context.reader
     proposed = {row.version: row for row in await list_proposals(reader)}
     versions = []
@@ -136,6 +136,7 @@ async def policy_versions(info: Info) -> list[PolicyVersion]:
 
 
 def _proposal_of_row(row: ProposalRow) -> PolicyVersion:
+    """Show officers a proposed policy version as a GraphQL object."""
     shown = _version_of_row(row)
     state = PolicyState.APPROVED if row.approved_at else PolicyState.PROPOSED
     return PolicyVersion(
@@ -144,7 +145,7 @@ def _proposal_of_row(row: ProposalRow) -> PolicyVersion:
 
 
 async def resolve_simulate_policy(info: Info, document: Text) -> PolicySimulation:
-    """Return what a document would change; nothing is stored."""
+    """Resolve `simulatePolicy` for officers: what a document would change; nothing is stored."""
     found = await simulate_policy_change(
         info.context.reader, await info.context.gateway.policy_in_force(), _parse_document(document)
     )
@@ -152,6 +153,7 @@ async def resolve_simulate_policy(info: Info, document: Text) -> PolicySimulatio
 
 
 async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
+    """Resolve the officers' mutation `proposePolicy`."""
     policy = _parse_document(document)
     await _refuse_untold(info, policy)
     if await acting_officer(info.context).propose_policy(policy) is ActOutcome.KNOWN:
@@ -162,6 +164,7 @@ async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
 async def _activate_policy(
     info: Info, version: Annotated[str, strawberry.argument(description="The version of the policy.")]
 ) -> PolicyProposal:
+    """Resolve the officers' mutation `activatePolicy`: approve a policy that another officer proposed."""
     for row in await list_proposals(info.context.reader):
         if row.version == version:
             await _refuse_untold(info, parse_policy(row.document))
@@ -174,10 +177,12 @@ async def _activate_policy(
 
 
 async def _find_proposal(info: Info, version: str) -> PolicyProposal:
+    """Show the officer a proposed policy after a mutation."""
     return next(_version_of_row(row) for row in await list_proposals(info.context.reader) if row.version == version)
 
 
 async def _refuse_untold(info: Info, policy: Document) -> None:
+    """Raise BadInput for an officer's policy document with uses of which no campaign told."""
     try:
         await refuse_untold(info.context.reader, policy)
     except PolicyError as error:
@@ -185,6 +190,7 @@ async def _refuse_untold(info: Info, policy: Document) -> None:
 
 
 def _parse_document(document: str) -> Document:
+    """Parse the policy document of an officer's mutation. Raises BadInput."""
     try:
         return parse_policy(document)
     except PolicyError as error:
@@ -192,6 +198,7 @@ def _parse_document(document: str) -> Document:
 
 
 def _version_of_row(row: ProposalRow) -> PolicyProposal:
+    """Show officers a policy proposal with its approval, as a GraphQL object."""
     return PolicyProposal(
         policy=policy_of_document(parse_policy(row.document)),
         proposed_by=row.proposed_by,
@@ -203,7 +210,10 @@ def _version_of_row(row: ProposalRow) -> PolicyProposal:
 
 
 def _simulation_result(found: SimulationCounts) -> PolicySimulation:
+    """Show officers what a simulated policy would change, as a GraphQL object."""
+
     def changes(counts: Changes) -> list[SimulatedChange]:
+        """Show how many items each name gains and loses in a simulated policy."""
         names = sorted({name for name, _ in counts}, key=lambda name: name or "")
         return [SimulatedChange(name=name, gained=counts[name, True], lost=counts[name, False]) for name in names]
 

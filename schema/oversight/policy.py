@@ -83,7 +83,7 @@ class Policy:
 
 
 def policy_of_document(document: Document) -> Policy:
-    """Show a policy."""
+    """Show a policy document as the GraphQL object `Policy`."""
     return Policy(
         version=document.version,
         title=document.title,

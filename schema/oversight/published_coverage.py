@@ -22,7 +22,7 @@ async def answer_from_published(
     *,
     conditions: bool,
 ) -> tuple[CoverageSnapshot, CountRow, list[CountRow]] | None:
-    """Read for dashboards: slices of the tables that were published, and nothing else.
+    """Resolve `coverage` for dashboards: slices of the tables that were published, and nothing else.
 
     Every table takes its part of what may be told of a person, so that not all are published: of one that is not, every
     cell is suppressed, those without items too. So is what conditions keep out of anything but all items.
@@ -62,7 +62,7 @@ def raise_if_purpose_unknown(snapshot: CoverageSnapshot) -> None:
 
 
 def _published_table_name(asked: Iterable[Dimension]) -> str | None:
-    """Name the published table of some dimensions; None when there is none."""
+    """Name the published coverage table of some dimensions; None when there is none."""
     names = {str(each) for each in asked}
     if len(names) < 2:
         return "".join(names)
@@ -70,7 +70,7 @@ def _published_table_name(asked: Iterable[Dimension]) -> str | None:
 
 
 def _filtered_sums(rows: Sequence[CountRow], table: str, by: Sequence[Dimension], filters: Filters) -> list[CountRow]:
-    """Add up the rows of a published table that the filter names; what is suppressed in one is so in the sum."""
+    """Add up the published coverage rows that the filter names; a suppressed row suppresses the sum."""
     place = {name: number for number, name in enumerate(table.split(","))}
     sums: dict[tuple[str, ...], CountRow] = {}
     for row in rows:
@@ -81,7 +81,7 @@ def _filtered_sums(rows: Sequence[CountRow], table: str, by: Sequence[Dimension]
 
 
 def _add_rows(one: CountRow, other: CountRow) -> CountRow:
-    """Add what is published of two rows; their margins add up as those of independent noise do."""
+    """Add two published coverage rows; their margins add up as those of independent noise do."""
     if None in (one.items, one.permitted, other.items, other.permitted):
         return CountRow(one.key, None, None)
     items, permitted = (one.items or 0) + (other.items or 0), (one.permitted or 0) + (other.permitted or 0)

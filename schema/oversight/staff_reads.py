@@ -35,14 +35,14 @@ class OwnStaffRead:
 
 
 async def staff_reads_page(info: Info, first: First, after: After = None) -> Connection[StaffRead]:
-    """Read a page of all reads, the latest first."""
+    """Resolve `staffReads` for auditors: a page of all reads of people's data by staff, the latest first."""
     return await staff_reads_about(info.context, first, after, None)
 
 
 async def staff_reads_about(
     context: Context, first: int, after: str | None, account: int | None
 ) -> Connection[StaffRead]:
-    """Read a page of the reads of one account, or of all, the latest first."""
+    """Resolve `staffReads` of one account, or of all: a page of reads by officers and auditors."""
     before = read_cursor(context.ids, IdKind.STAFF_READ_CURSOR, after) or None
     size = check_page_size(first, MAX_PAGE_SIZE)
     rows, has_next = await page_of_staff_reads(context.reader, before, size, account=account)
@@ -51,12 +51,13 @@ async def staff_reads_about(
 
 
 async def own_staff_reads(info: Info) -> list[OwnStaffRead]:
-    """List the latest reads of the data subject's own account."""
+    """Resolve `staffReads` for a data subject: the latest reads of the own account by officers and auditors."""
     rows = await own_reads(info.context.reader, LATEST_READS)
     return [OwnStaffRead(read_at=row.read_at, role=Role(row.role)) for row in rows]
 
 
 def _staff_read(row: StaffReadRow) -> StaffRead:
+    """Show a read of people's data by an officer or auditor as a GraphQL object."""
     shown = row._asdict() | {"role": Role(row.role)}
     del shown["id"]
     return StaffRead(**shown)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 async def _resolve_consent_of_account(root: "Account", info: Info) -> Consent:
+    """Resolve `Account.consent`: the account's position under the policy."""
     policy = await info.context.gateway.policy(root.row.policy)
     return consent_of(root.row, policy)
 
@@ -41,20 +42,24 @@ async def _resolve_contents_of_account(
     first: First,
     after: After = None,
 ) -> Connection[Annotated["Content", strawberry.lazy("schema.records.content")]]:
+    """Resolve `Account.contents`: a page of the account's items."""
     from schema.records.content import contents_page
 
     return await contents_page(info.context, first, after, account=root.row.id)
 
 
 async def _resolve_staff_reads(root: "Account", info: Info, first: First, after: After = None) -> Connection[StaffRead]:
+    """Resolve `Account.staffReads`: a page of the reads of the account by officers and auditors."""
     return await staff_reads_about(info.context, first, after, root.row.id)
 
 
-async def _signals(root: "Account") -> list[RightsSignal]:
+async def _resolve_signals_of_account(root: "Account") -> list[RightsSignal]:
+    """Resolve `Account.signals`: what signals about the account state of training."""
     return signals_of(root.row.signals)
 
 
 def _birth_year(born_on: str | None) -> int | None:
+    """Return the birth year that `Account` shows of a stated birthday."""
     return int(born_on[:4]) if born_on else None
 
 
@@ -91,7 +96,7 @@ class Account(Node):
     )
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,
-        resolver=_signals,
+        resolver=_resolve_signals_of_account,
         description="The signals about the account, which apply to every item of the account.",
     )
     staff_reads: Connection[StaffRead] = governed(
@@ -114,7 +119,7 @@ class AccountPage(KeysetPage):
 
 
 def account_of(context: Context, row: AccountRow) -> Account:
-    """Show an account to its audience."""
+    """Show an account's record to its audience as a GraphQL object."""
     return Account(
         row=row,
         id=strawberry.ID(context.ids.encode(IdKind.ACCOUNT, row.id)),
@@ -128,7 +133,7 @@ def account_of(context: Context, row: AccountRow) -> Account:
 
 
 async def accounts_page(context: Context, first: int, after: str | None) -> Connection[Account]:
-    """Read a page of accounts: all of them for examiners, a data subject's own for that person."""
+    """Resolve a page of account records: all of them for examiners, a data subject's own for that person."""
     rows, has_next = await page_of_accounts(
         context.reader,
         read_cursor(context.ids, IdKind.ACCOUNT_CURSOR, after),

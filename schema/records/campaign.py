@@ -42,12 +42,12 @@ class Campaign:
 
 
 async def resolve_campaigns(info: Info) -> list[Campaign]:
-    """Return every campaign, the latest first."""
+    """Resolve `campaigns` of the GraphQL API: the record of every campaign, the latest first."""
     return [campaign_of(row) for row in await list_campaigns(info.context.reader)]
 
 
 def campaign_of(row: CampaignRow) -> Campaign:
-    """Show a campaign."""
+    """Show a campaign's record as a GraphQL object."""
     uses = [Use(*use.split(" ")) for use in row.told]
     return Campaign(
         epoch=row.epoch,
@@ -57,5 +57,5 @@ def campaign_of(row: CampaignRow) -> Campaign:
 
 
 def campaign_text_of(row: CampaignTextRow) -> CampaignText:
-    """Show a text of a campaign."""
+    """Show a campaign's recorded text as a GraphQL object."""
     return CampaignText(message=MessageKind(row.message), language=row.language, sha256=row.sha256, text=row.text)

@@ -66,11 +66,13 @@ class ConsentEventKind(StrEnum):
 
 
 async def _resolve_campaign(root: "Notice", info: Info) -> Campaign | None:
+    """Resolve `Notice.campaign`: the campaign of a notice to an account."""
     row = await info.context.campaigns.load(root.epoch)
     return campaign_of(row) if row else None
 
 
 async def _resolve_sent_text(root: "Notice", info: Info) -> CampaignText | None:
+    """Resolve `Notice.sentText`: the text of a notice in the language in which it was sent."""
     row = await info.context.campaigns.load(root.epoch)
     sent = (MessageKind.NOTICE, root.language)
     texts = [text for text in row.texts if (text.message, text.language) == sent] if row else []
@@ -151,7 +153,7 @@ class ConsentEventPage(KeysetPage):
 
 
 async def events_page(context: Context, first: int, after: str | None, account: int | None) -> Connection[ConsentEvent]:
-    """Read a page of the ledger, of one account or of all."""
+    """Resolve a page of `ConsentEvent` records, of one account or of all."""
     rows, has_next = await page_of_events(
         context.reader,
         read_cursor(context.ids, IdKind.CONSENT_EVENT_CURSOR, after),
@@ -165,6 +167,7 @@ async def events_page(context: Context, first: int, after: str | None, account: 
 
 
 def _event_of(context: Context, row: ConsentEventRow) -> ConsentEvent:
+    """Show a recorded event of an account's position as the GraphQL object `ConsentEvent`."""
     return ConsentEvent(
         id=strawberry.ID(context.ids.encode(IdKind.CONSENT_EVENT, row.id)),
         kind=ConsentEventKind(row.kind),
@@ -174,7 +177,7 @@ def _event_of(context: Context, row: ConsentEventRow) -> ConsentEvent:
 
 
 async def notices_of(context: Context, account: int) -> list[Notice]:
-    """Show the notices to an account."""
+    """Show the notices that are recorded for an account as GraphQL objects."""
     return [
         Notice(
             id=strawberry.ID(context.ids.encode(IdKind.NOTICE, row.id)),
@@ -190,7 +193,7 @@ async def notices_of(context: Context, account: int) -> list[Notice]:
 
 
 async def objections_of(context: Context, account: int) -> list[Objection]:
-    """Show the objections that reach an account."""
+    """Show the objections that are recorded for an account as GraphQL objects."""
     return [
         Objection(
             id=strawberry.ID(context.ids.encode(IdKind.OBJECTION, row.id)),
@@ -206,10 +209,12 @@ async def objections_of(context: Context, account: int) -> list[Objection]:
 
 
 async def _resolve_notices(root: "Consent", info: Info) -> list[Notice]:
+    """Resolve `Consent.notices`: the notices to the account."""
     return await notices_of(info.context, root.account.id)
 
 
 async def _resolve_objections(root: "Consent", info: Info) -> list[Objection]:
+    """Resolve `Consent.objections`: the objections against use of the account."""
     return await objections_of(info.context, root.account.id)
 
 
@@ -219,6 +224,7 @@ async def _resolve_events(
     first: First,
     after: After = None,
 ) -> Connection[ConsentEvent]:
+    """Resolve `Consent.events`: a page of the events of the account's position."""
     return await events_page(info.context, first, after, root.account.id)
 
 
@@ -270,7 +276,7 @@ class Consent:
 
 
 def consent_of(account: AccountRow, policy: Policy) -> Consent:
-    """Derive an account's position under a policy; an objection comes first.
+    """Derive an account's position `Consent` under a policy; an objection comes first.
 
     The legal basis is consent for an account that gave it, and wherever the policy has no other for its product.
     """

@@ -39,33 +39,39 @@ MAX_IDS = 100
 
 
 async def _resolve_account_of_content(root: "Content", info: Info) -> Account | None:
+    """Resolve `Content.account`: the account of the item's author."""
     row = await info.context.accounts.load(root.row.account)
     return account_of(info.context, row) if row else None
 
 
 async def _resolve_eligibility_of_content(root: "Content", info: Info, purpose: ForPurpose = None) -> Eligibility:
+    """Resolve `Content.eligibility`: the item's decision for a purpose."""
     eligibility = await eligibility_now(info.context, root.row.id, purpose)
     assert eligibility is not None, "an item that is there has a decision"
     return eligibility
 
 
 async def _resolve_eligibility_by_purpose(root: "Content", info: Info) -> list[Eligibility]:
+    """Resolve `Content.eligibilityByPurpose`: the item's decision for each purpose."""
     context = info.context
     purposes = (await context.gateway.policy_in_force()).purposes
     found = await asyncio.gather(*(context.decisions.load((root.row.id, purpose)) for purpose in purposes))
     return [eligibility_of(row, await context.gateway.policy(row.policy)) for row in found if row]
 
 
-async def _number(root: "Content", info: Info) -> int | None:
+async def _resolve_own_number(root: "Content", info: Info) -> int | None:
+    """Resolve `Content.number`: the item's place among a data subject's own items."""
     # A field beside it that fails ends the wait for this one, which an alias of it might share.
     return await asyncio.shield(info.context.own_numbers.load(root.row.id))
 
 
 async def _resolve_recipients(root: "Content", info: Info) -> list[Recipient]:
+    """Resolve `Content.recipients`: the clients that received the item."""
     return [recipient_of(row) for row in await info.context.recipients.load(root.row.id)]
 
 
 async def _resolve_canary(root: "Content", info: Info) -> Canary | None:
+    """Resolve `Content.canary`: that the item is planted, for officers."""
     row = await info.context.canaries.load(root.row.id)
     return canary_of(info.context, row) if row else None
 
@@ -76,10 +82,12 @@ async def _resolve_timeline(
     first: First,
     after: After = None,
 ) -> Connection[TimelineEntry]:
+    """Resolve `Content.timeline`: a page of the item's history."""
     return await timeline_page(info.context, root.row.id, first, after)
 
 
-async def _signals(root: "Content") -> list[RightsSignal]:
+async def _resolve_signals_of_content(root: "Content") -> list[RightsSignal]:
+    """Resolve `Content.signals`: what signals about the item state of training."""
     return signals_of(root.row.signals)
 
 
@@ -122,7 +130,7 @@ class Content(Node):
     )
     number: int | None = governed(
         SUBJECTS,
-        resolver=_number,
+        resolver=_resolve_own_number,
         description="The position of the item among the data subject's own items, 1 for the first that was received,"
         f" null unless the item is one of the latest {LATEST_ITEMS}.",
     )
@@ -143,7 +151,7 @@ class Content(Node):
     )
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,
-        resolver=_signals,
+        resolver=_resolve_signals_of_content,
         description="The signals about the item, and the rights that the platform stated for it.",
     )
     eligibility: Eligibility = governed(
@@ -179,7 +187,7 @@ class ContentPage(KeysetPage):
 
 
 def content_of(context: Context, row: ContentRow) -> Content:
-    """Show an item to its audience."""
+    """Show an item's record to its audience as a GraphQL object."""
     return Content(
         row=row,
         id=strawberry.ID(context.ids.encode(IdKind.CONTENT, row.id)),
@@ -204,7 +212,7 @@ async def contents_page(
     account: int | None = None,
     platform_ids: Sequence[str] | None = None,
 ) -> Connection[Content]:
-    """Read a page of items: all of them for examiners, a data subject's own for that person."""
+    """Resolve a page of item records: all of them for examiners, a data subject's own for that person."""
     if platform_ids is not None and len(platform_ids) > MAX_IDS:
         raise BadInput(f"platformIds: has {len(platform_ids)} values (name at most {MAX_IDS})")
     rows, has_next = await page_of_contents(
@@ -220,13 +228,13 @@ async def contents_page(
 
 
 async def find_any_content(context: Context, text: str) -> ContentRow | None:
-    """Find an item by what a person may hold."""
+    """Find an item's record for a resolver, by any id that a person may hold."""
     number = await find_any_content_id(context, text)
     return None if number is None else await context.contents.load(number)
 
 
 async def find_any_content_id(context: Context, text: str) -> int | None:
-    """Find an item's number: by our id, and for examiners by the platform's or a client's own.
+    """Find an item's number for a resolver: by the gateway's id, and for examiners by other ids.
 
     There may be no such item, or none that this audience may see.
     """
@@ -239,7 +247,7 @@ async def find_any_content_id(context: Context, text: str) -> int | None:
 
 
 async def eligibility_now(context: Context, number: int, purpose: str | None = None) -> Eligibility | None:
-    """Decide an item now and explain it; raise BadInput for a purpose that the policy does not have."""
+    """Decide an item now and explain it as `Eligibility`; raise BadInput for an unknown purpose."""
     if purpose is not None:
         _check_purpose(purpose, await context.gateway.policy_in_force())
     decision = await context.decisions.load((number, purpose))
@@ -249,7 +257,7 @@ async def eligibility_now(context: Context, number: int, purpose: str | None = N
 async def eligibility_as_of(
     context: Context, number: int, as_of: AsOf, purpose: str | None = None
 ) -> Eligibility | None:
-    """Decide an item as it would have been decided at an earlier time; None where it was not known then.
+    """Decide an item as of an earlier time, as `Eligibility`; None where the item was not known then.
 
     Raises BadInput for an instant without an offset, and for a purpose that the policy did not have.
     """
@@ -267,12 +275,13 @@ async def eligibility_as_of(
 
 
 def _check_purpose(purpose: str, policy: Policy) -> None:
+    """Raise BadInput for a purpose of an `Eligibility` that the policy does not have."""
     if purpose not in policy.purposes:
         raise BadInput(f"purpose: is none of the policy's {', '.join(policy.purposes)} (name one of them)")
 
 
 async def _content_id_of_a_client(context: Context, text: str) -> int | None:
-    """Read a reference that a client brings. Each client has a key of its own, and only one fits."""
+    """Decode an item's id that a client has. Each client has a key of its own, and only one fits."""
     for client in await client_names(context.reader):
         number = ids_of(context.gateway.secret, f"client:{client}").decode_as(IdKind.TRAINABLE_CONTENT, text)
         if number is not None:

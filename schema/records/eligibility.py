@@ -91,12 +91,12 @@ class ConditionResults(RowPage):
 
     @property
     def rows(self) -> Sequence[Any]:
-        """Return the results."""
+        """Return the rows of a decision's condition results, for the row compiler."""
         return self.results
 
 
 def describe_conditions(policy: Policy) -> list[Condition]:
-    """Describe every condition that a policy evaluates."""
+    """Show every condition that a policy evaluates as a GraphQL object."""
     return [
         Condition(
             code=ConditionCode(condition.code),
@@ -110,12 +110,12 @@ def describe_conditions(policy: Policy) -> list[Condition]:
 
 
 def legal_basis(ground: GroundCode) -> LegalBasis:
-    """Name the legal basis of a ground."""
+    """Show the legal basis of an item's ground as a GraphQL object."""
     return LegalBasis(title=GROUNDS[ground].basis, iri=GROUNDS[ground].dpv)
 
 
 def evidence_of_policy(evidence: Evidence, policy: Policy) -> str | None:
-    """Format evidence that the policy itself states."""
+    """Write the evidence for an item's condition that the policy itself states."""
     facts = {"{effective_from}": policy.effective_from.date(), "{purposes}": ", ".join(policy.purposes)}
     return evidence.show(facts[evidence.fact])
 
@@ -149,7 +149,7 @@ class Eligibility:
 
 
 def eligibility_of(decision: DecisionRow, policy: Policy) -> Eligibility:
-    """Explain a decision that was made under a policy."""
+    """Explain a decision on an item under a policy, as the GraphQL object `Eligibility`."""
     ground = GROUNDS[GroundCode(decision.ground)]
     required = required_of(ground.code, decision.evidence["kind"])
     results = [
@@ -174,6 +174,7 @@ def eligibility_of(decision: DecisionRow, policy: Policy) -> Eligibility:
 
 
 def _condition_result(condition: CatalogueCondition, decision: DecisionRow, policy: Policy) -> str | None:
+    """Write the evidence for one condition of a decision on an item; None where there is none."""
     evidence = condition.evidence
     overdue = [each for each in policy.deadlines() if each.stops and each.ends_at < decision.decided_at]
     if condition.code == "PROGRAMME_ACTIVE" and overdue:
@@ -188,6 +189,7 @@ def _condition_result(condition: CatalogueCondition, decision: DecisionRow, poli
 
 
 def _refusal_summary(results: list[tuple[str, str, bool, str | None]]) -> str:
+    """Write in one line which conditions an item misses."""
     sentences = {condition.code: condition.sentence for condition in CONDITIONS}
     missed = (
         f"{_TRI_STATE_TEXTS[outcome]}: {sentences[code]}"

@@ -48,11 +48,12 @@ class RightsSignal:
 
 
 def signals_of(kept: str | None) -> list[RightsSignal]:
-    """Show signals as they are stored."""
+    """Show the signals recorded for an item or account as GraphQL objects."""
     return [_signal(signal) for signal in json.loads(kept or "[]")]
 
 
 def _signal(kept: dict[str, Any]) -> RightsSignal:
+    """Show one signal recorded for an item or account as a GraphQL object."""
     source, statement, seen_at = (kept.get(name) for name in ("source", "train_ai", "seen_at"))
     return RightsSignal(
         source=RightsSource(source) if source else None,

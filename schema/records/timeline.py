@@ -113,7 +113,7 @@ class TimelineEntry:
 
 
 def recipient_of(row: RecipientRow) -> Recipient:
-    """Show a recipient."""
+    """Show a client that received an item as the GraphQL object `Recipient`."""
     return Recipient(
         client=row.client,
         purpose=row.purpose,
@@ -126,7 +126,7 @@ def recipient_of(row: RecipientRow) -> Recipient:
 
 
 async def timeline_page(context: Context, item: int, first: int, after: str | None) -> Connection[TimelineEntry]:
-    """Read a page of an item's facts. A cursor is a place: what becomes known later stands behind it."""
+    """Resolve a page of an item's history. A cursor is a place: what becomes known later stands behind it."""
     start = read_cursor(context.ids, IdKind.TIMELINE_CURSOR, after)
     size = check_page_size(first, MAX_PAGE_SIZE)
     entries = [*_timeline_entries(await load_facts(context.reader, item))]
@@ -217,6 +217,7 @@ _RETRACTION_SENTENCES = {
 
 
 def _timeline_entries(facts: list[FactRow]) -> Iterator[TimelineEntry]:
+    """Write an item's history as entries with sentences, from its recorded versions."""
     item: dict[str, Any] | None = None
     account: dict[str, Any] | None = None
     for row in facts:
@@ -246,7 +247,7 @@ def _timeline_entries(facts: list[FactRow]) -> Iterator[TimelineEntry]:
 def _change_entries(
     row: FactRow, before: dict[str, Any] | None, watched: dict[str, _WatchedColumn]
 ) -> Iterator[TimelineEntry]:
-    """Return what differs from the version before; of the first one, what it states beyond being there."""
+    """Write what differs from a record's version before; of the first one, what it states beyond being there."""
     for column, each in watched.items():
         new = row.facts[column]
         old = _INITIAL_VALUES.get(column, new) if before is None else before[column]
@@ -257,13 +258,16 @@ def _change_entries(
 
 
 def _entry_of_version(kind: TimelineEntryKind, row: FactRow, said: str, at: str = "observed_at") -> TimelineEntry:
+    """Write the entry of an item's history for a version of a record."""
     stated = row.facts[at]
     return _make_entry(kind, datetime.fromisoformat(stated) if stated else row.recorded_at, row, said)
 
 
 def _make_entry(kind: TimelineEntryKind, occurred_at: datetime, row: FactRow, said: str) -> TimelineEntry:
+    """Make one entry of an item's history."""
     return TimelineEntry(kind=kind, occurred_at=occurred_at, recorded_at=row.recorded_at, sentence=said)
 
 
 def _lower_case_code(value: Any) -> str:
+    """Return a code for a sentence of an item's history, `unknown` for none."""
     return "unknown" if value is None else str(value)

@@ -37,16 +37,19 @@ class OwnDelivery:
 
 
 async def _resolve_own_notices(info: Info) -> list[Notice]:
+    """Resolve `Viewer.notices`: the notices to the data subject."""
     number = await _own_account_id(info.context)
     return [] if number is None else await notices_of(info.context, number)
 
 
 async def _resolve_own_objections(info: Info) -> list[Objection]:
+    """Resolve `Viewer.objections`: the objections of the data subject."""
     number = await _own_account_id(info.context)
     return [] if number is None else await objections_of(info.context, number)
 
 
-async def _content_count(info: Info) -> int:
+async def _resolve_content_count(info: Info) -> int:
+    """Resolve `Viewer.contentCount`: how many items the data subject has."""
     _, count = await number_own_items(info.context.reader)
     return count
 
@@ -60,6 +63,7 @@ async def _resolve_own_deliveries(
         ),
     ] = None,
 ) -> list[OwnDelivery]:
+    """Resolve `Viewer.deliveries`: which clients received the data subject's items."""
     context = info.context
     numbers, _ = await number_own_items(context.reader)
     asked = list(numbers) if content_ids is None else _items_of(context, content_ids)
@@ -78,7 +82,7 @@ async def _resolve_own_deliveries(
 
 
 def _items_of(context: Context, content_ids: list[strawberry.ID]) -> list[int]:
-    """Read ids; what is no id of this data subject's names no item. Raises BadInput for too many."""
+    """Decode the ids of a data subject's own items; others name no item. Raises BadInput for too many."""
     if len(content_ids) > MAX_ITEMS:
         raise BadInput(f"contentIds: has {len(content_ids)} values (name at most {MAX_ITEMS})")
     items = (context.ids.decode_as(IdKind.CONTENT, text) for text in content_ids)
@@ -86,6 +90,7 @@ def _items_of(context: Context, content_ids: list[strawberry.ID]) -> list[int]:
 
 
 async def _own_account_id(context: Context) -> int | None:
+    """Find the number of the data subject's own account record."""
     return await find_account_id(context.reader, context.actor.subject or "")
 
 
@@ -102,7 +107,7 @@ class OwnRecords:
         description="The objections that apply to the data subject's account.",
     )
     content_count: int = governed(
-        SUBJECTS, resolver=_content_count, description="The number of the data subject's items."
+        SUBJECTS, resolver=_resolve_content_count, description="The number of the data subject's items."
     )
     deliveries: list[OwnDelivery] = governed(
         SUBJECTS,

@@ -44,14 +44,14 @@ class Connection(Generic[Item]):
 
 
 def check_page_size(first: int, most: int) -> int:
-    """Return the page size, or raise BadInput."""
+    """Return the page size `first` of a Relay connection, or raise BadInput."""
     if not 1 <= first <= most:
         raise BadInput(f"first: {first} is not between 1 and {most} (ask for a page of 1 to {most} items)")
     return first
 
 
 def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
-    """Return the number after which a page begins; 0 for the first page. Raises BadInput for anything not given out."""
+    """Return the number after which a Relay page begins; 0 for the first one. Raises BadInput for a foreign cursor."""
     if after is None:
         return 0
     number = ids.decode_as(kind, after)
@@ -73,27 +73,27 @@ class KeysetPage(RowPage):
 
     @property
     def rows(self) -> Sequence[Any]:
-        """Return the rows."""
+        """Return the rows of a Relay page."""
         return self.found
 
     @cached_property
     def ids(self) -> list[str]:
-        """Encode the id of each row."""
+        """Encode the opaque id of each row of a Relay page."""
         return self.naming.encode_all(self.id_kind, [row[0] for row in self.found])
 
     @cached_property
     def cursors(self) -> list[str]:
-        """Encode the cursor of each row."""
+        """Encode the cursor of each row of a Relay page."""
         return self.naming.encode_all(self.cursor_kind, [row[0] for row in self.found])
 
     @property
     def objects(self) -> list[object]:
-        """Make each row's object, for the ordinary path."""
+        """Make the GraphQL object of each row of a Relay page, for the ordinary path."""
         return [self.make(row) for row in self.found]
 
 
 def connection_of_rows(page: KeysetPage, *, after: str | None, has_next: bool) -> Connection[Any]:
-    """Make a connection of a page of rows."""
+    """Make a Relay connection of a page of rows."""
     return Connection(
         edges=page,  # type: ignore[arg-type]  # a page of rows, which the executor answers for
         nodes=page,  # type: ignore[arg-type]
@@ -104,13 +104,13 @@ def connection_of_rows(page: KeysetPage, *, after: str | None, has_next: bool) -
 def connection_of_objects(
     nodes: list[Item], cursors: list[str], after: str | None, *, has_next: bool
 ) -> Connection[Item]:
-    """Make a connection of a page of objects."""
+    """Make a Relay connection of a page of objects."""
     edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
     return Connection(edges=edges, nodes=nodes, page_info=page_info(cursors, after=after, has_next=has_next))
 
 
 def page_info(cursors: list[str], *, after: str | None, has_next: bool) -> PageInfo:
-    """Return where a page stands; a page after a cursor has one before it."""
+    """Return the Relay `pageInfo` of a page; a page after a cursor has one before it."""
     return PageInfo(
         has_next_page=has_next,
         has_previous_page=after is not None,

@@ -63,7 +63,7 @@ class TrainableContentFilter:
 
 
 async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filter:
-    """Read a filter. Raises BadInput for a value that can match nothing, naming its field."""
+    """Read the filter of `trainableContent`. Raises BadInput, naming the field, for a value that can match nothing."""
     for name, values in vars(filter).items():
         if isinstance(values, list) and len(values) > MAX_INDEX_SCANS:
             raise BadInput(f"filter.{_camel(name)}: has {len(values)} values (name at most {MAX_INDEX_SCANS})")
@@ -87,6 +87,7 @@ async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filte
 
 
 def _check_products_and_regions(filter: TrainableContentFilter, policy: Policy) -> None:
+    """Raise BadInput where the filter of `trainableContent` names an unknown product or region."""
     for name, wanted, known in (
         ("products", filter.products, sorted(policy.products)),
         ("regions", filter.regions, policy.regions),
@@ -97,6 +98,7 @@ def _check_products_and_regions(filter: TrainableContentFilter, policy: Policy) 
 
 
 def _languages(wanted: list[str] | None) -> list[str] | None:
+    """Check the language ranges in the filter of `trainableContent`. Raises BadInput."""
     for language in wanted or []:
         if len(language) > 64 or not _LANGUAGE_RANGE.fullmatch(language):
             raise BadInput("filter.languages: has a value that is no language range (write it like de, de-AT or *)")
@@ -104,6 +106,7 @@ def _languages(wanted: list[str] | None) -> list[str] | None:
 
 
 def _media_types(wanted: list[str] | None) -> list[str] | None:
+    """Check the media types in the filter of `trainableContent`. Raises BadInput."""
     for media_type in wanted or []:
         if not _MEDIA_TYPE.fullmatch(media_type):
             raise BadInput("filter.mediaTypes: has a value that is no media type (write it like image/jpeg)")
@@ -111,7 +114,7 @@ def _media_types(wanted: list[str] | None) -> list[str] | None:
 
 
 def _sample(secret: bytes, wanted: SampleInput | None) -> Sample | None:
-    """Derive the key of a seed from the secret, so that shares of a seed tell nothing about an item's internal id."""
+    """Derive the key of the filter's `sample` from its seed and the secret, so that shares reveal no internal ids."""
     if wanted is None:
         return None
     if not 0 < wanted.share <= 1:
@@ -124,7 +127,7 @@ def _sample(secret: bytes, wanted: SampleInput | None) -> Sample | None:
 
 
 def _kinds(policy: Policy, filter: TrainableContentFilter) -> list[ContentKind] | None:
-    """Return the kinds that a filter leaves under the policy in force.
+    """Return the kinds that the filter of `trainableContent` leaves under the policy in force.
 
     A ground follows from the kind, and not every product has every kind: what is left out here is not looked for among
     millions.
@@ -144,9 +147,11 @@ def _kinds(policy: Policy, filter: TrainableContentFilter) -> list[ContentKind] 
 
 
 def _each_once(values: Sequence[Value] | None) -> list[Value] | None:
+    """Return the values of a filter of `trainableContent`, each once."""
     return None if values is None else list(dict.fromkeys(values))
 
 
 def _camel(name: str) -> str:
+    """Write the name of a filter's field as the training client does, in camel case."""
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)

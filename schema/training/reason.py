@@ -34,12 +34,13 @@ class _ValueByGround:
         self._values = values
 
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Look the value up by the ground."""
+        """Compile a field of a trainable item's reason into a lookup by the item's ground."""
         values = compiler.bind(self._values(compiler, declared, shape))
         return f"{values}[row[{compiler.columns['ground']}]]"
 
 
 def _legal_bases_by_ground(compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> dict[str, Any]:
+    """Build the legal basis in a trainable item's reason, by ground."""
     return {
         code: compiler.render(_object_type_of(declared), shape, {"title": ground.basis, "iri": ground.dpv})
         for code, ground in GROUNDS.items()
@@ -49,7 +50,7 @@ def _legal_bases_by_ground(compiler: Compiler, declared: GraphQLField, shape: Sh
 def _passed_conditions_by_ground(
     compiler: Compiler, declared: GraphQLField, shape: Shape | None
 ) -> dict[tuple[str, bool], Any]:
-    """Make the function from a row to its conditions, each with evidence, by ground and whether it is a prompt."""
+    """Make the functions, by ground, from a trainable item's row to its conditions with evidence."""
     policy = compiler.policy
     assert policy is not None, "rows with reasons come with their policy"
     made: dict[tuple[str, bool], Any] = {}
@@ -70,7 +71,7 @@ class _PassedConditions:
     """The conditions that a delivered row passed: those that an item of its kind needs under its ground."""
 
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Call the function of the row's ground and kind with the row."""
+        """Compile the conditions of a trainable item's reason into a call with the row."""
         made = compiler.bind(_passed_conditions_by_ground(compiler, declared, shape))
         ground, kind = (f"row[{compiler.columns[name]}]" for name in ("ground", "kind"))
         return f"{made}[{ground}, {kind} == {ContentKind.AI_INTERACTION.value!r}](row)"
@@ -105,6 +106,7 @@ class _PassedCondition(dict[Any, Any]):
 def _conditions_as_objects(
     entries: list[_PassedCondition], columns: list[int | None]
 ) -> Callable[[Sequence[Any]], list[ConditionResult]]:
+    """Make the function that returns a trainable item's conditions as GraphQL objects."""
     pairs = list(zip(entries, columns, strict=True))
     return lambda row: [entry[None if column is None else row[column]] for entry, column in pairs]
 
@@ -131,7 +133,7 @@ class _AdjacentConditions(dict[Any, orjson.Fragment]):
 def _conditions_as_json(
     entries: list[_PassedCondition], columns: list[int | None]
 ) -> Callable[[Sequence[Any]], list[orjson.Fragment]]:
-    """Write a row's conditions as JSON, in stretches that are written once (4 µs a row as dictionaries, 0.6 so).
+    """Make the function that writes a trainable item's conditions as JSON (0.6 µs a row; 4 as dictionaries).
 
     A fragment goes into the answer as it is: one of several objects with commas between them is as many elements.
     """
@@ -154,6 +156,7 @@ def _conditions_as_json(
 
 
 def _object_type_of(declared: GraphQLField) -> GraphQLObjectType:
+    """Return the GraphQL type of a field in a trainable item's reason."""
     kind = get_named_type(declared.type)
     assert isinstance(kind, GraphQLObjectType)
     return kind

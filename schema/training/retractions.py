@@ -131,7 +131,7 @@ async def retractions_page(
     first: Annotated[int, strawberry.argument(description="The number of retractions per page, 1 to 1000.")],
     after: After = None,
 ) -> Connection[Retraction]:
-    """Read a page of the feed; the same cursor gives the same page again."""
+    """Resolve a page of a training client's retractions; the same cursor returns the same page again."""
     context = info.context
     reader = context.database.client(await context.client())
     number = read_cursor(context.ids, IdKind.RETRACTION_CURSOR, after)
@@ -141,7 +141,7 @@ async def retractions_page(
 
 
 def retraction_of(ids: Ids, row: RetractionRow) -> Retraction:
-    """Show a retraction to its client."""
+    """Show a retraction to its training client as a GraphQL object."""
     kind = RetractionKind(row.kind)
     return Retraction(
         id=strawberry.ID(ids.encode(IdKind.RETRACTION, row.id)),
@@ -154,7 +154,7 @@ def retraction_of(ids: Ids, row: RetractionRow) -> Retraction:
 
 
 def retraction_as_json(ids: Ids, row: RetractionRow) -> dict[str, object]:
-    """Return what the API would, for a client that is told by other ways than GraphQL."""
+    """Show a retraction to its training client as GraphQL does, for the stream and the webhook."""
     shown = retraction_of(ids, row)
     return {
         **{"id": shown.id, "contentId": shown.content_id, "kind": shown.kind, "cause": shown.cause},
@@ -163,7 +163,7 @@ def retraction_as_json(ids: Ids, row: RetractionRow) -> dict[str, object]:
 
 
 def cursors_of(ids: Ids, rows: list[RetractionRow]) -> list[str]:
-    """Return the cursor of each retraction."""
+    """Return the cursor of each of a training client's retractions."""
     return ids.encode_all(IdKind.RETRACTION_CURSOR, [row.id for row in rows])
 
 
@@ -172,7 +172,7 @@ async def incidents_page(
     first: First,
     after: After = None,
 ) -> Connection[Incident]:
-    """Read a page of incidents."""
+    """Resolve `incidents` of the GraphQL API: deliveries of items against which an objection had been received."""
     context = info.context
     number = read_cursor(context.ids, IdKind.RETRACTION_CURSOR, after)
     rows, has_next = await page_of_incidents(context.reader, number, check_page_size(first, MAX_PAGE_SIZE))
@@ -187,7 +187,7 @@ async def check_eligibility(
         strawberry.argument(description="The ids of the items, as delivered to the client, at most 10,000."),
     ],
 ) -> EligibilityCheck:
-    """Return which items a client may still use."""
+    """Resolve `checkEligibility` of the GraphQL API: which received items a training client may still use."""
     if len(ids) > MAX_CHECKED_IDS:
         raise BadInput(f"ids: has {len(ids)} values (ask about at most {MAX_CHECKED_IDS} at once)")
     context = info.context
@@ -206,7 +206,7 @@ async def check_eligibility(
 
 
 async def raise_if_delivery_suspended(context: Context) -> None:
-    """Raise BadInput for a client that receives nothing: suspended, or late with acknowledging."""
+    """Raise BadInput for a training client that receives nothing: suspended, or late to acknowledge."""
     why = await withheld(context.database, await context.client())
     if why is not None:
         raise BadInput(f"trainableContent: nothing is delivered to this client {_WITHHELD[why]}")
@@ -219,12 +219,13 @@ _WITHHELD = {
 }
 
 
-async def _acknowledge(
+async def _resolve_acknowledge_retractions(
     info: Info,
     up_to: Annotated[
         strawberry.ID, strawberry.argument(description="The id of the last retraction that the client acted on.")
     ],
 ) -> RetractionAcknowledgement:
+    """Resolve `acknowledgeRetractions` of the GraphQL API for a training client."""
     context = info.context
     number = context.ids.decode_as(IdKind.RETRACTION, up_to)
     if number is None:
@@ -234,6 +235,7 @@ async def _acknowledge(
 
 
 def _incident(context: Context, row: IncidentRow) -> Incident:
+    """Show the delivery of an item to a training client after an objection as a GraphQL object."""
     return Incident(
         client=row.client,
         content_id=strawberry.ID(context.ids.encode(IdKind.CONTENT, row.content)),
@@ -249,5 +251,7 @@ class RetractionMutation:
     """The mutations on retractions."""
 
     acknowledge_retractions: RetractionAcknowledgement = governed(
-        TRAINING, resolver=_acknowledge, description="Acknowledges all retractions up to and including the given one."
+        TRAINING,
+        resolver=_resolve_acknowledge_retractions,
+        description="Acknowledges all retractions up to and including the given one.",
     )

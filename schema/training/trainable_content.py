@@ -32,11 +32,12 @@ class _Media:
     """The media of a row, which are JSON there."""
 
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Build each medium; most rows have none."""
+        """Compile the media of trainable content; most rows have none."""
         kind = get_named_type(declared.type)
         assert isinstance(kind, GraphQLObjectType)
 
         def media(text: str) -> list[Any]:
+            """Build the media of one trainable item from its JSON."""
             return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)]
 
         column = f"row[{compiler.columns['media']}]"
@@ -95,49 +96,49 @@ class TrainablePage(RowPage):
 
     @property
     def rows(self) -> Sequence[Any]:
-        """Return the rows."""
+        """Return the rows of a page of trainable content."""
         return self.delivered.rows
 
     @cached_property
     def numbers(self) -> list[int]:
-        """Return the rows' own numbers."""
+        """Return the internal numbers of a page of trainable content."""
         return [row[0] for row in self.delivered.rows]
 
     @property
     def ends(self) -> list[int]:
-        """Return where the page begins and ends: at its first and last row, or where it was looked for last."""
+        """Return the numbers at which a page of trainable content begins and ends."""
         looked_up_to = self.delivered.looked_up_to
         return [*self.numbers[:1], *(self.numbers[-1:] if looked_up_to is None else [looked_up_to])]
 
     @cached_property
     def ids(self) -> list[str]:
-        """Encode the pseudonym of each item."""
+        """Encode the pseudonym of each item of a page of trainable content."""
         return self.naming.encode_all(IdKind.TRAINABLE_CONTENT, self.numbers)
 
     @cached_property
     def authors(self) -> list[str]:
-        """Encode the pseudonym of each author."""
+        """Encode the pseudonym of each author of a page of trainable content."""
         return self.naming.encode_all(IdKind.AUTHOR, [row[1] for row in self.delivered.rows])
 
     @cached_property
     def cursors(self) -> list[str]:
-        """Encode the cursor of each row."""
+        """Encode the cursor of each row of a page of trainable content."""
         return self.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, self.numbers)
 
     @cached_property
     def receipt(self) -> str:
-        """Return the id of the page's receipt."""
+        """Return the id of the receipt of a page of trainable content."""
         assert self.delivered.receipt is not None, "a page with rows has a receipt"
         return self.naming.encode(IdKind.RECEIPT, self.delivered.receipt)
 
     @property
     def policy_version(self) -> str:
-        """Return the version of the policy that decided."""
+        """Return the version of the policy that decided a page of trainable content."""
         return self.delivered.policy
 
     @property
     def decided_at(self) -> datetime:
-        """Return the instant of the decision."""
+        """Return the instant at which a page of trainable content was decided."""
         return self.delivered.decided_at
 
 
@@ -150,7 +151,7 @@ async def trainable_content(
         strawberry.argument(description="The items to return, by default all permitted ones."),
     ] = None,
 ) -> Connection[TrainableContent]:
-    """Deliver a page of permitted items and write its receipt."""
+    """Resolve `trainableContent` of the GraphQL API: deliver a page of permitted items and write its receipt."""
     context = info.context
     size = check_page_size(first, MAX_PAGE_SIZE)
     start = read_cursor(context.ids, IdKind.TRAINABLE_CONTENT_CURSOR, after)
@@ -171,7 +172,7 @@ async def trainable_content(
 
 
 async def trainable_item(info: Info, number: int) -> TrainableContent | None:
-    """Deliver one item by the statement that delivers pages, with a receipt of its own; None if not permitted."""
+    """Resolve a training client's `node`: deliver one item with a receipt of its own; None if not permitted."""
     context = info.context
     page = await _deliver(context, 0, 1, Filter(item=number))
     kind = info._raw_info.schema.get_type("TrainableContent")
@@ -181,6 +182,7 @@ async def trainable_item(info: Info, number: int) -> TrainableContent | None:
 
 
 async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:
+    """Deliver a page of trainable content to the training client, and count it."""
     actor = context.actor
     assert actor.purpose is not None, "a training client's token states a purpose"
     client = await context.client()
@@ -192,7 +194,7 @@ async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -
 
 
 def _raise_unless_named(context: Context, policy: Policy) -> None:
-    """Refuse a purpose that the policy does not have, rather than answer that nothing is permitted for it."""
+    """Refuse a training client's purpose that the policy does not have, rather than answer with no items."""
     if context.actor.purpose not in policy.purposes:
         raise BadInput(
             f"purpose: {context.actor.purpose} is none of the policy's, which are {', '.join(policy.purposes)}"
