@@ -42,7 +42,7 @@ async def show_overview(request: PageRequest) -> Response:
 
 
 async def _count_before(request: PageRequest, coverage: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the count before for the same purpose; None if there is none, or its policy did not have the purpose."""
+    """Read the count before for the dashboard's Overview; None if there is none for the same purpose."""
     day_before = date.fromisoformat(coverage["day"]) - timedelta(days=1)
     asked = {"day": day_before.isoformat(), "purpose": coverage["purpose"]}
     try:
