@@ -13,6 +13,7 @@ VERSIONED = ("account", "notice", "campaign", "objection", "consent", "content",
 APPENDED = ("account_person", "account_contact", "objection_target", "quarantine", "placeholder")
 FUNCTIONS = (
     *(
+        "placeholders_in_effect()",
         "links_nothing(text, text)",
         "linked_accounts(bigint[])",
         "objections_naming(bigint)",

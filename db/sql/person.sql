@@ -53,8 +53,13 @@ CREATE TABLE grounds.placeholder (
 -- Here and below, OFFSET 0 keeps a look-up a look-up: one index probe an account, however large the tables are and
 -- whatever their statistics say.
 CREATE FUNCTION grounds.links_nothing(its_kind text, its_value text) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM grounds.placeholder h WHERE h.kind = its_kind AND h.value = its_value
-                   AND h.in_effect_from <= grounds.decision_time() OFFSET 0)
+    SELECT EXISTS (SELECT FROM grounds.placeholders_in_effect() h WHERE h.kind = its_kind AND h.value = its_value OFFSET 0)
+$$;
+
+-- The same to look up from a statement that asks for every account: PostgreSQL makes it part of the statement, while a
+-- function of a value is called for each, which takes ten times as long.
+CREATE FUNCTION grounds.placeholders_in_effect() RETURNS TABLE (kind text, value text) LANGUAGE sql STABLE AS $$
+    SELECT h.kind, h.value FROM grounds.placeholder h WHERE h.in_effect_from <= grounds.decision_time()
 $$;
 
 -- Every account that links connect with any of these, and these: the definition of one person. It walks each link once,
@@ -93,7 +98,8 @@ CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection
           OFFSET 0) name
     CROSS JOIN LATERAL (
         SELECT objection FROM grounds.objection_target WHERE kind = name.kind AND value = name.value OFFSET 0) t
-    WHERE name.kind = 'ACCOUNT' OR NOT grounds.links_nothing(name.kind, name.value)
+    WHERE name.kind = 'ACCOUNT' OR NOT EXISTS (
+        SELECT FROM grounds.placeholders_in_effect() h WHERE h.kind = name.kind AND h.value = name.value OFFSET 0)
 $$;
 
 -- What the facts of each account say of its person.

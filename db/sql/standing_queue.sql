@@ -15,7 +15,8 @@ CREATE TABLE grounds.standing_queue (
 CREATE TABLE grounds.standing_backlog (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     accounts bigint[] NOT NULL,
-    of_person boolean NOT NULL -- what they say of their person may be other
+    of_person boolean NOT NULL, -- what they say of their person may be other
+    own_facts boolean NOT NULL  -- their own facts may be other; FALSE: only what is known of their persons
 );
 
 -- Whether standings or rules are behind what was acknowledged: then nothing is delivered, retracted or told apart.
@@ -55,25 +56,40 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Derive standings, of so many accounts at once: of those that may say something else of their person, of all accounts of
--- the persons whose facts changed, and of others. The rest goes to the backlog.
-CREATE FUNCTION grounds.derive_standings(of_persons bigint[], others bigint[], at_once int) RETURNS void
-LANGUAGE plpgsql AS $$
+-- the persons whose facts changed, and of others. The rest goes to the backlog. Where no account's own facts changed, but an
+-- objection that reaches it, that is enough to look at; for the other accounts of a person it always is.
+CREATE FUNCTION grounds.derive_standings(
+    of_persons bigint[], others bigint[], at_once int, own_facts boolean DEFAULT TRUE
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    slice constant int := 200; -- for so long, some 6 ms, others wait for the lock
-    due bigint[];
+    changed bigint[];
+    by_person bigint[];
 BEGIN
-    INSERT INTO grounds.standing_backlog (accounts, of_person)
-    SELECT of_persons[first : first + slice - 1], TRUE
-    FROM generate_series(at_once + 1, cardinality(of_persons), slice) first;
+    PERFORM grounds.leave_standings(of_persons[at_once + 1 :], TRUE, own_facts);
     of_persons := of_persons[:at_once];
-    due := ARRAY(
-        SELECT unnest(others) UNION SELECT unnest(of_persons) UNION SELECT unnest(grounds.refresh_persons(of_persons))
-        ORDER BY 1);
-    INSERT INTO grounds.standing_backlog (accounts, of_person)
-    SELECT due[first : first + slice - 1], FALSE FROM generate_series(at_once + 1, cardinality(due), slice) first;
-    PERFORM grounds.refresh_standing(due[:at_once]);
-    PERFORM grounds.refresh_contacts_of(due[:at_once]);
+    by_person := grounds.refresh_persons(of_persons);
+    IF own_facts THEN
+        changed := ARRAY(SELECT unnest(others) UNION SELECT unnest(of_persons) ORDER BY 1);
+        by_person := ARRAY(SELECT unnest(by_person) EXCEPT SELECT unnest(changed) ORDER BY 1);
+    ELSE
+        changed := '{}';
+        by_person := ARRAY(SELECT unnest(others) UNION SELECT unnest(of_persons) UNION SELECT unnest(by_person) ORDER BY 1);
+    END IF;
+    PERFORM grounds.leave_standings(changed[at_once + 1 :], FALSE, TRUE);
+    PERFORM grounds.leave_standings(by_person[at_once + 1 :], FALSE, FALSE);
+    PERFORM grounds.refresh_standing(changed[:at_once]) WHERE changed <> '{}';
+    PERFORM grounds.refresh_standing_by_person(by_person[:at_once]) WHERE by_person <> '{}';
+    PERFORM grounds.refresh_contacts_of(changed[:at_once] || by_person[:at_once]);
 END $$;
+
+-- Leave accounts to the backlog, as many at a time as take some 6 ms: for so long others wait for the lock.
+CREATE FUNCTION grounds.leave_standings(accounts bigint[], of_person boolean, own_facts boolean) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO grounds.standing_backlog (accounts, of_person, own_facts)
+    SELECT array_agg(a.account ORDER BY a.place), of_person, own_facts
+    FROM unnest(accounts) WITH ORDINALITY a (account, place)
+    GROUP BY (a.place - 1) / CASE WHEN own_facts THEN 100 ELSE 250 END ORDER BY min(a.place)
+$$;
 
 -- Refreshes are serialised: each reads what all earlier ones committed, so no two facts can miss each other (an
 -- objection to a person and a new account of that person, say). READ COMMITTED is what makes each statement after the
@@ -87,6 +103,7 @@ DECLARE
     links record;
     moved bigint[];
     touched record;
+    own_facts boolean;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'facts change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
@@ -105,9 +122,9 @@ BEGIN
     FROM (SELECT account, bool_or(of_person) AS of_person FROM (
             SELECT * FROM grounds.accounts_touched(changes) UNION ALL SELECT m, TRUE FROM unnest(moved) m) t
           GROUP BY account) t;
-    PERFORM grounds.derive_standings(
-        coalesce(touched.of_persons, '{}'), coalesce(touched.others, '{}'),
-        CASE WHEN EXISTS (SELECT FROM unnest(changes) c WHERE c.change <> 'OBJECTION') THEN 20000 ELSE 1000 END);
+    own_facts := EXISTS (SELECT FROM unnest(changes) c WHERE c.change <> 'OBJECTION');
+    PERFORM grounds.derive_standings(coalesce(touched.of_persons, '{}'), coalesce(touched.others, '{}'),
+        CASE WHEN own_facts THEN 20000 ELSE 1000 END, own_facts);
     PERFORM grounds.refresh_contacts(ARRAY( -- of which no account need be known
         SELECT unnest(c.names) FROM unnest(changes) c WHERE c.change = 'CONTACT'
         UNION SELECT t.value FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) objected
@@ -115,22 +132,24 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Derive the oldest part of the backlog; give whether there was any.
+-- Derive the oldest part of the backlog; give whether there was any. Nobody waits for its commit to reach the disk: what a
+-- crash takes back is in the backlog again, and whatever is committed on top of it brings it to the disk before itself.
 CREATE FUNCTION grounds.derive_backlog() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$
 DECLARE
     part grounds.standing_backlog;
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', TRUE);
     PERFORM pg_advisory_xact_lock(hashtextextended('grounds.standing', 0));
     DELETE FROM grounds.standing_backlog b
     WHERE b.id = (SELECT o.id FROM grounds.standing_backlog o ORDER BY o.id LIMIT 1) RETURNING * INTO part;
     IF NOT FOUND THEN
         RETURN 0;
     ELSIF part.of_person THEN
-        PERFORM grounds.derive_standings(part.accounts, '{}', 1000);
+        PERFORM grounds.derive_standings(part.accounts, '{}', 1000, part.own_facts);
     ELSE
-        PERFORM grounds.derive_standings('{}', part.accounts, 1000);
+        PERFORM grounds.derive_standings('{}', part.accounts, 1000, part.own_facts);
     END IF;
     RETURN 1;
 END $$;

@@ -118,6 +118,7 @@ FORBIDDEN = [
     "SELECT grounds.known_of_person(ARRAY(SELECT generate_series(1, 500)))",
     "SELECT grounds.objections_naming(n) FROM generate_series(1, 500) n",
     "SELECT grounds.refresh_standing(ARRAY[1]::bigint[])",
+    "SELECT grounds.refresh_standing_by_person(ARRAY[1]::bigint[])",
     "SELECT grounds.register_client('one more')",
     "SELECT grounds.write_receipt(ARRAY(SELECT generate_series(1, 500)))",
 ]

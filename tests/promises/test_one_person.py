@@ -36,7 +36,7 @@ WHERE (s.minor_until, s.objected_public_until, s.objected_ai_until, s.person_qua
 """
 DIFFERENT_FROM_ANEW = """
 SELECT count(*) FROM (SELECT * FROM grounds.standing_of(ARRAY(SELECT id FROM grounds.account))) n
-JOIN grounds.account_standing s ON s.account = n.account
+LEFT JOIN grounds.account_standing s ON s.account = n.account
 WHERE (n.minor_until, n.objected_public_until, n.objected_ai_until, n.reverted_at, n.person_quarantined)
     IS DISTINCT FROM (s.minor_until, s.objected_public_until, s.objected_ai_until, s.reverted_at, s.person_quarantined)
 """
@@ -235,6 +235,11 @@ MUTANTS = [
     ("the earliest birth date", "refresh_persons", "SELECT max(m.adult_from)", "SELECT min(m.adult_from)"),
     ("bad lines of other accounts", "refresh_persons", "bool_or(m.quarantined)", "bool_and(m.quarantined)"),
     ("other accounts of the person", "refresh_persons", "RETURN coalesce(changed, '{}')", "RETURN '{}'"),
+    ("a birth date of another account", "refresh_standing_by_person", "SET minor_until = k.minor_until, ", "SET "),
+    ("an objection of another account", "refresh_standing_by_person",
+     "objected_public_until = k.objected_public_until,", "objected_public_until = s.objected_public_until,"),
+    ("a birth date that was taken back", "refresh_standing_by_person", "THEN greatest(", "THEN least("),
+    ("own facts", "apply_standing_refresh", "own_facts := EXISTS", "own_facts := FALSE AND EXISTS"),
     ("who moved", "apply_standing_refresh", "FROM unnest(moved) m", "FROM unnest(moved) m WHERE FALSE"),
     ("groups of before", "regroup_accounts", "m.account = ANY (leaving)", "FALSE"),
 ]  # fmt: skip
