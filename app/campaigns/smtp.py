@@ -26,7 +26,8 @@ from app.campaigns.notice_text import NoticeText
 from db.notices.outbox import Claim
 
 SMTP_POLICY = SMTP.clone(cte_type="7bit")  # a server need not take more
-CONNECT_ATTEMPTS = 4
+CONNECT_PAUSES = (0.25, 1.0, 4.0)
+"""The pauses, in seconds, before a server that cannot be reached is tried again."""
 TIMEOUT_SECONDS = 60
 
 
@@ -84,7 +85,7 @@ class Mailer:
         """Connect to the mail server unless that is done; raise MailError when some attempts have failed."""
         if self._smtp is not None and self._smtp.is_connected:
             return
-        for attempt in range(CONNECT_ATTEMPTS):
+        for pause in (*CONNECT_PAUSES, None):
             try:
                 self._smtp = await self._connected()
                 return
@@ -92,8 +93,8 @@ class Mailer:
                 raise MailError(f"the SMTP server refuses the login ({error.code}; check GROUNDS_SMTP)") from None
             except (OSError, SMTPTimeoutError, SMTPConnectError) as error:  # the server may come back
                 kind = type(error).__name__
-                if attempt + 1 < CONNECT_ATTEMPTS:
-                    await asyncio.sleep(0.25 * 4**attempt)
+                if pause is not None:
+                    await asyncio.sleep(pause)
             except (SMTPException, ValueError) as error:
                 kind = type(error).__name__
                 break

@@ -14,7 +14,7 @@ from app.auth.dev_issuer import DevelopmentIssuer
 from app.server.bootstrap import open_current_database
 from app.settings import Settings, SettingsError, read_settings
 from schema.actor import Role
-from tests.app.cli.test_main import environment, grounds, serving, summaries, write
+from tests.support.command import environment, grounds, serving, summaries, write
 from tests.support.facts import fact
 from tests.support.gateway import SECRET
 

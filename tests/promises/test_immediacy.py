@@ -7,8 +7,6 @@ a moment later was decided before or after them, and must not hold what they rea
 import http.client
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +23,9 @@ import pytest
 
 from app.auth.dev_issuer import DevelopmentIssuer
 from schema.actor import Role
-from tests.app.cli.test_main import GROUNDS, _address, environment
+from tests.support.command import address_from, environment
 from tests.support.facts import NOW, fact
+from tests.support.fork_server import BUILD, ForkedCommand
 from tests.support.gateway import SECRET, set_clock
 from tests.support.mutants import Killed
 
@@ -207,16 +206,15 @@ class Platform:
 def serving(database_url: str, data: Path, build: str | None) -> Iterator[Platform]:
     """Serve by two processes over one database."""
     settings = environment(data, {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()})
-    command = [GROUNDS] if build is None else [sys.executable, "-c", BROKEN % build]
-    processes: list[subprocess.Popen[bytes]] = []
+    code = BUILD if build is None else BROKEN % build
+    processes: list[ForkedCommand] = []
     try:
         addresses = []
         for number in range(2):
             log = data.with_name(f"log-{number}")
             with log.open("wb") as stderr:
-                arguments = [*command, "serve", "--port", "0"]
-                processes.append(subprocess.Popen(arguments, env=settings, stderr=stderr))
-            addresses.append(_address(processes[-1], log))
+                processes.append(ForkedCommand("serve", "--port", 0, build=code, env=settings, stderr=stderr.fileno()))
+            addresses.append(address_from(processes[-1], log))
         yield Platform(addresses, database_url, DevelopmentIssuer.open(data))
     finally:
         for process in reversed(processes):

@@ -24,7 +24,6 @@ from db.policy.compile import compiled_views
 from db.policy.document import default_policy, parse_policy
 from schema.actor import Role
 from schema.relay.ids import IdKind, Ids, ids_of
-from tests.app.cli.test_main import serving
 from tests.schema.test_roles import SDL
 from tests.support.canaries import (
     CANARY,
@@ -36,6 +35,7 @@ from tests.support.canaries import (
     heard,
     readings,
 )
+from tests.support.command import serving
 from tests.support.facts import NOW
 from tests.support.gateway import SECRET
 from tests.support.generated_questions import Pools, questions

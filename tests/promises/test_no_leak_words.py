@@ -15,10 +15,10 @@ from db.policy.compile import compiled_views
 from db.policy.document import parse_policy
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
-from tests.app.cli.test_main import serving
 from tests.schema.test_roles import training_login
 from tests.support.agreement import enforce, load
 from tests.support.canaries import CANARY, heard
+from tests.support.command import serving
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.leak_probe import (

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from db.policy.compile import bind_predicate, compiled_views, conditions_of
 from db.policy.document import default_policy
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
-from tests.app.cli.test_main import serving
+from tests.support.command import serving
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import PULL, SECRET, TestGateway
@@ -115,9 +114,8 @@ async def test_a_server_that_is_killed_before_it_answers_leaves_the_hold_and_the
 ) -> None:
     break_rule(planted)
     given = {"DATABASE_URL": planted.database_url, "GROUNDS_SECRET": SECRET.decode()}
-    broken_build = [sys.executable, "-c", KILLED]
     token = DevelopmentIssuer.open(tmp_path).token(Role.TRAINING_CLIENT, client="client", purpose="GENAI_TRAINING")
-    with serving(tmp_path, tmp_path / "log", env=given, command=broken_build) as server:
+    with serving(tmp_path, tmp_path / "log", env=given, build=KILLED) as server:
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(headers=headers, timeout=60) as client:
             with pytest.raises(httpx.RemoteProtocolError):

@@ -5,8 +5,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +20,9 @@ from app.auth.dev_issuer import DevelopmentIssuer
 from db.embedded_postgres import remove_embedded_postgres
 from schema.actor import Role
 from schema.relay.ids import ids_of
-from tests.app.cli.test_main import GROUNDS, Serving, _address, environment, grounds
+from tests.support.command import Serving, address_from, environment, grounds
 from tests.support.facts import NOW, fact
+from tests.support.fork_server import BUILD, ForkedCommand
 from tests.support.gateway import set_clock
 from tests.support.mutants import Killed
 
@@ -69,7 +68,7 @@ class World:
     """The running server, and what every client received from any server."""
 
     data: Path
-    command: list[str]
+    build: str
     address: str = ""
     ended: bool = False
     broken_off: int = 0
@@ -112,10 +111,14 @@ def pull_pages(world: World, name: str) -> None:
 def started(world: World) -> Iterator[Serving]:
     """Serve until the block ends, or somebody kills it."""
     log = world.data.with_name("log")
-    command = [*world.command, "serve", "--port", "0"]
-    with log.open("wb") as stderr, subprocess.Popen(command, env=environment(world.data), stderr=stderr) as process:
+    settings = environment(world.data)
+    arguments = ("serve", "--port", 0)
+    with (
+        log.open("wb") as stderr,
+        ForkedCommand(*arguments, build=world.build, env=settings, stderr=stderr.fileno()) as process,
+    ):
         try:
-            server = Serving(process, _address(process, log), world.data, log)
+            server = Serving(process, address_from(process, log), world.data, log)
             world.address = server.address
             yield server
         finally:
@@ -198,7 +201,7 @@ def unlogged(world: World) -> list[str]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A gateway with items that are permitted, and its data folder; PostgreSQL's settings are those of a real one."""
-    world = World(tmp_path / "data", [GROUNDS])
+    world = World(tmp_path / "data", BUILD)
     with started(world) as server:
         set_clock(server.database_url, NOW)
         facts = [fact("account"), fact("notice"), *(fact("content", id=f"item-{number}") for number in range(ITEMS))]
@@ -236,8 +239,8 @@ def test_ten_thousand_reads_and_twenty_kills(world: World) -> None:
 
 @pytest.mark.exhaustive
 def test_a_build_that_writes_receipts_after_the_answer_is_noticed(world: World, killed: Killed) -> None:
-    world.command = [sys.executable, "-c", LATE]
+    world.build = LATE
     read_through(world, 60, 3)
-    world.command = [GROUNDS]
+    world.build = BUILD
     missing = unlogged(world)
     killed("the receipt is committed after the answer", "deliver()", missing[0] if missing else None)

@@ -23,8 +23,9 @@ from db.connection import connection, open_database
 from db.ingest.contacts import contact_hash
 from db.notices import outbox
 from db.vocabulary import MessageKind
-from tests.app.cli.test_main import GROUNDS, environment, grounds
+from tests.support.command import environment, grounds
 from tests.support.facts import NOW, fact
+from tests.support.fork_server import BUILD, ForkedCommand
 from tests.support.gateway import SECRET, TestGateway
 
 EPOCH = "2026-05"
@@ -214,31 +215,29 @@ def settings_of(database_url: str, server: MailServer | None) -> dict[str, str]:
 
 
 def notify(
-    database_url: str, server: MailServer | None, data: Path, *arguments: object, **env: str
+    database_url: str, server: MailServer | None, data: Path, *arguments: object, build: str = BUILD, **env: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `grounds notice send` to its end."""
+    """Run `grounds notice send`, or another build of it, to its end."""
     return grounds(
         *("notice", "send", "--epoch", EPOCH, "--rate", 1000, *arguments),
         data=data,
         env=settings_of(database_url, server) | env,
+        build=build,
     )
 
 
-def start(
-    database_url: str, server: MailServer, data: Path, command: list[str], *arguments: object
-) -> "subprocess.Popen[bytes]":
-    """Start `grounds notice send`, as the command or as another build of it."""
+def start(database_url: str, server: MailServer, data: Path, build: str, *arguments: object) -> ForkedCommand:
+    """Start `grounds notice send`, or another build of it; it logs to `data` with the suffix ".log"."""
     ours = environment(data, settings_of(database_url, server))
-    line = [*command, "notice", "send", "--epoch", EPOCH, *map(str, arguments)]
-    return subprocess.Popen(line, env=ours, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with data.with_suffix(".log").open("wb") as log:
+        line = ("notice", "send", "--epoch", EPOCH, *arguments)
+        return ForkedCommand(*line, build=build, env=ours, stdout=log.fileno(), stderr=log.fileno())
 
 
-def notify_until(
-    database_url: str, server: MailServer, data: Path, taken: int, command: list[str], *arguments: object
-) -> None:
+def notify_until(database_url: str, server: MailServer, data: Path, taken: int, build: str, *arguments: object) -> None:
     """Run `grounds notice send`, and kill it (SIGKILL) as soon as the server has taken so many messages."""
     reached = threading.Event()
-    process = start(database_url, server, data, command, *arguments)
+    process = start(database_url, server, data, build, *arguments)
 
     def kill(count: int) -> None:
         if count >= taken and not reached.is_set():
@@ -246,7 +245,7 @@ def notify_until(
             reached.set()
 
     server.on_taken = kill
-    process.communicate(timeout=600)
+    process.wait(600)
     server.on_taken = lambda count: None
     assert reached.is_set(), "it ended before it was killed"
 
@@ -269,6 +268,3 @@ def states(gateway: TestGateway) -> dict[str, str]:
             "SELECT a.platform_id, t.state FROM grounds.notice_task t JOIN grounds.account a ON a.id = t.account"
         )
     )
-
-
-COMMAND = [GROUNDS]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.auth.signed_links import LinkAction, link_path, read_link, sign_link
-from tests.app.cli.test_main import grounds
+from tests.support.command import grounds
 
 SECRET = b"a secret of tests, of tests only"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

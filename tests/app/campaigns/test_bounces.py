@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.campaigns.bounces import read_delivery_report, split_mbox
-from tests.app.cli.test_main import grounds
 from tests.support.campaigns import addresses, email_of, mail_server, notify, peopled, settings_of, states
+from tests.support.command import grounds
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
 

@@ -10,7 +10,6 @@ import pytest
 
 from app.settings import SettingsError
 from db.vocabulary import MessageKind
-from tests.app.cli.test_main import grounds, write
 from tests.support.campaigns import (
     CAMPAIGN,
     EPOCH,
@@ -24,6 +23,7 @@ from tests.support.campaigns import (
     settings_of,
     states,
 )
+from tests.support.command import grounds, write
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed

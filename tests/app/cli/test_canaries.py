@@ -1,22 +1,21 @@
 """`grounds canary`: the commands of the README plant, list and remove an item, and refuse what they may not plant."""
 
 import json
-import os
 import shlex
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.command import grounds
 from tests.support.documents import block
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 
 
 def canary(gateway: TestGateway, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
-    command = [sys.executable, "-c", "from app.cli.main import main; main()", "canary", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    settings = {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
+    return grounds("canary", *arguments, data=Path("no data"), env=settings)
 
 
 @pytest.fixture
@@ -38,21 +37,16 @@ async def test_the_commands_of_the_readme_plant_list_and_remove_an_item(loaded: 
     assert json.loads(canary(loaded, "list", "--json").stdout) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "fault"),
-    [
+async def test_what_cannot_be_planted_or_is_not_planted_is_an_error(loaded: TestGateway) -> None:
+    for arguments, fault in (
         (["plant", "nothing", "--reason", "A reason"], "ITEM: is no known item (load its records first)"),
         (["plant", "item", "--reason", "A reason"], "ITEM: qualifies now (plant an item that never can)"),
         (["plant", "content-4711", "--reason", " "], "--reason: is empty"),
         (["remove", "content-4711"], "ITEM: is not planted (see grounds canary list)"),
-    ],
-)
-async def test_what_cannot_be_planted_or_is_not_planted_is_an_error(
-    loaded: TestGateway, arguments: list[str], fault: str
-) -> None:
-    done = canary(loaded, *arguments)
-    assert done.returncode == 2
-    assert fault in done.stderr
+    ):
+        done = canary(loaded, *arguments)
+        assert done.returncode == 2, arguments
+        assert fault in done.stderr, arguments
     assert loaded.execute("SELECT count(*) FROM grounds.canary") == [(0,)]
 
 

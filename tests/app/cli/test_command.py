@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from db.policy.document import default_policy
-from tests.app.cli.test_main import Serving, grounds, write
 from tests.app.cli.test_main import served as served  # a fixture, found here by name
+from tests.support.command import Serving, grounds, write
 from tests.support.facts import fact
 
 pytestmark = pytest.mark.xdist_group("command")

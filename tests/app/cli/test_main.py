@@ -3,97 +3,29 @@
 import gzip
 import json
 import os
-import signal
+import random
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
 from app.demo.population import population_lines
 from db.embedded_postgres import remove_embedded_postgres
 from db.policy.document import default_policy
 from schema.actor import Role
+from tests.support.command import COMMAND, Serving, environment, grounds, serving, summaries, write
 from tests.support.facts import NOW, fact
-from tests.support.gateway import PULL, set_clock
+from tests.support.gateway import PULL, SECRET, set_clock
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.xdist_group("command")
 
-GROUNDS = str(Path(sys.executable).with_name("grounds"))
 CANARY = "words that belong to one person"
-
-
-def environment(data: Path, more: Mapping[str, str] = {}) -> dict[str, str]:
-    """Return the environment of a command, without the settings of the test run."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("GROUNDS_", "DATABASE_URL"))}
-    return ours | {"GROUNDS_DATA": str(data), "GROUNDS_DRAIN_SECONDS": "0", **more}
-
-
-def grounds(
-    *arguments: object, data: Path, stdin: bytes = b"", cwd: Path | None = None, env: Mapping[str, str] = {}
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end; whatever it ends with, it never shows a trace."""
-    command = [GROUNDS, *map(str, arguments)]
-    done = subprocess.run(command, env=environment(data, env), input=stdin, cwd=cwd, capture_output=True, check=False)
-    told = subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
-    assert "Traceback" not in told.stderr + told.stdout, told.stderr
-    return told
-
-
-@dataclass
-class Serving:
-    """A `grounds serve` that listens."""
-
-    process: "subprocess.Popen[bytes]"
-    address: str
-    data: Path
-    log: Path
-
-    @property
-    def database_url(self) -> str:
-        """Return the administrator's URL of its embedded database."""
-        return (self.data / "postgres" / "url").read_text().rpartition("/")[0] + "/grounds"
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; return the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-    def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement as the administrator."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            return connection.execute(statement.encode()).fetchall()
-
-
-@contextmanager
-def serving(
-    data: Path, log: Path, *arguments: str, env: Mapping[str, str] = {}, command: Sequence[str] = (GROUNDS,)
-) -> Iterator[Serving]:
-    """Serve until the block ends; its log goes to a file. `command` can be a build that is broken on purpose."""
-    started = [*command, "serve", "--port", "0", *arguments]
-    with log.open("wb") as stderr, subprocess.Popen(started, env=environment(data, env), stderr=stderr) as process:
-        try:
-            yield Serving(process, _address(process, log), data, log)
-        finally:
-            process.terminate()
-
-
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    for _ in range(600):
-        for line in log.read_text().splitlines():
-            if '"started"' in line:
-                return str(json.loads(line)["address"])
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"it does not start: {log.read_text()}")
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +37,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield server
     assert "Traceback" not in server.log.read_text()
     remove_embedded_postgres(folder / "data" / "postgres")
-
-
-def write(file: Path, *records: dict[str, Any] | str) -> Path:
-    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
-    file.write_text("\n".join(lines) + "\n")
-    return file
-
-
-def summaries(told: "subprocess.CompletedProcess[str]") -> list[dict[str, list[int]]]:
-    """Read what is printed of each file: record -> accepted, unchanged, stale, rejected."""
-    found: list[dict[str, list[int]]] = []
-    for line in told.stdout.splitlines():
-        cells = [cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")]
-        if cells[0] == "record":
-            assert cells[1:] == ["accepted", "unchanged", "stale", "rejected"]
-            found.append({})
-        elif len(cells) == 5:
-            found[-1][cells[0]] = [int(cell) for cell in cells[1:]]
-    return found
 
 
 def token(server: Serving, role: Role, *arguments: str) -> str:
@@ -200,7 +113,8 @@ def test_bad_lines_are_set_aside_beside_their_file_and_the_good_ones_land(served
 
 
 def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving, tmp_path: Path) -> None:
-    records = [json.dumps(fact("content", id=f"packed-{number}", text=os.urandom(3000).hex())) for number in range(200)]
+    texts = ["".join(random.choices(ascii_letters, k=600)) for _ in range(200)]
+    records = [json.dumps(fact("content", id=f"packed-{number}", text=text)) for number, text in enumerate(texts)]
     whole = gzip.compress("\n".join([*records, ""]).encode())
     cut, bent, other = tmp_path / "cut.gz", tmp_path / "bent.gz", tmp_path / "other.gz"
     cut.write_bytes(whole[: len(whole) // 2])
@@ -242,7 +156,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_in_little_memory(served: S
     (small := tmp_path / "small.ndjson").write_bytes(b"".join(lines[: len(lines) // 10]))
     count = "SELECT count(*) FROM grounds.content WHERE platform_id LIKE 'big-%'"
     with subprocess.Popen(
-        [GROUNDS, "ingest", str(big)], env=environment(served.data), stdout=subprocess.DEVNULL
+        [COMMAND, "ingest", str(big)], env=environment(served.data), stdout=subprocess.DEVNULL
     ) as run:
         while not served.execute(count)[0][0] > 3000:
             assert run.poll() is None
@@ -260,7 +174,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next_in_little_memory(served: S
 def peak_of_ingest(server: Serving, file: Path) -> int:
     """Take a file in; return the most memory that its process, and any of its own, had at once, in kB."""
     with subprocess.Popen(
-        [GROUNDS, "ingest", str(file)], env=environment(server.data), stdout=subprocess.DEVNULL
+        [COMMAND, "ingest", str(file)], env=environment(server.data), stdout=subprocess.DEVNULL
     ) as run:
         _, status, usage = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
@@ -301,18 +215,17 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
     assert "issuer.json holds no P-256 key pair; delete it" in told.stderr
 
 
-def test_a_policy_is_refused_line_by_line(tmp_path: Path) -> None:
-    assert grounds("migrate", data=tmp_path).returncode == 0  # the check reads what campaigns told
+def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> None:
+    def check(file: Path) -> "subprocess.CompletedProcess[str]":
+        settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+        return grounds("policy", "check", file, data=tmp_path, env=settings)  # it reads what campaigns told
+
     sound = json.loads(default_policy().document())
     public = sound["grounds"]["PUBLIC_CONTENT"]
     wrong = {"version": 7, "effective_from": "soon", "purposes": [], "regions": "DE", "colour": "red"}
     wrong |= {"notice": {"epoch": 7, "period_days": "x"}, "grounds": {"WHIM": public}}
-    places = (
-        *("version", "effective_from", "purposes", "regions", "colour"),
-        "notice.epoch",
-        "notice.period_days",
-        "grounds.WHIM",
-    )
+    nested = ("notice.epoch", "notice.period_days", "grounds.WHIM")
+    places = (*("version", "effective_from", "purposes", "regions", "colour"), *nested)
     refused: list[tuple[dict[str, Any], list[str]]] = [
         (wrong, [f"policy.json: {place}: " for place in places]),
         (
@@ -326,18 +239,18 @@ def test_a_policy_is_refused_line_by_line(tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     for change, parts in refused:
         file.write_text(json.dumps(sound | change))
-        told = grounds("policy", "check", file, data=tmp_path)
+        told = check(file)
         assert (told.returncode, told.stdout) == (2, "")
         for part in parts:
             assert part in told.stderr
     for broken in (b"{", b"\xff", b"[]"):
         file.write_bytes(broken)
-        told = grounds("policy", "check", file, data=tmp_path)
+        told = check(file)
         assert (told.returncode, told.stderr.startswith("grounds: policy.json: ")) == (2, True), told.stderr
     file.write_text(json.dumps(sound))
-    told = grounds("policy", "check", file, data=tmp_path)
+    told = check(file)
     assert told.stdout == "policy 2025-05-27: is sound; grounds AI_INTERACTION, PUBLIC_CONTENT\n"
-    told = grounds("policy", "check", tmp_path / "none.json", data=tmp_path)
+    told = check(tmp_path / "none.json")
     assert (told.returncode, told.stderr) == (2, f"grounds: {tmp_path / 'none.json'}: No such file or directory\n")
 
 

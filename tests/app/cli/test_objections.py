@@ -1,65 +1,61 @@
 """`grounds objection file`: what came by letter is in force when its reference is printed."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from db.ingest.contacts import contact_hash
+from tests.support.command import grounds
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 
-HASH = str(contact_hash("anna@example.org"))
+
+def file_objection(gateway: TestGateway, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    settings = {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
+    return grounds("objection", "file", *arguments, data=Path("no data"), env=settings)
 
 
-def grounds(gateway: TestGateway, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
-    command = [sys.executable, "-c", "from app.cli.main import main; main()", "objection", "file", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+def written_by(name: str) -> list[dict[str, Any]]:
+    """State an account with a person and an address of its own, and an item that is named as it is."""
+    account = fact("account", id=name, contacts=[contact_hash(f"{name}@example.org")], person=f"person-{name}")
+    return [account, fact("content", id=name, account=name, text=name), fact("notice", id=name, account=name)]
 
 
-@pytest.fixture
-async def notified_gateway(gateway: TestGateway) -> TestGateway:
-    gateway.set_clock(NOW)
-    await gateway.ingest([fact("account", contacts=[HASH], person="p"), fact("content"), fact("notice")])
-    return gateway
-
-
-@pytest.mark.parametrize(
-    "named",
-    [["--account", "author"], ["--person", "p"], ["--contact", HASH], ["--contact-file", "letter"]],
-    ids=lambda named: named[0],
-)
 async def test_what_came_by_letter_is_in_force_when_its_reference_is_printed(
-    notified_gateway: TestGateway, tmp_path: Path, named: list[str]
+    gateway: TestGateway, tmp_path: Path
 ) -> None:
     letter = tmp_path / "letter"
-    letter.write_text("Anna@example.org\n", encoding="utf-8")
-    assert len(await notified_gateway.pull()) == 1
-    done = grounds(notified_gateway, *(str(letter) if word == "letter" else word for word in named))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("filed-")
-    assert await notified_gateway.pull() == []
-    assert "anna" not in (done.stdout + done.stderr).lower()
-    assert notified_gateway.execute("SELECT channel, filed_by FROM grounds.objection") == [("LETTER", "command line")]
+    letter.write_text("Hash@example.org\n", encoding="utf-8")
+    ways = {
+        "anna": ("--account", "anna"),
+        "bert": ("--person", "person-bert"),
+        "carl": ("--contact", str(contact_hash("carl@example.org"))),
+        "hash": ("--contact-file", str(letter)),
+    }
+    gateway.set_clock(NOW)
+    await gateway.ingest([record for name in ways for record in written_by(name)])
+    left = set(ways)
+    assert {item["text"] for item in await gateway.pull()} == left
+    for name, named in ways.items():
+        done = file_objection(gateway, *named)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("filed-")
+        left.remove(name)
+        assert {item["text"] for item in await gateway.pull()} == left
+        assert name not in (done.stdout + done.stderr).lower()
+    filed = [("LETTER", "command line")] * len(ways)
+    assert gateway.execute("SELECT channel, filed_by FROM grounds.objection") == filed
 
 
-@pytest.mark.parametrize(
-    ("named", "fault"),
-    [
+async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -> None:
+    for named, fault in (
         ([], "name one of --account, --person, --contact and --contact-file"),
         (["--account", "a", "--person", "p"], "name one of"),
         (["--contact", "anna"], "--contact: is no e-mail address"),
         (["--account", ""], "--account: is not 1 to 200 printable characters"),
         (["--contact-file", "/nowhere"], "No such file"),
-    ],
-)
-async def test_a_command_that_names_nobody_files_nothing(
-    notified_gateway: TestGateway, named: list[str], fault: str
-) -> None:
-    done = grounds(notified_gateway, *named)
-    assert done.returncode == 2
-    assert fault in done.stderr
-    assert notified_gateway.execute("SELECT count(*) FROM grounds.objection") == [(0,)]
+    ):
+        done = file_objection(gateway, *named)
+        assert done.returncode == 2, named
+        assert fault in done.stderr, named
+    assert gateway.execute("SELECT count(*) FROM grounds.objection") == [(0,)]

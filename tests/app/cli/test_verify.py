@@ -15,7 +15,7 @@ from app.server.jobs import background_jobs
 from app.server.scheduler import run_job_once
 from db.connection import open_database
 from schema.actor import Role
-from tests.app.cli.test_main import grounds
+from tests.support.command import grounds
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.ledger_tampering import KEY, rewritten

@@ -14,8 +14,8 @@ from app.http.persisted_documents import open_documents
 from app.settings import SettingsError
 from schema.actor import Role
 from schema.build import build_schema
-from tests.app.cli.test_main import grounds
 from tests.app.http.test_middleware import bearer
+from tests.support.command import grounds
 from tests.support.facts import NOW, fact
 from tests.support.gateway import PULL, SECRET, TestGateway
 from tests.support.shared_server import SharedServer

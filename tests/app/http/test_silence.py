@@ -27,7 +27,7 @@ from app.auth.dev_issuer import DevelopmentIssuer
 from app.http.graphql import format_errors
 from db.embedded_postgres import remove_embedded_postgres
 from schema.actor import Role
-from tests.app.cli.test_main import Serving, serving
+from tests.support.command import Serving, serving
 from tests.support.facts import NOW, fact
 from tests.support.gateway import PULL, TestGateway, clock_statement
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from db.embedded_postgres import remove_embedded_postgres
-from tests.app.cli.test_main import Serving, serving
+from tests.support.command import Serving, serving
 
 pytestmark = pytest.mark.xdist_group("serve")
 

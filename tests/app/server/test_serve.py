@@ -25,8 +25,9 @@ import pytest
 from app.auth.dev_issuer import DevelopmentIssuer
 from db.embedded_postgres import remove_embedded_postgres
 from schema.actor import Role
-from tests.app.cli.test_main import GROUNDS, Serving, environment, grounds, serving, write
+from tests.support.command import COMMAND, Serving, environment, grounds, serving, write
 from tests.support.facts import NOW, fact
+from tests.support.fork_server import ForkedCommand
 from tests.support.gateway import set_clock
 
 pytestmark = pytest.mark.xdist_group("serve")
@@ -99,10 +100,10 @@ def knows(server: Serving, account: str) -> bool:
 
 
 def test_two_that_start_at_once_on_a_new_folder_share_it(tmp_path: Path) -> None:
-    command, data = [GROUNDS, "serve", "--port", "0"], tmp_path / "data"
+    data = tmp_path / "data"
     with (
         (tmp_path / "other").open("wb") as log,
-        subprocess.Popen(command, env=environment(data), stderr=log) as process,
+        ForkedCommand("serve", "--port", 0, env=environment(data), stderr=log.fileno()) as process,
         serving(data, tmp_path / "log") as server,
     ):
         assert soon(lambda: '"started"' in (tmp_path / "other").read_text())
@@ -279,7 +280,7 @@ def test_the_demo_is_not_mixed_with_facts_that_are_no_demo(data: Path, tmp_path:
 
 
 def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, tmp_path: Path) -> None:
-    command = [GROUNDS, "demo", "--port", "0"]
+    command = [COMMAND, "demo", "--port", "0"]
     with (
         (tmp_path / "out").open("wb") as out,
         (tmp_path / "log").open("wb") as log,
@@ -325,8 +326,11 @@ def asked_by_curl(command: list[str]) -> list[dict[str, Any]]:
 
 def test_the_demo_ends_while_it_loads_and_finishes_at_the_next_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    command = [GROUNDS, "demo", "--port", "0", "--items", "4000"]
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, env=environment(data), stderr=log) as process:
+    arguments = ("demo", "--port", 0, "--items", 4000)
+    with (
+        (tmp_path / "log").open("wb") as log,
+        ForkedCommand(*arguments, env=environment(data), stderr=log.fileno()) as process,
+    ):
         assert soon(lambda: (data / "demo.json").exists())
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

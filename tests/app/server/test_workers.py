@@ -10,8 +10,8 @@ import pytest
 
 from db.embedded_postgres import remove_embedded_postgres
 from schema.actor import Role
-from tests.app.cli.test_main import Serving, grounds, serving
 from tests.app.server.test_serve import bearer, postgres_is_gone, soon
+from tests.support.command import Serving, grounds, serving
 
 pytestmark = pytest.mark.xdist_group("serve")
 
