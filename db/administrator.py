@@ -12,7 +12,7 @@ class DatabaseError(Exception):
 
 
 def administrator_connection(url: str) -> psycopg.Connection:
-    """Connect as the administrator, and wait until no other administrator is at work.
+    """Connect to the database as the administrator, and wait until no other administrator is at work.
 
     Raises DatabaseError where PostgreSQL cannot be reached.
     """

@@ -78,7 +78,7 @@ _sharer: ContextVar[Sharer | None] = ContextVar("sharer", default=None)
 
 @contextmanager
 def borrowing_as(name: str, *, reserved: bool = False, wait_seconds: float = ACQUIRE_SECONDS) -> Iterator[None]:
-    """Borrow connections within the block, and within the tasks that it begins, as one of those that share a pool."""
+    """Borrow database connections within the block, and its tasks, as one of those that share a pool."""
     token = _sharer.set(Sharer(name, reserved, wait_seconds))
     try:
         yield
@@ -102,7 +102,7 @@ class FairShare:
         self._waiting: list[tuple[Sharer | None, asyncio.Future[None]]] = []
 
     async def acquire(self, sharer: Sharer | None) -> None:
-        """Wait for a turn, and take it."""
+        """Wait for a turn at a pool of database connections, and take it."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((sharer, turn))
         self._grant()
@@ -116,7 +116,7 @@ class FairShare:
             raise
 
     def release(self, sharer: Sharer | None) -> None:
-        """Release a turn."""
+        """Release a turn at a pool of database connections."""
         self._free += 1
         self._open += not _is_unbounded(sharer)
         self._held[sharer] -= 1
@@ -124,7 +124,7 @@ class FairShare:
         self._grant()
 
     def _grant(self) -> None:
-        """Grant turns to the sharers that wait and may have one; of equals to the first that came."""
+        """Grant turns at a pool of connections to the sharers that wait and may have one; of equals to the first."""
         while allowed := [each for each in self._waiting if not each[1].done() and self._may_have(each[0])]:
             sharer, turn = chosen = min(allowed, key=lambda each: self._held[each[0]])
             self._waiting.remove(chosen)
@@ -134,11 +134,13 @@ class FairShare:
             turn.set_result(None)
 
     def _may_have(self, sharer: Sharer | None) -> bool:
+        """Return whether a sharer of a pool of database connections may have another one."""
         within = sharer is None or self._held[sharer] < self._most
         return self._free > 0 and within and (_is_unbounded(sharer) or self._open > 0)
 
 
 def _is_unbounded(sharer: Sharer | None) -> bool:
+    """Return whether a sharer of a pool of connections has a reserved one, or is none."""
     return sharer is None or sharer.reserved
 
 
@@ -165,15 +167,15 @@ class Database:
     probe: Pool
 
     def examiner(self, role: str) -> "Reader":
-        """Read as an officer or an auditor."""
+        """Return a reader of the database for an officer or an auditor."""
         return Reader(self.staff, "examiner", role, "decision")
 
     def client(self, number: int) -> "Reader":
-        """Read as a training client: its own receipts and retractions."""
+        """Return a reader of the database for a training client: its own receipts and retractions."""
         return Reader(self.training, "client", str(number), "trainable_content")
 
     def data_subject(self, account: str) -> "Reader":
-        """Read as the person whose account the platform calls so."""
+        """Return a reader of the database for the data subject whose account the platform calls so."""
         return Reader(self.subject, "subject", account, "own_decision")
 
 
@@ -205,19 +207,19 @@ class Reader:
     people: PeopleRead = field(default_factory=PeopleRead, compare=False)
 
     async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        """Run one statement, and hand out its rows."""
+        """Run one statement on the database by the audience's login, and return its rows."""
         async with connection(self.pool) as borrowed:
             return await borrowed.fetch(_with_claim(statement, self.claim, len(values) + 1), *values, self.who)
 
     async def fetchval(self, statement: str, *values: Any) -> Any:
-        """Run one statement, and hand out the one value that it finds, or None."""
+        """Run one statement on the database by the audience's login; return the one value that it finds, or None."""
         rows = await self.fetch(statement, *values)
         return rows[0][0] if rows else None
 
 
 @lru_cache(maxsize=256)
 def _with_claim(statement: str, claim: str, position: int) -> str:
-    """Wrap a statement so that it claims for its own transaction, in one round trip.
+    """Wrap an SQL statement so that it claims for its own transaction, in one round trip.
 
     The claim stands in a condition of its own above a query that OFFSET 0 keeps whole: PostgreSQL decides such a
     condition before it asks for the first row.
@@ -228,7 +230,7 @@ def _with_claim(statement: str, claim: str, position: int) -> str:
 
 @asynccontextmanager
 async def open_database(url: str, secret: bytes, *, connections: int = 8) -> AsyncIterator[Database]:
-    """Open the pools, and close them at the end. `connections` is the size of the training pool.
+    """Open the pools of database connections, and close them at the end. `connections` sizes the training pool.
 
     Objections and officers share their pools with those that read much, and find a connection kept free.
     """
@@ -250,7 +252,7 @@ async def open_database(url: str, secret: bytes, *, connections: int = 8) -> Asy
 
 @asynccontextmanager
 async def connection(pool: Pool, *, wait_seconds: float | None = None) -> AsyncIterator[Connection]:
-    """Borrow a connection, in turn with those that share the pool; raise PoolExhausted rather than queue for longer."""
+    """Borrow a database connection, in turn with those that share the pool; raise PoolExhausted after a time."""
     sharer = _sharer.get()
     try:
         with _CONNECTIONS.labels(pool.role, "waiting").track_inprogress(), _WAIT_SECONDS.labels(pool.role).time():
@@ -268,7 +270,7 @@ async def connection(pool: Pool, *, wait_seconds: float | None = None) -> AsyncI
 
 @asynccontextmanager
 async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connection]:
-    """Borrow a connection for one transaction that may write, and that claims who does.
+    """Borrow a database connection for one transaction that may write, and that claims the actor.
 
     The logins of officers and data subjects only read unless they say otherwise, and write by the owner's functions.
     """
@@ -280,7 +282,7 @@ async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connecti
 
 
 def _open_pool(url: str, secret: bytes, role: str, size: int, *, reserve: int = 0) -> Pool:
-    """Make a pool that logs in as one role, so that there is no role to set and none to forget."""
+    """Open a pool of database connections that log in as one role: there is no role to set and none to forget."""
     runs_transactions = role in (INGEST, WORKER)
     connections = asyncpg.create_pool(
         url,
@@ -297,4 +299,4 @@ def _open_pool(url: str, secret: bytes, role: str, size: int, *, reserve: int = 
 
 
 async def _nothing_to_reset(connection: Connection) -> None:
-    """Spare a round trip: these roles run single statements, whose claims end with their transaction."""
+    """Return no statement to reset a connection by: claims of these roles end with their transaction."""

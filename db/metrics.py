@@ -28,12 +28,12 @@ class DatabaseGauge:
 
     @property
     def description(self) -> str:
-        """Return what the number counts."""
+        """Return what a gauge counts that is read from the database."""
         return DESCRIPTIONS[self.name]
 
 
 async def database_gauges(pool: Pool) -> list[DatabaseGauge]:
-    """Read every gauge by the worker's login."""
+    """Read every gauge from the database by the worker's login."""
     async with connection(pool) as borrowed:
         rows = await borrowed.fetch("SELECT name, client, value FROM grounds.operating_gauges()")
     return [DatabaseGauge(row["name"], row["client"], row["value"]) for row in rows]

@@ -43,7 +43,7 @@ class MigrationError(Exception):
 def apply_migrations(
     connection: psycopg.Connection, description: Path = DESCRIPTION, migrations: Path = MIGRATIONS
 ) -> bool:
-    """Bring the database up to date in one transaction, or in the one that is open; return whether anything changed.
+    """Apply migrations to the database in one transaction, or in the one that is open; return whether any did.
 
     The connection is the administrator's. Raises MigrationError for a database of a later release, or of
     an unreleased one whose tables are described differently.
@@ -88,20 +88,21 @@ def is_current(connection: psycopg.Connection) -> bool:
 
 
 def build_description(connection: psycopg.Connection, description: Path = DESCRIPTION) -> None:
-    """Build everything that a description describes, as the current role, in the current transaction."""
+    """Create all tables and functions that a description's SQL describes, in the current transaction."""
     connection.execute("SET LOCAL check_function_bodies = off")  # a function may call one of a later domain
     for source in _description_sources(description):
         connection.execute(source)
 
 
 def newest_version(migrations: Path = MIGRATIONS) -> str:
-    """Name the version that a database has once it is up to date."""
+    """Return the version that a database has once every migration is applied."""
     return max((version for version, _ in _numbered_migrations(migrations)), default=FIRST_VERSION)
 
 
 def _upgrade(
     connection: psycopg.Connection, found: tuple[str, str], newest: str, digest: str, migrations: Path
 ) -> None:
+    """Apply the migrations that an older database lacks. Raises MigrationError for a newer or foreign one."""
     version, description = found
     if version > newest:
         raise MigrationError(f"it has version {version}, and this release knows {newest} (use a later release)")
@@ -113,6 +114,7 @@ def _upgrade(
 
 
 def _current_version(connection: psycopg.Connection) -> tuple[str, str, str] | None:
+    """Read the version of a database's tables; None for an empty database."""
     if connection.execute("SELECT to_regclass('grounds.migration')").fetchone() == (None,):
         if connection.execute("SELECT to_regclass('grounds.account')").fetchone() != (None,):
             raise MigrationError("it was set up before the first release (load the facts into a new database)")
@@ -123,16 +125,20 @@ def _current_version(connection: psycopg.Connection) -> tuple[str, str, str] | N
 
 
 def _numbered_migrations(migrations: Path) -> list[tuple[str, Path]]:
+    """List the migrations' SQL files with their numbers, in order."""
     return sorted((path.name.partition("_")[0], path) for path in migrations.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
 def _description_sources(description: Path) -> list[bytes]:
+    """Read the SQL files that describe the database, in order."""
     return [(description / f"{domain}.sql").read_bytes() for domain in DOMAINS]
 
 
 def _derivations() -> list[bytes]:
+    """Return the sources of what is derived from the tables: the grants and the views of the past."""
     return [*(statement.encode() for statement in access_statements()), inspect.getsource(past_views).encode()]
 
 
 def _digest(parts: list[bytes]) -> str:
+    """Hash the sources of the database's description, so that a change of them is noticed."""
     return hashlib.sha256(b"\0".join(parts)).hexdigest()

@@ -49,7 +49,7 @@ _HAPPENED = "({0}.{1} <= (SELECT grounds.valid_at()) OR {0}.recorded_at <= (SELE
 
 
 def derive_past_views(connection: psycopg.Connection) -> None:
-    """Make the views and functions of the past anew, of the tables and functions as they are now."""
+    """Create the views and functions of the past anew from the tables and functions as they are now."""
     connection.execute("SET LOCAL check_function_bodies = off")  # a function may read a view that comes after it
     dropped = ["past_referenced_contact"]
     dropped += [
@@ -64,7 +64,7 @@ def derive_past_views(connection: psycopg.Connection) -> None:
 
 
 def rewrite_for_past(statement: str) -> str:
-    """Point a statement at the past."""
+    """Rewrite an SQL statement so that it reads the views of the past."""
     # Groups of accounts and families are kept of now; what they were then follows from the facts that were known.
     derived = statement.replace("grounds.known_of_person(", "grounds.known_by_links(").replace(
         "grounds.family f ON f.id = c.family", "LATERAL grounds.family_of(c.family) f ON TRUE"
@@ -76,6 +76,7 @@ def rewrite_for_past(statement: str) -> str:
 
 
 def _statements(connection: psycopg.Connection) -> Iterator[str]:
+    """Write the SQL statements that create each view and function of the past."""
     connection.execute("SET LOCAL search_path = pg_catalog")  # so that definitions come with every name whole
     for table in VERSIONED:
         yield _version_query(table, _columns(connection, table))
@@ -98,16 +99,18 @@ def _statements(connection: psycopg.Connection) -> Iterator[str]:
 
 
 def _function_definition(connection: psycopg.Connection, of: str) -> str:
+    """Read the definition of a view or a function, to rewrite it for the past."""
     ((definition,),) = connection.execute(f"SELECT pg_get_{of}".encode()).fetchall()
     return str(definition)
 
 
 def _create_view(name: str, body: str) -> str:
+    """Write the statement that creates a view of the past."""
     return f"CREATE VIEW grounds.past_{name} WITH (security_invoker) AS {body}"
 
 
 def _version_query(table: str, columns: list[str]) -> str:
-    """Show the version of each row that was known: the current one, or the one that was later replaced."""
+    """Select the version of each row that was known in the past: the current one, or one replaced later."""
     happened = f" AND {_HAPPENED.format('k', _ACTS[table])}" if table in _ACTS else ""
     happened_then = f" AND {_HAPPENED.format('r', _ACTS[table])}" if table in _ACTS else ""
     # What a row is looked up by comes from the tables' own columns, which have indexes.
@@ -128,6 +131,7 @@ def _version_query(table: str, columns: list[str]) -> str:
 
 
 def _past_column(row: str, column: str, value: str) -> str:
+    """Write the expression of a column in a view of the past; a later deletion had not happened yet."""
     if column == "deleted_at":
         return f"CASE WHEN {_HAPPENED.format(row, column)} THEN {value} END AS {column}"
     return f"{value} AS {column}"
@@ -148,6 +152,7 @@ CROSS JOIN LATERAL grounds.past_contact_standing_of(ARRAY[k.contact]) s"""
 
 
 def _columns(connection: psycopg.Connection, table: str) -> list[str]:
+    """Read the columns of the table of which a view of the past is made."""
     found = connection.execute(
         f"SELECT attname FROM pg_attribute WHERE attrelid = 'grounds.{table}'::regclass AND attnum > 0"
         " AND NOT attisdropped ORDER BY attnum".encode()
@@ -156,7 +161,7 @@ def _columns(connection: psycopg.Connection, table: str) -> list[str]:
 
 
 def _derive_past_standing(connection: psycopg.Connection) -> str:
-    """Derive an account's standing; what the table generates is generated alike."""
+    """Derive an account's standing in the past; what the table generates is generated alike."""
     columns = connection.execute(
         "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a LEFT JOIN pg_attrdef d"
         " ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 's'"

@@ -27,11 +27,11 @@ class KeyUse(StrEnum):
 
 
 def derive_key(secret: bytes, use: KeyUse, name: str = "") -> bytes:
-    """Derive the 32 bytes of a key: HMAC-SHA256 of its use and name (NIST SP 800-108), under the secret."""
+    """Derive the 32 bytes of a key from the gateway's secret: HMAC-SHA256 of its use and name (NIST SP 800-108)."""
     label = f"{use}:{name}" if name else use
     return hmac.digest(secret, label.encode(), hashlib.sha256)
 
 
 def role_password(secret: bytes, role: str) -> str:
-    """Derive the password of a login role, so that no process has to be told it."""
+    """Derive the password of a database login role from the gateway's secret."""
     return derive_key(secret, KeyUse.ROLE, role).hex()

@@ -53,6 +53,7 @@ def check_database(url: str, secret: bytes) -> None:
 
 
 def _check_server_version(connection: psycopg.Connection) -> None:
+    """Raise DatabaseError if the PostgreSQL server is too old."""
     if connection.info.server_version < 150000:
         raise DatabaseError(
             f"PostgreSQL {connection.info.server_version // 10000} is too old (Grounds needs 15 or later)"
@@ -60,7 +61,7 @@ def _check_server_version(connection: psycopg.Connection) -> None:
 
 
 def _is_new(connection: psycopg.Connection, secret: bytes) -> bool:
-    """Return whether no secret was recorded yet. Raises DatabaseError where another one was."""
+    """Return whether the database has no recorded secret yet. Raises DatabaseError where it has another one."""
     if connection.execute("SELECT to_regclass('grounds.installation')").fetchone() == (None,):
         return True
     with connection.transaction():
@@ -75,16 +76,18 @@ def _is_new(connection: psycopg.Connection, secret: bytes) -> bool:
 
 
 def _record_secret(connection: psycopg.Connection, secret: bytes) -> None:
+    """Record the fingerprint of the gateway's secret in the database."""
     connection.execute("SET LOCAL ROLE grounds_owner")
     connection.execute("INSERT INTO grounds.installation (secret_fingerprint) VALUES (%s)", [_fingerprint(secret)])
 
 
 def _fingerprint(secret: bytes) -> str:
+    """Return the fingerprint of the gateway's secret that the database records."""
     return derive_key(secret, KeyUse.FINGERPRINT).hex()[:32]
 
 
 def _can_log_in(url: str, secret: bytes) -> bool:
-    """Return whether the login roles have the passwords that follow from the secret; all are set together."""
+    """Return whether the database's login roles have the passwords that follow from the secret."""
     try:
         psycopg.connect(url, user=WORKER, password=role_password(secret, WORKER), connect_timeout=10).close()
     except psycopg.OperationalError:
@@ -93,7 +96,7 @@ def _can_log_in(url: str, secret: bytes) -> bool:
 
 
 def set_passwords(connection: psycopg.Connection, secret: bytes) -> None:
-    """Set the password of every login role, as a SCRAM verifier: a clear one would stand in the log of statements."""
+    """Set the password of every database role as a SCRAM verifier: a clear one would stand in PostgreSQL's log."""
     with connection.transaction():
         for role in LOGIN_ROLES:
             password = role_password(secret, role).encode()

@@ -4,6 +4,6 @@ from db.connection import Connection
 
 
 async def derive_standing_backlog(worker: Connection) -> int:
-    """Derive the oldest part of the backlog, and resume deliveries once it is empty; return whether there was any."""
+    """Derive the oldest part of the backlog of accounts' standings; return whether there was any."""
     derived: int = await worker.fetchval("SELECT grounds.derive_backlog()")
     return derived

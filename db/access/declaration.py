@@ -36,15 +36,17 @@ class Access:
 
 
 def _may_read(rows: str) -> Access:
+    """Declare that a database role may read these rows of a table."""
     return Access(frozenset({"SELECT"}), rows)
 
 
 def _may_merge(*privileges: str) -> Access:
+    """Declare that the database role of ingest may read and write a table."""
     return Access(frozenset({"SELECT", *privileges}), FOR_INGEST)
 
 
 def _owner_rule(rows: str = ANY_CLAIM) -> Access:
-    """Restrict the owner to a rule; its privileges come with ownership."""
+    """Declare a row security rule for the tables' owner; its privileges come with ownership."""
     return Access(frozenset(), rows)
 
 
@@ -316,7 +318,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 
 
 def access_statements() -> Iterator[str]:
-    """Write what brings tables, views and functions in line with the declaration; a compiled view may not exist yet."""
+    """Write the grants that bring tables, views and functions in line with the declared access."""
     yield "REVOKE ALL ON ALL TABLES IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
     yield "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
     yield "GRANT USAGE ON SCHEMA grounds TO " + ", ".join(LOGIN_ROLES)
@@ -335,10 +337,10 @@ def access_statements() -> Iterator[str]:
 
 
 def view_grants(view: str) -> list[str]:
-    """Write what opens a view to its readers, if it has any."""
+    """Write the grants that open a view to the roles that may read it, if there are any."""
     return [f"GRANT SELECT ON grounds.{view} TO {role}" for role in VIEWS[view]]
 
 
 def normalize_rule(expression: str) -> str:
-    """Reduce a rule to what PostgreSQL and we write alike: it adds parentheses, casts and names for columns."""
+    """Normalise a row security rule as declared or as PostgreSQL writes it, with its parentheses and casts."""
     return re.sub(r"::\w+| AS \w+|[\s()]", "", expression)

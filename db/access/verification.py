@@ -33,6 +33,7 @@ class AccessCheck:
 
 
 def _version_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield the PostgreSQL version if the declared access cannot be trusted to it."""
     ((found,),) = catalogue("SELECT current_setting('server_version_num')")
     major, minor = divmod(int(found), 10000)
     if major < min(MIN_VERSIONS) or minor < MIN_VERSIONS.get(major, 0):
@@ -41,12 +42,14 @@ def _version_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _owner_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield the owner role if it can log in or bypass the declared access."""
     powers = "rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
     for (role,) in catalogue(f"SELECT rolname FROM pg_roles WHERE rolname = '{OWNER}' AND ({powers})"):
         yield f"role {role}"
 
 
 def _login_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield each login role that has more power than the declared access."""
     names = ", ".join(f"'{role}'" for role in LOGIN_ROLES)
     powers = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
     found: dict[str, str] = dict(
@@ -63,6 +66,7 @@ def _login_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _ownership_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield each table, view and function that another role than the declared one owns."""
     for (name,) in catalogue(
         "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'grounds'::regnamespace"
         f" AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f') AND c.relowner <> '{OWNER}'::regrole"
@@ -73,7 +77,7 @@ def _ownership_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _grant_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Compare what each role may do to each relation, and to each column, with the declaration, both ways."""
+    """Compare each role's privileges on each relation and column with the declared access, both ways."""
     wanted = {(table, role, privilege) for table, roles in TABLES.items() for role, access in roles.items()
               for privilege in access.privileges}  # fmt: skip
     wanted |= {(view, role, "SELECT") for view, roles in VIEWS.items() for role in roles}
@@ -93,6 +97,7 @@ def _grant_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _function_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Compare each role's right to call functions with the declared access, both ways."""
     wanted = {(function.replace(" ", ""), role) for function, roles in FUNCTIONS.items() for role in roles}
     found = {
         (name.removeprefix("grounds.").replace(" ", ""), role)
@@ -110,6 +115,7 @@ def _function_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _schema_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield each privilege on the schema that the declared access does not have."""
     wanted = set(LOGIN_ROLES)
     for role, privilege in catalogue(
         "SELECT coalesce(r.rolname, 'PUBLIC'), a.privilege_type FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a"
@@ -120,6 +126,7 @@ def _schema_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _barrier_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield each view without the option that lets row security hold behind it."""
     options = {name: (kind, said or "") for name, kind, said in catalogue(
         "SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ',') FROM pg_class c"
         " WHERE c.relnamespace = 'grounds'::regnamespace AND c.relkind IN ('v', 'm')"
@@ -133,7 +140,7 @@ def _barrier_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _row_security_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Compare row security and every policy with the declaration, word for word."""
+    """Compare row security and every row security policy with the declared access, word for word."""
     for name, secured in catalogue(
         "SELECT c.relname, (c.relrowsecurity AND c.relforcerowsecurity)::text FROM pg_class c"
         " WHERE c.relnamespace = 'grounds'::regnamespace AND c.relkind IN ('r', 'p')"
@@ -161,6 +168,7 @@ def _row_security_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _search_path_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Yield each function that runs with its owner's rights and an open search path."""
     for (name,) in catalogue(
         "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
         " AND p.prosecdef AND NOT 'search_path=pg_catalog, pg_temp' = ANY (coalesce(p.proconfig, '{}'))"
@@ -169,12 +177,13 @@ def _search_path_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _policy_gaps(catalogue: Catalogue) -> Iterator[str]:
+    """Report if no policy is in force, without which no role can be granted its views."""
     if not catalogue("SELECT version FROM grounds.policy WHERE active"):
         yield "no policy is in force"
 
 
 def _mark_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Name each trigger without which a change would pass no offer over."""
+    """Yield each missing trigger without which a change would not mark its offers."""
     enabled = {
         f"{trigger} on {table}"
         for table, trigger in catalogue(
@@ -203,9 +212,10 @@ ACCESS_CHECKS = (
 
 
 def find_access_gaps(connection: psycopg.Connection) -> list[str]:
-    """Read the catalogue; describe every difference from the declaration."""
+    """Read the database's catalogue; describe every difference from the declared access."""
 
     def catalogue(query: str) -> list[tuple[Any, ...]]:
+        """Run a query on the database's catalogue."""
         return connection.execute(query.encode()).fetchall()
 
     return [
@@ -214,7 +224,7 @@ def find_access_gaps(connection: psycopg.Connection) -> list[str]:
 
 
 def verify_access(url: str) -> None:
-    """Raise DatabaseError if the access differs from the declaration."""
+    """Raise DatabaseError if the database's access differs from the declaration."""
     with psycopg.connect(url, autocommit=True) as connection:
         found = find_access_gaps(connection)
     if found:

@@ -65,16 +65,16 @@ class Cell(NamedTuple):
 
     @property
     def items(self) -> float:
-        """Return the measured number of items."""
+        """Return the measured number of items in a cell of coverage."""
         return self.permitted + self.others
 
     @property
     def items_deviation(self) -> float:
-        """Return the standard deviation of the noise of its items."""
+        """Return the standard deviation of the noise of a coverage cell's items."""
         return sqrt(2) * self.deviation
 
     def plus(self, other: "Cell", sign: int = 1) -> "Cell":
-        """Return the sum with another cell, or with sign -1 what is left without the other."""
+        """Add another cell of coverage, or with sign -1 take it away."""
         permitted, others = self.permitted + sign * other.permitted, self.others + sign * other.others
         return Cell(permitted, others, hypot(self.deviation, other.deviation))
 
@@ -103,13 +103,16 @@ class Measurement:
         self.pairs: dict[Key, dict[Key, Cell]] = {pair: self._pair(pair, tables[pair]) for pair in MEASURED_PAIRS}
 
     def _numbers(self, name: str, exact: Iterable[float]) -> list[float]:
+        """Measure some exact counts of coverage with noise."""
         return [each + self._noise(self.deviations[name]) for each in exact]
 
     def _cell(self, name: str, layers: Layers) -> Cell:
+        """Measure one cell of coverage with noise."""
         permitted, others = self._numbers(name, layers)
         return Cell(permitted, others, self.deviations[name])
 
     def _pair(self, pair: Pair, exact: Mapping[Key, Layers]) -> dict[Key, Cell]:
+        """Measure coverage by a pair of dimensions with noise; values that are not named count as `other`."""
         merged: dict[Key, Layers] = defaultdict(lambda: (0.0, 0.0))
         for key, (permitted, others) in exact.items():
             label = tuple(value if value in self.values[name] else OTHER for name, value in zip(pair, key, strict=True))
@@ -119,7 +122,7 @@ class Measurement:
 
 
 def named_cells(measured: Mapping[str, Cell], before: Collection[str]) -> dict[str, Cell]:
-    """Keep the values that are named: from SHOWN_FROM on, and down to NAMED_DOWN_TO those that were named before."""
+    """Keep the coverage values that are named: from SHOWN_FROM on, and down to NAMED_DOWN_TO those named before."""
     return {
         value: cell
         for value, cell in sorted(measured.items())

@@ -45,12 +45,12 @@ _RANDOM = SystemRandom()
 
 
 def gaussian_noise(deviation: float) -> float:
-    """Draw Gaussian noise from the randomness of the operating system; it is kept nowhere and cannot be drawn again."""
+    """Draw Gaussian noise for coverage from the operating system's randomness; it is stored nowhere."""
     return _RANDOM.normalvariate(0.0, deviation)
 
 
 def noise_deviations(conditions: int, purposes: int) -> dict[str, float]:
-    """Return the standard deviation of each measurement, in items. `conditions` is how many there are.
+    """Return the standard deviation of each coverage measurement's noise, in items.
 
     The same persons are measured for each of the purposes: each has an equal part of the square of PRIVACY_LOSS, so
     that all of them together have no more than one alone would.
@@ -60,12 +60,12 @@ def noise_deviations(conditions: int, purposes: int) -> dict[str, float]:
 
 
 def noise_margin(deviation: float) -> float:
-    """Return how far a number with Gaussian noise is from the truth, at most, in CONFIDENCE of all cases."""
+    """Return how far a published number of coverage can be off by noise, in CONFIDENCE of all cases."""
     return NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * deviation
 
 
 def greatest_advantage(publications: int) -> float:
-    """Return by how much anybody can do better than guessing whether one person is there or has changed.
+    """Return how much better than guessing anybody can find one person in all published coverage.
 
     It is the accuracy of the best test with everything known but that person, less 1/2.
     """
@@ -73,7 +73,7 @@ def greatest_advantage(publications: int) -> float:
 
 
 def _sensitivity(name: str, conditions: int) -> float:
-    """Return how far a measurement moves at most (Euclidean) when all that is known of one person changes.
+    """Return how far a coverage measurement moves at most (Euclidean) when one person's facts change.
 
     A person moves all its items from some cells of a table to others, or from failing some conditions to failing the
     rest of them; the scale is one number.

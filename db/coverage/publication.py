@@ -46,7 +46,7 @@ class CountRow(NamedTuple):
 
 
 def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> dict[str, list[CountRow]]:
-    """Measure what was counted and return what is published of it, by the names of dimensions; "" is all items.
+    """Measure coverage with noise and return what is published of it, by the names of dimensions; "" is all items.
 
     Where too few persons are counted for the total to be shown, every table is empty.
     """
@@ -72,7 +72,7 @@ def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> d
 
 
 def _all_cells(measured: Measurement, scale: float, grounds: Mapping[str, str]) -> dict[Key, dict[Key, Cell]]:
-    """Arrange the measured cells in tables, with what can be computed from them: `other`, and the grounds of kinds."""
+    """Arrange the measured cells of coverage in tables, with what can be computed from them."""
     whole = Cell(
         measured.total.permitted / scale,
         measured.total.others / scale,
@@ -96,6 +96,7 @@ def _all_cells(measured: Measurement, scale: float, grounds: Mapping[str, str]) 
 
 
 def _sum_cells(cells: Iterable[tuple[Key, Cell]]) -> dict[Key, Cell]:
+    """Add up measured cells of coverage that have the same key."""
     sums: dict[Key, Cell] = {}
     for key, cell in cells:
         sums[key] = sums[key].plus(cell) if key in sums else cell
@@ -103,11 +104,12 @@ def _sum_cells(cells: Iterable[tuple[Key, Cell]]) -> dict[Key, Cell]:
 
 
 def _is_shown(cell: Cell) -> bool:
+    """Return whether a measured cell of coverage is large enough to be published."""
     return cell.items >= SHOWN_FROM * cell.items_deviation
 
 
 def _cell_row(key: Key, cell: Cell, scale: float, uncertainty: float, *, shown: bool) -> CountRow:
-    """Return the counts of a cell, scaled to the total; `uncertainty` is the relative deviation of the scale."""
+    """Return the published counts of a coverage cell; `uncertainty` is the relative deviation of the scale."""
     if not shown:
         return CountRow(key, None, None)
     items = round_count(scale * cell.items)
@@ -116,7 +118,7 @@ def _cell_row(key: Key, cell: Cell, scale: float, uncertainty: float, *, shown: 
 
 
 def _total_row(measured: Measurement) -> CountRow:
-    """Return the counts of all items. A count of conditions that can be off by too much is suppressed."""
+    """Return the published coverage of all items. A count that can be off by too much is suppressed."""
     total, deliveries, deviations = measured.total, measured.deliveries, measured.deviations
     items = round_count(total.items)
     permitted = round_count(total.permitted, items)
@@ -145,7 +147,7 @@ def _total_row(measured: Measurement) -> CountRow:
 
 
 def _funnel(measured: Measurement, items: int, permitted: int) -> list[int]:
-    """Return what is left after each condition, from all items down to the permitted ones, and never rising."""
+    """Return the published eligibility funnel: what is left after each condition, never rising."""
     missing = items - permitted - sum(measured.first)
     steps = [number + missing / len(measured.first) for number in measured.first]
     left: list[int] = []
@@ -155,11 +157,11 @@ def _funnel(measured: Measurement, items: int, permitted: int) -> list[int]:
 
 
 def round_count(number: float, at_most: int | None = None) -> int:
-    """Round to a multiple of ROUNDING_BASE, from 0 to the most that it can be."""
+    """Round a published count of coverage to a multiple of ROUNDING_BASE."""
     rounded = max(0, round(number / ROUNDING_BASE) * ROUNDING_BASE)
     return rounded if at_most is None else min(rounded, at_most)
 
 
 def _margin(deviation: float) -> int:
-    """Return how far a rounded count with noise can be off."""
+    """Return how far a rounded count of coverage with noise can be off."""
     return ceil((noise_margin(deviation) + ROUNDING_BASE / 2) / ROUNDING_BASE) * ROUNDING_BASE

@@ -48,7 +48,7 @@ class CoverageSnapshot(NamedTuple):
 
 
 async def take_coverage(worker: Connection) -> int:
-    """Do the next piece of today's snapshot; give 0 when nothing is left to do. Each piece commits by itself."""
+    """Count the next piece of today's coverage snapshot, and commit it; return 0 when none is left."""
     state: str = await worker.fetchval(
         "SELECT grounds.count_coverage($1, $2, $3, $4)",
         *(CONDITION_CODES, ITEMS_PER_STEP, MAX_ITEMS_IN_TOTAL, MAX_ITEMS_IN_TABLES),
@@ -61,7 +61,7 @@ async def take_coverage(worker: Connection) -> int:
 
 
 async def exact_snapshot(reader: Reader, day: date | None, purpose: str | None) -> CoverageSnapshot | None:
-    """Find the snapshot of a day, or the newest one. The purpose may be none that it has."""
+    """Read the coverage snapshot of a day, or the newest one."""
     rows = await reader.fetch(
         "SELECT day, taken_at, policy, conditions, purposes, coalesce($2, purposes[1])"
         " FROM grounds.coverage_snapshot"
@@ -74,7 +74,7 @@ async def exact_snapshot(reader: Reader, day: date | None, purpose: str | None) 
 async def exact_rows(
     reader: Reader, snapshot: CoverageSnapshot, by: Sequence[Dimension], filters: Filters
 ) -> list[CountRow] | None:
-    """Count by some dimensions for the snapshot's purpose; None where it is too old to be counted by so many."""
+    """Read coverage by some dimensions; None where the snapshot is too old to be counted by so many."""
     asked = {*by, *filters}
     shape = sum(1 << place for place, dimension in enumerate(Dimension) if dimension in asked or len(asked) > 2)
     if len(asked) > 2 and await reader.fetchval(_HAS_FULL_DETAIL, snapshot.day, snapshot.purpose) is None:
@@ -96,7 +96,7 @@ async def exact_rows(
 
 
 async def exact_dialects(reader: Reader, snapshot: CoverageSnapshot) -> list[CountRow]:
-    """Count by whole language tags, in lower case."""
+    """Read coverage by whole language tags, in lower case."""
     rows = await reader.fetch(_DIALECTS, snapshot.day, snapshot.purpose)
     return [_exact_row([row["language"]], row["counts"], len(snapshot.conditions)) for row in rows]
 
@@ -104,7 +104,7 @@ async def exact_dialects(reader: Reader, snapshot: CoverageSnapshot) -> list[Cou
 async def published_coverage(
     pool: Pool, day: date | None, tables: Sequence[str], purpose: str | None
 ) -> tuple[CoverageSnapshot, list[list[CountRow]]] | None:
-    """Read tables of what was published on a day or last before it. A table is named by its dimensions.
+    """Read the coverage tables published on a day or last before it. A table is named by its dimensions.
 
     Of a purpose that is none of the publication's, every table is empty.
     """
@@ -131,6 +131,7 @@ _HAS_FULL_DETAIL = "SELECT 1 FROM grounds.coverage_cell WHERE day = $1 AND purpo
 
 
 def _exact_row(key: Sequence[str], counts: Sequence[int | None], conditions: int) -> CountRow:
+    """Make a row of coverage from exact counts, with what is left after each condition."""
     found = [count or 0 for count in counts]
     items, permitted, delivered, retracted, *others = found
     failing, alone, first = (others[place * conditions : (place + 1) * conditions] for place in range(3))
@@ -139,7 +140,7 @@ def _exact_row(key: Sequence[str], counts: Sequence[int | None], conditions: int
 
 
 def _publish_tables(counted: str) -> str:
-    """Protect what `grounds.counted_coverage` gives, as `coverage_published` keeps it: JSON by purpose."""
+    """Protect the exact counts of a coverage snapshot, and return the tables to publish; both are JSON."""
     by_purpose: dict[str, Any] = json.loads(counted)
     return json.dumps(
         {purpose: protect_counts(_read_counted(each, len(by_purpose))) for purpose, each in by_purpose.items()}
@@ -147,6 +148,7 @@ def _publish_tables(counted: str) -> str:
 
 
 def _read_counted(counted: Mapping[str, Any], purposes: int) -> CountedCoverage:
+    """Parse the exact counts of a coverage snapshot, from JSON."""
     tables: dict[Key, dict[Key, Layers]] = {
         table: {} for table in (("KIND",), *((name,) for name in OPEN_DIMENSIONS), *MEASURED_PAIRS)
     }

@@ -65,7 +65,7 @@ _STREET_AFTER = re.compile(rf",? (?P<street>{_STREET}){_HOUSE}\.?(?: ?[0-9]{{1,2
 
 
 def find_addresses(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find streets with a house number, a postcode and a town.
+    """Find postal addresses in a text: streets with a house number, a postcode and a town.
 
     The stretch before a postcode is read closely so often per text; where more look like addresses, it is taken whole.
     """
@@ -93,7 +93,7 @@ def _street_before(
     *,
     needs_word: bool,
 ) -> int | None:
-    """Return where the street before a postcode begins, by the first layout that fits."""
+    """Return where a postal address's street begins before its postcode, by the first layout that fits."""
     begin = max(0, place - _WITHIN)
     window = text[begin:place]
     if _HOUSE_NUMBER.search(window) is None:

@@ -13,7 +13,7 @@ _WORDS = json.loads(resources.files("db.deidentification").joinpath("words.json"
 
 
 def words_of(name: str) -> str:
-    """Return a group of a regular expression that matches any of the words of that name in words.json."""
+    """Return a regular expression of the words in words.json that announce one kind of personal data."""
     return f"(?:{'|'.join(_WORDS[name])})"
 
 
@@ -34,11 +34,11 @@ _ANYWHERE = {cue: re.compile(rf"(?<![^\W_]){words_of(cue.name)}") for cue in Cue
 
 
 def cue_before(cue: Cue, text: str, place: int, within: int) -> int | None:
-    """Return where the first word of a kind begins in the characters before a place, if there is one."""
+    """Return where a word that announces personal data begins before a place in a text, if there is one."""
     found = _ENDING[cue].search(text[max(0, place - within) : place].lower())
     return None if found is None else max(0, place - within) + found.start()
 
 
 def cue_after(cue: Cue, text: str, place: int, within: int) -> bool:
-    """Return whether a word of a kind stands in the characters after a place."""
+    """Return whether a word that announces personal data stands after a place in a text."""
     return _ANYWHERE[cue].search(text[place : place + within].lower()) is not None

@@ -14,7 +14,7 @@ COUNTRIES_OF_LANGUAGES: dict[str, tuple[str, ...]] = {
 
 @lru_cache(maxsize=1024)
 def countries_of(language: str | None) -> tuple[str, ...]:
-    """Return the countries of a BCP 47 tag: that of its region, or else those of its language; none if unknown."""
+    """Return in which countries a text's language is spoken, so that their phone numbers are found in it."""
     subtags = (language or "").split("-")
     for subtag in subtags[1:]:
         if len(subtag) == 2 and subtag.isalpha():

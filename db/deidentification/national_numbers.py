@@ -63,7 +63,7 @@ class NumberFormat:
 
     @cached_property
     def countries(self) -> frozenset[str]:
-        """The countries whose number it is, from its name: those of "hr.oib de.idnr" are HR and DE."""
+        """Return whose national identity number it is, from its name: "hr.oib de.idnr" are HR and DE."""
         return frozenset(part.partition(".")[0].upper() for part in self.name.split() if "." in part)
 
 
@@ -77,29 +77,32 @@ class LetteredFormat:
 
 
 def _weighted_sum(digits: str, weights: Iterable[int]) -> int:
+    """Sum the weighted digits of a national identity number, for its check digit."""
     return sum(weight * int(digit) for weight, digit in zip(weights, digits, strict=False))
 
 
 def _is_hungarian_person(digits: str) -> bool:
-    """Verify a személyi azonosító: the weights rise for those born until 1996 and fall for the others."""
+    """Verify a Hungarian személyi azonosító: weights rise for births until 1996 and fall for others."""
     return int(digits[10]) in (_weighted_sum(digits, range(1, 11)) % 11, _weighted_sum(digits, range(10, 0, -1)) % 11)
 
 
 def _is_hungarian_taxpayer(digits: str) -> bool:
+    """Verify the check digit of a Hungarian tax number."""
     return int(digits[9]) == _weighted_sum(digits, range(1, 10)) % 11
 
 
 def _is_hungarian_insured(digits: str) -> bool:
-    """Verify a TAJ."""
+    """Verify the check digit of a TAJ, the Hungarian number of social insurance."""
     return int(digits[8]) == _weighted_sum(digits, (3, 7, 3, 7, 3, 7, 3, 7)) % 10
 
 
 def _is_luxembourgish_person(digits: str) -> bool:
-    """Verify a matricule: a Luhn digit, then a Verhoeff digit, both over the first eleven."""
+    """Verify a Luxembourgish matricule: a Luhn digit, then a Verhoeff digit, over the first eleven."""
     return luhn.is_valid(digits[:12]) and verhoeff.is_valid(digits[:11] + digits[12])
 
 
 def _without_separators(check: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Make the check of a national identity number ignore its separators."""
     return lambda number: check(number.translate(_SEPARATORS))
 
 
@@ -180,6 +183,7 @@ LETTERED_FORMATS = (
 
 
 def _as_whole_token(pattern: str) -> re.Pattern[str]:
+    """Compile the pattern of a national identity number, which stands in a text as a whole word."""
     return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)
 
 
@@ -188,7 +192,7 @@ _ANY_LETTERED = _as_whole_token("|".join(kind.pattern for kind in LETTERED_FORMA
 
 
 def find_lettered(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find the national numbers that have letters, in either case; a small letter behind a space is the next word."""
+    """Find national identity numbers with letters in a text; a small letter behind a space is the next word."""
     if not _ANY_LETTERED.search(text):
         return
     for pattern, is_valid in _LETTERED:
@@ -204,7 +208,7 @@ _IBAN_CHARACTERS = {"n": "[0-9]", "a": "[A-Za-z]", "c": "[0-9A-Za-z]"}
 
 @cache
 def _iban_body(country: str) -> re.Pattern[str] | None:
-    """Compile what follows a country's check digits, from the registry of ISO 13616; None where it has no IBAN."""
+    """Compile what follows the check digits of a country's IBAN (ISO 13616); None where it has no IBAN."""
     structure = numdb.get("iban").info(country)[0][1].get("bban", "")
     parts = re.findall("([0-9]+)!([nac])", structure)
     body = "".join(f"(?:[ .-]?{_IBAN_CHARACTERS[kind]}){{{length}}}" for length, kind in parts)
@@ -212,7 +216,7 @@ def _iban_body(country: str) -> re.Pattern[str] | None:
 
 
 def find_ibans(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find IBANs, in either case, with or without separators (ISO 13616; the check is ISO 7064 MOD 97-10)."""
+    """Find IBANs in a text, in either case, with or without separators (ISO 13616, ISO 7064 MOD 97-10)."""
     for head in _IBAN_HEAD.finditer(text):
         body = _iban_body(head[0][:2].upper())
         match = body.match(text, head.end()) if body else None

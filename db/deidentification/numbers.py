@@ -34,7 +34,7 @@ _Index = dict[_Grouping, list[tuple[_Grouping, re.Pattern[str], NumberFormat]]]
 
 
 def index_by_lengths(numbers: Iterable[NumberFormat]) -> _Index:
-    """Sort groupings under their first two lengths, in the order given, each with its compiled pattern."""
+    """Index the ways to group an identifying number's digits by the first two lengths, with compiled patterns."""
     entries: _Index = defaultdict(list)
     for number in numbers:
         pattern = re.compile(number.pattern)
@@ -81,27 +81,31 @@ class _Block:
         self.is_called = cue_before(Cue.PHONE, text, start, _CUE_WITHIN) is not None
 
     def begins_with_plus(self, at: int) -> bool:
+        """Return whether digits in a text begin with the plus sign of a phone number."""
         return at == 0 and self.has_plus
 
     def is_within_word(self, at: int) -> bool:
-        """Return whether a group stands against a letter, or among the bytes of a dump."""
+        """Return whether digits in a text stand against a letter, or among the bytes of a dump."""
         start, end = self.spans[at]
         is_behind = start > 0 and _LETTER.match(self.text, start - 1) is not None
         is_dump = len(self.groups[at]) == 2 and _HEX_BEFORE.search(self.text, max(0, start - 4), start) is not None
         return is_behind or is_dump or _LETTER.match(self.text, end) is not None
 
     def digits(self, at: int, count: int) -> str:
+        """Return the digits of some groups in a text, without what separates them."""
         return "".join(self.groups[at : at + count])
 
     def ends(self, at: int, count: int) -> tuple[int, int]:
+        """Return where some groups of digits begin and end in a text."""
         return self.spans[at][0], self.spans[at + count - 1][1]
 
     def written(self, at: int, count: int) -> str:
+        """Return some groups of digits as the text writes them."""
         start, end = self.ends(at, count)
         return self.text[start:end]
 
     def span(self, at: int, count: int, placeholder: str) -> Span:
-        """Include the plus sign, and the bracket that opens an area code."""
+        """Return what of a text to replace for a number: also its plus sign, and an area code's bracket."""
         start, end = self.ends(at, count)
         if self.begins_with_plus(at):
             start = self.text.rindex("+", 0, start)
@@ -111,7 +115,7 @@ class _Block:
 
 
 def find_numbers(text: str, countries: tuple[str, ...]) -> Iterator[Span]:
-    """Find cards, national numbers, IMEIs and phones among the digits, the longest way to write one first."""
+    """Find cards, national numbers, IMEIs and phones among a text's digits, the longest way to write one first."""
     for run in _BLOCK.finditer(text):
         block, at = _Block(text, *run.span(), countries), 0
         while at < len(block.groups):
@@ -122,7 +126,7 @@ def find_numbers(text: str, countries: tuple[str, ...]) -> Iterator[Span]:
 
 
 def _match_number(block: _Block, at: int) -> tuple[int, str]:
-    """Return how many groups the number that begins here has, and its placeholder: empty when it stays."""
+    """Return how many groups of digits an identifying number has, and its placeholder: empty when it stays."""
     if count := _count_international_groups(block, at):
         return count, PHONE
     if sum(block.lengths[at : at + _MAX_GROUPS]) < MIN_DIGITS or block.is_within_word(at):
@@ -141,12 +145,13 @@ def _match_number(block: _Block, at: int) -> tuple[int, str]:
 
 
 def _count_thousands(block: _Block, at: int) -> int:
-    """Count the groups of an amount in thousands, so that no number begins within it; 1 where there is none."""
+    """Count the groups of an amount in a text, so that no identifying number begins within it; 1 for none."""
     found = _DOTTED_THOUSANDS.match(block.text, block.spans[at][0])
     return sum(start < found.end() for start, _ in block.spans[at : at + 6]) if found else 1
 
 
 def _matching_groups(numbers: _Index, block: _Block, at: int) -> tuple[int, str] | None:
+    """Match digits in a text with the formats of identifying numbers; return how many groups, and the placeholder."""
     lengths = block.lengths
     for grouping, pattern, number in (*numbers.get(lengths[at : at + 2], ()), *numbers.get(lengths[at : at + 1], ())):
         count = len(grouping)
@@ -161,7 +166,7 @@ def _matching_groups(numbers: _Index, block: _Block, at: int) -> tuple[int, str]
 
 
 def _is_named(block: _Block, at: int, number: NumberFormat, grouping: _Grouping) -> bool:
-    """Return whether a number is expected, by the language or by its name before it.
+    """Return whether an identifying number is expected in a text, by its language or by the number's name before it.
 
     Numbers that prove little have to be, and ten digits in one group: those are epoch seconds and ids, too.
     """
@@ -172,6 +177,7 @@ def _is_named(block: _Block, at: int, number: NumberFormat, grouping: _Grouping)
 
 
 def _is_amount(block: _Block, at: int, count: int) -> bool:
+    """Return whether digits in a text are an amount of money or in thousands, rather than an identifying number."""
     start, end = block.ends(at, count)
     if _AMOUNT_BEFORE.search(block.text, max(0, start - 8), start) or _AMOUNT_AFTER.match(block.text, end):
         return True
@@ -179,20 +185,20 @@ def _is_amount(block: _Block, at: int, count: int) -> bool:
 
 
 def _is_thousands(written: str) -> bool:
-    """Return whether digits stand in thousands; three threes are as likely a phone or a national number."""
+    """Return whether digits in a text stand in thousands; three threes are as likely an identifying number."""
     if _THREE_THREES.fullmatch(written) or len(written) > 11:
         return written.endswith("000")
     return _THOUSANDS.fullmatch(written) is not None
 
 
 def _is_list(block: _Block, at: int, grouping: _Grouping) -> bool:
-    """Detect a list of numbers that looks like three threes by its separators."""
+    """Return whether digits in a text are a list of numbers, by their separators."""
     separators = _SEPARATED.findall(block.written(at, len(grouping)))
     return grouping == (3, 3, 3) and (len(set(separators)) > 1 or "/" in separators)
 
 
 def _count_isbn_groups(block: _Block, at: int) -> int:
-    """Count the groups of an ISBN, by its check digit and its hyphens, or of what its name stands before."""
+    """Count the groups of digits that an ISBN has in a text, which is no identifying number."""
     if at == 0 and cue_before(Cue.BOOK, block.text, block.spans[at][0], _CUE_WITHIN) is not None:
         return max(1, _count_groups(block, at, 1, 13))
     for count, length in ((1, 13), (5, 13), (4, 10), (3, 9)):
@@ -213,7 +219,7 @@ def _count_isbn_groups(block: _Block, at: int) -> int:
 
 
 def _count_international_groups(block: _Block, at: int) -> int:
-    """Count the groups of a phone number that begins with + or 00 (E.164: 15 digits at most, and a "(0)")."""
+    """Count the groups of a phone number in a text that begins with + or 00 (E.164)."""
     if block.begins_with_plus(at) and block.groups[0][0] != "0":
         return _count_groups(block, at, 8, 16)
     if block.groups[at].startswith("00") and begins_with_calling_code(block.digits(at, 3)[2:5]):
@@ -222,7 +228,7 @@ def _count_international_groups(block: _Block, at: int) -> int:
 
 
 def _count_national_groups(block: _Block, at: int) -> int:
-    """Count the groups of a national phone number, as many as are one in a country of the text's language."""
+    """Count the groups of a national phone number in a text, for the countries of its language."""
     is_called = block.is_called and at == 0
     if at == 0 and not is_called and cue_before(Cue.VERSION, block.text, block.spans[at][0], 16) is not None:
         return 0
@@ -241,11 +247,12 @@ def _count_national_groups(block: _Block, at: int) -> int:
 
 
 def _is_year_or_range(block: _Block, at: int, count: int) -> bool:
+    """Return whether digits in a text are a year or two, rather than a phone number."""
     return count == 2 and _YEAR.fullmatch(block.groups[at]) is not None
 
 
 def _is_ordinary(block: _Block, at: int, count: int) -> bool:
-    """Return whether a number without a word before it is a range, an act, or a list of years."""
+    """Return whether digits in a text without an announcing word are a range, an act, or a list of years."""
     groups = block.groups[at : at + count]
     if groups[0][0] == "0":
         return False
@@ -261,7 +268,7 @@ def _is_ordinary(block: _Block, at: int, count: int) -> bool:
 
 
 def _count_groups(block: _Block, at: int, shortest: int, longest: int) -> int:
-    """Count the groups that fit in that many digits, up to the next number with a 0 in front, or opening hours."""
+    """Count the groups of a phone number's digits in a text, up to the next number or opening hours."""
     total = count = 0
     for group in block.groups[at : at + _MAX_GROUPS]:
         is_next = group[0] == "0" and total >= max(9, shortest) and sum(block.lengths[at + count : at + count + 6]) >= 9

@@ -58,7 +58,7 @@ _RUN = re.compile("[0-9A-Za-z_]{8,}")
 
 
 def find_urls(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find the URLs that carry an identifier (RFC 3986; mailto: RFC 6068, tel: RFC 3966)."""
+    """Find the URLs in a text that carry an identifier (RFC 3986; mailto: RFC 6068, tel: RFC 3966)."""
     for match in _URL.finditer(text):
         url = match[0].rstrip(_URL_END)
         plain = unquote(url) if "%" in url else url
@@ -67,6 +67,7 @@ def find_urls(text: str, _: tuple[str, ...]) -> Iterator[Span]:
 
 
 def _is_token(run: str) -> bool:
+    """Return whether a part of a URL in a text is a random token, which identifies a person."""
     if run.isalpha() or run.isdigit() or not any(character.isdigit() for character in run):
         return False
     return len(run) >= 16 or not (run.islower() or run.isupper())
@@ -85,7 +86,7 @@ _WORD_OR_EMAIL = re.compile(
 
 
 def find_emails(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find e-mail addresses (RFC 5321, RFC 6531), also with spaces or bracketed words for the signs.
+    """Find e-mail addresses in a text (RFC 5321, RFC 6531), also with spaces or bracketed words for the signs.
 
     Every word is matched and most are dropped: so none is read twice, however long, and none hides the next.
     """
@@ -109,7 +110,7 @@ _ENDING = re.compile("@(?:in|innen|inn?en[a-zäöü]{0,12}|ern|eur|rix|des|dos|d
 
 
 def find_handles(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find @name, @name:server.example, chains of them, and mentions written @[number:…]."""
+    """Find handles in a text: @name, @name:server.example, chains of them, and mentions written @[number:…]."""
     for match in _HANDLE.finditer(text):
         before = text[match.start() - 1 : match.start()]
         is_part_of_word = (before.isalnum() or before == "_") and (
@@ -138,19 +139,19 @@ _HEADING = re.compile(r"(?:[1-9]|[1-4][0-9])(?:\.(?:[1-9]|[1-4][0-9])){3}(?:\.(?
 
 
 def _counts_parts(text: str, start: int) -> bool:
-    """Return whether four numbers are a version, or number a heading at the head of a line."""
+    """Return whether four numbers in a text are a version or a heading's number, rather than an IP address."""
     if cue_before(Cue.VERSION, text, start, 16) is not None:
         return True
     return text[start - 1 : start] in ("", "\n") and _HEADING.match(text, start) is not None
 
 
 def find_mac_addresses(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find MAC addresses, in pairs or in Cisco's groups of four."""
+    """Find MAC addresses in a text, in pairs or in Cisco's groups of four."""
     return (Span(match.start(), match.end(), DEVICE) for match in _MAC.finditer(text))
 
 
 def find_ip_addresses(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find IPv4 and IPv6 addresses (RFC 4291)."""
+    """Find IPv4 and IPv6 addresses in a text (RFC 4291)."""
     for match in _IPV4.finditer(text):
         if not _counts_parts(text, match.start()):
             yield Span(match.start(), match.end(), IP)
@@ -171,7 +172,7 @@ _NO_NAME = re.compile("(?i:bug|issue|pr|no|nr|ticket|case|task|room|page|item|nu
 
 
 def find_bare_handles(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find handles without @: of Reddit, Bluesky and Discord, and names behind the name of a network and a colon."""
+    """Find handles without @ in a text: of Reddit, Bluesky and Discord, and names behind a network's name."""
     for match in _BARE_HANDLE.finditer(text):
         if match["name"]:
             if re.search("[0-9_.]", match["name"].rstrip(".")):

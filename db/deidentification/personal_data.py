@@ -37,7 +37,7 @@ _DOCUMENT = re.compile(r"(?<!\w)(?=(?:[A-Za-z]*[ .-]?[0-9]){4})[0-9A-Z]{1,14}(?:
 
 
 def find_announced(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find birth dates, number plates and documents by the words that announce them."""
+    """Find birth dates, number plates and documents in a text by the words that announce them."""
     done = 0
     for group in _GROUP.finditer(text):
         if group.start() < done:
@@ -52,6 +52,7 @@ def find_announced(text: str, _: tuple[str, ...]) -> Iterator[Span]:
 
 
 def _find_birth_date(text: str, place: int) -> Span | None:
+    """Find a birth date at a place in a text, if a word announces it."""
     found = _BIRTH_DATE.match(text, place)
     if found is None:
         return None
@@ -64,6 +65,7 @@ def _find_birth_date(text: str, place: int) -> Span | None:
 
 
 def _find_plate(text: str, place: int) -> Span | None:
+    """Find a number plate at a place in a text, if a word announces it."""
     cue = cue_before(Cue.PLATE, text, place, 40)
     if cue is None:
         return None
@@ -76,6 +78,7 @@ def _find_plate(text: str, place: int) -> Span | None:
 
 
 def _find_document(text: str, place: int) -> Span | None:
+    """Find the number of an identity document at a place in a text, if a word announces it."""
     cue = cue_before(Cue.DOCUMENT, text, place, 50)
     if cue is None:
         return None
@@ -89,6 +92,7 @@ _WORD_END = re.compile(r"\w*")
 
 
 def _end_of_word(text: str, start: int) -> int:
+    """Return where the word ends that announces personal data in a text."""
     found = _WORD_END.match(text, start)
     return found.end() if found else start
 
@@ -104,5 +108,5 @@ _COORDINATES = re.compile(
 
 
 def find_coordinates(text: str, _: tuple[str, ...]) -> Iterator[Span]:
-    """Find geographic coordinates, in decimals or in degrees, minutes and seconds (ISO 6709, annex D)."""
+    """Find geographic coordinates in a text, in decimals or in degrees, minutes and seconds (ISO 6709, annex D)."""
     return (Span(found.start(), found.end(), LOCATION) for found in _COORDINATES.finditer(text))

@@ -16,13 +16,13 @@ _CALLING_CODES = frozenset(str(code) for code in phonenumberutil.COUNTRY_CODE_TO
 
 
 def begins_with_calling_code(digits: str) -> bool:
-    """Return whether digits begin with the calling code of a country (E.164)."""
+    """Return whether digits in a text begin with a country's calling code (E.164)."""
     return any(digits[:length] in _CALLING_CODES for length in (1, 2, 3))
 
 
 @cache
 def _national_form(country: str, *, has_cue: bool) -> re.Pattern[str] | None:
-    """Compile the forms of a country: the prefix that is dialled at home, then a number of a person's line."""
+    """Compile the forms of a country's phone numbers to find in a text: the prefix, then a personal line's number."""
     metadata = PhoneMetadata.metadata_for_region(country, None)
     if metadata is None or (country in _WITH_CUE_ONLY and not has_cue):
         return None
@@ -44,7 +44,7 @@ _PREFIXED = frozenset(
 
 @cache
 def national_lengths(countries: tuple[str, ...]) -> frozenset[int]:
-    """Return how many digits a number can have in some countries where no word announces it."""
+    """Return how many digits an unannounced phone number of some countries can have in a text."""
     lengths: set[int] = set()
     for country in countries:
         metadata = PhoneMetadata.metadata_for_region(country, None)
@@ -56,7 +56,7 @@ def national_lengths(countries: tuple[str, ...]) -> frozenset[int]:
 
 @lru_cache(maxsize=4096)
 def is_national_number(digits: str, countries: tuple[str, ...], *, has_cue: bool) -> bool:
-    """Return whether digits are a number in one of some countries, written as people there write it."""
+    """Return whether digits in a text are a phone number of some countries, as people there write it."""
     for country in countries:
         form = _national_form(country, has_cue=has_cue)
         if form is not None and form.fullmatch(digits):

@@ -13,7 +13,7 @@ class Span(NamedTuple):
 
 
 def without_overlaps(spans: Iterable[Span]) -> list[Span]:
-    """Put spans in order; of two that overlap the first stands."""
+    """Sort the spans of a text to be replaced; of two that overlap the first stands."""
     disjoint: list[Span] = []
     for span in sorted(spans):
         if not disjoint or span.start >= disjoint[-1].end:
@@ -22,7 +22,7 @@ def without_overlaps(spans: Iterable[Span]) -> list[Span]:
 
 
 def mask_spans(text: str, spans: list[Span]) -> str:
-    """Put brackets, as long as what was found, in its place."""
+    """Mask the identifiers that were found in a text by brackets of the same length."""
     last, pieces = 0, list[str]()
     for start, end, _ in spans:
         pieces += text[last:start], "[", "\0" * (end - start - 2), "]"
@@ -31,7 +31,7 @@ def mask_spans(text: str, spans: list[Span]) -> str:
 
 
 def replace_spans(text: str, spans: Iterable[Span]) -> str:
-    """Replace spans, which are in order and do not overlap, by their placeholders."""
+    """Replace spans of a text, which are in order and do not overlap, by their placeholders."""
     last, pieces = 0, list[str]()
     for start, end, placeholder in spans:
         pieces += text[last:start], placeholder

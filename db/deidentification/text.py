@@ -45,7 +45,7 @@ Detector = Callable[[str, tuple[str, ...]], Iterator[Span]]
 
 
 def _folding_table() -> dict[int, str | None]:
-    """Map each character that imitates an ASCII one to that one, and each invisible or combining one to None."""
+    """Map each character that imitates an ASCII one in a text to that one, and each invisible one to None."""
     folding: dict[int, str | None] = {}
     for code in (*range(0x80, 0x20000), *range(0xE0000, 0xE01F0)):
         character = chr(code)
@@ -65,6 +65,7 @@ def _folding_table() -> dict[int, str | None]:
 
 
 def _character_class(codes: Iterable[int]) -> str:
+    """Write characters of a text to de-identify as a class of a regular expression."""
     return "".join(re.escape(chr(code)) for code in codes if code < 0x10000)
 
 
@@ -113,7 +114,7 @@ _ANY_GATE = DetectorStage(
 
 
 def deidentify(text: str, personal: Iterable[Span] = (), language: str | None = None) -> str:
-    """Replace every identifier in the text by its placeholder; return the very same object when there is none.
+    """Replace every identifier in a text by its placeholder; return the very same object when there is none.
 
     `personal` are spans that the platform found in the text. They are replaced too; what overlaps is replaced as one.
     `language` is the BCP 47 tag of the text: national phone numbers are those of its countries.
@@ -136,12 +137,12 @@ def deidentify(text: str, personal: Iterable[Span] = (), language: str | None = 
 
 
 def personal_placeholder(kind: str) -> str:
-    """Return what replaces a span of a kind that a recogniser names; only well-known kinds are named to readers."""
+    """Return the placeholder of a span of personal data that a recogniser of the platform names."""
     return f"[{kind}]" if kind in _PERSONAL_KINDS else PERSONAL
 
 
 def _joined(spans: list[Span]) -> list[Span]:
-    """Join the spans that overlap. An identifier's placeholder stands for all of it, or else that of the first."""
+    """Join a text's spans to replace that overlap, under the identifier's placeholder or that of the first."""
     joined: list[Span] = []
     for span in sorted(span for span in spans if span.start < span.end):
         if not joined or span.start >= joined[-1].end:
@@ -154,7 +155,7 @@ def _joined(spans: list[Span]) -> list[Span]:
 
 
 def find_identifiers(text: str, countries: tuple[str, ...] = ()) -> list[Span]:
-    """Find the identifiers of a text, in order, with national phone numbers of some countries."""
+    """Find a text's identifiers to replace, in order, with national phone numbers of some countries."""
     folded = text
     places: list[int] = []
     if not text.isascii():
@@ -170,12 +171,12 @@ def find_identifiers(text: str, countries: tuple[str, ...] = ()) -> list[Span]:
 
 
 def _has_host(text: str) -> bool:
-    """Return whether a text has a host without a scheme, which has none of the signs that gates look for."""
+    """Return whether a text has a host without a scheme, which the quick checks for identifiers miss."""
     return "www." in text or "WWW." in text or ".bsky." in text
 
 
 def _run_detectors(folded: str, countries: tuple[str, ...]) -> list[Span]:
-    """Run the detectors, each on what the earlier ones left, and put in order what they found."""
+    """Run the detectors of identifiers over a text, each on what the earlier ones left, and sort what they found."""
     found: list[Span] = []
     for stage in DETECTOR_STAGES:
         if stage.gate.search(folded) or (stage.finds_hosts and _has_host(folded)):
@@ -187,7 +188,7 @@ def _run_detectors(folded: str, countries: tuple[str, ...]) -> list[Span]:
 
 
 def _fold_text(text: str) -> tuple[str, list[int]]:
-    """Return the folded text and, if it is shorter, the place in the text of each of its characters, and of its end."""
+    """Fold imitated characters of a text before identifiers are looked for; return where each character was."""
     if not _FOLDABLE.search(text):
         return text, []
     folded = text.translate(_FOLDING)

@@ -53,7 +53,7 @@ class _Piece(NamedTuple):
 
 
 def read_visible_text(html: str, spans: Sequence[Span] = ()) -> tuple[str, list[Span]]:
-    """Return the visible text of HTML, and the spans of the HTML that are visible as spans of that text."""
+    """Return the visible text of HTML, with the spans of personal data moved to their places in it."""
     visible, pieces = list[str](), list[_Piece]()
     gap, at, length, preformatted = "", 0, 0, 0
     while token := _TOKEN.match(html, at):
@@ -82,6 +82,7 @@ def read_visible_text(html: str, spans: Sequence[Span] = ()) -> tuple[str, list[
 
 
 def _gap_at(tag: str, gap: str) -> str:
+    """Return the space or line break that HTML puts between two pieces of visible text."""
     if tag == "br":
         return f"{gap.strip(' ')}\n"[:2]
     if tag in _BLOCKS:
@@ -91,7 +92,7 @@ def _gap_at(tag: str, gap: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _decode_reference(reference: str) -> str:
-    """Decode a character reference as the standard does; without its semicolon it can be the beginning of a word."""
+    """Decode an HTML character reference in a text; without its semicolon it can begin a word."""
     if reference[1] == "#":
         number = _NUMBER.match(reference)
         if number is None:
@@ -109,6 +110,7 @@ def _decode_reference(reference: str) -> str:
 
 
 def _carry(spans: Sequence[Span], pieces: list[_Piece]) -> list[Span]:
+    """Move the spans of personal data from the HTML to their places in its visible text."""
     carried = []
     starts, ends = [piece.start for piece in pieces], [piece.end for piece in pieces]
     for start, end, placeholder in spans:
@@ -121,14 +123,14 @@ def _carry(spans: Sequence[Span], pieces: list[_Piece]) -> list[Span]:
 
 
 def _place_of(piece: _Piece, position: int, *, is_end: bool = False) -> int:
-    """Return the place of a position of the HTML; a decoded character is taken as a whole."""
+    """Return the place in the visible text of a position of the HTML; a decoded character is taken as a whole."""
     if piece.start < position < piece.end and piece.length == piece.end - piece.start:
         return piece.place + position - piece.start
     return piece.place + piece.length if is_end else piece.place
 
 
 def _unseen_characters() -> str:
-    """Return what Unicode shows nothing for, as a class of characters.
+    """Return the characters of a text that Unicode shows nothing for, as a class of a regular expression.
 
     White_Space is within these categories. Default_Ignorable_Code_Point (DerivedCoreProperties of Unicode 16) is mostly
     within Cf; Python does not have it, so the others stand here. U+2800 is the blank of Braille.

@@ -52,12 +52,12 @@ class VerificationRow(NamedTuple):
 
 
 async def list_clients(reader: Reader, name: str | None = None) -> list[ClientRow]:
-    """Read every client, or the one of a name, with what it received and what it owes."""
+    """Read from the database every training client, or the one of a name, with its deliveries and what it owes."""
     return [ClientRow(*row) for row in await reader.fetch(_CLIENTS, name)]
 
 
 async def list_suspensions(reader: Reader) -> dict[int, list[SuspensionRow]]:
-    """Read every suspension by an officer, the latest first, by the client's number."""
+    """Read from the database every suspension of a training client, the latest first, by the client's number."""
     found: defaultdict[int, list[SuspensionRow]] = defaultdict(list)
     for client, *values in await reader.fetch(
         "SELECT client, reason, suspended_by, suspended_at, resume_asked_by, resume_asked_at, resumed_by, resumed_at"
@@ -68,7 +68,7 @@ async def list_suspensions(reader: Reader) -> dict[int, list[SuspensionRow]]:
 
 
 async def last_verification(reader: Reader) -> VerificationRow | None:
-    """Read what the last run of `grounds verify` found; None before the first."""
+    """Read from the database what the last check of the delivery ledger found; None before the first."""
     rows = await reader.fetch(
         "SELECT verified_at, verified_by, checkpoints, receipts, unsealed, findings, up_to FROM grounds.verification"
         " ORDER BY id DESC LIMIT 1"

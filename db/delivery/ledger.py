@@ -25,12 +25,12 @@ _NOTHING_BEFORE: Final = bytes(HASH_BYTES)
 
 
 def signing_key(secret: bytes) -> Ed25519PrivateKey:
-    """Derive the key that seals checkpoints from the gateway's secret."""
+    """Derive the key that seals the ledger's checkpoints from the gateway's secret."""
     return Ed25519PrivateKey.from_private_bytes(derive_key(secret, KeyUse.LEDGER))
 
 
 def merkle_root(leaves: bytes) -> bytes:
-    """Compute the root of leaf hashes that stand one behind the other, 32 bytes each (RFC 6962, section 2.1)."""
+    """Compute the Merkle root of the ledger's leaf hashes, 32 bytes each (RFC 6962, section 2.1)."""
     if not leaves:
         return hashlib.sha256().digest()
     level = leaves
@@ -61,7 +61,7 @@ class Checkpoint:
 
     @property
     def text(self) -> bytes:
-        """Write what is signed, the same everywhere: a line a part."""
+        """Write the text of a ledger's checkpoint that is signed: a line per part."""
         parts = {
             "number": self.number,
             "first receipt": self.first_receipt,
@@ -77,15 +77,15 @@ class Checkpoint:
 
     @property
     def digest(self) -> bytes:
-        """Return the SHA-256 of the text, by which the next checkpoint names this one."""
+        """Return the SHA-256 of a ledger's checkpoint, by which the next one names it."""
         return hashlib.sha256(self.text).digest()
 
     def signed(self, key: Ed25519PrivateKey) -> "Checkpoint":
-        """Sign it."""
+        """Sign a ledger's checkpoint."""
         return replace(self, signature=key.sign(self.text))
 
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
-        """Return whether the signature is this key's, over this very text."""
+        """Return whether the signature of a ledger's checkpoint is this key's, over this very text."""
         try:
             key.verify(self.signature, self.text)
         except InvalidSignature:
@@ -108,7 +108,7 @@ def following(
     staff_reads: int = 0,
     staff_read_digest: bytes = b"",
 ) -> Checkpoint:
-    """Make the checkpoint that continues a chain, unsigned; None begins one."""
+    """Make the checkpoint that continues the ledger's chain, unsigned; None begins one."""
     return Checkpoint(
         number=before.number + 1 if before else 1,
         first_receipt=before.last_receipt + 1 if before else 1,
@@ -125,7 +125,7 @@ def following(
 async def seal_receipts(
     connection: Connection, key: Ed25519PrivateKey, at_most: int = MAX_RECEIPTS_PER_CHECKPOINT
 ) -> int:
-    """Seal the receipts that are settled and the reads by staff, at most so many of each, as the worker.
+    """Seal the ledger's settled receipts and the reads by staff, at most so many of each, as the worker.
 
     Return how many receipts were sealed if more of them may wait, else 0: a job that did something goes on at once, and
     would seal each page by itself. The connection is in a READ COMMITTED transaction, and no other process seals
@@ -189,15 +189,15 @@ class Audit:
 
     @property
     def findings(self) -> list[str]:
-        """Return what was found, in the order of the checkpoints."""
+        """Return what the ledger's audit found, in the order of the checkpoints."""
         return [text for _, text in sorted(self._found)]
 
     def note(self, number: int, text: str) -> None:
-        """Note something about a checkpoint."""
+        """Note what the ledger's audit found about a checkpoint."""
         self._found.append((number, text))
 
     def follow(self, checkpoint: Checkpoint) -> bool:
-        """Compare a checkpoint with its signature and its predecessor; return whether it can vouch for its receipts."""
+        """Compare a ledger's checkpoint with its signature and predecessor; return whether it vouches for any."""
         number, before, trusted_before = checkpoint.number, self.newest, self._trusted
         here = f"checkpoint {number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
         expected = following(before, 0, b"", "")
@@ -219,7 +219,7 @@ class Audit:
         return self._trusted
 
     def follow_read(self, place: int, digest: bytes, leaf: bytes, before: bytes) -> bytes:
-        """Compare a read by staff with its digest and its seal; return the digest that it should have."""
+        """Compare a recorded read by staff with its digest and its seal; return the digest that it should have."""
         expected = hashlib.sha256(before + leaf).digest()
         self.staff_reads += 1
         checkpoint, sealed = self.sealed_reads.pop(place, (0, expected))
@@ -230,7 +230,7 @@ class Audit:
         return expected
 
     def weigh(self, checkpoint: Checkpoint, leaves: bytes) -> None:
-        """Compare the stored receipts with the checkpoint that vouches for them."""
+        """Compare the ledger's stored receipts with the checkpoint that vouches for them."""
         there, sealed = len(leaves) // HASH_BYTES, checkpoint.receipts
         self.receipts += there
         here = f"checkpoint {checkpoint.number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
@@ -242,7 +242,7 @@ class Audit:
             self.note(checkpoint.number, f"{here}: receipts among its {sealed} were edited or swapped")
 
     def finish(self) -> None:
-        """Look for what was kept elsewhere, or sealed, and is not there."""
+        """Find which receipts and checkpoints were kept elsewhere, or sealed, and are missing from the ledger."""
         for reads, (checkpoint, _) in self.sealed_reads.items():
             if reads:
                 self.note(checkpoint, f"checkpoint {checkpoint}: sealed {reads} staff reads, of which some are missing")
@@ -253,6 +253,7 @@ class Audit:
                 self.note(number, f"{kept.name}: checkpoint {number} is gone: the ledger ends with {last}")
 
     def _compare(self, checkpoint: Checkpoint) -> None:
+        """Compare a checkpoint of the ledger with the copies of it that were kept elsewhere."""
         for kept in self.kept:
             if kept.checkpoint.number == checkpoint.number:
                 self._met.add(checkpoint.number)
@@ -262,17 +263,19 @@ class Audit:
 
 
 def _continues(checkpoint: Checkpoint, expected: Checkpoint) -> bool:
+    """Return whether a checkpoint continues the ledger's chain as expected."""
     return (checkpoint.previous, checkpoint.first_receipt) == (expected.previous, expected.first_receipt)
 
 
 def _range_text(what: str, first: int, last: int) -> str:
+    """Write a range of the ledger's receipts or checkpoints for a finding."""
     return f"{what} {first}" if first >= last else f"{what}s {first} to {last}"
 
 
 async def verify_chain(
     connections: Sequence[Connection], audit: Audit, tell: Callable[[int, int], object] = lambda *_: None
 ) -> None:
-    """Re-derive every root, link and signature, and note what is not as it was sealed.
+    """Compute every root, link and signature of the ledger again, and note what is not as it was sealed.
 
     The connections are the administrator's, each in a READ COMMITTED transaction; they share the work. `tell` is told
     how many receipts are done, and how many there are in all.
@@ -285,6 +288,7 @@ async def verify_chain(
     total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
 
     def told() -> None:
+        """Report how many of the ledger's receipts were verified."""
         tell(audit.receipts, total)
 
     cursor = await first.cursor(f"SELECT {COLUMNS} FROM grounds.checkpoint ORDER BY number")
@@ -300,6 +304,7 @@ async def verify_chain(
 
 
 async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
+    """Verify the digests of the reads by staff against the ledger's seals."""
     if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
         audit.note(0, "grounds.staff_read_leaf was replaced: the database does not say what reads hold")
     before = b""
@@ -309,7 +314,7 @@ async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
 
 
 async def record_verification(connection: Connection, audit: Audit) -> None:
-    """Keep what a verification found, where officers see it. The connection is the administrator's."""
+    """Store what a verification of the ledger found, where officers see it, as the administrator."""
     up_to = datetime.fromisoformat(f"{audit.newest.sealed_at}Z") if audit.newest else None
     async with connection.transaction():
         await connection.execute("SET LOCAL ROLE grounds_owner")
@@ -323,7 +328,7 @@ async def record_verification(connection: Connection, audit: Audit) -> None:
 async def _verify_portions(
     connection: Connection, audit: Audit, portions: Iterator[list[Checkpoint]], told: Callable[[], object]
 ) -> None:
-    """Weigh portions until there is none left; others take from them too."""
+    """Verify portions of the ledger until none is left; other connections take from them too."""
     for portion in portions:
         rows = await connection.fetch(
             _LEAVES, [each.first_receipt for each in portion], [each.last_receipt for each in portion]
@@ -334,7 +339,7 @@ async def _verify_portions(
 
 
 def _portions(checkpoints: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:
-    """Put checkpoints together until there are enough receipts for a round trip."""
+    """Gather the ledger's checkpoints until there are enough receipts for a round trip."""
     portion: list[Checkpoint] = []
     for checkpoint in checkpoints:
         portion.append(checkpoint)

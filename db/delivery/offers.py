@@ -12,7 +12,7 @@ class OffersNotPermitted(Exception):
 
 
 async def keep_offers(worker: Connection) -> int:
-    """Fold some marks into the offers and build a part of what is missing; return how much was done.
+    """Update the offers ready for delivery by some marks, and build some missing ones; return how much was done.
 
     The connection is the worker's, and in no transaction: each step commits by itself.
     """
@@ -22,7 +22,7 @@ async def keep_offers(worker: Connection) -> int:
 
 
 async def audit_offers(worker: Connection) -> int:
-    """Hold some offers to the full decision; return 0.
+    """Compare some offers ready for delivery with the full decision; return 0.
 
     Raises OffersNotPermitted where the rules do not permit one. Pages are then read from the rules already.
     """
@@ -33,6 +33,6 @@ async def audit_offers(worker: Connection) -> int:
 
 
 async def discard_offers(worker: Connection) -> int:
-    """Remove every offer and every mark, where offers are switched off; return 0."""
+    """Remove every offer of delivery and every mark, where offers are switched off; return 0."""
     nothing: int = await worker.fetchval("SELECT grounds.discard_offers()")
     return nothing

@@ -74,14 +74,14 @@ class Delivered:
 
 
 async def register_client(pool: Pool, name: str) -> int:
-    """Make a client known, or find it; return its number."""
+    """Store a training client to deliver to, or find it; return its number."""
     async with connection(pool) as borrowed:
         number: int = await borrowed.fetchval("SELECT grounds.register_client($1)", name)
         return number
 
 
 async def client_names(reader: Reader) -> list[str]:
-    """Name every client that ever asked."""
+    """Read the names of all training clients from the database."""
     return [row["name"] for row in await reader.fetch("SELECT name FROM grounds.client ORDER BY id")]
 
 
@@ -94,7 +94,7 @@ async def deliver_offers(
 
 
 async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter) -> Delivered:
-    """Read a page and write its receipt, in one statement and so in one snapshot and one commit.
+    """Read a page of permitted items and write its receipt, in one statement and so in one snapshot and commit.
 
     A page that is not found in time is looked for in fewer items (ATTEMPTS), so that every page ends with a cursor.
     Raises QueryCanceledError where the database is too slow for that, too.
@@ -110,7 +110,7 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
 async def _fetch_page(
     view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
 ) -> tuple[list[asyncpg.Record], int | None]:
-    """Read the rows of a page, the receipt behind them, and up to which id they were looked for, None for all."""
+    """Fetch the rows of a delivered page, the receipt behind them, and up to which id they were looked for."""
     used, values = narrowing(narrowed)
     for window, seconds in ATTEMPTS if narrowed.item is None else ATTEMPTS[:1]:
         up_to = MAX_ID if window is None else min(after + window, MAX_ID)
@@ -125,7 +125,7 @@ async def _fetch_page(
 
 
 def _delivered(rows: list[asyncpg.Record], first: int, up_to: int | None) -> Delivered:
-    """Take the receipt off the end of the rows. Those of a page that was looked for up to an id may have some after."""
+    """Separate a delivered page's receipt from its rows."""
     last = rows.pop()
     if last["id"] is not None:
         raise RuntimeError("a page has no receipt")
@@ -153,7 +153,7 @@ _HASHES = 2**63
 
 
 def narrowing(narrowed: Filter) -> tuple[Narrowed, list[object]]:
-    """Write clauses for each column that a filter names, and the values for their places, in order.
+    """Write the SQL clauses of a delivered page for each column that a filter names, with their values.
 
     One value is compared by `=`: then its index is in the order of pages. Of several, each is an alternative of its
     own, so that a value that nothing has costs a look-up and not a walk along all items; above four they are filled up
@@ -183,7 +183,7 @@ def narrowing(narrowed: Filter) -> tuple[Narrowed, list[object]]:
 
 
 def _compared(narrowed: Filter) -> list[tuple[str, tuple[object, ...]]]:
-    """Write the clauses that are compared along the way, with their values."""
+    """Write the SQL clauses of a delivered page that are compared row by row, with their values."""
     compared: list[tuple[str, tuple[object, ...]]] = []
     if narrowed.languages is not None and _EVERY_LANGUAGE in narrowed.languages:
         compared.append(("language_key >= ${}::text", ("",)))
@@ -213,6 +213,7 @@ def _compared(narrowed: Filter) -> list[tuple[str, tuple[object, ...]]]:
 
 
 def _wanted(narrowed: Filter, name: str) -> Sequence[object] | None:
+    """Return the values of a column that a delivered page's filter wants; None for all."""
     if name == "languages":
         return None if narrowed.languages is None else distinct_ranges(narrowed.languages)
     if name == "months":
@@ -225,7 +226,7 @@ def _wanted(narrowed: Filter, name: str) -> Sequence[object] | None:
 
 
 def _months_between(narrowed: Filter) -> list[date] | None:
-    """List the months from the first to the last, where they are few enough to have an index scan each."""
+    """List the months of a delivered page's filter, where they are few enough for an index scan each."""
     if narrowed.from_month is None or narrowed.until_month is None:
         return None
     first, last = (day.year * 12 + day.month - 1 for day in (narrowed.from_month, narrowed.until_month))
@@ -235,7 +236,7 @@ def _months_between(narrowed: Filter) -> list[date] | None:
 
 
 def distinct_ranges(ranges: Sequence[str]) -> list[str] | None:
-    """Write language ranges in lower case, without those that another one holds; None where one is `*`."""
+    """Normalise the language ranges of a delivered page's filter, without those that another holds."""
     lowered = sorted({wanted.lower() for wanted in ranges})
     if _EVERY_LANGUAGE in lowered:
         return None
@@ -243,13 +244,13 @@ def distinct_ranges(ranges: Sequence[str]) -> list[str] | None:
 
 
 def _bounds(wanted: object) -> tuple[object, object, object]:
-    """Bound the tags that are a range or begin with it and a hyphen: in byte order nothing else is between."""
+    """Bound the language tags that a delivered page's filter wants, in byte order."""
     return (wanted.partition("-")[0], wanted, f"{wanted}.") if isinstance(wanted, str) else (None, None, None)
 
 
 @lru_cache(maxsize=512)
 def page_statement(used: Narrowed, view: str = PERMITTED) -> str:
-    """Write the page statement: $1 client, $2 purpose, $3 after, $4 first, $5 up to, then the values of the clauses.
+    """Write the SQL of a delivered page: $1 client, $2 purpose, $3 after, $4 first, $5 up to, then the values.
 
     Each combination of alternatives is a walk along an index in the order of pages; they are merged as they come. The
     receipt is written before the first row is given, and where it names no policy, no row is.
@@ -288,5 +289,5 @@ SELECT {", ".join("NULL" for _ in columns)}, w.receipt, w.decided_at, w.policy, 
 
 
 def _placed(clause: str, places: Iterator[int]) -> str:
-    """Number the places of a clause."""
+    """Number the parameters of a clause of a delivered page's SQL."""
     return clause.format(*(next(places) for _ in range(clause.count("{}"))))

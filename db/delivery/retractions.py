@@ -45,7 +45,7 @@ class RetractionsSetAside(Exception):
 
 
 async def retract_due(worker: Connection) -> int:
-    """Write the retractions that follow from what changed; return 0 when nothing is left to look at.
+    """Write the retractions to clients that follow from what changed; return 0 when nothing is left to look at.
 
     Raises RetractionsSetAside when there is nothing else to do, so that the job shows as failing while there are any.
     """
@@ -58,19 +58,19 @@ async def retract_due(worker: Connection) -> int:
 
 
 async def record_deliveries(worker: Connection) -> int:
-    """Record of settled receipts who received which items; return how many receipts were taken in."""
+    """Record from settled receipts which clients received which items; return how many receipts were read."""
     taken: int = await worker.fetchval("SELECT grounds.record_deliveries(200)")
     return taken
 
 
 async def purge_texts(worker: Connection) -> int:
-    """Remove the text of what was deleted, or retracted for good, six days ago; give of how many items."""
+    """Remove the text of items deleted, or retracted for good, six days ago; return of how many."""
     purged: int = await worker.fetchval("SELECT grounds.purge_texts(1000)")
     return purged
 
 
 async def page_of_retractions(reader: Reader, after: int, first: int) -> tuple[list[RetractionRow], bool]:
-    """Read a page of a client's feed, in the order it was written, and whether there is more."""
+    """Read a page of a client's retractions in the order written, and whether there are more."""
     rows = await reader.fetch(
         "SELECT r.* FROM grounds.retractions_after(grounds.claimed_client(), $1, $2::int + 1) r",
         *(after, first),
@@ -79,20 +79,20 @@ async def page_of_retractions(reader: Reader, after: int, first: int) -> tuple[l
 
 
 async def acknowledge_retractions(pool: Pool, client: int, up_to: int) -> int:
-    """Acknowledge every retraction up to one; return how many are left."""
+    """Store that a client acknowledged every retraction up to one; return how many are left."""
     async with write_transaction(pool, client=str(client)) as borrowed:
         left: int = await borrowed.fetchval("SELECT grounds.acknowledge_retractions($1)", up_to)
         return left
 
 
 async def withheld(database: Database, client: int) -> str | None:
-    """Return why a client receives nothing: SUSPENDED by an officer, OVERDUE with acknowledging, or None."""
+    """Return why deliveries to a client are withheld: SUSPENDED by an officer, OVERDUE with acknowledging, or None."""
     why: str | None = await database.client(client).fetchval("SELECT grounds.delivery_suspension()")
     return why
 
 
 async def eligibility_states(pool: Pool, client: int, purpose: str, items: Sequence[int]) -> dict[int, str]:
-    """Return what a client may do with items that it holds: PERMITTED, HELD, RETRACTED or ASK_AGAIN.
+    """Read what a client may do with items delivered to it: PERMITTED, HELD, RETRACTED or ASK_AGAIN.
 
     Nothing is delivered, and no receipt written.
     """
@@ -102,7 +102,7 @@ async def eligibility_states(pool: Pool, client: int, purpose: str, items: Seque
 
 
 async def page_of_incidents(reader: Reader, after: int, first: int) -> tuple[list[IncidentRow], bool]:
-    """Read a page of incidents, in the order they were found, and whether there is more."""
+    """Read a page of deliveries after an objection, in the order they were found, and whether there are more."""
     rows = await reader.fetch(
         "SELECT r.id, k.name, r.item, d.decided_at, r.retracted_at, r.due_by, r.id <= k.acknowledged"
         " FROM grounds.retraction r JOIN grounds.client k ON k.id = r.client"
@@ -115,12 +115,12 @@ async def page_of_incidents(reader: Reader, after: int, first: int) -> tuple[lis
 
 
 def webhook_key(secret: bytes, client: str) -> bytes:
-    """Derive the key that signs what is posted to a client: 32 bytes."""
+    """Derive the key that signs what is posted to a client's webhook: 32 bytes."""
     return derive_key(secret, KeyUse.WEBHOOK, client)
 
 
 async def register_webhook(pool: Pool, officer: str, client: str, *, stated: bool, url: str | None) -> str | None:
-    """Make a client known, and set or clear its webhook where one is `stated`; return the webhook that it has then."""
+    """Store a client, and set or clear its webhook where one is `stated`; return the webhook that it has then."""
     async with write_transaction(pool, examiner="PRIVACY_OFFICER", officer=officer) as borrowed:
         found: str | None = await borrowed.fetchval("SELECT grounds.register_webhook($1, $2, $3)", client, stated, url)
         return found
@@ -129,7 +129,7 @@ async def register_webhook(pool: Pool, officer: str, client: str, *, stated: boo
 async def due_webhooks(
     worker: Connection, under_way: Sequence[int], most_webhooks: int, most_retractions: int
 ) -> list[DueWebhook]:
-    """Find what is to be posted now, but to clients for which a request is under way."""
+    """Read which retractions are to be posted now, but for clients to which a request is under way."""
     rows = await worker.fetch(
         "SELECT * FROM grounds.due_webhooks($1::int[], $2, $3)", under_way, most_webhooks, most_retractions
     )
@@ -138,7 +138,7 @@ async def due_webhooks(
 
 
 async def record_webhook(worker: Connection, due: DueWebhook, *, arrived: bool) -> None:
-    """Record that a request was answered with a 2xx, or that it was not and waits longer each time."""
+    """Record that a client's webhook answered with a 2xx, or that it did not and waits longer each time."""
     up_to = due.rows[-1].id if arrived else None
     await worker.execute("SELECT grounds.record_webhook($1, $2, $3)", due.client, due.url, up_to)
 

@@ -13,6 +13,7 @@ import pytest
 
 from db import embedded_postgres as embedded
 from db.embedded_postgres import EmbeddedPostgresError, embedded_postgres
+from db.embedded_process import free_port
 from tests.support.embedded_postgres import (
     SERVE,
     UNSAFE_BUT_FAST,
@@ -84,7 +85,10 @@ def test_a_recycled_process_id_does_not_hinder_a_start(home: Path) -> None:
 
 
 def test_a_server_that_missed_the_death_of_its_owner_is_stopped_by_the_next(home: Path) -> None:
-    deaf = SERVE.replace("with embedded.", "embedded._die_with = lambda parent: None\nwith embedded.")
+    deaf = SERVE.replace(
+        "with embedded.",
+        "import db.embedded_process\ndb.embedded_process._die_with = lambda parent: None\nwith embedded.",
+    )
     with serving(home, deaf) as owner:
         url = url_from(owner)
         processes = server_processes(home, url)
@@ -122,9 +126,8 @@ def test_a_cluster_of_another_major_version_is_refused_by_both_numbers(home: Pat
 
 def test_a_port_taken_at_the_last_moment_is_replaced(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as rival:
-        free_port = embedded._free_port
         ports = iter([rival.getsockname()[1], free_port()])
-        monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+        monkeypatch.setattr(embedded, "free_port", lambda: next(ports))
         with embedded_postgres(home, settings=UNSAFE_BUT_FAST) as url:
             assert ask(url, "SELECT 1") == 1
 
