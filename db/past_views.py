@@ -115,6 +115,8 @@ def _version_query(table: str, columns: list[str]) -> str:
     happened_then = f" AND {_HAPPENED.format('r', _ACTS[table])}" if table in _ACTS else ""
     # What a row is looked up by comes from the tables' own columns, which have indexes.
     looked_up = {"id": "v.id", "platform_id": "k.platform_id"}
+    if table == "account":
+        looked_up["own_contact"] = "k.own_contact"  # follows from its id
     if table in ("notice", "consent", "content"):
         looked_up["account"] = "v.account"
     if table == "content":

@@ -21,7 +21,11 @@ class ObjectionError(Exception):
 
 
 def target_from_options(
-    account: str | None, person: str | None, contact: str | None, contact_file: str | None
+    account: str | None,
+    person: str | None,
+    contact: str | None,
+    contact_file: str | None,
+    country: str | None = None,
 ) -> Target:
     """Read the target of `grounds objection file`; `contact_file` is the text of a file that holds a contact.
 
@@ -30,7 +34,7 @@ def target_from_options(
     if contact is not None and contact_file is not None:
         raise ObjectionError(_TARGET_OPTIONS)
     try:
-        return stated_target(account, person, contact_file if contact is None else contact)
+        return stated_target(account, person, contact_file if contact is None else contact, country)
     except TargetError as error:
         if error.field is None:
             raise ObjectionError(_TARGET_OPTIONS) from None
@@ -55,9 +59,14 @@ async def file_as_officer(
 def objection_file_command(
     account: Annotated[str | None, typer.Option(help="An account, by the platform's id.")] = None,
     person: Annotated[str | None, typer.Option(help="A person, by the platform's id.")] = None,
-    contact: Annotated[str | None, typer.Option(help="The SHA-256 of an e-mail address or phone number.")] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="The SHA-256 of an e-mail address, phone number or user name.")
+    ] = None,
     contact_file: Annotated[
-        Path | None, typer.Option(help="A file with an e-mail address or phone number. It is not stored.")
+        Path | None, typer.Option(help="A file with an e-mail address, phone number or user name. It is not stored.")
+    ] = None,
+    country: Annotated[
+        str | None, typer.Option(help="The country of a phone number without its country code, like DE.")
     ] = None,
     scope: Annotated[
         ObjectionScope, typer.Option(case_sensitive=False, help="What the objection covers.")
@@ -72,7 +81,7 @@ def objection_file_command(
     with exit_on_errors():
         written = None if contact_file is None else read_file(contact_file).decode(errors="replace")
         try:
-            target = target_from_options(account, person, contact, written)
+            target = target_from_options(account, person, contact, written, country)
         except ObjectionError as error:
             exit_with_error(str(error))
     with open_database_of(data) as (settings, url):

@@ -231,7 +231,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "revoke_placeholder(text, text)": (STAFF,),
     "apply_placeholders(integer)": (WORKER,),
     "count_shared_links(integer, integer)": (WORKER,),
-    "file_objection(text, text, text, text)": (STAFF, SUBJECT),
+    "file_objection(text, text[], text, text)": (STAFF, SUBJECT),
     "withdraw_objection(text)": (STAFF, SUBJECT),
     "give_consent()": (SUBJECT,),
     "withdraw_consent()": (SUBJECT,),

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 import orjson
 from asyncpg import Range
 
+from db.ingest.contacts import contact_of_id
 from db.ingest.records import MODELS, AccountRecord, Campaign, ContentRecord, ObjectionRecord, Record
 from db.ingest.signals import NO_SIGNALS, SIGNAL_COLUMNS, signals_of_account, signals_of_content
 from db.ingest.texts import ItemTexts, read_texts
@@ -98,7 +99,8 @@ def _account_columns(record: AccountRecord) -> MadeColumns:
     contacts = sorted(set(record.contacts))
     ends = sorted({(str(window.since), str(window.until)) for window in record.compromised})
     read = signals_of_account(record) if record.signals else NO_SIGNALS
-    return MadeColumns((windows, contacts, *read[:4]), (ends, contacts, read.stated))
+    own_contact = contact_of_id(record.id)
+    return MadeColumns((windows, contacts, own_contact, *read[:4]), (ends, contacts, read.stated))
 
 
 def _content_columns(record: ContentRecord) -> MadeColumns:
@@ -213,7 +215,7 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage(
             "account",
-            made={"compromised": "tstzmultirange", "contacts": "text[]"} | SIGNAL_COLUMNS,
+            made={"compromised": "tstzmultirange", "contacts": "text[]", "own_contact": "text"} | SIGNAL_COLUMNS,
             make=_account_columns,
             made_of=frozenset({"compromised", "contacts", "signals"}),
             elsewhere=frozenset({"contacts", "objections", "unreadable"}),

@@ -1,6 +1,6 @@
 """Read the target of an objection, file and withdraw it, and read those that match no account.
 
-There is one reading of a target: from named fields, or from what a person types.
+There is one reading of a target, whether an officer states it or a person types it.
 
 Whatever is filed is committed, and so in force, when these return.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from db.connection import Database, Pool, Reader, connection, write_transaction
-from db.ingest.contacts import stated_hash
+from db.ingest.contacts import Contact, ContactError, ContactKind, ContactProblem, read_contact
 from db.oversight.objection_review import TARGETS, UNMATCHED
 from db.vocabulary import ObjectionChannel, ObjectionScope, TargetKind
 
@@ -20,10 +20,14 @@ MAX_ID_LENGTH = 200
 
 
 class Target(NamedTuple):
-    """The target of an objection: an ACCOUNT or PERSON by the platform's id, a CONTACT by its hash."""
+    """The target of an objection: an ACCOUNT or PERSON by the platform's id, a CONTACT by its hash.
+
+    `others` are the hashes of the other writings of the same contact.
+    """
 
     kind: TargetKind
     value: str
+    others: tuple[str, ...] = ()
 
 
 class TargetProblem(StrEnum):
@@ -31,31 +35,44 @@ class TargetProblem(StrEnum):
 
     MISSING = "MISSING"
     AMBIGUOUS = "AMBIGUOUS"
-    CONTACT = "CONTACT"
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    COUNTRY = "COUNTRY"
+    NAME = "NAME"
+    ADDRESS = "ADDRESS"
     ID = "ID"
 
 
 class TargetError(ValueError):
-    """A target that cannot be read: the problem, and the field (account, person or contact) that has it."""
+    """A target that cannot be read: the problem, and the field (account, person or contact) that has it.
 
-    def __init__(self, problem: TargetProblem, field: str | None = None) -> None:
-        super().__init__(_REASONS[problem])
+    `countries` are those in which a phone number without its country code is one.
+    """
+
+    def __init__(
+        self, problem: TargetProblem, field: str | None = None, said: str = "", countries: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(said or _REASONS[problem])
         self.problem = problem
         self.field = field
+        self.countries = countries
 
 
 _REASONS = {
     TargetProblem.MISSING: "names no account, person or contact (name one)",
     TargetProblem.AMBIGUOUS: "names more than one of account, person and contact (name one)",
-    TargetProblem.CONTACT: "is no e-mail address, no phone number like +353… and no SHA-256 (correct it)",
+    TargetProblem.ADDRESS: "is an e-mail address or phone number, stored by its hash only (name it as contact)",
     TargetProblem.ID: f"is not 1 to {MAX_ID_LENGTH} printable characters (write the platform's id)",
 }
 
 
-def stated_target(account: str | None = None, person: str | None = None, contact: str | None = None) -> Target:
-    """Read the one field that is stated; a contact is an address or its hash, and only the hash goes further.
+def stated_target(
+    account: str | None = None, person: str | None = None, contact: str | None = None, country: str | None = None
+) -> Target:
+    """Read the one field that is stated; a contact is an address or its hash, and only hashes go further.
 
-    Raises TargetError unless exactly one is stated, and is well formed.
+    `country` is that of a phone number without its country code. Raises TargetError unless exactly one is stated, and
+    is well formed.
     """
     stated = {TargetKind.ACCOUNT: account, TargetKind.PERSON: person, TargetKind.CONTACT: contact}
     given = [(kind, value) for kind, value in stated.items() if value is not None]
@@ -63,31 +80,36 @@ def stated_target(account: str | None = None, person: str | None = None, contact
         raise TargetError(TargetProblem.AMBIGUOUS if given else TargetProblem.MISSING)
     ((kind, value),) = given
     if kind is TargetKind.CONTACT:
-        digest = stated_hash(value)
-        if digest is None:
-            raise TargetError(TargetProblem.CONTACT, kind.lower())
-        return Target(kind, digest)
+        return contact_target(stated_contact(value, country))
     if not is_platform_id(value):
         raise TargetError(TargetProblem.ID, kind.lower())
+    if _is_address(value):
+        raise TargetError(TargetProblem.ADDRESS, kind.lower())
     return Target(kind, value)
 
 
-def typed_target(typed: str) -> Target:
-    """Read what a person types: an e-mail address or phone number as a contact, anything else as a user name.
-
-    Raises TargetError for what can be neither. A text with an @ that is no address is not kept as a user name: it can
-    be a mistyped e-mail address.
-    """
-    name = typed.strip()
-    if not name:
-        raise TargetError(TargetProblem.MISSING)
+def stated_contact(typed: str, country: str | None = None, language: str | None = None) -> Contact:
+    """Read an address as people type it, on a page in a language. Raises TargetError for what is none."""
+    if not typed.strip():
+        raise TargetError(TargetProblem.MISSING, "contact", "is empty (write an address)")
     try:
-        return stated_target(contact=name)
-    except TargetError:
-        name = name.removeprefix("@")
-    if "@" in name or not name:
-        raise TargetError(TargetProblem.CONTACT, "contact")
-    return stated_target(account=name)
+        return read_contact(typed, country, language)
+    except ContactError as error:
+        raise TargetError(TargetProblem(error.problem), "contact", str(error), error.countries) from None
+
+
+def contact_target(contact: Contact) -> Target:
+    """Return the target that a contact is."""
+    return Target(TargetKind.CONTACT, contact.hashes[0], contact.hashes[1:])
+
+
+def _is_address(value: str) -> bool:
+    """Return whether an id looks like an address that must not be stored in clear."""
+    try:
+        kind = read_contact(value).kind
+    except ContactError as error:
+        return error.problem is ContactProblem.EMAIL
+    return kind is ContactKind.EMAIL or (kind is ContactKind.PHONE and value.startswith("+"))
 
 
 def is_platform_id(value: str) -> bool:
@@ -104,7 +126,7 @@ class ObjectionSubmitter:
 
     @classmethod
     def form(cls, database: Database) -> "ObjectionSubmitter":
-        """Act for the public form: for a contact or an account, known or not."""
+        """Act for the public form: for a contact, known or not."""
         return cls(database.subject, {"form": "/object"})
 
     @classmethod
@@ -142,7 +164,8 @@ async def file_objection(
     """File an objection. Raises asyncpg.InsufficientPrivilegeError for a target that this filer may not name."""
     async with write_transaction(filer.pool, **filer.claims) as borrowed:
         row = await borrowed.fetchrow(
-            "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4)", *target, scope, channel
+            "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4)",
+            *(target.kind, [target.value, *target.others], scope, channel),
         )
     assert row is not None, "the function gives one row"
     return Filed(*row)

@@ -1,6 +1,7 @@
 CREATE TABLE grounds.account (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     platform_id text NOT NULL UNIQUE,
+    own_contact text, -- the hash of its id, as the user name that people can type
     is_known boolean CHECK (is_known), -- NULL while other records name it and its own has not come
     person text,
     product text,
@@ -21,6 +22,8 @@ CREATE TABLE grounds.account (
     last_adult_from timestamptz,
     recorded_at timestamptz NOT NULL DEFAULT grounds.decision_time()
 );
+
+CREATE INDEX account_own_contact ON grounds.account (own_contact) WHERE own_contact IS NOT NULL;
 
 -- Links once seen count for ever: unlinking keeps them.
 CREATE TABLE grounds.account_person (

@@ -1,4 +1,4 @@
--- Objections are filed by: an officer for any target, a data subject for the own account, the public form for a contact or an account.
+-- Objections are filed by: an officer for any target, a data subject for the own account, the public form for a contact.
 -- The form never learns whether there is such an account: it is told the same either way.
 CREATE FUNCTION grounds.filer(kind text, value text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -6,26 +6,32 @@ BEGIN
         RETURN grounds.acting_officer();
     ELSIF kind = 'ACCOUNT' AND value = grounds.claim('subject') THEN
         RETURN 'SUBJECT';
-    ELSIF kind IN ('ACCOUNT', 'CONTACT') AND grounds.claim('form') IS NOT NULL THEN
+    ELSIF kind = 'CONTACT' AND grounds.claim('form') IS NOT NULL THEN
         RETURN 'FORM';
     END IF;
     RAISE EXCEPTION 'an objection is filed for the own account' USING ERRCODE = 'insufficient_privilege';
 END $$;
 
 -- Twelve digits of a random UUID (48 bits, all of them random): what a person can read out over the telephone.
+-- A contact can have several writings, each by its hash: what was typed is never stored.
 CREATE FUNCTION grounds.file_objection(
-    target_kind text, target_value text, covered text, came_by text, OUT reference text, OUT received_at timestamptz
+    target_kind text, target_values text[], covered text, came_by text, OUT reference text, OUT received_at timestamptz
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     filed bigint;
 BEGIN
+    IF cardinality(target_values) = 0 OR (target_kind <> 'CONTACT' AND cardinality(target_values) > 1)
+        OR (target_kind = 'CONTACT' AND EXISTS (SELECT FROM unnest(target_values) v WHERE v !~ '^[0-9a-f]{64}$')) THEN
+        RAISE EXCEPTION 'an objection names one account or person, or the hashes of a contact'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     received_at := grounds.decision_time();
     reference := 'filed-' || regexp_replace(gen_random_uuid()::text, '^(....)(....)-(....).*$', '\1-\2-\3');
     INSERT INTO grounds.objection (platform_id, scope, received_at, channel, observed_at, filed_by, named_account)
-    VALUES (reference, covered, received_at, came_by, received_at, grounds.filer(target_kind, target_value),
-        CASE target_kind WHEN 'ACCOUNT' THEN target_value END)
+    VALUES (reference, covered, received_at, came_by, received_at, grounds.filer(target_kind, target_values[1]),
+        CASE target_kind WHEN 'ACCOUNT' THEN target_values[1] END)
     RETURNING id INTO filed;
-    INSERT INTO grounds.objection_target (objection, kind, value) VALUES (filed, target_kind, target_value);
+    INSERT INTO grounds.objection_target (objection, kind, value) SELECT filed, target_kind, value FROM unnest(target_values) value;
 END $$;
 
 -- A signal that speaks for a whole account is an objection by automated means (GDPR Article 21(5)). To state it again, or
@@ -94,7 +100,8 @@ CREATE FUNCTION grounds.unmatched_objections() RETURNS TABLE (objection bigint) 
                 WHEN 'ACCOUNT' THEN EXISTS (
                     SELECT FROM grounds.account a WHERE a.platform_id = t.value AND a.is_known OFFSET 0)
                 WHEN 'PERSON' THEN EXISTS (SELECT FROM grounds.account_person p WHERE p.person = t.value OFFSET 0)
-                ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value OFFSET 0) END OFFSET 0) END
+                ELSE EXISTS (SELECT FROM grounds.account_contact k WHERE k.contact = t.value OFFSET 0)
+                    OR EXISTS (SELECT FROM grounds.account a WHERE a.own_contact = t.value OFFSET 0) END OFFSET 0) END
 $$;
 
 -- Only ever adds a target: who is named once, is named for good. NULL: there is no such objection.

@@ -89,12 +89,13 @@ CREATE FUNCTION grounds.accounts_of_person(named bigint) RETURNS SETOF bigint LA
     CROSS JOIN LATERAL (SELECT account FROM grounds.person_member WHERE person_group = m.person_group OFFSET 0) o
 $$;
 
--- Which objections name an account: itself, a person of its, or a contact of its.
+-- Which objections name an account: itself, a person of its, a contact of its, or its id as a user name.
 CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
     SELECT t.objection
     FROM (SELECT 'ACCOUNT' AS kind, platform_id AS value FROM grounds.account WHERE id = named
           UNION ALL SELECT 'PERSON', person FROM grounds.account_person WHERE account = named
           UNION ALL SELECT 'CONTACT', contact FROM grounds.account_contact WHERE account = named
+          UNION ALL SELECT 'CONTACT', own_contact FROM grounds.account WHERE id = named AND own_contact IS NOT NULL
           OFFSET 0) name
     CROSS JOIN LATERAL (
         SELECT objection FROM grounds.objection_target WHERE kind = name.kind AND value = name.value OFFSET 0) t

@@ -66,9 +66,10 @@ BEGIN
         PERFORM grounds.derive_standings(grounds.regroup_accounts(linked), '{}', 1000);
     ELSE
         linked := ARRAY(
-            SELECT c.account FROM grounds.account_contact c
-            WHERE c.contact = found_placeholder.value AND c.account > found_placeholder.unlinked_to
-            ORDER BY c.account LIMIT at_most);
+            SELECT c.account FROM (
+                SELECT account FROM grounds.account_contact WHERE contact = found_placeholder.value
+                UNION SELECT id FROM grounds.account WHERE own_contact = found_placeholder.value) c
+            WHERE c.account > found_placeholder.unlinked_to ORDER BY c.account LIMIT at_most);
         PERFORM grounds.derive_standings(linked, '{}', 1000);
     END IF;
     UPDATE grounds.placeholder h

@@ -34,8 +34,10 @@ CREATE FUNCTION grounds.contact_standing_of(contacts text[]) RETURNS TABLE (
             max(s.adult_from) AS adult_from, bool_or(s.quarantined) AS quarantined,
             bool_or(s.person_quarantined) AS person_quarantined,
             max(s.birth_date_reverted_at) AS birth_date_reverted_at
-        FROM (SELECT k.account FROM grounds.account_contact k
-              WHERE k.contact = named AND NOT grounds.links_nothing('CONTACT', named) ORDER BY k.account LIMIT 1001) k
+        FROM (SELECT k.account FROM (
+                  SELECT account FROM grounds.account_contact WHERE contact = named
+                  UNION SELECT id FROM grounds.account WHERE own_contact = named) k
+              WHERE NOT grounds.links_nothing('CONTACT', named) ORDER BY k.account LIMIT 1001) k
         CROSS JOIN LATERAL (SELECT * FROM grounds.account_standing WHERE account = k.account OFFSET 0) s
     ) a
     CROSS JOIN LATERAL (
@@ -65,7 +67,9 @@ $$;
 CREATE FUNCTION grounds.refresh_contacts_of(accounts bigint[]) RETURNS void LANGUAGE sql AS $$
     SELECT grounds.refresh_contacts(ARRAY(
         SELECT DISTINCT k.contact FROM unnest(accounts) named
-        CROSS JOIN LATERAL (SELECT contact FROM grounds.account_contact WHERE account = named OFFSET 0) k))
+        CROSS JOIN LATERAL (
+            SELECT contact FROM grounds.account_contact WHERE account = named
+            UNION ALL SELECT own_contact FROM grounds.account WHERE id = named OFFSET 0) k))
     WHERE EXISTS (SELECT FROM grounds.referenced_contact)
 $$;
 

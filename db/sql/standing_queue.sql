@@ -35,6 +35,9 @@ CREATE FUNCTION grounds.accounts_targeted(objections bigint[]) RETURNS SETOF big
     UNION
     SELECT c.account FROM grounds.objection_target t JOIN grounds.account_contact c ON c.contact = t.value
     WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT' AND NOT grounds.links_nothing(t.kind, t.value)
+    UNION
+    SELECT a.id FROM grounds.objection_target t JOIN grounds.account a ON a.own_contact = t.value
+    WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT' AND NOT grounds.links_nothing(t.kind, t.value)
 $$;
 
 -- The accounts that changes touch, as the caller's snapshot has them; a change of one bad notice or consent touches the

@@ -128,7 +128,11 @@ class FileObjectionInput:
     )
     person: str | None = strawberry.field(default=None, description="The platform's id of the person.")
     contact: str | None = strawberry.field(
-        default=None, description="An e-mail address, a phone number with its country code, or the SHA-256 of either."
+        default=None,
+        description="An e-mail address, phone number, user name or profile address, or its SHA-256.",
+    )
+    country: str | None = strawberry.field(
+        default=None, description="The ISO 3166-1 code of the country of a phone number without its country code."
     )
     channel: ObjectionChannel | None = strawberry.field(
         default=None, description="The channel through which the objection was received, for officers only."
@@ -173,7 +177,7 @@ def _objection_submitter(context: Context) -> ObjectionSubmitter:
 
 def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
     """Read the target of a data subject's `fileObjection`: the own account and nothing else. Raises BadInput."""
-    for name in ("account", "person", "contact", "channel"):
+    for name in ("account", "person", "contact", "country", "channel"):
         if getattr(stated, name) is not None:
             raise BadInput(f"{name}: is for officers; a data subject objects for the own account (leave it out)")
     return Target(TargetKind.ACCOUNT, subject)
@@ -182,7 +186,7 @@ def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
 async def _read_target(context: Context, stated: FileObjectionInput) -> Target:
     """Read the target of an officer's `fileObjection`; either the gateway's or the platform's id names an account."""
     try:
-        target = stated_target(stated.account, stated.person, stated.contact)
+        target = stated_target(stated.account, stated.person, stated.contact, stated.country)
     except TargetError as error:
         raise BadInput(f"{error.field or 'input'}: {error}") from None
     if target.kind is TargetKind.ACCOUNT:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import strawberry
 
-from db.ingest.contacts import stated_hash
+from db.ingest.contacts import ContactError, read_contact
 from db.oversight.officer import ActOutcome
 from db.oversight.placeholders import PlaceholderRow, placeholder_of
 from db.oversight.placeholders import list_placeholders as placeholder_rows
@@ -23,7 +23,7 @@ from schema.relay.connection import check_page_size
 @described_enum(
     "The kind of a link between accounts.",
     PERSON="A person id of the platform, which several accounts can share.",
-    CONTACT="An e-mail address or phone number, identified by its SHA-256.",
+    CONTACT="An e-mail address, phone number or user name, identified by its SHA-256.",
 )
 class LinkKind(StrEnum):
     PERSON = "PERSON"
@@ -61,9 +61,7 @@ class SharedLink:
 
 Value = Annotated[
     str,
-    strawberry.argument(
-        description="The platform's person id, or a contact as an e-mail address, a phone number or a SHA-256."
-    ),
+    strawberry.argument(description="The platform's person id, or a contact: an address of a person, or its SHA-256."),
 ]
 
 
@@ -130,10 +128,10 @@ def _shown_link_value(kind: LinkKind, value: str) -> str:
         raise BadInput(f"value: is empty or longer than {MAX_LENGTH} characters (take it from sharedLinks)")
     if kind is LinkKind.PERSON:
         return value
-    digest = stated_hash(value)
-    if digest is None:
-        raise BadInput("value: is no e-mail address, no phone number like +353… and no SHA-256 (correct it)")
-    return digest
+    try:
+        return read_contact(value).hashes[0]
+    except ContactError as error:
+        raise BadInput(f"value: {error}") from None
 
 
 def _placeholder_of_row(row: PlaceholderRow) -> Placeholder:

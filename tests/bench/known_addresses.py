@@ -21,7 +21,7 @@ import psycopg
 
 from app.settings import Settings
 from db.connection import open_database
-from db.oversight.objection_filing import ObjectionSubmitter, file_objection, typed_target
+from db.oversight.objection_filing import ObjectionSubmitter, file_objection, stated_target
 from db.vocabulary import ObjectionChannel, ObjectionScope
 from tests.bench.refusals import auc
 from tests.bench.world import loaded, served
@@ -37,7 +37,7 @@ def addresses(url: str, pairs: int, chance: random.Random) -> list[tuple[str, bo
         accounts = [row for (row,) in admin.execute("SELECT id FROM grounds.account WHERE is_known LIMIT %s", [pairs])]
         admin.cursor().executemany(
             "INSERT INTO grounds.account_contact (account, contact) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [(account, typed_target(name).value) for account, name in zip(accounts, known, strict=True)],
+            [(account, stated_target(contact=name).value) for account, name in zip(accounts, known, strict=True)],
         )
     asked = [(name, True) for name in known] + [(f"other.{number}@example.org", False) for number in range(pairs)]
     chance.shuffle(asked)
@@ -93,7 +93,7 @@ async def measure(settings: Settings, url: str, pairs: int, seed: int) -> bool:
         submitter = ObjectionSubmitter.form(database)
 
         async def state(_: int, name: str) -> None:
-            await file_objection(submitter, typed_target(name), ObjectionScope.ALL, ObjectionChannel.FORM)
+            await file_objection(submitter, stated_target(contact=name), ObjectionScope.ALL, ObjectionChannel.FORM)
 
         ratio("statement", (await timed(asked, state))[0])
     return len(answers) == 1 and 1 / WANTED <= found <= WANTED

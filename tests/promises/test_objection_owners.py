@@ -28,7 +28,7 @@ READERS = ("author", "sharer", "linked", "former", "renamed", "stranger", "unkno
 OWNERS = {
     "names": "author",
     "by-subject": "author",
-    "by-form": "author",
+    "by-form": None,
     "by-letter": "author",
     "renames": "author",
     "of-linked": "linked",
@@ -84,7 +84,7 @@ async def references(gateway: TestGateway, database: Database) -> dict[str, str]
     officer, form = ObjectionSubmitter.officer(database, "officer"), ObjectionSubmitter.form(database)
     filed = {
         "by-subject": (ObjectionSubmitter.subject(database, "author"), Target(ACCOUNT, "author")),
-        "by-form": (form, Target(ACCOUNT, "author")),
+        "by-form": (form, Target(CONTACT, contact_hash("author") or "")),
         "by-letter": (officer, Target(ACCOUNT, "author")),
         "form-contact": (form, Target(CONTACT, SHARED)),
         "officer-person": (officer, Target(PERSON, "p")),

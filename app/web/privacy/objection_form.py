@@ -21,16 +21,18 @@ from app.settings import Settings
 from app.telemetry import observe
 from app.web.forms import MAX_KEYS, RateLimiter, client_address, is_from_own_page, read_form
 from app.web.pages import format_instant
+from app.web.privacy.countries import COUNTRY_NAMES
 from app.web.privacy.rendering import language_of, page, texts_of
 from db.connection import borrowing_as
+from db.ingest.contacts import Contact
 from db.oversight.objection_filing import (
     Filed,
     ObjectionSubmitter,
     Target,
     TargetError,
-    TargetProblem,
+    contact_target,
     file_objection,
-    typed_target,
+    stated_contact,
 )
 from db.vocabulary import ObjectionChannel, ObjectionScope, TargetKind
 from schema.context import Gateway
@@ -40,6 +42,9 @@ WAIT_SECONDS: Final = 5.0
 """How long an objection waits for a connection: it is worth more than an answer that comes soon."""
 OBJECTIONS_PER_MINUTE: Final = 60
 """From one address by the open form. Many people share one, behind a company's or a mobile network's translation."""
+MAX_TYPED: Final = 300
+LINK: Final = "LINK"
+"""What a receipt says that an objection by a signed link was read as; of another, the kind of its contact."""
 SECONDS_OF_AN_ANSWER: Final = 0.25
 """How long the open form takes to answer at least, whether or not it found an account."""
 
@@ -48,7 +53,8 @@ SECONDS_OF_AN_ANSWER: Final = 0.25
 class FormError(Exception):
     """The reason why nothing was filed: a key of the texts' `errors`, the wrong field, the status of the response.
 
-    `retry` says after how many seconds to try again, `reference` where a failure stands in the log.
+    `retry` says after how many seconds to try again, `reference` where a failure stands in the log, `countries` which
+    ones there are to choose from for a phone number.
     """
 
     error: str
@@ -56,6 +62,7 @@ class FormError(Exception):
     status: int = 422
     retry: int | None = None
     reference: str = ""
+    countries: tuple[str, ...] = ()
 
 
 class ObjectingPages:
@@ -100,24 +107,27 @@ class ObjectingPages:
             return _download(_receipt_text(filed, token, language).encode(), filed, "txt")
         kept = {"t": token, "lang": language}
         files = {each: f"{LinkAction.RECEIPT}?{urlencode(kept | {'format': each})}" for each in ("text", "json")}
-        return page(request, "answer.html", filed=filed, files=files)
+        return page(request, "answer.html", filed=filed, files=files, steps=_next_steps(filed))
 
     async def _take_in(self, request: Request, account: str | None, typed: dict[str, str]) -> str:
         """File the objection of the privacy form, and return the sealed receipt, which never names the account."""
         scope = _scope(typed.get("scope", ObjectionScope.ALL))
         database = self._gateway.database
+        read_as = {"read_as": LINK}
         if account is None:
             address = client_address(request, self._settings.trusted_proxies)
-            submitter, target = ObjectionSubmitter.form(database), _target(typed.get("who", ""))
+            contact = _contact(request, typed)
+            submitter, target = ObjectionSubmitter.form(database), contact_target(contact)
             self._limit(address, hash((target, scope)))
             sharer, reserved = f"address:{address}", False
+            read_as = {"read_as": str(contact.kind), "calling_code": str(contact.calling_code or "")}
         else:  # may always object, and finds a connection that is kept free of others
             submitter, target = ObjectionSubmitter.subject(database, account), Target(TargetKind.ACCOUNT, account)
             sharer, reserved = f"link:{account}", True
         with borrowing_as(sharer, reserved=reserved, wait_seconds=WAIT_SECONDS):
             filed = await _file_patiently(submitter, target, scope)
         observe.objected(ObjectionChannel.FORM)
-        said = {"reference": filed.reference, "received_at": filed.received_at.isoformat(), "scope": scope}
+        said = {"reference": filed.reference, "received_at": filed.received_at.isoformat(), "scope": scope} | read_as
         return encrypt_content(self._gateway.secret, LinkAction.RECEIPT, orjson.dumps(said))
 
     def _limit(self, address: str, objection: int) -> None:
@@ -147,19 +157,20 @@ async def _file_patiently(submitter: ObjectionSubmitter, target: Target, scope: 
                 raise
 
 
-def _target(typed: str) -> Target:
-    """Read the target that was typed into the objection form. Raises FormError."""
+def _contact(request: Request, typed: dict[str, str]) -> Contact:
+    """Read what was typed: a phone number without its country code for the chosen country, or by the language."""
+    who = typed.get("who", "")
+    if len(who) > MAX_TYPED:
+        raise FormError("who_long", "who")
     try:
-        return typed_target(typed)
+        return stated_contact(who, _country(typed), language_of(request))
     except TargetError as error:
-        raise FormError(_TARGET_ERRORS[error.problem], "who") from None
+        raise FormError(f"who_{error.problem.lower()}", "who", countries=error.countries) from None
 
 
-_TARGET_ERRORS = {
-    TargetProblem.MISSING: "who_missing",
-    TargetProblem.CONTACT: "who_email",
-    TargetProblem.ID: "who_long",
-}
+def _country(typed: dict[str, str]) -> str | None:
+    chosen = typed.get("country", "")
+    return chosen if chosen in COUNTRY_NAMES else None
 
 
 def _scope(said: str) -> ObjectionScope:
@@ -192,6 +203,7 @@ def _form(request: Request, unfit: FormError | None) -> Response:
         action=f"{LinkAction.OBJECT}?{urlencode(kept | {'lang': language_of(request)})}",
         linked=linked,
         typed=typed.get("who", ""),
+        countries=[(each, COUNTRY_NAMES[each]) for each in unfit.countries] if unfit else [],
         scopes=list(ObjectionScope),
         chosen=chosen if chosen in list(ObjectionScope) else ObjectionScope.ALL,
         unfit=unfit,
@@ -202,16 +214,23 @@ def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
     """Write the receipt of the objection form as plain text, to download."""
     texts = texts_of(language)
     said = texts["answer"]
+    read_as = said["read_as"][filed.get("read_as", LINK)].format(code=filed.get("calling_code", ""))
     lines = {
         said["reference"]: filed["reference"],
         said["received"]: format_instant(filed["received_at"]),
         said["covers"]: texts["words"][filed["scope"]],
+        said["filed_for"]: read_as,
         said["in_force"]: said["at_once"],
     }
     stated = [f"{name}: {value}" for name, value in lines.items()]
-    then = [said[f"next_{number}"] for number in range(1, 6)]
+    then = [said[f"next_{number}"] for number in _next_steps(filed)]
     proof = [f"{said['proof_use']}:", link_path(token, LinkAction.RECEIPT, language)]
     return "\n".join([said["title"], "", *stated, "", *then, "", *proof, ""])
+
+
+def _next_steps(filed: dict[str, str]) -> list[int]:
+    """Number the sentences on what happens next: a signed link names its account, what is typed need not."""
+    return [1, 2, 5] if filed.get("read_as", LINK) == LINK else [1, 2, 3, 4, 5]
 
 
 def _download(body: bytes, filed: dict[str, str], ending: str) -> Response:

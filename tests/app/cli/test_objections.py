@@ -51,7 +51,8 @@ async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -
     for named, fault in (
         ([], "name one of --account, --person, --contact and --contact-file"),
         (["--account", "a", "--person", "p"], "name one of"),
-        (["--contact", "anna"], "--contact: is no e-mail address"),
+        (["--contact", "anna doe"], "--contact: is no e-mail address"),
+        (["--account", "anna@example.org"], "--account: is an e-mail address or phone number, stored by its hash only"),
         (["--account", ""], "--account: is not 1 to 200 printable characters"),
         (["--contact-file", "/nowhere"], "No such file"),
     ):

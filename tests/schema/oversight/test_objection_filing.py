@@ -108,7 +108,7 @@ async def test_an_officer_names_an_account_by_our_id_too(subject_gateway: TestGa
     [
         ({}, "input: names no account, person or contact"),
         ({"account": "a", "person": "p"}, "input: names more than one of"),
-        ({"contact": "anna"}, "contact: is no"),
+        ({"contact": "anna doe"}, "contact: is no"),
         ({"contact": "+353"}, "contact: is no"),
         ({"account": ""}, "account: is not 1 to 200"),
         ({"person": "p" * 201}, "person: is not 1 to 200 printable characters"),
