@@ -1,4 +1,4 @@
-"""Write the catalogue of conditions as a page for people: `./run python -m db.policy.catalogue_page`."""
+"""Write the catalogue of conditions as a page: `./run python -m db.policy.catalogue_page`."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ PAGE = Path(__file__).with_name("CONDITIONS.md")
 _HEAD = """\
 # Conditions
 
-Written by `./run python -m db.policy.catalogue_page` from [conditions.py](conditions.py), and checked by a test.
-An item is permitted if every condition that its ground requires has the outcome PASS. UNKNOWN counts as not permitted.
+`./run python -m db.policy.catalogue_page` writes this page from [conditions.py](conditions.py). A test compares them.
+An item is permitted if every condition that its ground requires has the outcome PASS. UNKNOWN excludes the item.
 
 | condition | passes when | legal source | required by |
 |---|---|---|---|

@@ -61,7 +61,7 @@ _CAMPAIGNS = """json_build_object(
 CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "PROGRAMME_ACTIVE",
-        "The policy's programme has begun and has not ended, and no assessment or review that stops it is overdue.",
+        "The policy's programme has begun and has not ended, and no overdue review or assessment stops it.",
         "GDPR Article 5(1)(b), purpose limitation",
         ("{now} >= {effective_from} AND {now} < {effective_until} AND {now} <= {stops_after} AND NOT {superseded}",),
         Evidence("{effective_from}", "in force since {}", of_policy=True),
@@ -69,7 +69,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "PURPOSE_MATCH",
-        "The client's purpose is one that the policy names, and the client is not suspended.",
+        "The policy has the client's purpose, and the client is not suspended.",
         "GDPR Article 5(1)(b), purpose limitation",
         ("{claimed_purpose} IN ({purposes}) AND NOT {client_suspended}",),
         Evidence("{purposes}", "for {}", of_policy=True),
@@ -77,7 +77,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_REGULATORY_HOLD",
-        "No hold opened for an authority covers the item.",
+        "No hold that was opened for an authority covers the item.",
         "GDPR Article 58(2)(f), limitation or ban on processing",
         (
             "NOT {global_hold}",
@@ -97,7 +97,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "ACCOUNT_IN_GOOD_STANDING",
-        "The author's account is active, has been for the policy's waiting time, and its record is not in doubt.",
+        "The author's account has been active for at least the policy's waiting time, and its record is not in doubt.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             "s.status = 'ACTIVE'",
@@ -116,7 +116,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "AUTHOR_ADULT_NOW",
-        "The author is an adult by every birth date known of the person.",
+        "The author is an adult according to every known birth date of the person.",
         "GDPR Article 6(1)(f), recital 38",
         ("(NOT s.person_quarantined OR NULL)", Since("s.minor_until"), Since("s.adult_from")),
     ),
@@ -134,8 +134,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NOTICE_DELIVERED",
-        "A notice of a campaign that told of this purpose, this kind and this product was delivered to the author, in "
-        "the app or by e-mail, and did not bounce.",
+        "A notice that named this purpose, kind and product was delivered to the author in the app or by e-mail, "
+        "and did not bounce.",
         "GDPR Articles 13 and 14",
         (
             Since(
@@ -151,7 +151,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NOTICE_PERIOD_ELAPSED",
-        "The notice period after the earliest such notice has ended.",
+        "The notice period that began with the earliest such notice has ended.",
         "The controller's safeguard in the balance of GDPR Article 6(1)(f) (EDPB Opinion 28/2024); weekends "
         "by analogy with Regulation (EEC, Euratom) 1182/71 Article 3",
         (
@@ -190,22 +190,21 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "AUDIENCE_PUBLIC",
-        "The item is public, and so is every item that it stands under, none of which is deleted. A comment and a "
-        "caption stand under one.",
+        "The item is public, and every item above it (for a comment or a caption) is public and not deleted.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
         (f"c.audience = 'PUBLIC' AND ({_TOP.format('c')} OR {_PARENTS_PUBLIC})",),
         Evidence("c.audience", "{}"),
     ),
     Condition(
         "CONVERSATION_OWN",
-        "A prompt was written where the AI assistant is the only other participant.",
+        "If the item is a prompt, only the author and the AI assistant take part in the conversation.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Directive 2002/58/EC Article 5(1)",
         ("c.kind <> 'AI_INTERACTION' OR c.conversation = 'ASSISTANT_ONLY'",),
         Evidence("c.conversation", "{}"),
     ),
     Condition(
         "AUDIENCE_STABLE",
-        "The item has had its audience for the policy's waiting time.",
+        "The audience of the item has been the same for at least the policy's waiting time.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
         (Since("c.audience_since", "audience"),),
         Evidence("c.audience_month", "since {}"),
@@ -218,8 +217,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "CONTENT_SETTLED",
-        "The item has not changed for the policy's waiting time, no protection of it or its family was taken back "
-        "lately, and its record is not in doubt.",
+        "The item has not changed for at least the policy's waiting time, no protection of it or its family was "
+        "removed recently, and its record is not in doubt.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             Since("c.settled_at", "content"),
@@ -230,21 +229,20 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
-        "No account or contact that the item or its family tags, mentions, shows or quotes has an active objection.",
+        "The item and its family tag, mention, show and quote no account or contact that has an active objection.",
         "GDPR Article 21",
         (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
     ),
     Condition(
         "NO_MINOR_REFERENCED",
-        "Every account or contact that the item or its family tags, mentions, shows or quotes is an adult's, and the "
-        "scanner for minors found none.",
+        "The item and its family tag, mention, show and quote only adults, and the scanner for minors found none.",
         "GDPR Article 6(1)(f), recital 38",
         (_NO_MINOR_SEEN, "(f.id IS NULL OR f.no_minor)", Referenced(_ADULT), _FAMILY_SOUND),
         Evidence("c.minors", "scan {}"),
     ),
     Condition(
         "NO_RIGHTS_RESERVATION",
-        "No signal of the item, its family or its author's account reserves it against training.",
+        "No signal of the item, its family or the author's account reserves the item against training.",
         "Directive (EU) 2019/790 Article 4(3)",
         ("NOT c.reserved AND NOT s.reserved AND (f.id IS NULL OR f.unreserved)",),
         SignalEvidence(
@@ -257,8 +255,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_SPECIAL_CATEGORY",
-        "The scanner found no special category of personal data and no data about criminal convictions in the item "
-        "or its family.",
+        "In the item and its family, the scanner found no special category of personal data and no data about "
+        "criminal convictions.",
         "GDPR Articles 9 and 10",
         (f"c.special_category = 'CLEAR' AND (f.id IS NULL OR f.no_special_category) AND {_FAMILY_SOUND}",),
         Evidence("c.special_category", "{}"),
@@ -272,10 +270,10 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "DEIDENTIFIED",
-        "The gateway replaced what its pipeline looks for (addresses of mail, of the web and of streets, handles, "
-        "phone and card numbers, IBANs, national numbers, documents, number plates, birth dates, coordinates, "
-        "addresses of devices) and the personal spans that the platform found, and each media item is marked as "
-        "de-identified. Where the policy requires it, names were looked for.",
+        "The gateway replaced the identifiers that it looks for, and the personal spans that the platform found. "
+        "Each medium is marked as de-identified. If the policy requires it, the platform looked for names. The "
+        "gateway looks for e-mail, web and street addresses, handles, phone and card numbers, IBANs, national "
+        "numbers, documents, number plates, birth dates, coordinates and device addresses.",
         "GDPR Article 25, data protection by design",
         (
             "(c.pipeline IN (0, {pipeline}) OR NULL)",
