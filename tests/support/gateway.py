@@ -20,6 +20,7 @@ from db.access.declaration import WORKER
 from db.coverage.snapshot import take_coverage
 from db.secrets import role_password
 from schema.actor import Role
+from tests.support.shared_database import SharedDatabase, fetch_all
 
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read the machine's takes longer than a request
 SECRET = b"a secret of tests, of tests only"
@@ -48,6 +49,8 @@ class TestGateway:
     database_url: str
     issuer: DevelopmentIssuer
     client: httpx.AsyncClient
+    shared: SharedDatabase | None = None
+    """The database, if other tests have it before and after."""
 
     def token(self, role: Role, **claims: Any) -> str:
         """Sign a token; a training client is called `client` unless said otherwise."""
@@ -121,13 +124,14 @@ class TestGateway:
 
     def set_clock(self, now: datetime) -> None:
         """Let every decision, and every load, from here on happen at this instant."""
-        set_clock(self.database_url, now)
+        self.execute(clock_statement(now).decode())
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as the administrator."""
+        if self.shared is not None:
+            return self.shared.execute(statement, *values)
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values)
-            return cursor.fetchall() if cursor.description else []
+            return fetch_all(connection, statement, *values)
 
 
 def set_clock(database_url: str, now: datetime) -> None:

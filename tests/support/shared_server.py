@@ -61,7 +61,7 @@ class SharedServer:
             run_jobs(background_jobs(url, SECRET, made.webhook_networks, made.offers), self._pools, status),
             new_client(self.address) as client,
         ):
-            yield TestGateway(self.address, url, DevelopmentIssuer.open(self._data), client)
+            yield TestGateway(self.address, url, DevelopmentIssuer.open(self._data), client, self._database)
 
     async def close(self) -> None:
         await self._stop()
