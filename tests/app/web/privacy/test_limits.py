@@ -106,9 +106,16 @@ async def flooded(
         await asyncio.sleep(chance.random() * seconds)
         return await each(number)
 
+    async def patient(each: Callable[[int], Awaitable[int]], number: int) -> int:
+        """Try again where every connection is in use, as the answer asks: on a slow machine that happens."""
+        for _ in range(30):
+            if (status := await spread(each, number)) != 503:
+                break
+        return status
+
     flood = [asyncio.create_task(spread(stranger, number)) for number in range(strangers)]
     behaving = [(honest, objections), (by_link, links), (sign_in, sign_ins)]
-    came = [spread(each, number) for each, count in behaving for number in range(count)]
+    came = [patient(each, number) for each, count in behaving for number in range(count)]
     assert set(await asyncio.gather(*came)) == {303}
     assert 429 in set(await asyncio.gather(*flood)), "a flood that nothing stops shows nothing"
 
