@@ -76,6 +76,14 @@ async def test_none_of_those_who_behave_is_refused_beside_two_hundred_strangers_
     await flooded(proxied, seconds=60, strangers=12_000, objections=100, links=1000, sign_ins=20)
 
 
+async def again_while_busy(send: Callable[[], Awaitable[int]]) -> int:
+    """Send again where every connection is in use, as the answer asks: on a slow machine that happens."""
+    for _ in range(30):
+        if (status := await send()) != 503:
+            break
+    return status
+
+
 async def flooded(
     proxied: TestGateway, *, seconds: float, strangers: int, objections: int, links: int, sign_ins: int
 ) -> None:
@@ -107,11 +115,7 @@ async def flooded(
         return await each(number)
 
     async def patient(each: Callable[[int], Awaitable[int]], number: int) -> int:
-        """Try again where every connection is in use, as the answer asks: on a slow machine that happens."""
-        for _ in range(30):
-            if (status := await spread(each, number)) != 503:
-                break
-        return status
+        return await again_while_busy(lambda: spread(each, number))
 
     flood = [asyncio.create_task(spread(stranger, number)) for number in range(strangers)]
     behaving = [(honest, objections), (by_link, links), (sign_in, sign_ins)]
