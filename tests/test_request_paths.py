@@ -25,7 +25,7 @@ from tests.support.webhook_receiver import receiver
 
 LIMITS = {
     "A page of trainable content": 14,
-    "A line of NDJSON": 13,
+    "A line of NDJSON": 11,
     "An objection": 10,
     "A page of the dashboard": 12,
     "From a fact to a webhook": 9,

@@ -196,3 +196,23 @@ def _fold_text(text: str) -> tuple[str, list[int]]:
         return folded, []
     places = [place for place, character in enumerate(text) if _FOLDING.get(ord(character), "") is not None]
     return folded, [*places, len(text)]
+
+
+def _unseen_characters() -> str:
+    """Return the characters of a text that Unicode shows nothing for, as a class of a regular expression.
+
+    White_Space is within these categories. Default_Ignorable_Code_Point (DerivedCoreProperties of Unicode 16) is mostly
+    within Cf; Python does not have it, so the others stand here. U+2800 is the blank of Braille.
+    """
+    categories = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+    codes = [code for code in range(0x20000) if unicodedata.category(chr(code)) in categories]
+    ignorable = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    return "".join(re.escape(chr(code)) for code in codes) + ignorable + "\U000e0000-\U000e0fff\u2800"
+
+
+_SEEN = re.compile(f"[^{_unseen_characters()}]")
+
+
+def is_blank(text: str) -> bool:
+    """Return whether nothing of a text can be seen: white space and invisible characters only."""
+    return _SEEN.search(text) is None

@@ -1,4 +1,4 @@
-"""The visible text of a text as sent: HTML reduced to its text, and whether anything of a text can be seen.
+"""Reduce HTML to its visible text.
 
 The reader follows the tokenizer of the HTML standard (section 13.2.5), but for what no text depends on. Tags,
 attributes, comments, scripts and styles are not text; character references are decoded once; white space collapses as
@@ -7,7 +7,6 @@ the end, as in a browser, so the reader never looks back: it is linear in the le
 """
 
 import re
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
@@ -127,23 +126,3 @@ def _place_of(piece: _Piece, position: int, *, is_end: bool = False) -> int:
     if piece.start < position < piece.end and piece.length == piece.end - piece.start:
         return piece.place + position - piece.start
     return piece.place + piece.length if is_end else piece.place
-
-
-def _unseen_characters() -> str:
-    """Return the characters of a text that Unicode shows nothing for, as a class of a regular expression.
-
-    White_Space is within these categories. Default_Ignorable_Code_Point (DerivedCoreProperties of Unicode 16) is mostly
-    within Cf; Python does not have it, so the others stand here. U+2800 is the blank of Braille.
-    """
-    categories = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
-    codes = [code for code in range(0x20000) if unicodedata.category(chr(code)) in categories]
-    ignorable = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
-    return "".join(re.escape(chr(code)) for code in codes) + ignorable + "\U000e0000-\U000e0fff\u2800"
-
-
-_SEEN = re.compile(f"[^{_unseen_characters()}]")
-
-
-def is_blank(text: str) -> bool:
-    """Return whether nothing of a text can be seen: white space and invisible characters only."""
-    return _SEEN.search(text) is None

@@ -15,11 +15,13 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 import orjson
 from asyncpg import Range
 
+from db.deidentification.spans import Span
+from db.deidentification.text import PIPELINE_VERSION, deidentify, is_blank, personal_placeholder
+from db.deidentification.visible_text import read_visible_text
 from db.ingest.contacts import contact_of_id
 from db.ingest.records import MODELS, AccountRecord, Campaign, ContentRecord, ObjectionRecord, Record
 from db.ingest.signals import NO_SIGNALS, SIGNAL_COLUMNS, signals_of_account, signals_of_content
-from db.ingest.texts import ItemTexts, read_texts
-from db.vocabulary import MEDIUM_KINDS, Audience, ContentKind, Conversation, Scan
+from db.vocabulary import MEDIUM_KINDS, Audience, ContentKind, Conversation, Scan, TextFormat
 
 Row = tuple[Any, ...]
 
@@ -105,7 +107,7 @@ def _account_columns(record: AccountRecord) -> MadeColumns:
 
 def _content_columns(record: ContentRecord) -> MadeColumns:
     private = record.kind is ContentKind.PRIVATE_MESSAGE
-    texts = None if private else read_texts(record)
+    texts = None if private else _read_texts(record)
     scans = record.scans
     read = signals_of_content(record) if record.signals or record.rights else NO_SIGNALS
     minors = read.minors or (scans.minors if scans else None)
@@ -127,6 +129,40 @@ def _content_columns(record: ContentRecord) -> MadeColumns:
     # A private message leaves nothing of its text and media behind, not even in a digest.
     body = () if private else (record.text, [tuple(medium) for medium in record.media], _stated_spans(record))
     return MadeColumns(values, (*body, record.text_format, references, contacts, rights, stated, *found))
+
+
+class ItemTexts(NamedTuple):
+    """What is stored of the texts of an item; what `text` and `media` say stands here alone.
+
+    `text` is None where nothing of it can be seen. `pipeline` is the version that de-identified the text and the
+    descriptions of the media: 0 where there is none of either. `names_sought` is whether a recogniser looked for names.
+    """
+
+    text: str | None
+    media: list[dict[str, Any]]
+    pipeline: int
+    names_sought: bool
+
+
+def _read_texts(record: ContentRecord) -> ItemTexts:
+    """Read and de-identify the texts of an item that is no private message."""
+    text = _visible_text(record)
+    media = [
+        {"type": m.type, "url": m.url, "sha256": m.sha256, "alt": m.alt and deidentify(m.alt, (), record.language)}
+        for m in record.media
+    ]
+    has_words = text is not None or any(medium["alt"] for medium in media)
+    return ItemTexts(text, media, PIPELINE_VERSION if has_words else 0, record.personal_spans is not None)
+
+
+def _visible_text(record: ContentRecord) -> str | None:
+    if not record.text:
+        return None
+    text = record.text
+    spans = [Span(span.start, span.end, personal_placeholder(span.kind)) for span in record.personal_spans or ()]
+    if record.text_format is TextFormat.HTML:
+        text, spans = read_visible_text(text, spans)
+    return None if is_blank(text) else deidentify(text, spans, record.language)
 
 
 def _body_columns(texts: ItemTexts | None) -> Row:

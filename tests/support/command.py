@@ -99,7 +99,7 @@ def serving(
 
 def address_from(process: "ForkedCommand | subprocess.Popen[bytes]", log: Path) -> str:
     """Wait until a server listens; return the address from its log."""
-    for _ in range(3000):
+    for _ in range(12_000):  # two minutes: machines are shared
         for line in log.read_text().splitlines():
             if '"started"' in line:
                 return str(json.loads(line)["address"])

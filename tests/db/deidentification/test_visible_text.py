@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.deidentification.spans import Span
-from db.deidentification.text import deidentify, personal_placeholder
-from db.deidentification.visible_text import is_blank, read_visible_text
+from db.deidentification.text import deidentify, is_blank, personal_placeholder
+from db.deidentification.visible_text import read_visible_text
 
 READ = {
     "<p>One &amp; two</p><p>three</p>": "One & two\nthree",
