@@ -12,11 +12,14 @@ from db.vocabulary import MessageKind
 LINK_LIFETIME = timedelta(days=3 * 365)
 """How long a link opens the form; whose link is over objects there by the e-mail address."""
 SUBJECT_PREFIX = "Subject:"
-LINK_NAMES = {LinkAction.OBJECT: "{{ object_link }}", LinkAction.ME: "{{ me_link }}"}
-"""What stands in a registered text for a link of the person who reads it."""
+INFORMATION_PATH = "/information"
+"""The page with the whole information, which anybody can open."""
+OBJECT_LINK, INFORMATION_LINK = "{{ object_link }}", "{{ information_link }}"
+"""What stands in a registered text for its links. The first is the person's own, and allows to object, not to read."""
 _MISSING_LINKS = {
-    LinkAction.OBJECT: "the link to the objection form is missing ({{ object_link }}, with white space around it)",
-    LinkAction.ME: "the link to the whole information is missing ({{ me_link }}, with white space around it)",
+    OBJECT_LINK: "the link to the objection form is missing ({{ object_link }}, with white space around it)",
+    INFORMATION_LINK: "the link to the whole information is missing"
+    " ({{ information_link }}, with white space around it)",
 }
 
 
@@ -39,27 +42,27 @@ class NoticeWriter:
 
     def write(self, account: str, language: str, now: datetime) -> NoticeText:
         """Write a campaign's notice to an account, by the platform's id, in a language that there is."""
-        until = now + LINK_LIFETIME
-        links = {
-            action: self.public_url + link_path(sign_link(self.secret, account, action, until), action, language)
-            for action in LINK_NAMES
-        }
-        return with_links(language, self.texts[language], links)
+        token = sign_link(self.secret, account, LinkAction.OBJECT, now + LINK_LIFETIME)
+        return self._with_path(language, link_path(token, LinkAction.OBJECT, language))
 
     def example(self, language: str) -> NoticeText:
         """Write an example of a campaign's notice, whose links open nothing."""
-        return with_links(
-            language, self.texts[language], {action: f"{self.public_url}{action}?t=EXAMPLE" for action in LINK_NAMES}
-        )
+        return self._with_path(language, f"{LinkAction.OBJECT}?t=EXAMPLE")
+
+    def _with_path(self, language: str, object_path: str) -> NoticeText:
+        """Write a text with the path of an objection form."""
+        information = f"{self.public_url}{INFORMATION_PATH}?lang={language}"
+        links = {OBJECT_LINK: self.public_url + object_path, INFORMATION_LINK: information}
+        return with_links(language, self.texts[language], links)
 
 
-def with_links(language: str, text: str, links: Mapping[LinkAction, str]) -> NoticeText:
+def with_links(language: str, text: str, links: Mapping[str, str]) -> NoticeText:
     """Put signed links into a campaign's text; raise ValueError for one that does not begin with its subject."""
     subject, _, body = text.partition("\n")
     if not subject.startswith(SUBJECT_PREFIX):
         raise ValueError("does not begin with its subject (write Subject: ... into the first line)")
-    for action, name in LINK_NAMES.items():
-        body = body.replace(name, links[action])
+    for name, link in links.items():
+        body = body.replace(name, link)
     return NoticeText(language, " ".join(subject.removeprefix(SUBJECT_PREFIX).split()), body.strip() + "\n")
 
 
@@ -69,15 +72,15 @@ def check_text(language: str, text: str, message: MessageKind, policy: Policy) -
     A notice and a reminder name the controller, its contact, its data protection officer and the authority (GDPR
     Article 13(1)(a), 13(1)(b) and 13(2)(d)), and have the links to the objection form and to the whole information.
     """
-    links = {action: f"https://example.org{action}" for action in LINK_NAMES}
+    links = {name: f"https://example.org/{place}" for place, name in enumerate(_MISSING_LINKS)}
     written = with_links(language, text, links)
     if not written.subject:
         raise ValueError("the subject is empty (write it after Subject:)")
     if message is MessageKind.EDUCATION:
         return
     words = written.body.split()
-    for action, missing in _MISSING_LINKS.items():
-        if links[action] not in words:
+    for name, missing in _MISSING_LINKS.items():
+        if links[name] not in words:
             raise ValueError(missing)
     for part in ("name", "contact", "dpo", "authority"):
         if getattr(policy.controller, part) not in written.body:

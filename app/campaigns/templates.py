@@ -12,8 +12,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from app.auth.signed_links import LinkAction
-from app.campaigns.notice_text import LINK_NAMES, check_controller, check_text
+from app.campaigns.notice_text import INFORMATION_LINK, OBJECT_LINK, check_controller, check_text
 from app.settings import SettingsError
 from db.policy.document import Policy, Use
 from db.vocabulary import ContentKind, MessageKind
@@ -39,7 +38,8 @@ def write_texts(
     for language, source in sources.items():
         try:
             named = uses if "uses" in source or "purposes" in source else []  # a text as it stands needs no words
-            texts[language] = _render(source, policy, _translated_uses(named, words.get(language, {}), language), now)
+            uses_in_words = _translated_uses(named, words.get(language, {}), language)
+            texts[language] = _render(source, policy, language, uses_in_words, now)
             check_text(language, texts[language], message, policy)
         except (TemplateError, ValueError, TypeError, AttributeError) as error:
             faults.append(f"{language}.txt: {error}")
@@ -55,13 +55,14 @@ def _shipped_folder(shipped: Traversable, message: MessageKind) -> Traversable:
     return shipped / message.lower()
 
 
-def _render(source: str, policy: Policy, uses: list[dict[str, str]], now: datetime) -> str:
+def _render(source: str, policy: Policy, language: str, uses: list[dict[str, str]], now: datetime) -> str:
     """Render the template of a campaign's text with the policy's notice period and the uses that it names."""
     # Plain text: there is no markup to escape. Sandboxed, as a template is no program.
     environment = SandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     purposes = list(dict.fromkeys(use["purposes"] for use in uses))
+    statements = policy.controller.statements_in(language) if policy.controller else {}
     return environment.from_string(source).render(
         uses=uses,
         purposes=", ".join(purposes),
@@ -69,8 +70,10 @@ def _render(source: str, policy: Policy, uses: list[dict[str, str]], now: dateti
         period_days=policy.notice.period_days,
         begins=policy.effective_from if policy.effective_from > now else None,
         controller=policy.controller,
-        object_link=LINK_NAMES[LinkAction.OBJECT],
-        me_link=LINK_NAMES[LinkAction.ME],
+        storage=statements.get("storage"),
+        transfers=statements.get("transfers"),
+        object_link=OBJECT_LINK,
+        information_link=INFORMATION_LINK,
     )
 
 

@@ -50,6 +50,14 @@ def _last_instant(text: str) -> str:
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_known_country)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=500, strip_whitespace=True)]
+Statement = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")],
+        Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)],
+    ],
+    Field(min_length=1),
+]
+"""What a controller states, by language."""
 Deadline = Annotated[str, AfterValidator(_last_instant)]
 """A day, which ends where it ends first (UTC+14), or an instant."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
@@ -95,13 +103,23 @@ class GroundCoverage(_PolicyPart):
 
 
 class Controller(_PolicyPart):
-    """The controller, as notices and pages name it (GDPR Articles 13 and 14)."""
+    """The controller, as notices and pages name it (GDPR Articles 13 and 14).
+
+    What it states of storage (Article 13(2)(a)) and of transfers to third countries (Article 13(1)(f)) is by language.
+    """
 
     name: Words
     address: Words
     contact: Words
     dpo: Words
     authority: Words
+    storage: Statement | None = None
+    transfers: Statement | None = None
+
+    def statements_in(self, language: str) -> dict[str, str]:
+        """Return what is stated in a language, of `storage` and `transfers`."""
+        stated = {"storage": self.storage, "transfers": self.transfers}
+        return {name: texts[language] for name, texts in stated.items() if texts and language in texts}
 
 
 class OnOverdue(StrEnum):
@@ -217,6 +235,12 @@ class Policy(_PolicyPart):
         found = []
         if self.controller is None:
             found.append("controller: is missing (no notice can be sent without it)")
+        else:
+            found += [
+                f"controller.{name}: is missing (state it in each language: GDPR Article {article})"
+                for name, article in (("storage", "13(2)(a)"), ("transfers", "13(1)(f)"))
+                if getattr(self.controller, name) is None
+            ]
         if self.review_by is None:
             found.append("review_by: is missing (name the day by which the policy is reviewed)")
         if not self.assessments:

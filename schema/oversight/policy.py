@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import strawberry
 
+from db.policy.document import Controller as StatedController
 from db.policy.document import Policy as Document
 from db.policy.grounds import GROUNDS
 from schema.enums import AccountKind, ContentKind, GroundCode, Region, described_enum
@@ -22,6 +23,12 @@ class PolicyGround:
     conditions: list[str] = governed(EVERYONE, description="The codes of the conditions that the ground requires.")
 
 
+@strawberry.type(description="A statement of the controller in one language.")
+class ControllerStatement:
+    language: str = governed(EVERYONE, description="The language, such as `de`.")
+    text: str = governed(EVERYONE, description="The statement.")
+
+
 @strawberry.type(description="The controller of the personal data, as notices and pages show it.")
 class Controller:
     name: str = governed(EVERYONE, description="The name.")
@@ -29,6 +36,14 @@ class Controller:
     contact: str = governed(EVERYONE, description="The contact for questions about personal data.")
     dpo: str = governed(EVERYONE, description="The contact of the data protection officer.")
     authority: str = governed(EVERYONE, description="The supervisory authority for complaints.")
+    storage: list[ControllerStatement] = governed(
+        EVERYONE, description="How long the data are stored, in each language; empty if the policy does not state it."
+    )
+    transfers: list[ControllerStatement] = governed(
+        EVERYONE,
+        description="The transfers to countries outside the European Economic Area, in each language; empty if the"
+        " policy does not state them.",
+    )
 
 
 @described_enum(
@@ -106,7 +121,7 @@ def policy_of_document(document: Document) -> Policy:
             )
             for code, coverage in document.grounds.items()
         ],
-        controller=Controller(**document.controller.model_dump()) if document.controller else None,
+        controller=_controller_of(document.controller) if document.controller else None,
         review_by=document.review_by,
         assessments=[
             PolicyAssessment(**each.model_dump() | {"on_overdue": OnOverdue(each.on_overdue)})
@@ -115,3 +130,14 @@ def policy_of_document(document: Document) -> Policy:
         warnings=document.warnings(datetime.now(UTC)),
         document=document.document(),
     )
+
+
+def _controller_of(stated: StatedController) -> Controller:
+    """Show the controller of a policy."""
+    contacts = {name: getattr(stated, name) for name in ("name", "address", "contact", "dpo", "authority")}
+    return Controller(**contacts, storage=_statements(stated.storage), transfers=_statements(stated.transfers))
+
+
+def _statements(stated: dict[str, str] | None) -> list[ControllerStatement]:
+    """Show what is stated in each language."""
+    return [ControllerStatement(language=language, text=text) for language, text in sorted((stated or {}).items())]

@@ -25,8 +25,8 @@ class CampaignText:
     sha256: str = governed(EXAMINERS_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
     text: str | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The text that was sent, with `{{ object_link }}` and `{{ me_link }}` in place of each person's"
-        " links, null if the text was not registered in the gateway.",
+        description="The text that was sent, with `{{ object_link }}` and `{{ information_link }}` in place of"
+        " the links, null if the text was not registered in the gateway.",
     )
 
 

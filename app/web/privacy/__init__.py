@@ -4,9 +4,10 @@ from starlette.routing import Route
 
 from app.auth.authenticator import Authenticator
 from app.auth.signed_links import LinkAction
+from app.campaigns.notice_text import INFORMATION_PATH
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
-from app.web.privacy.information import INFORMATION, InformationPage
+from app.web.privacy.information import InformationPage
 from app.web.privacy.my_data import MyDataPage
 from app.web.privacy.objection_form import ObjectingPages
 from app.web.privacy.rendering import STYLESHEET, stylesheet
@@ -22,6 +23,6 @@ def page_routes(
         Route(LinkAction.OBJECT, objecting.form, methods=["GET", "POST"]),
         Route(LinkAction.RECEIPT, objecting.receipt),
         Route(LinkAction.ME, me.show, methods=["GET", "POST"]),
-        Route(INFORMATION, InformationPage(gateway).show),
+        Route(INFORMATION_PATH, InformationPage(gateway).show),
         Route(STYLESHEET, stylesheet),
     ]

@@ -6,13 +6,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.privacy.rendering import page
+from app.web.privacy.rendering import language_of, page
 from db.policy.document import Policy
 from db.policy.grounds import GROUNDS
 from db.vocabulary import ContentKind
 from schema.context import Gateway
 
-INFORMATION: Final = "/information"
 SECONDS_KEPT: Final = 10.0
 """For how long a policy is shown that was read before: anybody may open the page, however often."""
 
@@ -35,7 +34,9 @@ class InformationPage:
             for product, kinds in sorted(_kinds_of(policy).items())
         ]
         bases = list(dict.fromkeys(GROUNDS[ground].basis for ground in policy.grounds))
-        return page(request, "information.html", policy=policy, used=used, bases=bases)
+        english, own = (policy.controller.statements_in(each) for each in ("en", language_of(request)))
+        stated = english | own
+        return page(request, "information.html", policy=policy, used=used, bases=bases, stated=stated)
 
     async def _policy_in_force(self) -> Policy:
         """Return the policy in force for the privacy page /information, read again after SECONDS_KEPT."""

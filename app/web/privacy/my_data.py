@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.auth.authenticator import Authenticator, Unauthorized
 from app.auth.signed_links import LinkAction, account_of_link, issue_link, link_path
-from app.campaigns.notice_text import LINK_NAMES, SUBJECT_PREFIX
+from app.campaigns.notice_text import INFORMATION_LINK, INFORMATION_PATH, OBJECT_LINK, SUBJECT_PREFIX
 from app.http.boundary import HTTPError
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
@@ -145,8 +145,7 @@ def _notice_text(notice: dict[str, Any], texts: Texts, language: str) -> dict[st
     if not wanted:
         return None
     subject, _, body = known[wanted[0]].partition("\n")
-    for name in LINK_NAMES.values():
-        body = body.replace(name, texts["me"]["own_link"])
+    body = body.replace(OBJECT_LINK, texts["me"]["own_link"]).replace(INFORMATION_LINK, INFORMATION_PATH)
     return {"language": wanted[0], "subject": subject.removeprefix(SUBJECT_PREFIX).strip(), "body": body.strip()}
 
 

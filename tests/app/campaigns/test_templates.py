@@ -42,6 +42,10 @@ async def test_each_is_told_in_their_language_with_a_link_that_opens_their_form(
         (token,) = re.findall(rf"^{SITE}/object\?t=([\w-]+)&lang={language}$", text, re.MULTILINE)
         assert read_link(SECRET, token, LinkAction.OBJECT, datetime.now(UTC)) == account
         assert read_link(SECRET, token, LinkAction.ME, datetime.now(UTC)) is None
+        assert re.findall(rf"{SITE}\S+", text) == [
+            f"{SITE}/object?t={token}&lang={language}",
+            f"{SITE}/information?lang={language}",
+        ]
         assert "30" in text
         assert "2025" not in text, "nothing begins that has begun long ago"
     sent = gateway.execute(
@@ -51,7 +55,8 @@ async def test_each_is_told_in_their_language_with_a_link_that_opens_their_form(
 
 
 WHOLE = (
-    "{{ me_link }}\n{{ controller.name }} {{ controller.contact }} {{ controller.dpo }} {{ controller.authority }}\n"
+    "{{ information_link }}\n"
+    "{{ controller.name }} {{ controller.contact }} {{ controller.dpo }} {{ controller.authority }}\n"
 )
 OBJECT = (
     "Subject: About your data\n{% for use in uses %}{{ use.kinds }}{% endfor %} {{ purposes }}\n{{ object_link }}\n"
@@ -68,7 +73,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
     ("files", "told"),
     [
         ({"en.txt": "Subject: x\nno link"}, "en.txt: the link to the objection form is missing"),
-        ({"en.txt": "Subject: x\n{{ me_link }}"}, "en.txt: the link to the objection form is missing"),
+        ({"en.txt": "Subject: x\n{{ information_link }}"}, "en.txt: the link to the objection form is missing"),
         ({"en.txt": "Subject: x\n{{ object_link }}."}, "en.txt: the link to the objection form is missing"),
         ({"en.txt": OBJECT + "{{ controller.name }}"}, "en.txt: the link to the whole information is missing"),
         *(
@@ -80,6 +85,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
         ),
         ({"en.txt": BODY.removeprefix("Subject: ")}, "en.txt: does not begin with its subject"),
         ({"en.txt": BODY.replace("About your data", "")}, "en.txt: the subject is empty"),
+        ({"en.txt": BODY + "{{ me_link }}"}, "en.txt: 'me_link' is undefined"),
         ({"en.txt": BODY + "{{ birthday }}"}, "en.txt: 'birthday' is undefined"),
         ({"en.txt": BODY + "{% if %}"}, "en.txt: "),
         ({"en.txt": BODY + "{{ ''.__class__.__mro__ }}"}, "en.txt: "),
@@ -102,11 +108,19 @@ def test_without_a_controller_in_the_policy_nothing_is_written() -> None:
 
 
 def test_the_shipped_texts_say_what_the_campaign_and_the_policy_say() -> None:
+    controller = default_policy().controller
+    assert controller is not None
+    assert len(controller.statements_in("it")) == 2
     for message in (MessageKind.NOTICE, MessageKind.REMINDER):
         texts = texts_from(None, message)
         assert set(texts) == {"de", "en", "es", "fr", "it"}
         assert "- on Facebook, Instagram: public posts\n" in texts["en"]
+        for language, text in texts.items():
+            assert all(statement in text for statement in controller.statements_in(language).values())
         assert all("30" in text and "{{ object_link }}\n" in text and "2025" not in text for text in texts.values())
+    unstated = texts_from(None, controller=controller.model_copy(update={"storage": None, "transfers": None}))["en"]
+    assert "How long" not in unstated
+    assert "\n\n\n" not in unstated
     begins = NOW + 40 * DAY
     assert f"not before {begins:%d %B %Y}" in texts_from(None, effective_from=begins)["en"]
 

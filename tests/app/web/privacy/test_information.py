@@ -5,6 +5,8 @@ import json
 from app.web.privacy.rendering import LANGUAGES
 from db.policies.activation import activate_policy
 from db.policy.document import default_policy, parse_policy
+from schema.actor import Role
+from tests.support.facts import NOW
 from tests.support.gateway import TestGateway
 
 
@@ -16,9 +18,26 @@ async def test_each_form_links_to_who_is_responsible_and_the_page_names_them(gat
         assert f'href="/information?lang={language}"' in form.text
         shown = await gateway.client.get("/information", params={"lang": language})
         assert (shown.status_code, shown.headers["Content-Language"]) == (200, language)
-        assert all(part in shown.text for part in controller.model_dump().values())
+        assert all(part in shown.text for part in controller.model_dump().values() if isinstance(part, str))
+        assert all(statement in shown.text for statement in controller.statements_in(language).values())
         assert "GDPR Article 6(1)(f)" in shown.text
         assert f'href="/object?lang={language}"' in shown.text
+
+
+async def test_what_the_controller_does_not_state_is_not_claimed(gateway: TestGateway) -> None:
+    document = json.loads(default_policy().document()) | {"version": "less"}
+    document["controller"] |= {"storage": {"en": "Thirty days."}, "transfers": None}
+    policy = parse_policy(json.dumps(document))
+    activate_policy(gateway.database_url, policy)
+    missing = [warning for warning in policy.warnings(NOW) if warning.startswith("controller")]
+    assert [warning.partition(":")[0] for warning in missing] == ["controller.transfers"]
+    for language, said in (("en", "The controller tells you"), ("de", "sagt Ihnen der Verantwortliche")):
+        shown = (await gateway.client.get("/information", params={"lang": language})).text
+        assert "Thirty days." in shown
+        assert said in shown
+    query = "{ policy { controller { storage { language text } transfers { text } } } }"
+    controller = (await gateway.ask(Role.TRAINING_CLIENT, query))["policy"]["controller"]
+    assert controller == {"storage": [{"language": "en", "text": "Thirty days."}], "transfers": []}
 
 
 async def test_without_a_controller_there_is_nothing_to_show_and_the_form_is_still_there(gateway: TestGateway) -> None:
