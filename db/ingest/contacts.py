@@ -170,7 +170,7 @@ def _hashes(writings: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def contact_hash(text: str) -> str | None:
-    """Hash an address as SPEC's `contacts` are hashed; None where the text is none.
+    """Hash an e-mail address or a phone number as the `contacts` of ingest are hashed; None for another text.
 
     SHA-256 of the normalised text in UTF-8, 64 lower-case hexadecimal digits. An e-mail address is normalised by
     Unicode's NFC and lower case; dots and tags before the @ stay. A phone number is E.164: a plus sign and 7 to 15

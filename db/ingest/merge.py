@@ -39,19 +39,19 @@ class Summary:
     """The number of good lines per record that do not replace a bad one, since they are no later."""
 
     def add(self, record: str | None, outcome: str, count: int = 1) -> None:
-        """Count lines of one outcome."""
+        """Count the records of an ingest that have one outcome."""
         self.counts.setdefault(record or "unreadable", Counter())[outcome] += count
 
     def add_notices(self, epoch: str, count: int) -> None:
-        """Count notices of a campaign, by its epoch."""
+        """Count the notices of an ingest by their campaign's epoch."""
         self.notices[epoch] += count
 
     def total(self, outcome: str) -> int:
-        """Sum one outcome over all records."""
+        """Sum one outcome over all records of an ingest."""
         return sum(counter[outcome] for counter in self.counts.values())
 
     def as_dict(self) -> dict[str, dict[str, int]]:
-        """Lay the counts out for an answer, every outcome named."""
+        """Return the counts of an ingest for its answer, every outcome named."""
         order = (*MODELS, "unreadable")
         outcomes = ("accepted", "unchanged", "stale", "rejected")
         return {
@@ -69,7 +69,7 @@ async def ingest_lines(
     on_rejected: Callable[[Rejected], None],
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Summary:
-    """Stream NDJSON into the database and count what became of it.
+    """Ingest NDJSON into the database and count the outcomes of its records.
 
     Each chunk is one transaction: a crash loses nothing that was accepted, and running again finishes the job.
     The next chunk is staged while one merges. `on_progress` hears of the bytes of each chunk that is merged.
@@ -99,7 +99,7 @@ async def ingest_lines(
 
 
 async def _create_stages(connection: Connection) -> None:
-    """Create the tables that a chunk is staged in, unless the session has them.
+    """Create the tables in which ingest stages a chunk, unless the session has them.
 
     All at once: each transaction that touches one empties them all when it commits, which takes 5 ms.
     """
@@ -108,6 +108,7 @@ async def _create_stages(connection: Connection) -> None:
 
 
 async def _products(connection: Connection) -> frozenset[str]:
+    """Read which products an account may name in a record of ingest."""
     document = await connection.fetchval("SELECT document::text FROM grounds.policy WHERE active")
     return parse_policy(document).products if document else PLATFORM_PRODUCTS
 
@@ -115,7 +116,7 @@ async def _products(connection: Connection) -> frozenset[str]:
 async def _merge(
     connection: Connection, chunk: StagedBlock, summary: Summary, on_rejected: Callable[[Rejected], None]
 ) -> None:
-    """Merge a chunk in one transaction; only what is committed is counted and reported."""
+    """Merge a chunk of ingest in one transaction; only what is committed is counted and reported."""
     merged: list[_Round] = []
     async with connection.transaction():
         await _run(connection, "account", "begin_merge")
@@ -153,7 +154,7 @@ class _Round:
 
 
 async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
-    """Merge one round: accounts first, so that everything has something to point to; what was set aside last."""
+    """Merge one round of ingest: accounts first, so that everything has something to point to; rejected lines last."""
     for name, rows in stages.items():
         await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=list(COLUMNS[name]))
     if "account" in stages:
@@ -183,6 +184,7 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
 
 
 async def _unreadable_signals(connection: Connection, stages: dict[str, bytes]) -> list[Rejected]:
+    """Read which signals of a chunk of ingest could not be read."""
     rows = [
         row
         for record in ("account", "content")
@@ -193,6 +195,7 @@ async def _unreadable_signals(connection: Connection, stages: dict[str, bytes]) 
 
 
 async def _run(connection: Connection, record: str, *names: str) -> None:
+    """Run named queries of ingest for a record."""
     for name in names:
         await connection.execute(statement(name, record))
 
@@ -235,17 +238,19 @@ _CLEAR = "; ".join(f"DELETE FROM stage_{name}" for name in COLUMNS)
 
 
 def _conflict(row: Mapping[str, Any]) -> Rejected:
+    """Describe a record of ingest that conflicts with a stored one."""
     return Rejected(row["line"], *_CONFLICTS[row["outcome"]], b"", row["record"], row["platform_id"])
 
 
 def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
+    """Describe a signal in a record of ingest that cannot be read, though the record is stored."""
     place, _, reason = fault.partition(": ")
     consequence = "the line is stored; what cannot be read reserves, and AIPREF's says nothing (correct the signal)"
     return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
 
 
 def statement(name: str, record: str) -> str:
-    """Return a named query for a record (or, of the stages, for `rejected`)."""
+    """Return a named SQL query of ingest for a record (or, of the stages, for `rejected`)."""
     query: str = getattr(queries, name).sql
     if "{versions}" in query:
         query = query.replace("{versions}", getattr(queries, f"versions_of_{record}").sql.rstrip("; \n"))
@@ -253,7 +258,7 @@ def statement(name: str, record: str) -> str:
 
 
 def statement_of_all(name: str) -> str:
-    """Return a named query for every record at once: the rows of all of them."""
+    """Return a named SQL query of ingest for every record at once: the rows of all of them."""
     return " UNION ALL ".join(statement(name, record).rstrip("; \n") for record in STAGES)
 
 
@@ -267,6 +272,7 @@ _OF_A_REJECTED_LINE = ("account", "person", "contact", "received_at")
 
 @cache
 def _filled(query: str, record: str) -> str:
+    """Fill the names of a record's tables and columns into an SQL query of ingest."""
     definitions = ", ".join(f"{column} {type_}" for column, type_ in COLUMNS[record].items())
     if record not in STAGES:
         return query.format(record=record, definitions=definitions)

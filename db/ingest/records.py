@@ -51,6 +51,7 @@ class Line(NamedTuple):
 
 
 def _instant(value: object) -> datetime | None:
+    """Parse an instant of a record of ingest (RFC 3339), None for null."""
     if value is None:
         return None
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
@@ -70,13 +71,14 @@ def _instant(value: object) -> datetime | None:
 
 
 def _after_leap_second(second_before: datetime) -> datetime:
-    """Return the second after a leap second, which comes at the end of a day of UTC; ValueError at another time."""
+    """Return the second after a leap second in a record of ingest; ValueError unless it ends a day of UTC."""
     if (second_before.hour, second_before.minute) != (23, 59):
         raise ValueError("no leap second")
     return second_before + timedelta(seconds=1)
 
 
 def _stated_instant(value: object) -> datetime:
+    """Parse an instant that a record of ingest has to state."""
     instant = _instant(value)
     if instant is None:
         raise ValueError("is missing (state the instant, like 2025-05-27T12:00:00Z)")
@@ -84,6 +86,7 @@ def _stated_instant(value: object) -> datetime:
 
 
 def _birth_date(value: object) -> str | None:
+    """Parse the birth date of an account's record of ingest: a day, month or year."""
     if value is None:
         return None
     parts = _DAY.fullmatch(value) if isinstance(value, str) else None
@@ -123,6 +126,7 @@ class Window(_RecordPart):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        """Refuse a window in a record of ingest that ends before it begins."""
         if self.since and self.until and self.since > self.until:
             raise ValueError("ends before it begins (swap from and to)")
         return self
@@ -158,6 +162,7 @@ class Reference(_RecordPart):
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
+        """Refuse a reference in a record of ingest unless it names either an account or a contact."""
         if (self.account is None) == (self.contact is None):
             raise ValueError("names an account and a contact, or neither (name one of them)")
         return self
@@ -185,6 +190,7 @@ class Signal(_RecordPart):
     @field_validator("value")
     @classmethod
     def _short(cls, value: object) -> object:
+        """Refuse a signal in a record of ingest that is too long."""
         text = value if isinstance(value, str) else json.dumps(value)
         if len(text) > MAX_VALUE_BYTES or len(text.encode()) > MAX_VALUE_BYTES:
             raise ValueError(f"is longer than {MAX_VALUE_BYTES} bytes (send the part that speaks of training)")
@@ -245,6 +251,7 @@ class ContentRecord(_RecordPart):
     @field_validator("personal_spans")
     @classmethod
     def _within_text(cls, spans: list[PersonalSpan] | None, fields: ValidationInfo) -> list[PersonalSpan] | None:
+        """Refuse personal spans in an item's record of ingest that are not within its text."""
         length = len(fields.data.get("text") or "")
         for span in spans or ():
             if not span.start <= span.end <= length:
@@ -282,6 +289,7 @@ class ObjectionRecord(_RecordPart):
 
     @model_validator(mode="after")
     def _targeted(self) -> Self:
+        """Refuse an objection's record of ingest that names no target."""
         if self.account is None and self.person is None and self.contact is None:
             raise ValueError("names no account, person or contact (name one of them)")
         return self
@@ -317,13 +325,14 @@ class Campaign(_RecordPart):
 
     @model_validator(mode="after")
     def _each_language_once(self) -> Self:
+        """Refuse a campaign's record of ingest that names a language twice."""
         if len({language.lower() for language in self.texts}) < len(self.texts):
             raise ValueError("texts: names a language twice (languages differ in more than capitals)")
         return self
 
     @property
     def uses(self) -> list[str]:
-        """Return what was told as `PURPOSE KIND PRODUCT`, each once, in order."""
+        """Return the uses that a campaign's record of ingest told of, as `PURPOSE KIND PRODUCT`, each once, sorted."""
         uses = (use for part in self.told for use in product(part.purposes, part.kinds, part.products))
         return sorted({" ".join(use) for use in uses})
 

@@ -40,12 +40,12 @@ class Rejected:
     further_ids: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Describe the line for its sender: its place, its record, and what to correct; never its content."""
+        """Describe a rejected line of ingest for its sender: its place and what to correct; never its content."""
         return {"line": self.number, "record": self.record, "id": self.id, "field": self.field, "reason": self.reason}
 
     @property
     def rows(self) -> list[Row]:
-        """The rows of what has to stay shut: one for each id that the line can be read to name."""
+        """Return the rows that quarantine every id that a rejected line of ingest can be read to name."""
         name = self.id
         if self.record == "objection" and name is None and (self.account or self.person or self.contact):
             name = f"line:{self.digest.hex()}"
@@ -56,7 +56,7 @@ class Rejected:
 
 
 def reject(line: Line, now: datetime, field: str | None, reason: str) -> Rejected:
-    """Set a line aside with what can be read of it."""
+    """Reject a line of ingest with what can be read of it."""
     said = _readable_fields(line)
     record = _name(said.get("record"))
     observed_at = _believable(said.get("observed_at"), now)
@@ -75,7 +75,7 @@ def reject(line: Line, now: datetime, field: str | None, reason: str) -> Rejecte
 
 
 def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members; raise ValueError where a name stands twice."""
+    """Make a JSON object of a line of ingest; raise ValueError where a name stands twice."""
     said = dict(pairs)
     if len(said) < len(pairs):
         raise ValueError("a name stands twice, and readers differ in which they take")
@@ -83,7 +83,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def unreadable(data: bytes) -> tuple[str | None, str]:
-    """Return what is wrong with a line that states no known record: the field, and the reason."""
+    """Return what is wrong with a line of ingest that states no known record: the field, and the reason."""
     try:
         said = from_json(data)
     except ValueError as error:
@@ -94,7 +94,7 @@ def unreadable(data: bytes) -> tuple[str | None, str]:
 
 
 def first_fault(error: ValidationError) -> tuple[str | None, str]:
-    """Return what is wrong first with a record: the field, and the reason."""
+    """Return what is wrong first with a record of ingest: the field, and the reason."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     fault = faults[0]
     if fault["type"] == "json_invalid":
@@ -126,7 +126,7 @@ _SHOWN_KINDS = [kind.value for kind in ContentKind if kind not in PRIVATE_KINDS]
 
 
 def _may_be_shown(line: Line) -> bool:
-    """Return whether a bad line is a whole JSON object that cannot be a private message, whichever way it is read."""
+    """Return whether a rejected line of ingest can be shown: no reading of it is a private message."""
     try:
         said = None if line.too_long else json.loads(line.data.decode(), object_pairs_hook=named_once)
     except (ValueError, RecursionError):
@@ -139,7 +139,7 @@ def _may_be_shown(line: Line) -> bool:
 
 
 def _readable_fields(line: Line) -> dict[str, Any]:
-    """Read what can be read of a bad line: as JSON, or else by the look of its keys."""
+    """Read what can be read of a rejected line of ingest: as JSON, or else by the look of its keys."""
     if not line.too_long:
         try:
             said = from_json(line.data)
@@ -151,23 +151,26 @@ def _readable_fields(line: Line) -> dict[str, Any]:
 
 
 def _ids(line: Line, said: dict[str, Any]) -> list[str]:
-    """Read every id that the line can be read to name, the one of its JSON first; readers differ in which they take."""
+    """Read every id that a rejected line of ingest can be read to name, the one of its JSON first."""
     found = [json.loads(literal) for literal in _SAID["id"].findall(line.data.decode(errors="replace"))[:_MAX_IDS]]
     return list(dict.fromkeys(name for value in (said.get("id"), *found) if (name := _name(value)) is not None))
 
 
 def _name(value: object) -> str | None:
+    """Return the id in a rejected line of ingest, None if it can be none."""
     if not isinstance(value, str) or not 0 < len(value) <= 200 or "\0" in value:
         return None
     return None if _HALF_OF_A_PAIR.search(value) else value
 
 
 def _believable(value: object, now: datetime) -> datetime | None:
+    """Return an instant in a rejected line of ingest, None if it is invalid or in the future."""
     instant = _instant(value)
     return instant if instant is not None and instant <= now + CLOCK_TOLERANCE else None
 
 
 def _instant(value: object) -> datetime | None:
+    """Parse an instant in a rejected line of ingest, None if it is invalid."""
     try:
         instant: datetime = _INSTANT.validate_python(value)
     except ValidationError:
@@ -176,5 +179,5 @@ def _instant(value: object) -> datetime | None:
 
 
 def _said_of_objection(said: dict[str, Any]) -> tuple[str | None, str | None, datetime | None]:
-    """Read the person, the contact and the receipt; one later than its loading counts from its loading."""
+    """Read the target and the receipt of an objection in a rejected line of ingest."""
     return _name(said.get("person")), _name(said.get("contact")), _instant(said.get("received_at"))

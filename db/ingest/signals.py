@@ -31,12 +31,12 @@ NO_SIGNALS = SignalsRead(False, None, None, [], None, [])
 
 
 def signals_of_account(record: AccountRecord) -> SignalsRead:
-    """Read the signals of an account, which count for every item of it."""
+    """Read the signals in an account's record of ingest, which count for every item of it."""
     return _read_signals(record, [], has_media=True)
 
 
 def signals_of_content(record: ContentRecord) -> SignalsRead:
-    """Read the rights and signals of an item. Of a private message nothing is kept but findings."""
+    """Read the rights and signals in an item's record of ingest. Of a private message only findings are kept."""
     reserving: list[dict[str, object]] = [
         {"source": right.source, "train_ai": "n", "reserves": True} for right in record.rights if right.train_ai == "n"
     ]
@@ -47,6 +47,7 @@ def signals_of_content(record: ContentRecord) -> SignalsRead:
 def _read_signals(
     record: AccountRecord | ContentRecord, rights: list[dict[str, object]], *, has_media: bool
 ) -> SignalsRead:
+    """Read and settle the signals in a record of ingest, with the objections that they are."""
     readings = [read_signal(Found(each.standard, each.value, each.path, has_media)) for each in record.signals]
     settled = settle(readings)
     reserving = {source for source, train_ai in settled.items() if train_ai == "n"}

@@ -49,7 +49,7 @@ class Stage:
 
     @cached_property
     def fields(self) -> dict[str, str]:
-        """The single-valued fields of the model with the types of their columns."""
+        """Return the single-valued fields of a record of ingest with the types of their columns."""
         special = {"record", "id", "observed_at", *self.made_of}
         model = MODELS[self.record]
         return {
@@ -58,17 +58,17 @@ class Stage:
 
     @cached_property
     def columns(self) -> dict[str, str]:
-        """Every column with its type, in the order of rows."""
+        """Return every column of the table that stages a record of ingest, with its type, in the order of rows."""
         known = {"line": "bigint", "platform_id": "text"}
         return known | self.fields | self.made | {"observed_at": "timestamptz", "digest": "bytea"}
 
     @cached_property
     def stored(self) -> tuple[str, ...]:
-        """The columns that the record's own table has too, but `platform_id`, which never changes."""
+        """Return the staged columns that the record's own table has too, but `platform_id`, which never changes."""
         return tuple(name for name in self.columns if name not in {"line", "platform_id", *self.elsewhere})
 
     def row(self, number: int, record: Record) -> Row:
-        """Lay a record out, from the line of that number."""
+        """Make the staged row of a record of ingest, from the line of that number."""
         single = self._single(record)
         values, stated = self.make(record)
         digest = hashlib.blake2b(orjson.dumps((*single, *stated)), digest_size=16).digest()
@@ -76,13 +76,14 @@ class Stage:
 
     @cached_property
     def _single(self) -> Callable[[Record], Row]:
+        """Return the function that takes the single-valued fields from a record of ingest."""
         if not self.fields:
             return lambda _: ()
         return attrgetter(*self.fields)
 
 
 def _column_type(annotation: object) -> str:
-    """Name the type of a single-valued field's column."""
+    """Return the SQL type of the column that stages a field of a record of ingest."""
     if get_origin(annotation) is Annotated:
         return _column_type(get_args(annotation)[0])
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
@@ -94,6 +95,7 @@ def _column_type(annotation: object) -> str:
 
 
 def _account_columns(record: AccountRecord) -> MadeColumns:
+    """Make the staged columns of an account's record of ingest that are no single fields."""
     windows = [
         Range(w.since, w.until, lower_inc=w.since is not None, upper_inc=w.until is not None)
         for w in record.compromised
@@ -106,6 +108,7 @@ def _account_columns(record: AccountRecord) -> MadeColumns:
 
 
 def _content_columns(record: ContentRecord) -> MadeColumns:
+    """Make the staged columns of an item's record of ingest that are no single fields."""
     private = record.kind is ContentKind.PRIVATE_MESSAGE
     texts = None if private else _read_texts(record)
     scans = record.scans
@@ -166,23 +169,26 @@ def _visible_text(record: ContentRecord) -> str | None:
 
 
 def _body_columns(texts: ItemTexts | None) -> Row:
+    """Make the staged columns of the texts in an item's record of ingest."""
     if texts is None:
         return (None, None, None, None)
     return (texts.text, orjson.dumps(texts.media).decode() if texts.media else None, texts.pipeline, texts.names_sought)
 
 
 def _stated_spans(record: ContentRecord) -> list[tuple[int, int, str]] | None:
+    """Return the personal spans in an item's record of ingest, as they are compared."""
     if record.personal_spans is None:
         return None
     return [(span.start, span.end, span.kind) for span in record.personal_spans]
 
 
 def _columns_of(references: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Separate the references in an item's record of ingest into names and relations."""
     return [named for named, _ in references], [relation for _, relation in references]
 
 
 def _media_deidentified(flags: list[bool | None], has_text: bool) -> bool | None:
-    """Return whether every medium is de-identified; unknown as well where there is neither text nor media."""
+    """Return whether all media in a record of ingest are de-identified; None if that is unknown."""
     if not flags:
         return True if has_text else None
     return False if False in flags else None if None in flags else True
@@ -199,7 +205,7 @@ _AUDIENCE: Final = 32
 
 
 def fact_bits(item: ContentRecord, *, reserved: bool, media_deidentified: list[bool | None]) -> FactBits:
-    """Return the facts of an item whose taking back waits, as bits.
+    """Return the facts in an item's record of ingest whose reversal waits, as bits.
 
     These fail under every policy. Whether a kind is covered depends on the policy: `db/sql/taking_back.sql` judges it.
 
@@ -233,16 +239,19 @@ def fact_bits(item: ContentRecord, *, reserved: bool, media_deidentified: list[b
 
 
 def _objection(record: ObjectionRecord) -> MadeColumns:
+    """Make the staged columns of an objection's record of ingest that are no single fields."""
     return MadeColumns((record.received_at, record.account), ())
 
 
 def _campaign(record: Campaign) -> MadeColumns:
+    """Make the staged columns of a campaign's record of ingest that are no single fields."""
     told = record.uses
     texts = {language.lower(): digest for language, digest in sorted(record.texts.items())}
     return MadeColumns((told, orjson.dumps(texts).decode()), (told, texts))
 
 
 def _no_columns(_: Record) -> MadeColumns:
+    """Make no staged columns for a record of ingest that has only single fields."""
     return MadeColumns((), ())
 
 

@@ -60,13 +60,13 @@ class Stager:
     async def stage(
         self, block: bytes, line: int, products: frozenset[str], now: datetime, *, first: bool
     ) -> StagedBlock:
-        """Stage a block that begins at a line. Until the process has started, and for a short stream, a thread does."""
+        """Stage a block of lines of ingest in a process; until that has started, or for a short stream, in a thread."""
         loop = asyncio.get_running_loop()
         pool = None if first else self._ready()
         return await loop.run_in_executor(pool, stage_block, block, line, products, now)
 
     def _ready(self) -> ProcessPoolExecutor | None:
-        """Return the process once it runs; begin to start it at the first call."""
+        """Return the process that stages lines of ingest once it runs; begin to start it at the first call."""
         if self._pool is None or self._started is None:
             # Started afresh rather than forked: our threads and connections are no business of its.
             self._pool = ProcessPoolExecutor(
@@ -76,14 +76,14 @@ class Stager:
         return self._pool if self._started.done() else None
 
     def close(self) -> None:
-        """End the process."""
+        """End the process that stages lines of ingest."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
 
 async def whole_lines(blocks: AsyncIterable[bytes], chunk_bytes: int = CHUNK_BYTES) -> AsyncIterator[tuple[bytes, int]]:
-    """Cut a stream into chunks of whole lines, each with the number of its first line.
+    """Cut a stream of ingest into chunks of whole lines, each with the number of its first line.
 
     Of a line that is longer than two chunks the middle is left out: it is too long anyway, and memory stays flat.
     """
@@ -106,7 +106,7 @@ async def whole_lines(blocks: AsyncIterable[bytes], chunk_bytes: int = CHUNK_BYT
 
 
 def stage_block(block: bytes, line: int, products: frozenset[str], now: datetime) -> StagedBlock:
-    """Stage a block of whole lines."""
+    """Stage a block of whole lines of ingest."""
     chunk = stage_chunk(split_lines(block, line), products, now)
     return StagedBlock(
         [{name: copy_text(rows) for name, rows in stages.items()} for stages in chunk.rounds], chunk.rejected
@@ -114,7 +114,7 @@ def stage_block(block: bytes, line: int, products: frozenset[str], now: datetime
 
 
 def split_lines(block: bytes, first: int = 1) -> Iterator[Line]:
-    """Yield the lines of a block, which begins with the line of that number; blank ones are counted and left out."""
+    """Yield the lines of a block of ingest with their numbers; blank ones are counted and left out."""
     for number, data in enumerate(block.split(b"\n"), first):
         too_long = len(data) > LINE_LIMIT
         if too_long or data.strip():
@@ -130,7 +130,7 @@ class Chunk:
 
 
 def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) -> Chunk:
-    """Stage lines in order. The n-th line about one id goes into the n-th round."""
+    """Stage lines of ingest in order. The n-th line about one id goes into the n-th round."""
     rounds: list[dict[str, list[Row]]] = []
     rejected: list[Rejected] = []
     seen: dict[tuple[str, str], int] = {}
@@ -151,7 +151,7 @@ def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) 
 
 
 def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[Staged | Rejected]:
-    """Stage every JSON value of a line; one that is good as a whole, as nearly all are, is not looked at again."""
+    """Stage every JSON value of a line of ingest; a line that is valid as a whole is not examined again."""
     whole = line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))
     staged = stage(whole, products, now)
     if isinstance(staged, Rejected) and not line.too_long and _JOINED.search(whole.data):
@@ -162,7 +162,7 @@ def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[S
 
 
 def values_of(line: Line) -> list[Line]:
-    """Cut a line that holds several JSON values, as files do that were joined without a newline, into one per value.
+    """Cut a line of ingest that holds several JSON values, as joined files do, into one per value.
 
     What follows the last whole value is a value of its own, so that it is set aside and not lost.
     """
@@ -184,7 +184,7 @@ def values_of(line: Line) -> list[Line]:
 
 
 def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
-    """Turn a line into its record's name, its id and its row, or into a rejection."""
+    """Turn a line of ingest into its record's name, its id and its row, or into a rejection."""
     if line.too_long:
         return reject(line, now, None, f"is longer than {LINE_LIMIT} bytes (send the record in fewer)")
     found = _RECORD.search(line.data)
@@ -206,7 +206,7 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejec
 
 
 def states_a_field_twice(data: bytes) -> bool:
-    """Return whether an object of the line names a field twice; look closely only where a name is there twice."""
+    """Return whether an object in a line of ingest names a field twice."""
     names = _NAMES.findall(data)
     if len(set(names)) == len(names) and not _ESCAPED_LETTER.search(data):
         return False
@@ -218,7 +218,7 @@ def states_a_field_twice(data: bytes) -> bool:
 
 
 def copy_text(rows: Iterable[tuple[Any, ...]]) -> bytes:
-    """Encode rows for `COPY … FROM STDIN`."""
+    """Encode staged rows of ingest for `COPY … FROM STDIN`."""
     encoder = _ENCODERS.get
     # What has no encoder are words of our enumerations.
     lines = ["\t".join([encoder(type(value), str)(value) for value in row]) for row in rows]
@@ -226,11 +226,12 @@ def copy_text(rows: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _string(value: str) -> str:
+    """Encode a text of a staged row of ingest for COPY."""
     return value.translate(_ESCAPES) if "\\" in value or not value.isprintable() else value
 
 
 def _array(values: list[Any]) -> str:
-    """Encode a list: of ranges as a multirange, of strings as an array."""
+    """Encode a list of a staged row of ingest for COPY: of ranges as a multirange, of strings as an array."""
     if values and isinstance(values[0], Range):
         return "{" + ",".join(_range(window) for window in values) + "}"
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
@@ -238,6 +239,7 @@ def _array(values: list[Any]) -> str:
 
 
 def _range(window: Range[datetime]) -> str:
+    """Encode a window of a staged row of ingest for COPY."""
     lower = "" if window.lower is None else window.lower.isoformat()
     upper = "" if window.upper is None else window.upper.isoformat()
     return f"[{lower},{upper}]"
@@ -255,7 +257,7 @@ _ENCODERS: dict[type, Callable[[Any], str]] = {
 
 
 def _begin(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it, however it ends."""
+    """Prepare the process that stages lines of ingest: Ctrl-C is the parent's, and it ends with the parent."""
     gc.set_threshold(200_000, 50, 50)  # rows make no circles, and looking for them took a sixth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":

@@ -22,13 +22,13 @@ class StoredCampaign(NamedTuple):
 
 
 async def stored_campaign(borrowed: Connection, epoch: str) -> StoredCampaign | None:
-    """Read a campaign by its epoch; None where no record of it was accepted."""
+    """Read from the database what a campaign's notices told, by its epoch; None where no record was accepted."""
     row = await borrowed.fetchrow("SELECT told, texts, counts FROM grounds.stored_campaign($1)", epoch)
     return None if row is None else StoredCampaign(frozenset(row[0]), orjson.loads(row[1]), row[2])
 
 
 async def register_texts(borrowed: Connection, epoch: str, message: MessageKind, texts: Mapping[str, str]) -> list[str]:
-    """Keep texts by language for ever; return the languages of those refused, in which case none is kept.
+    """Store the texts of a campaign's notices for ever; return the languages of those refused, if any.
 
     A text is refused if another one is kept in its language, or if it is a notice without its hash in the campaign's
     record.
@@ -40,6 +40,6 @@ async def register_texts(borrowed: Connection, epoch: str, message: MessageKind,
 
 
 async def registered_texts(borrowed: Connection, epoch: str, message: MessageKind) -> dict[str, str]:
-    """Read the texts of a campaign's messages of a kind, by language."""
+    """Read from the database the texts of a campaign's notices of a kind, by language."""
     rows = await borrowed.fetch("SELECT language, text FROM grounds.registered_texts($1, $2)", epoch, message)
     return {row["language"]: row["text"] for row in rows}

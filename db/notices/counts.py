@@ -21,13 +21,13 @@ class NoticeCountRow(NamedTuple):
 
 
 async def count_notices(worker: Connection) -> int:
-    """Count anew. It gives 0: there is no more to do until the next time."""
+    """Count in the database how many accounts the notices reached, as a job; return 0."""
     await worker.execute("SELECT grounds.count_notices()")
     return 0
 
 
 async def notice_counts(reader: Reader, epoch: str | None) -> list[NoticeCountRow]:
-    """Read the counts of every epoch, or of one; the latest first."""
+    """Read from the database how many accounts the notices of every epoch, or of one, reached; latest first."""
     rows = await reader.fetch(_COUNTS, epoch)
     return [NoticeCountRow(*row) for row in rows]
 

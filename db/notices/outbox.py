@@ -90,7 +90,7 @@ class CampaignRunning(Exception):
 
 @asynccontextmanager
 async def hold_campaign_lock(pool: Pool, epoch: str) -> AsyncIterator[None]:
-    """Lock a campaign until the block or the process ends; raise CampaignRunning if another run holds the lock.
+    """Lock the outbox of a campaign's notices until the block or the process ends; raises CampaignRunning.
 
     A task that is found in the middle of sending was then certainly interrupted.
     """
@@ -105,20 +105,20 @@ async def hold_campaign_lock(pool: Pool, epoch: str) -> AsyncIterator[None]:
 
 
 async def open_campaign(borrowed: Connection, epoch: str, message: MessageKind, channel: str) -> int:
-    """Open or resume a campaign's messages by a channel and return an id; each account that one goes to gets a task."""
+    """Fill the outbox of a campaign's notices by a channel, or resume it; each account gets a task."""
     number: int = await borrowed.fetchval("SELECT grounds.open_campaign($1, $2, $3)", epoch, message, channel)
     return number
 
 
 async def settle_interrupted_tasks(borrowed: Connection, campaign: int) -> None:
-    """Record as unknown the tasks that an earlier run left in the middle of sending."""
+    """Record in the outbox as unknown the notices that an earlier run left in the middle of sending."""
     await borrowed.execute("SELECT grounds.settle_broken_off($1)", campaign)
 
 
 async def claim_task(
     borrowed: Connection, campaign: int, account: str, contact: str, language: str | None, *, retry_unknown: bool
 ) -> Claim:
-    """Take an account's task for sending to the address whose hash this is, in a language if one is wanted."""
+    """Claim in the outbox an account's notice to the address whose hash this is, in a language if one is wanted."""
     row = await borrowed.fetchrow(
         "SELECT outcome, task, notice, language, claimed_at FROM grounds.claim_notice($1, $2, $3, $4, $5)",
         *(campaign, account, contact, language, retry_unknown),
@@ -128,31 +128,31 @@ async def claim_task(
 
 
 async def settle_task(borrowed: Connection, task: int, state: TaskState) -> None:
-    """Record the outcome of a claimed task; SENT records a notice as sent, which is not delivered."""
+    """Record in the outbox the outcome of a claimed notice; SENT is sent, which is not delivered."""
     await borrowed.execute("SELECT grounds.settle_notice($1, $2)", task, state)
 
 
 async def unwritten_notices(borrowed: Connection, campaign: int, after: int, most: int) -> list[UnwrittenNotice]:
-    """Read the accounts whose in-app text is not written yet, after a task."""
+    """Read from the outbox the accounts whose in-app notice has no text yet, after a task."""
     rows = await borrowed.fetch("SELECT * FROM grounds.unwritten_notices($1, $2, $3)", campaign, after, most)
     return [UnwrittenNotice(*row) for row in rows]
 
 
 async def write_notices(borrowed: Connection, texts: Sequence[WrittenNotice]) -> None:
-    """Write texts into the outbox."""
+    """Write the texts of in-app notices into the outbox."""
     tasks, languages, subjects, bodies = zip(*texts, strict=True)
     await borrowed.execute("SELECT grounds.write_notices($1, $2, $3, $4)", tasks, languages, subjects, bodies)
 
 
 async def page_of_pending_notices(pool: Pool, after: int, first: int) -> tuple[list[PendingNoticeRow], bool]:
-    """Read a page of the notices that the platform is to show, and whether there are more."""
+    """Read from the outbox a page of the notices that the platform is to show, and whether there are more."""
     async with connection(pool) as borrowed:
         rows = await borrowed.fetch("SELECT * FROM grounds.pending_notices($1, $2)", after, first + 1)
     return [PendingNoticeRow(*row) for row in rows[:first]], len(rows) > first
 
 
 async def record_deliveries(pool: Pool, reports: Sequence[DeliveryReport]) -> list[TaskState | None]:
-    """Record reports on notices together; return the state of each, None if there is no such notice."""
+    """Record in the outbox which notices were delivered; return the state of each, None if there is none."""
     async with connection(pool) as borrowed:
         rows = await borrowed.fetch(
             "SELECT state FROM grounds.record_notice_delivery($1, $2, $3)",
@@ -164,6 +164,6 @@ async def record_deliveries(pool: Pool, reports: Sequence[DeliveryReport]) -> li
 
 
 async def count_tasks(borrowed: Connection, campaign: int) -> dict[TaskState, int]:
-    """Count a campaign's tasks by their states."""
+    """Count the notices in a campaign's outbox by their states."""
     rows = await borrowed.fetch("SELECT state, tasks FROM grounds.campaign_counts($1)", campaign)
     return {TaskState(state): count for state, count in rows}

@@ -29,21 +29,21 @@ class CanaryIncidentRow(NamedTuple):
 
 
 async def list_canaries(reader: Reader) -> list[CanaryRow]:
-    """Read every planted item, in the order of planting."""
+    """Read from the database every item that officers planted, in the order of planting."""
     rows = await reader.fetch(f"{_CANARIES} ORDER BY k.id")
     reader.people.items.update(row["item"] for row in rows)
     return [CanaryRow(*row) for row in rows]
 
 
 async def load_canaries(reader: Reader, items: list[int]) -> list[CanaryRow | None]:
-    """Read which of some items are planted, in their order."""
+    """Read from the database which of some items officers planted, in their order."""
     rows = await reader.fetch(f"{_CANARIES} AND k.item = ANY ($1::bigint[])", items)
     found = {row["item"]: CanaryRow(*row) for row in rows}
     return [found.get(item) for item in items]
 
 
 async def load_canary_incidents(reader: Reader, items: list[int]) -> list[list[CanaryIncidentRow]]:
-    """Read when each of some items was about to be delivered, the earliest first."""
+    """Read from the database when each planted item was about to be delivered, the earliest first."""
     rows = await reader.fetch(
         "SELECT i.item, k.name AS client, i.purpose, i.policy, i.found_at, i.hold"
         " FROM grounds.canary_incident i LEFT JOIN grounds.client k ON k.id = i.client"

@@ -14,16 +14,17 @@ class ConsentStatement(NamedTuple):
 
 
 async def give_consent(database: Database, account: str) -> ConsentStatement | None:
-    """Consent for an account, by the platform's id; None where the policy in force asks for no consent of it."""
+    """Store a data subject's consent for the own account; None where the policy in force asks for none of it."""
     return await _state(database, account, "SELECT reference, given_at FROM grounds.give_consent()")
 
 
 async def withdraw_consent(database: Database, account: str) -> ConsentStatement | None:
-    """Withdraw every consent of an account, by the platform's id; None where none was given."""
+    """Store that a data subject withdrew every consent of the own account; None where none was given."""
     return await _state(database, account, "SELECT reference, withdrawn_at FROM grounds.withdraw_consent()")
 
 
 async def _state(database: Database, account: str, statement: str) -> ConsentStatement | None:
+    """Store a data subject's statement of consent in a transaction that claims the account."""
     async with write_transaction(database.subject, subject=account) as borrowed:
         row = await borrowed.fetchrow(statement)
     assert row is not None, "the function gives one row"

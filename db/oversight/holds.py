@@ -25,7 +25,7 @@ class HoldRow(NamedTuple):
 
 
 async def page_of_holds(reader: Reader, after: int, first: int, *, open_only: bool) -> tuple[list[HoldRow], bool]:
-    """Read a page of holds in the order they were opened, and whether there is more.
+    """Read from the database a page of officers' holds in the order they were opened, and whether there are more.
 
     An open one covers its scope now: not lifted, or lifted a shorter time ago than the policy's dwell.
     """
@@ -35,7 +35,7 @@ async def page_of_holds(reader: Reader, after: int, first: int, *, open_only: bo
 
 
 async def hold_of(reader: Reader, number: int) -> HoldRow | None:
-    """Read one hold."""
+    """Read one of the officers' holds from the database."""
     rows = await reader.fetch(f"{_HOLDS} AND h.id = $1 AND $2::int IS NOT NULL", number, 0, False)
     reader.people.accounts.update(row["account"] for row in rows if row["account"])
     return HoldRow(*rows[0]) if rows else None

@@ -69,7 +69,7 @@ _REASONS = {
 def stated_target(
     account: str | None = None, person: str | None = None, contact: str | None = None, country: str | None = None
 ) -> Target:
-    """Read the one field that is stated; a contact is an address or its hash, and only hashes go further.
+    """Read the one field that states an objection's target; a contact is an address or its hash.
 
     `country` is that of a phone number without its country code. Raises TargetError unless exactly one is stated, and
     is well formed.
@@ -113,7 +113,7 @@ def _is_address(value: str) -> bool:
 
 
 def is_platform_id(value: str) -> bool:
-    """Return whether a text can be an id of the platform: 1 to 200 characters that can be shown and stored."""
+    """Return whether an objection's target can be an id of the platform: 1 to 200 printable characters."""
     return 1 <= len(value) <= MAX_ID_LENGTH and value.isprintable()
 
 
@@ -126,17 +126,17 @@ class ObjectionSubmitter:
 
     @classmethod
     def form(cls, database: Database) -> "ObjectionSubmitter":
-        """Act for the public form: for a contact, known or not."""
+        """File objections for the public form: against use of a contact or an account, known or not."""
         return cls(database.subject, {"form": "/object"})
 
     @classmethod
     def subject(cls, database: Database, account: str) -> "ObjectionSubmitter":
-        """Act for the person whose account the platform calls so, and for that account alone."""
+        """File objections for the data subject whose account the platform calls so, for that account alone."""
         return cls(database.subject, {"subject": account})
 
     @classmethod
     def officer(cls, database: Database, name: str) -> "ObjectionSubmitter":
-        """Act for a privacy officer, for any target."""
+        """File objections for a privacy officer, for any target."""
         return cls(database.staff, {"examiner": "PRIVACY_OFFICER", "officer": name})
 
 
@@ -161,7 +161,7 @@ class UnmatchedRow(NamedTuple):
 async def file_objection(
     filer: ObjectionSubmitter, target: Target, scope: ObjectionScope, channel: ObjectionChannel
 ) -> Filed:
-    """File an objection. Raises asyncpg.InsufficientPrivilegeError for a target that this filer may not name."""
+    """Store an objection. Raises asyncpg.InsufficientPrivilegeError for a target that its submitter may not name."""
     async with write_transaction(filer.pool, **filer.claims) as borrowed:
         row = await borrowed.fetchrow(
             "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4)",
@@ -172,7 +172,7 @@ async def file_objection(
 
 
 async def withdraw_objection(filer: ObjectionSubmitter, reference: str) -> datetime | None:
-    """Withdraw an objection; give when it was withdrawn, or None where this filer has no such one to withdraw.
+    """Store that an objection was withdrawn; return when, or None where the submitter has no such one.
 
     It stays in force for the policy's dwell after that.
     """
@@ -182,14 +182,14 @@ async def withdraw_objection(filer: ObjectionSubmitter, reference: str) -> datet
 
 
 async def decision_time(database: Database) -> datetime:
-    """Return the instant of decisions, which is what a link's expiry is compared with."""
+    """Read the database's instant of decisions, with which a link's expiry to object is compared."""
     async with connection(database.dashboard) as borrowed:
         now: datetime = await borrowed.fetchval("SELECT grounds.decision_time()")
         return now
 
 
 async def references_of(reader: Reader, numbers: Sequence[int]) -> dict[int, str]:
-    """Read the references of objections, by their numbers; what the reader may not see is left out."""
+    """Read from the database the references of objections, by their numbers, as far as the reader may see them."""
     rows = await reader.fetch(
         "SELECT id, platform_id FROM grounds.objection_in_force WHERE id = ANY ($1::bigint[])", numbers
     )
@@ -197,7 +197,7 @@ async def references_of(reader: Reader, numbers: Sequence[int]) -> dict[int, str
 
 
 async def unmatched_objections(reader: Reader, after: int, first: int) -> tuple[list[UnmatchedRow], bool]:
-    """Read a page of objections that reach no known account, not withdrawn or rejected, and whether there is more."""
+    """Read from the database a page of open objections that match no account, and whether there are more."""
     rows = await reader.fetch(_UNMATCHED, after, first)
     reader.people.objections.update(row["id"] for row in rows[:first])
     return [UnmatchedRow(*row) for row in rows[:first]], len(rows) > first

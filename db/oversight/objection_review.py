@@ -48,19 +48,19 @@ class RecordRow(NamedTuple):
 
 
 async def record_matched_objections(worker: Connection) -> int:
-    """Record which objections match an account, so that later reviews skip them; return 0, for there is no more."""
+    """Record in the database which objections match an account, so that reviews skip them; return 0."""
     await worker.execute("SELECT grounds.record_matched_objections()")
     return 0
 
 
 async def count_objections(reader: Reader) -> ObjectionCounts:
-    """Count all objections by how they stand."""
+    """Count in the database all objections that officers review, by their states."""
     (row,) = await reader.fetch("SELECT * FROM grounds.count_objections()")
     return ObjectionCounts(*row)
 
 
 async def received_objections(reader: Reader) -> list[ReceivedRow]:
-    """Count those of the last 90 days by day and channel, the latest first."""
+    """Count in the database the objections of the last 90 days by day and channel, the latest first."""
     rows = await reader.fetch(
         "SELECT (received_at AT TIME ZONE 'UTC')::date AS day, channel, count(*) FROM grounds.objection"
         " WHERE received_at >= grounds.decision_time() - interval '90 days'"
@@ -72,7 +72,7 @@ async def received_objections(reader: Reader) -> list[ReceivedRow]:
 async def page_of_objections(
     reader: Reader, after: int, first: int, *, unmatched: bool
 ) -> tuple[list[RecordRow], bool]:
-    """Read a page of objections in the order they came, all or the unmatched, and whether there are more.
+    """Read from the database a page of the objections that officers review, and whether there are more.
 
     An unmatched one reaches no known account, is not withdrawn, and was not rejected.
     """
@@ -84,7 +84,7 @@ async def page_of_objections(
 
 
 async def objection_of(reader: Reader, number: int) -> RecordRow | None:
-    """Read one objection."""
+    """Read from the database one objection that an officer reviews."""
     rows = await reader.fetch(_OBJECTIONS.format("o.id = $1"), number)
     reader.people.objections.update(row["id"] for row in rows)
     return RecordRow(*rows[0]) if rows else None

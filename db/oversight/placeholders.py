@@ -34,18 +34,18 @@ class SharedLinkRow(NamedTuple):
 
 
 async def list_placeholders(reader: Reader) -> list[PlaceholderRow]:
-    """Read every declared placeholder, the newest first."""
+    """Read from the database every placeholder that officers declared, the newest first."""
     return [PlaceholderRow(*row) for row in await reader.fetch(f"{_PLACEHOLDERS} ORDER BY declared_at DESC, value")]
 
 
 async def placeholder_of(reader: Reader, kind: str, value: str) -> PlaceholderRow | None:
-    """Read one placeholder."""
+    """Read from the database one placeholder that officers declared."""
     rows = await reader.fetch(f"{_PLACEHOLDERS} WHERE kind = $1 AND value = $2", kind, value)
     return PlaceholderRow(*rows[0]) if rows else None
 
 
 async def list_shared_links(reader: Reader, first: int) -> list[SharedLinkRow]:
-    """Read the person ids and contacts that most accounts share, and that are no placeholders in effect."""
+    """Read from the database the person ids and contacts that most accounts share, for officers."""
     rows = await reader.fetch(
         "SELECT s.kind, s.value, s.accounts, s.counted_at FROM grounds.shared_link s WHERE NOT EXISTS ("
         " SELECT FROM grounds.placeholder h"
@@ -57,13 +57,13 @@ async def list_shared_links(reader: Reader, first: int) -> list[SharedLinkRow]:
 
 
 async def apply_placeholders(worker: Connection) -> int:
-    """Put placeholders in effect whose dwell is over, and unlink some accounts; return whether there may be more."""
+    """Put officers' placeholders in effect whose dwell is over; return whether there may be more."""
     more: int = await worker.fetchval("SELECT grounds.apply_placeholders($1)", BATCH_SIZE)
     return more
 
 
 async def count_shared_links(worker: Connection) -> int:
-    """Count the accounts that share a person id or a contact. It gives 0: that was all."""
+    """Count in the database the accounts that share a person id or a contact, for officers; return 0."""
     await worker.execute("SELECT grounds.count_shared_links($1, $2)", SHARED_FROM, MAX_SHARED)
     return 0
 

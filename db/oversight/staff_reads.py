@@ -30,7 +30,7 @@ class OwnReadRow(NamedTuple):
 async def record_staff_read(
     pool: Pool, reader: str, role: str, people: PeopleRead, fields: Sequence[str], reason: str | None
 ) -> None:
-    """Record whose data a request read; committed when it returns. `fields` are those at the operation's root."""
+    """Record in the database whose data an officer or auditor read. `fields` are the operation's root fields."""
     async with write_transaction(pool, examiner=role, officer=reader) as connection:
         await connection.execute(
             "SELECT grounds.record_staff_read($1, $2, $3, $4, $5)",
@@ -41,13 +41,13 @@ async def record_staff_read(
 async def page_of_staff_reads(
     reader: Reader, before: int | None, first: int, *, account: int | None = None
 ) -> tuple[list[StaffReadRow], bool]:
-    """Read a page of reads, of one account or of all, the latest first, and whether there are more."""
+    """Read from the database a page of officers' and auditors' reads, of one account or of all."""
     rows = await reader.fetch(_READS if account is None else _READS_OF_ACCOUNT, before, first, account)
     return [StaffReadRow(*row) for row in rows[:first]], len(rows) > first
 
 
 async def own_reads(reader: Reader, first: int) -> list[OwnReadRow]:
-    """Read when a data subject's own account was read, the latest first."""
+    """Read from the database when officers and auditors read a data subject's own account, the latest first."""
     return [OwnReadRow(*row) for row in await reader.fetch("SELECT * FROM grounds.reads_of_subject($1)", first)]
 
 

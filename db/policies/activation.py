@@ -12,7 +12,7 @@ from db.policy.document import Policy, PolicyError, parse_policy
 
 
 def active_policy(connection: psycopg.Connection) -> Policy | None:
-    """Read the policy in force, or None before the first."""
+    """Read the policy in force from the database, or None before the first."""
     row = connection.execute("SELECT document::text FROM grounds.policy WHERE active").fetchone()
     return parse_policy(row[0]) if row else None
 
@@ -27,7 +27,7 @@ def activate_policy(url: str, policy: Policy) -> None:
 
 
 def activate_due_policy(url: str) -> bool:
-    """Put the approved policy whose time has come in force, the latest of several; tell whether there was one.
+    """Put the latest approved policy whose time has come in force; return whether there was one.
 
     It is chosen once no other activation is under way: one that was approved meanwhile is neither passed over nor late.
     """
@@ -40,7 +40,7 @@ def activate_due_policy(url: str) -> bool:
 
 
 def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
-    """Compile a policy and swap the views, in one transaction; standings follow where its parameters changed.
+    """Compile a policy and replace the views that enforce it, in one transaction; standings follow if needed.
 
     What is broken off leaves the policy before in force, and a proposal due: the next attempt begins anew.
     """
@@ -81,11 +81,12 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
 
 
 def _in_schema(name: str) -> sql.Identifier:
+    """Return the quoted name of a view that enforces the policy in force."""
     return sql.Identifier("grounds", name)
 
 
 def compiled_digest(policy: Policy) -> str:
-    """Digest the views that a policy compiles to: a release with other rules compiles them again.
+    """Hash the views that a policy compiles to: a release with other rules puts it in force again.
 
     The order of lists in the policy does not matter: the document that is stored has one order of its own.
     """

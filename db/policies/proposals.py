@@ -29,7 +29,7 @@ class ActivatedRow(NamedTuple):
 
 
 async def list_proposals(reader: Reader) -> list[ProposalRow]:
-    """Read every proposed policy, the newest first."""
+    """Read every proposed policy from the database, the newest first."""
     rows = await reader.fetch(
         "SELECT version, document::text, effective_from, proposed_by, proposed_at, approved_by, approved_at,"
         " put_in_force_at FROM grounds.policy_proposal ORDER BY proposed_at DESC, version"
@@ -38,7 +38,7 @@ async def list_proposals(reader: Reader) -> list[ProposalRow]:
 
 
 async def list_activated_policies(reader: Reader) -> list[ActivatedRow]:
-    """Read every policy that was in force, and when it was put in force first and last; the latest first."""
+    """Read from the database every policy that was in force, and when first and last; the latest first."""
     rows = await reader.fetch(
         "SELECT p.document::text, p.active, a.first, a.last FROM grounds.policy p CROSS JOIN LATERAL ("
         " SELECT min(activated_at) AS first, max(activated_at) AS last, max(id) AS latest"

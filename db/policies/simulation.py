@@ -50,7 +50,7 @@ class Simulation:
     untold: list[Untold] = field(default_factory=list)
 
     def add(self, purpose: str, kind: str, country: str | None, gained: bool, codes: list[str], count: int) -> None:
-        """Count items that change alike for a purpose."""
+        """Count items that a simulated policy changes alike for a purpose."""
         self.gained += count if gained else 0
         self.lost += 0 if gained else count
         self.purposes[purpose, gained] += count
@@ -84,7 +84,7 @@ async def simulate_policy_change(reader: Reader, before: Policy, after: Policy) 
 
 
 async def _count_untold(reader: Reader, policy: Policy) -> list[Untold]:
-    """Count the accounts that notices of a policy concern, and those not told, for each of its purposes and kinds.
+    """Count the accounts that a simulated policy's notices concern, and those not told, by purpose and kind.
 
     These are active adults of the policy's regions and kinds of account, on a product on which the kind is used. Where
     time is short, a spread of the accounts stands for all.
@@ -128,7 +128,7 @@ GROUP BY 1, 2"""
 
 
 def _slice_statement(before: Policy, after: Policy) -> str:
-    """Write the statement for a slice: $1 the id before it, $2 its last id, $3 the purpose."""
+    """Write the SQL that simulates a policy on a slice: $1 the id before it, $2 its last id, $3 the purpose."""
     begun = after.model_copy(update={"effective_from": min(after.effective_from, datetime.now(UTC))})
     old, new = decision_statement(before), decision_statement(begun, _simulated_standing(after))
     return f"""
@@ -145,7 +145,7 @@ GROUP BY 1, 2, 3, 4, 5"""
 
 
 def _simulated_standing(policy: Policy) -> str:
-    """Select standings as they would be: with the notices that the policy counts, and the time that it gives."""
+    """Select accounts' standings as a simulated policy would have them, with its notices and times."""
     return f"""(
     SELECT s.account, s.is_known, s.product, s.kind, s.country, s.status, s.status_since, s.compromised, s.adult_from,
         s.minor_until, s.objected_public_until, s.objected_ai_until, s.opted_in_since, s.held_until, s.reverted_at,

@@ -5,7 +5,7 @@ from db.policy.document import Policy, parse_policy
 
 
 async def policy_of(pool: Pool, version: str | None) -> Policy | None:
-    """Read a version that was in force once, or with None the one that is."""
+    """Read from the database a policy version that was in force once, or with None the one that is."""
     async with connection(pool) as borrowed:
         document = await borrowed.fetchval(
             "SELECT document::text FROM grounds.policy"

@@ -12,7 +12,7 @@ TOLD = "SELECT purpose, told::text FROM grounds.campaign_told"
 
 
 def raise_if_untold(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
-    """Raise PolicyError if no campaign of the policy's epoch or later told of some of its uses; it names them."""
+    """Raise PolicyError if no campaign told of some uses of a policy that is to be in force; it names them."""
     uses = {use for use, epochs in told_uses(told).items() if max(epochs) >= policy.notice.epoch}
     missing = policy.uses - uses
     if not missing:
@@ -36,7 +36,7 @@ def raise_if_untold(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
 
 
 def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
-    """Return the uses that campaigns told of, each with their epochs; `told` has the rows of TOLD."""
+    """Return the uses of policies that campaigns told of, each with their epochs; `told` has the rows of TOLD."""
     return {
         Use(purpose, *use.split(" ")): frozenset(epochs)
         for purpose, uses in told
@@ -45,5 +45,5 @@ def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
 
 
 async def refuse_untold(reader: Reader, policy: Policy) -> None:
-    """Raise PolicyError if no campaign told of some of a policy's uses."""
+    """Raise PolicyError if no campaign in the database told of some uses of a proposed policy."""
     raise_if_untold(policy, [(purpose, uses) for purpose, uses in await reader.fetch(TOLD)])

@@ -19,7 +19,7 @@ An item is permitted if every condition that its ground requires has the outcome
 
 
 def catalogue_page() -> str:
-    """Return the page: each condition with its sentence, its legal source, and the grounds that require it."""
+    """Write CONDITIONS.md: each condition with its sentence, its legal source, and the grounds that require it."""
     rows = []
     for condition in CONDITIONS:
         grounds = [str(code) for code, ground in GROUNDS.items() if condition.code in ground.required]

@@ -19,13 +19,13 @@ CLAIMED_PURPOSE = "coalesce(nullif(current_setting('grounds.purpose', true), '')
 
 
 def conditions_of(policy: Policy) -> tuple[Condition, ...]:
-    """Return the conditions that are evaluated under a policy: OPTED_IN only where the policy has that ground."""
+    """Return the conditions that a policy compiles: OPTED_IN only where the policy has that ground."""
     opted_in = GroundCode.OPTED_IN in policy.grounds
     return tuple(condition for condition in CONDITIONS if opted_in or condition.code != "OPTED_IN")
 
 
 def compiled_views(policy: Policy) -> dict[str, str]:
-    """Return the body of each view that a policy compiles to, by the view's name in schema `grounds`."""
+    """Return the SQL of each view that a policy compiles to, by the view's name in schema `grounds`."""
     return {
         "trainable_content": f"{_permitted_query(policy)}\nORDER BY c.id",
         "offer_derivation": _derivation_query(policy),
@@ -39,11 +39,12 @@ def compiled_views(policy: Policy) -> dict[str, str]:
 
 
 def evidence_columns() -> tuple[str, ...]:
-    """Return the columns of the views that show evidence, each once, in the catalogue's order."""
+    """Return the evidence columns of a policy's compiled views, each once, in the catalogue's order."""
     return tuple(dict.fromkeys(evidence.column for evidence in _evidence_of_items()))
 
 
 def _evidence_of_items() -> list[Evidence]:
+    """Return the evidence of conditions that differs by item, for the columns of a policy's views."""
     stated = (evidence for c in CONDITIONS for evidence in (c.evidence, c.details))
     return [evidence for evidence in stated if evidence and not evidence.of_policy]
 
@@ -55,13 +56,13 @@ _NEXT_DUE = (  # when the first retraction falls due that a client has not ackno
 
 
 def page_columns() -> tuple[str, ...]:
-    """Return the columns of the page view, in order. They are the same under every policy."""
+    """Return the columns of a policy's compiled page view, in order. They are the same under every policy."""
     shown = dict.fromkeys(evidence.column for evidence in _evidence_of_items() if not evidence.examined)
     return (*_PAGE_COLUMNS, *(column for column in shown if column not in _PAGE_COLUMNS))
 
 
 def bind_predicate(condition: Condition, policy: Policy, *, unclaimed: str = "FALSE") -> str:
-    """Bind a condition's predicate to a policy.
+    """Write the SQL of a condition's predicate with a policy's parameters.
 
     `unclaimed` says whether a statement that claims no client counts as a suspended one.
     """
@@ -72,13 +73,13 @@ Parameters = dict[str, str]
 
 
 def _permitted_query(policy: Policy) -> str:
-    """Select what is permitted: every condition of the item's ground is TRUE."""
+    """Compile a policy to the SQL of permitted items: every condition of the item's ground is TRUE."""
     clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), JudgedBy)
     return f"SELECT {_page_row(policy)}\n{_item('grounds.account_standing')}\nWHERE {clauses}"
 
 
 def _derivation_query(policy: Policy) -> str:
-    """Select the offers of the claimed purpose: each item that is permitted now, or will be once time has passed.
+    """Compile a policy to the SQL of offers: each item that is permitted now, or once time has passed.
 
     An offer holds from the latest instant of all comparisons with the clock. The rules themselves are then asked at
     that instant, or now where it has passed: an instant that were too early would offer nothing.
@@ -102,7 +103,7 @@ WHERE due.permitted_from < 'infinity' AND {clauses}"""
 
 
 def _offered_query(policy: Policy) -> str:
-    """Select the offers of the claimed purpose that hold now, but for those of which something has changed since."""
+    """Compile a policy to the SQL of the offers that hold now and are not marked as changed."""
     columns = ", ".join(f"o.{column}" for column in page_columns())
     clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
     return f"""SELECT {columns}, o.language_base, o.language_key
@@ -139,7 +140,7 @@ _DEPENDENCIES = f"""ARRAY[c.id * 4, c.account * 4 + 1]
 
 
 def _clauses(policy: Policy, parameters: Parameters, judged_by: Iterable[JudgedBy], item: str = "c") -> str:
-    """Require the conditions that these judge, each of the kinds that need it.
+    """Compile conditions to SQL clauses, each for the kinds that need it under a policy.
 
     Each condition is a top-level AND, without a wrapper, because the planner proves the partial indexes from it.
     """
@@ -153,7 +154,7 @@ def _clauses(policy: Policy, parameters: Parameters, judged_by: Iterable[JudgedB
 
 
 def _exempt(policy: Policy, condition: Condition, item: str = "c") -> str:
-    """Ask whether an item is of a kind whose ground does not need a condition; TRUE or FALSE where all are alike."""
+    """Write the SQL that an item's kind does not need a condition under a policy; TRUE or FALSE where all are alike."""
     exempt = [k for g, cov in policy.grounds.items() for k in cov.kinds if condition.code not in required_of(g, k)]
     if len(exempt) in (0, len(_covered_kinds(policy))):
         return "TRUE" if exempt else "FALSE"
@@ -161,10 +162,12 @@ def _exempt(policy: Policy, condition: Condition, item: str = "c") -> str:
 
 
 def _covered_kinds(policy: Policy) -> list[ContentKind]:
+    """Return the kinds of items that a policy's grounds cover."""
     return [kind for coverage in policy.grounds.values() for kind in coverage.kinds]
 
 
 def _page_row(policy: Policy) -> str:
+    """Write the SQL columns of a policy's compiled page view."""
     evidence = "".join(
         f", {_evidence_source(column, policy)}" for column in page_columns() if column not in _PAGE_COLUMNS
     )
@@ -175,7 +178,7 @@ def _page_row(policy: Policy) -> str:
 
 
 def decision_statement(policy: Policy, standing: str = "grounds.account_standing") -> str:
-    """Select every item with every condition as TRUE, FALSE or NULL, the ground it is judged against, and the verdict.
+    """Compile a policy to the SQL of decisions: every condition as TRUE, FALSE or NULL, and the verdict.
 
     An author's account always has a standing, though nothing may be known of it yet. OFFSET 0 keeps each condition one
     expression that the verdict and the shortfall share: without it, planning takes three times as long.
@@ -195,7 +198,7 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
 
 
 def _item(standing: str) -> str:
-    """Name what predicates read of an item: its content, the standing of its author, what its family adds."""
+    """Write the SQL that a compiled policy reads an item from: its content, its author's standing, its family."""
     return (
         f"FROM grounds.content c JOIN {standing} s ON s.account = c.account"
         " LEFT JOIN grounds.family f ON f.id = c.family"
@@ -203,7 +206,7 @@ def _item(standing: str) -> str:
 
 
 def _failed_codes_expression(policy: Policy, decision: str) -> str:
-    """Write what gives the codes of the conditions that keep an item out, of those that it needs."""
+    """Write the SQL of the codes of the conditions that exclude an item under a policy."""
     cases = []
     for judged, codes in _judged(policy, decision):
         failing = ", ".join(f"CASE WHEN {decision}.{_quoted(code)} IS NOT TRUE THEN '{code}' END" for code in codes)
@@ -212,7 +215,7 @@ def _failed_codes_expression(policy: Policy, decision: str) -> str:
 
 
 def _judged(policy: Policy, decision: str) -> Iterator[tuple[str, list[str]]]:
-    """Return each case of what an item needs: the test of a decision, and the codes."""
+    """Return each case of the conditions that an item needs under a policy: its SQL test, and the codes."""
     for ground in dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT)):
         test = f"{decision}.ground = '{ground}'"
         kinds = policy.grounds[ground].kinds if ground in policy.grounds else ()
@@ -223,15 +226,17 @@ def _judged(policy: Policy, decision: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _needed(policy: Policy, ground: GroundCode, kind: ContentKind) -> list[str]:
+    """Return the codes of the conditions that a policy requires of a kind under a ground."""
     return [c.code for c in conditions_of(policy) if c.code in required_of(ground, kind)]
 
 
 def _quoted(code: str) -> str:
+    """Write a condition's code as an SQL column of a compiled policy."""
     return f'"{code}"'
 
 
 def _evidence_source(column: str, policy: Policy) -> str:
-    """Return where an evidence column comes from."""
+    """Return the SQL from which an evidence column of a compiled policy comes."""
     for evidence in _evidence_of_items():
         if evidence.column == column:
             return f"{evidence.fact.format_map(_sql_parameters(policy, 'FALSE'))} AS {column}"
@@ -239,7 +244,7 @@ def _evidence_source(column: str, policy: Policy) -> str:
 
 
 def _ground_expression(policy: Policy) -> str:
-    """Name the item's ground; a kind of no ground is judged against PUBLIC_CONTENT."""
+    """Write the SQL of an item's ground under a policy; a kind of no ground is judged as PUBLIC_CONTENT."""
     cases = " ".join(
         f"WHEN c.kind IN ({_text_array(coverage.kinds)}) THEN '{ground}'" for ground, coverage in policy.grounds.items()
     )
@@ -247,7 +252,7 @@ def _ground_expression(policy: Policy) -> str:
 
 
 def _at_instant(policy: Policy) -> Parameters:
-    """Return the parameters of a derivation: time is the offer's, and holds are left to the page."""
+    """Return the SQL parameters of a compiled policy's offers: time is the offer's, and holds are left to the page."""
     waits = _waits(policy)
     instants = {f"{name}_cutoff": f"(due.instant - interval '{hours} hours')" for name, hours in waits.items()}
     return {
@@ -262,7 +267,7 @@ def _at_instant(policy: Policy) -> Parameters:
 
 
 def _waits(policy: Policy) -> dict[str, int]:
-    """Return the hours of each waiting time. Hours, not days: a day's length depends on the session's time zone."""
+    """Return the hours of a policy's waiting times. Hours, not days: a day's length depends on the time zone."""
     dwell = policy.dwell
     return {
         "account": dwell.account_days * 24,
@@ -275,7 +280,7 @@ def _waits(policy: Policy) -> dict[str, int]:
 
 
 def _sql_parameters(policy: Policy, unclaimed: str) -> Parameters:
-    """Return what stands for each name in braces. A sub-select is computed once a statement, not once a row."""
+    """Return the SQL for each name in braces of a condition's rule. A sub-select is computed once per statement."""
     dwell, never = policy.dwell, "timestamptz 'infinity'"
     covered = " OR ".join(
         f"(c.kind IN ({_text_array(coverage.kinds)}) AND s.product IN ({_text_array(coverage.products)}))"
@@ -311,6 +316,7 @@ def _sql_parameters(policy: Policy, unclaimed: str) -> Parameters:
 
 
 def _parameters_of_texts(policy: Policy) -> dict[str, str]:
+    """Return the SQL parameters of a policy's conditions about de-identified texts."""
     return {
         "pipeline": str(PIPELINE_VERSION),
         "names_optional": "NULL" if policy.names == "required" else "TRUE",
@@ -318,10 +324,12 @@ def _parameters_of_texts(policy: Policy) -> dict[str, str]:
 
 
 def _hours_ago(hours: int) -> str:
+    """Write the SQL of the instant that lies a policy's waiting time before the decision."""
     return f"(SELECT grounds.decision_time() - interval '{hours} hours')"
 
 
 def _open_hold(scope: str, hours: int) -> str:
+    """Write the SQL by which a compiled policy finds holds of a scope that are open, or were some hours ago."""
     return (
         f"h.scope = '{scope}' AND h.opened_at <= grounds.decision_time()"
         f" AND coalesce(h.lifted_at, 'infinity') > grounds.decision_time() - interval '{hours} hours'"
@@ -329,8 +337,10 @@ def _open_hold(scope: str, hours: int) -> str:
 
 
 def _hold_predicate(scope: str, hours: int) -> str:
+    """Write the SQL of what open holds of a scope cover, for the conditions of a policy."""
     return f"(SELECT coalesce(array_agg(h.value), '{{}}') FROM grounds.hold h WHERE {_open_hold(scope, hours)})::text[]"
 
 
 def _text_array(values: Iterable[str]) -> str:
+    """Write texts as SQL literals of a compiled policy."""
     return ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)

@@ -21,12 +21,12 @@ class Since:
 
     @property
     def predicate(self) -> str:
-        """Compare the instant with the clock."""
+        """Write the SQL of a condition's rule that compares an instant with the clock."""
         return self.comparison or f"{self.instant} <= {{{f'{self.wait}_cutoff' if self.wait else 'now'}}}"
 
     @property
     def clock(self) -> str:
-        """Return the instant from which the comparison holds; NULL where there is none."""
+        """Write the SQL of the instant from which a condition's rule holds; NULL where there is none."""
         return f"({self.instant} + {{{self.wait}_dwell}})" if self.wait else f"({self.instant})"
 
 
@@ -49,7 +49,7 @@ class Referenced:
 
     @property
     def predicate(self) -> str:
-        """Ask the rule of each."""
+        """Write the SQL of a condition's rule about each account that an item references."""
         rule = _all_of(self.rule)
         return f"""(NOT c.has_references OR TRUE = ALL ({_of_each(rule, "c.id")}))
     AND (f.id IS NULL OR f.reference_count = c.reference_count OR CASE
@@ -61,7 +61,7 @@ class Referenced:
 
     @property
     def clock(self) -> str:
-        """Return the instant from which the rule's comparisons hold of all of them."""
+        """Write the SQL of the instant from which a condition's rule holds for all that an item references."""
         clocks = ", ".join(part.clock for part in self.rule if not isinstance(part, str))
         instant = f"greatest({clocks})"
         return f"""greatest(
@@ -77,7 +77,7 @@ _REFERRING_MEMBERS = """(SELECT m.id FROM grounds.content m
 
 
 def _of_each(value: str, item: str) -> str:
-    """Ask for something of each account and contact that an item references."""
+    """Write the SQL of a condition that asks for each account and contact that an item references."""
     return f"""
         SELECT {value} AS value FROM grounds.content_reference r
         JOIN grounds.account_standing o ON o.account = r.account WHERE r.content = {item}
@@ -104,14 +104,15 @@ class Condition:
 
     @property
     def predicate(self) -> str:
-        """Return the rule: every part must hold."""
+        """Write the SQL of a condition's rule: every part must hold."""
         return _all_of(self.parts)
 
     @property
     def clocks(self) -> tuple[str, ...]:
-        """Return the instants from which the parts that compare with the clock hold."""
+        """Write the SQL of the instants from which the parts of a condition that wait hold."""
         return tuple(part.clock for part in self.parts if not isinstance(part, str))
 
 
 def _all_of(parts: tuple["str | Since | Referenced", ...]) -> str:
+    """Join the parts of a condition's rule to the SQL that all of them hold."""
     return " AND ".join(part if isinstance(part, str) else part.predicate for part in parts)

@@ -39,7 +39,7 @@ _FAMILY_SOUND = "(f.id IS NULL OR f.quarantined <= (c.quarantined_at >= c.observ
 
 
 def _of_notice(first: str, later: str, instant: str = "min(n.instant)") -> str:
-    """Write what is asked of the earliest notice of a campaign that told of the item's use: mostly the very first."""
+    """Write the SQL of a condition that asks about the earliest notice of a campaign that told of the item's use."""
     return (
         f"CASE WHEN {{told}} ? s.notice_epoch THEN s.{first} ELSE (SELECT {instant}"
         f" FROM unnest(s.later_epochs, s.{later}) n (epoch, instant) WHERE {{told}} ? n.epoch) END"
@@ -47,6 +47,7 @@ def _of_notice(first: str, later: str, instant: str = "min(n.instant)") -> str:
 
 
 def _week_of_notice(week: str, later: str) -> str:
+    """Write the SQL of the week of the earliest notice, as the evidence of a condition."""
     return _of_notice(week, later, "date_trunc('week', min(n.instant) AT TIME ZONE 'UTC')::date")
 
 

@@ -30,12 +30,14 @@ _DAY_OR_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?", re.ASCII)
 
 
 def _known_country(code: str) -> str:
+    """Check a country of a policy document."""
     if code not in COUNTRIES:
         raise ValueError(f"{code} is no country of ISO 3166-1 (Greece is GR, the United Kingdom is GB)")
     return code
 
 
 def _last_instant(text: str) -> str:
+    """Check a deadline of a policy document."""
     try:
         moment = datetime.fromisoformat(text) if _DAY_OR_INSTANT.fullmatch(text) else None
     except ValueError:
@@ -180,6 +182,7 @@ class Policy(_PolicyPart):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        """Check a policy document as a whole: its dates, grounds and kinds."""
         if self.effective_until is not None and self.effective_until <= self.effective_from:
             raise ValueError("effective_until is not after effective_from (set it later, or to null)")
         seen: dict[ContentKind, GroundCode] = {}
@@ -194,7 +197,7 @@ class Policy(_PolicyPart):
         return self
 
     def ground_of(self, kind: ContentKind) -> GroundCode:
-        """Return the ground that a kind is judged against: its own, or PUBLIC_CONTENT where it has none."""
+        """Return a policy's ground for a kind: its own, or PUBLIC_CONTENT where it has none."""
         for ground, coverage in self.grounds.items():
             if kind in coverage.kinds:
                 return ground
@@ -202,12 +205,12 @@ class Policy(_PolicyPart):
 
     @property
     def products(self) -> frozenset[str]:
-        """Return every product that an account may name: the platform's own and the policy's."""
+        """Return every product that an account may name under a policy: the platform's own and the policy's."""
         return PLATFORM_PRODUCTS.union(*(coverage.products for coverage in self.grounds.values()))
 
     @property
     def uses(self) -> frozenset[Use]:
-        """Return every purpose with each kind on each product of its ground."""
+        """Return a policy's uses: every purpose with each kind on each product of its ground."""
         return frozenset(
             Use(purpose, kind, product)
             for purpose in self.purposes
@@ -217,7 +220,7 @@ class Policy(_PolicyPart):
         )
 
     def deadlines(self) -> Iterator[Overdue]:
-        """Return what can be overdue: each assessment, and the review."""
+        """Return what can be overdue in a policy document: each assessment, and the review."""
         for each in self.assessments:
             stops = each.on_overdue is OnOverdue.STOP
             yield Overdue(f"assessment {each.kind}", each.valid_until, _end_of(each.valid_until), stops)
@@ -227,11 +230,11 @@ class Policy(_PolicyPart):
 
     @property
     def stops_after(self) -> datetime | None:
-        """Return the instant after which an overdue assessment or review stops the programme, None for never."""
+        """Return the instant after which a policy's overdue assessment or review stops all; None for never."""
         return min((each.ends_at for each in self.deadlines() if each.stops), default=None)
 
     def warnings(self, now: datetime) -> list[str]:
-        """Return what deserves attention though it is not refused."""
+        """Return what deserves attention in a policy document though it is not refused."""
         found = []
         if self.controller is None:
             found.append("controller: is missing (no notice can be sent without it)")
@@ -257,12 +260,12 @@ class Policy(_PolicyPart):
         return found
 
     def document(self) -> str:
-        """Return the document in one canonical form, so that two that say the same are the same text."""
+        """Write a policy document in canonical form, so that two that state the same are the same text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
 
 
 def parse_policy(text: str | bytes, name: str = "policy") -> Policy:
-    """Read a policy document.
+    """Parse a policy document. Raises PolicyError.
 
     Raises PolicyError with one line a fault: which policy, what is wrong, where, and what to do.
     """
@@ -273,11 +276,12 @@ def parse_policy(text: str | bytes, name: str = "policy") -> Policy:
 
 
 def default_policy() -> Policy:
-    """Read the policy that is shipped with the project."""
+    """Read the policy document that is shipped with the project."""
     return parse_policy(resources.files("db.policy").joinpath("default.json").read_bytes(), "default policy")
 
 
 def _describe_faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
+    """Describe each fault of a policy document by its version and place."""
     try:
         document = json.loads(text)
         version = document.get("version") if isinstance(document, dict) else None
@@ -293,6 +297,7 @@ def _describe_faults(text: str | bytes, name: str, error: ValidationError) -> li
 
 
 def _end_of(deadline: str) -> datetime:
+    """Return the instant at which a deadline of a policy document ends; a day ends where it ends first (UTC+14)."""
     moment = datetime.fromisoformat(deadline)
     if moment.tzinfo is not None:
         return moment
@@ -300,5 +305,5 @@ def _end_of(deadline: str) -> datetime:
 
 
 def sql_instant(moment: datetime) -> str:
-    """Write an instant as an SQL literal with its offset, so that no session's time zone can move it."""
+    """Write an instant of a policy as an SQL literal with its offset, so that no session's time zone moves it."""
     return f"timestamptz '{moment.isoformat()}'"

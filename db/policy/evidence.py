@@ -25,11 +25,11 @@ class Evidence:
 
     @cached_property
     def column(self) -> str:
-        """Return the name of the fact's column in the compiled views."""
+        """Return the column of a condition's evidence in a policy's compiled views."""
         return self.alias or self.fact.partition(".")[2]
 
     def show(self, value: object) -> str | None:
-        """Format the fact for readers; None if it is unknown."""
+        """Write a condition's evidence for readers; None if it is unknown."""
         if value is None:
             return None
         if isinstance(value, date):
@@ -43,7 +43,7 @@ class SignalEvidence(Evidence):
     """The signals that reserve an item: where and when each was seen."""
 
     def show(self, value: object) -> str | None:
-        """Name each signal that reserves; `value` is the signals as JSON."""
+        """Write which signals reserve as a condition's evidence; `value` is the signals as JSON."""
         kept = json.loads(value) if isinstance(value, str) else []
         named = dict.fromkeys(_named_signal(signal) for signal in kept if signal.get("reserves"))
         return "; ".join(named) or None
@@ -54,7 +54,7 @@ class CampaignEvidence(Evidence):
     """The campaign by which an author was told of an item's use, or the campaigns of which one was needed."""
 
     def show(self, value: object) -> str | None:
-        """Name the campaigns; `value` is JSON: the use, who told of it, and what reached the author."""
+        """Write which campaigns told of the use as a condition's evidence; `value` is JSON."""
         if not isinstance(value, str):
             return None
         stated = json.loads(value)
@@ -69,6 +69,7 @@ class CampaignEvidence(Evidence):
 
 
 def _named_signal(signal: dict[str, Any]) -> str:
+    """Write one signal as a condition's evidence: its source, place and when it was seen."""
     if "standard" not in signal:
         return f"{signal['source']}, as the platform stated it"
     place = f" at {signal['location']}" if signal["location"] else ""

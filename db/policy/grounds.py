@@ -33,6 +33,7 @@ class Ground:
 
 
 def _all_but(*codes: str) -> tuple[str, ...]:
+    """Return the codes of all conditions but these, for what a ground requires."""
     return tuple(condition.code for condition in CONDITIONS if condition.code not in codes)
 
 
@@ -66,7 +67,7 @@ GROUNDS: dict[GroundCode, Ground] = {
 
 
 def required_of(ground: GroundCode, kind: str) -> tuple[str, ...]:
-    """Return the conditions that an item of a kind needs under a ground.
+    """Return the conditions that a ground of a policy requires of an item of a kind.
 
     A prompt has no audience: with consent it needs what a prompt needs, and any other item what public content needs.
     """

@@ -78,7 +78,7 @@ _ROW = """
 async def page_of_accounts(
     reader: Reader, after: int, first: int, *, owner: str | None
 ) -> tuple[list[AccountRow], bool]:
-    """Read a page of accounts and whether there are more."""
+    """Read from the database a page of account records and whether there are more."""
     narrowed, values = ("", ()) if owner is None else (" AND a.platform_id = $3", (owner,))
     rows = await reader.fetch(
         f"SELECT {_ROW} AND a.id > $1{narrowed} ORDER BY a.id LIMIT $2::int + 1", after, first, *values
@@ -88,7 +88,7 @@ async def page_of_accounts(
 
 
 async def load_accounts(reader: Reader, numbers: Sequence[int], owner: str | None) -> list[AccountRow | None]:
-    """Read accounts by their numbers, in that order."""
+    """Read account records from the database by their numbers, in that order."""
     rows = await reader.fetch(
         f"SELECT {_ROW} AND a.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
         *(numbers, owner),
@@ -99,7 +99,7 @@ async def load_accounts(reader: Reader, numbers: Sequence[int], owner: str | Non
 
 
 async def find_account_id(reader: Reader, platform_id: str) -> int | None:
-    """Find the number of the account that the platform calls so."""
+    """Find in the database the number of the account record that the platform calls so."""
     number: int | None = await reader.fetchval(
         "SELECT id FROM grounds.account WHERE platform_id = $1 AND is_known", platform_id
     )

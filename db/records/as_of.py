@@ -10,14 +10,14 @@ from db.records.decision import DecisionRow, decision_row
 
 
 async def policy_as_of(reader: Reader, valid_at: datetime) -> Policy:
-    """Read the policy that was in force at an instant, or the first one before it."""
+    """Read the policy that was in force at an instant, or the first one before it, to decide as of then."""
     return parse_policy(await reader.fetchval(_POLICY, valid_at.isoformat()))
 
 
 async def decision_as_of(
     reader: Reader, number: int, policy: Policy, purpose: str, valid_at: datetime, known_at: datetime
 ) -> DecisionRow | None:
-    """Decide an item for a purpose, by the policy of an instant as of that instant, by what was known at another one.
+    """Decide an item's record as of an earlier instant, by its policy and by what was known at another one.
 
     None where the item was not known then.
     """

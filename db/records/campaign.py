@@ -24,17 +24,18 @@ class CampaignRow(NamedTuple):
 
 
 async def load_campaigns(reader: Reader, epochs: Sequence[str]) -> list[CampaignRow | None]:
-    """Read campaigns by their epochs, in that order."""
+    """Read the records of campaigns from the database by their epochs, in that order."""
     found = {row.epoch: row for row in await _read_campaigns(reader, list(epochs))}
     return [found.get(epoch) for epoch in epochs]
 
 
 async def list_campaigns(reader: Reader) -> list[CampaignRow]:
-    """Read every campaign, the latest first."""
+    """Read the record of every campaign from the database, the latest first."""
     return await _read_campaigns(reader, None)
 
 
 async def _read_campaigns(reader: Reader, epochs: list[str] | None) -> list[CampaignRow]:
+    """Read the records of campaigns from the database: the uses that each told of, and its texts."""
     rows = await reader.fetch(_CAMPAIGNS, epochs)
     return [CampaignRow(row["epoch"], row["told"], [CampaignTextRow(*each) for each in row["texts"]]) for row in rows]
 

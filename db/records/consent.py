@@ -45,7 +45,7 @@ class ConsentEventRow(NamedTuple):
 
 
 async def load_notices(reader: Reader, accounts: Sequence[int]) -> list[list[NoticeRow]]:
-    """Read the notices of each of some accounts, the earliest first."""
+    """Read from the database the notices recorded for each of some accounts, the earliest first."""
     reader.people.accounts.update(accounts)
     rows = await reader.fetch(
         "SELECT account, id, channel, epoch, language, sent_at, delivered_at, bounced_at FROM grounds.notice"
@@ -59,7 +59,7 @@ async def load_notices(reader: Reader, accounts: Sequence[int]) -> list[list[Not
 
 
 async def load_objections(reader: Reader, accounts: Sequence[int]) -> list[list[ObjectionRow]]:
-    """Read the objections that reach each of some accounts, the earliest first."""
+    """Read from the database the objections recorded for each of some accounts, the earliest first."""
     reader.people.accounts.update(accounts)
     rows = await reader.fetch(
         "SELECT a.account, o.id, o.platform_id, o.scope, o.channel, o.received_at, o.withdrawn_at,"
@@ -78,7 +78,7 @@ async def load_objections(reader: Reader, accounts: Sequence[int]) -> list[list[
 async def page_of_events(
     reader: Reader, after: int, first: int, *, account: int | None
 ) -> tuple[list[ConsentEventRow], bool]:
-    """Read a page of the ledger, of one account or of all, and whether there is more."""
+    """Read from the database a page of the events of an account's position, or of all, and whether there are more."""
     if account is None:
         rows = await reader.fetch(f"{_EVENTS} WHERE e.id > $1 ORDER BY e.id LIMIT $2::int + 1", after, first)
     else:

@@ -45,7 +45,7 @@ async def page_of_contents(
     account: int | None = None,
     platform_ids: Sequence[str] | None = None,
 ) -> tuple[list[ContentRow], bool]:
-    """Read a page of items and whether there are more. Each narrowing has its clause, so that each has its index."""
+    """Read from the database a page of item records and whether there are more, by a clause per index."""
     clauses = {
         "c.account = (SELECT o.id FROM grounds.account o WHERE o.platform_id = ${}::text)": owner,
         "c.account = ${}::bigint": account,
@@ -61,7 +61,7 @@ async def page_of_contents(
 
 
 async def load_contents(reader: Reader, numbers: list[int], owner: str | None) -> list[ContentRow | None]:
-    """Read items by their numbers, in that order."""
+    """Read item records from the database by their numbers, in that order."""
     rows = await reader.fetch(
         f"SELECT {_COLUMNS} WHERE c.id = ANY ($1::bigint[]) AND ($2::text IS NULL OR a.platform_id = $2)",
         *(numbers, owner),
@@ -72,6 +72,6 @@ async def load_contents(reader: Reader, numbers: list[int], owner: str | None) -
 
 
 async def find_content_id(reader: Reader, platform_id: str) -> int | None:
-    """Find the number of the item that the platform calls so."""
+    """Find in the database the number of the item record that the platform calls so."""
     number: int | None = await reader.fetchval("SELECT id FROM grounds.content WHERE platform_id = $1", platform_id)
     return number

@@ -28,7 +28,7 @@ class DecisionRow:
 
 
 async def load_decisions(reader: Reader, numbers: list[int], purpose: str | None = None) -> list[DecisionRow | None]:
-    """Decide items for a purpose, by default the policy's first, in one statement."""
+    """Read decisions on items for a purpose from the database, by default the policy's first, in one statement."""
     rows = await reader.fetch(_DECISIONS.format(reader.decisions), numbers, purpose)
     found = {row["id"]: decision_row(row) for row in rows}
     reader.people.items.update(found)
@@ -36,7 +36,7 @@ async def load_decisions(reader: Reader, numbers: list[int], purpose: str | None
 
 
 async def decisions_for(reader: Reader, keys: list[tuple[int, str | None]]) -> list[DecisionRow | None]:
-    """Decide items, each for the purpose that stands beside it, in one statement per purpose."""
+    """Read decisions on items from the database, each for its own purpose, in one statement per purpose."""
     found: dict[tuple[int, str | None], DecisionRow | None] = {}
     for purpose in dict.fromkeys(purpose for _, purpose in keys):
         numbers = [number for number, wanted in keys if wanted == purpose]
@@ -46,7 +46,7 @@ async def decisions_for(reader: Reader, keys: list[tuple[int, str | None]]) -> l
 
 
 def decision_row(row: asyncpg.Record) -> DecisionRow:
-    """Make a decision of a row of the decision view with `purpose`, `policy` and `decided_at` beside it."""
+    """Make a decision on an item from a database row that has its purpose, policy and time beside it."""
     return DecisionRow(
         row["permitted"],
         row["ground"],

@@ -21,7 +21,7 @@ class DeliveryRow(NamedTuple):
 
 
 async def load_own_deliveries(reader: Reader, items: Sequence[int]) -> list[DeliveryRow]:
-    """Read which clients received some of a data subject's own items: of each item and client the last page.
+    """Read from the database which clients received some of a data subject's own items.
 
     The latest is the first. What is not the reader's own is left out. Raises ValueError for more than MAX_ITEMS items.
     """
@@ -32,7 +32,7 @@ async def load_own_deliveries(reader: Reader, items: Sequence[int]) -> list[Deli
 
 
 async def number_own_items(reader: Reader) -> tuple[dict[int, int], int]:
-    """Number a data subject's own items in the order in which they came: item -> 1, 2, 3 …
+    """Number a data subject's own item records in the order in which they came: item -> 1, 2, 3 …
 
     Gives the latest MAX_ITEMS of them, the latest first, and how many there are in all.
     """

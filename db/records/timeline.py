@@ -31,7 +31,7 @@ class FactRow(NamedTuple):
 
 
 async def load_recipients(reader: Reader, items: Sequence[int]) -> list[list[RecipientRow]]:
-    """Read who received each of some items, the earliest first."""
+    """Read from the database which clients received each of some items, the earliest first."""
     reader.people.items.update(items)
     found: defaultdict[int, list[RecipientRow]] = defaultdict(list)
     for item, *values in await reader.fetch(_RECIPIENTS, items):
@@ -40,7 +40,7 @@ async def load_recipients(reader: Reader, items: Sequence[int]) -> list[list[Rec
 
 
 async def load_facts(reader: Reader, item: int) -> list[FactRow]:
-    """Read all facts of an item and of its account, in the order in which they became known."""
+    """Read from the database all versions of an item's and its account's records, in the order they became known."""
     reader.people.items.add(item)
     rows = await reader.fetch(_FACTS, item)
     return [FactRow(kind, occurred, recorded, json.loads(facts)) for kind, occurred, recorded, facts in rows]

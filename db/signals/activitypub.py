@@ -6,7 +6,7 @@ from db.vocabulary import RightsSource
 
 
 def read_activity_object(found: Found) -> Reading:
-    """Read `xRobotsTag` of an object (`SPC` in an older draft): the directives of the header of that name."""
+    """Read the signal `xRobotsTag` of an ActivityPub object (`SPC` in an older draft)."""
     if not isinstance(found.value, dict):
         return combine_statements(reserved(RightsSource.ACTIVITYPUB, "the object is not a JSON object"))
     stated = [found.value[name] for name in ("xRobotsTag", "SPC") if found.value.get(name) is not None]
@@ -17,8 +17,10 @@ def read_activity_object(found: Found) -> Reading:
 
 
 def read_activity_actor(found: Found) -> Reading:
-    """Read `indexable` of an actor. It is about search: consent to that is none to training, and a refusal is taken at
-    its strictest, since an author who refuses to be found does not expect to be trained on (GDPR recital 47).
+    """Read the signal `indexable` of an ActivityPub actor, which is about search.
+
+    Consent to search is no consent to training. A refusal is taken at its strictest, since an author who refuses to be
+    found does not expect to be trained on (GDPR recital 47).
     """
     if found.value is None:
         return NOTHING

@@ -13,13 +13,13 @@ _EARLIER_LABELS = frozenset({"train-genai", "genai", "ai", "tdm", "all", "bots"}
 
 
 def read_content_usage(found: Found) -> Reading:
-    """Read a header `Content-Usage`: one field, or its lines where they are still apart."""
+    """Read the signal of a header `Content-Usage`: one field, or its lines where they are still apart."""
     lines = found.value if isinstance(found.value, list) else [found.value]
     return usage_statement(lines)
 
 
 def usage_statement(preferences: Iterable[object]) -> Reading:
-    """Read preferences and combine them. What cannot be read is `unknown`, as the draft has it, and a fault."""
+    """Read and combine AIPREF preferences as a signal. What cannot be read is `unknown`, and a fault."""
     read = [_preference(each) for each in preferences if not (isinstance(each, str) and not each.strip())]
     if not read:
         return NOTHING
@@ -28,6 +28,7 @@ def usage_statement(preferences: Iterable[object]) -> Reading:
 
 
 def _preference(preference: object) -> tuple[TrainAI, str | None]:
+    """Read one AIPREF preference on training, with the fault that it has."""
     if not isinstance(preference, str):
         return "unknown", "Content-Usage is not a string"
     try:

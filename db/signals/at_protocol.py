@@ -21,7 +21,7 @@ class _Preference(NamedTuple):
 
 
 def read_user_intents(found: Found) -> Reading:
-    """Read a declaration of user intents: `syntheticContentGeneration` is the one about training.
+    """Read the signal of a user's intents on Bluesky: `syntheticContentGeneration` is about training.
 
     A declaration that was removed says nothing; what it said before stands until the person withdraws it.
     """
@@ -36,7 +36,7 @@ def read_user_intents(found: Found) -> Reading:
 
 
 def read_ai_preferences(found: Found) -> Reading:
-    """Read an account's records about AI: an entity's goes before a collection's, and that before the default.
+    """Read the signal of an account's AT Protocol records about AI: the most specific one counts.
 
     A record that says nothing of training inherits. Where it is not known which entity the platform is, a denial can be
     meant for it, and an allowance is not believed.
@@ -64,6 +64,7 @@ def read_ai_preferences(found: Found) -> Reading:
 def _settled_preferences(
     entity: list[_Preference], collection: list[_Preference], everything: list[_Preference]
 ) -> Reading:
+    """Settle an account's AT Protocol preferences on training into one signal."""
     fault = next((each.fault for each in (*entity, *collection, *everything) if each.fault), None)
     denials = [each.since for each in entity or everything if not each.allowed]
     marks = () if entity or not collection else (_mark(collection),)
@@ -71,6 +72,7 @@ def _settled_preferences(
 
 
 def _mark(collection: list[_Preference]) -> Statement:
+    """Combine the AT Protocol preferences of a collection into one statement on training."""
     allowed = all(each.allowed for each in collection)
     return Statement(
         RightsSource.ATPROTO, "y" if allowed else "n", next((e.fault for e in collection if e.fault), None)
@@ -78,6 +80,7 @@ def _mark(collection: list[_Preference]) -> Statement:
 
 
 def _training(record: object) -> _Preference | None:
+    """Read the preference on training in an AT Protocol record."""
     if not isinstance(record, dict):
         return _Preference(False, UNDATED, "a preference is not a record")
     preferences = record.get("preferences", {})
@@ -87,7 +90,7 @@ def _training(record: object) -> _Preference | None:
 
 
 def _preference(stated: Mapping[str, Any], name: str) -> _Preference | None:
-    """Read a preference that is allowed, denied, or left undefined, which gives None."""
+    """Read an AT Protocol preference that is allowed, denied, or left undefined, which returns None."""
     preference = stated.get(name)
     if preference is None:
         return None
@@ -102,7 +105,7 @@ def _preference(stated: Mapping[str, Any], name: str) -> _Preference | None:
 
 
 def _scope(record: object) -> tuple[str | None, object]:
-    """Return the last word of the type of a record's scope, and the entity or the collection that it names."""
+    """Return the scope of an AT Protocol preference: its type, and the entity or collection that it names."""
     scope = record.get("scope") if isinstance(record, dict) else None
     kind = scope.get("$type") if isinstance(scope, dict) else None
     if not isinstance(scope, dict) or not isinstance(kind, str):
@@ -111,5 +114,5 @@ def _scope(record: object) -> tuple[str | None, object]:
 
 
 def _is_of_collection(path: str | None, collection: object) -> bool:
-    """Return whether an item is of a collection: its path is the collection or an address in it; unknown counts."""
+    """Return whether an AT Protocol preference's collection has an item; unknown counts as yes."""
     return path is None or not isinstance(collection, str) or collection in path.split("/")

@@ -28,7 +28,7 @@ _MINOR = frozenset({"AG-U14", "AG-A14", "AG-A15", "AG-A16", "AG-A17"})
 
 
 def read_assertion(found: Found) -> Reading:
-    """Read an assertion `cawg.training-mining`, or `c2pa.training-mining` of C2PA 1.x.
+    """Read the signal of an assertion `cawg.training-mining`, or `c2pa.training-mining` of C2PA 1.x.
 
     In a manifest whose signature fails a reservation counts all the same, and an allowance does not.
     """
@@ -44,6 +44,7 @@ def read_assertion(found: Found) -> Reading:
 
 
 def _training_mining(data: object) -> Statement:
+    """Read what an assertion of C2PA or CAWG states of training."""
     entries: Any = data.get("entries", data) if isinstance(data, dict) else None
     if not isinstance(entries, dict):
         return reserved(RightsSource.C2PA, "the assertion has no entries")
@@ -66,7 +67,7 @@ def _training_mining(data: object) -> Statement:
 
 
 def read_data_mining(found: Found) -> Reading:
-    """Read the property `plus:DataMining`. A term that is not known, or newer than this list, reserves.
+    """Read the signal of the property `plus:DataMining`. An unknown or newer term reserves.
 
     A bare term without the vocabulary's address is no value of that property but a platform's copy of it.
     """
@@ -81,7 +82,7 @@ def read_data_mining(found: Found) -> Reading:
 
 
 def read_model_age(found: Found) -> Reading:
-    """Read the property `plus:MinorModelAgeDisclosure`: a minor's age class is a finding of the scanner `minors`."""
+    """Read the signal of `plus:MinorModelAgeDisclosure`: a minor's age class is a finding of the scanner `minors`."""
     term = found.value.strip().removeprefix(_PLUS) if isinstance(found.value, str) else ""
     if term in _OF_AGE or term == "AG-UNK":
         return NOTHING

@@ -10,12 +10,12 @@ from db.vocabulary import RightsSource, TrainAI
 
 
 def read_x_robots_tag(found: Found) -> Reading:
-    """Read a header `X-Robots-Tag`: `noai`, and `noimageai` for an item with media, reserve (a convention)."""
+    """Read the signal of a header `X-Robots-Tag`: `noai`, and `noimageai` with media, reserve."""
     return robots_directives(found.value, has_media=found.has_media, source=RightsSource.PLATFORM)
 
 
 def robots_directives(value: object, *, has_media: bool, source: RightsSource) -> Reading:
-    """Read directives like `noai, noindex`, whichever agent they are for; those of search say nothing."""
+    """Read the signal of directives like `noai, noindex`, for any agent; those of search state nothing."""
     lines: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(line, str) for line in lines):
         return combine_statements(reserved(source, "the directives are not a string"))
@@ -28,7 +28,7 @@ def robots_directives(value: object, *, has_media: bool, source: RightsSource) -
 
 
 def read_headers(found: Found) -> Reading:
-    """Read the headers of one response, by their names in any case; those of no standard say nothing."""
+    """Read the signals in one response's headers, by their names in any case; others state nothing."""
     if not isinstance(found.value, dict):
         return combine_statements(reserved(RightsSource.PLATFORM, "the headers are not an object"))
     statements: list[Statement] = []
@@ -41,7 +41,7 @@ def read_headers(found: Found) -> Reading:
 
 
 def read_sec_gpc(_: Found) -> Reading:
-    """Read a header `Sec-GPC`: it is about sale and sharing with third parties, not about training."""
+    """Read the signal of a header `Sec-GPC`: it is about sale to third parties, not about training."""
     return NOTHING
 
 

@@ -31,7 +31,7 @@ _OWN = re.compile(
 
 
 def read_text(found: Found) -> Reading:
-    """Read the text of an item: a sentence in which its author refuses that an AI is trained on it reserves."""
+    """Read the signal in an item's text: a sentence in which its author refuses training on it reserves."""
     if not isinstance(found.value, str):
         return combine_statements(reserved(RightsSource.NATURAL_LANGUAGE, "the text is not a string"))
     text = found.value.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
@@ -41,4 +41,5 @@ def read_text(found: Found) -> Reading:
 
 
 def _refuses(sentence: str) -> bool:
+    """Return whether a sentence of an item's text is a signal: it refuses training on its author's work."""
     return all(words.search(sentence) for words in (_MACHINE, _TRAINING, _REFUSAL, _OWN))

@@ -37,5 +37,5 @@ _READERS: dict[Standard, Callable[[Found], Reading]] = {
 
 
 def read_signal(found: Found) -> Reading:
-    """Read one signal, in time linear in its value. Whatever the value is, this gives a reading and raises nothing."""
+    """Read one signal by its standard, in linear time. For any value this returns a reading and raises nothing."""
     return _READERS[found.standard](found)

@@ -22,7 +22,7 @@ class PathRule(NamedTuple):
 
 
 def read_robots_txt(found: Found) -> Reading:
-    """Read the rules for the item's path: all where it is not known, none where it must not be fetched."""
+    """Read the signal of robots.txt for the item's path: all rules where the path is not known."""
     if not isinstance(found.value, str):
         fault = "robots.txt is not a string"
         return combine_statements(
@@ -37,7 +37,7 @@ def read_robots_txt(found: Found) -> Reading:
 
 
 def path_matches(pattern: str, path: str) -> bool:
-    """Match a path with a pattern in linear time: `*` is any characters, a last `$` the end."""
+    """Match an item's path with a rule of robots.txt in linear time: `*` is any characters, a last `$` the end."""
     anchored = pattern.endswith("$")
     parts = [_normal(part) for part in pattern.removesuffix("$").split("*")]
     rest = _normal(path)
@@ -56,12 +56,12 @@ def path_matches(pattern: str, path: str) -> bool:
 
 
 def _normal(path: str) -> str:
-    """Write a path with the same characters percent-encoded, however it came (RFC 9309, section 2.2.2)."""
+    """Normalise the percent-encoding of a path for robots.txt (RFC 9309, section 2.2.2)."""
     return quote(unquote_to_bytes(path), safe=_SAFE)
 
 
 def _rules_of_group(text: str) -> list[PathRule]:
-    """Take the rules of the groups that name this agent, or else those of `*`."""
+    """Take the rules of robots.txt for this agent, or else those of `*`."""
     groups: dict[str, list[PathRule]] = {}
     agents: set[str] = set()
     in_rules = False
@@ -79,6 +79,7 @@ def _rules_of_group(text: str) -> list[PathRule]:
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and value of each line of robots.txt."""
     for line in text.lstrip("\ufeff").splitlines():
         name, colon, value = line.partition("#")[0].partition(":")
         if colon:
@@ -86,6 +87,7 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _rule(name: str, value: str) -> PathRule:
+    """Parse one rule of robots.txt: its name, path pattern and preference."""
     if name in {"allow", "disallow"}:
         return PathRule(name, value, "")
     if value.startswith("/"):
@@ -96,7 +98,7 @@ def _rule(name: str, value: str) -> PathRule:
 
 
 def _is_disallowed(rules: list[PathRule], path: str) -> bool:
-    """Return whether the longest rule for a path forbids it; of two of one length the one that allows counts."""
+    """Return whether robots.txt forbids a path by its longest rule; of two of one length the one that allows counts."""
     matching = [
         (len(rule.pattern), rule.name == "allow")
         for rule in rules
@@ -106,7 +108,7 @@ def _is_disallowed(rules: list[PathRule], path: str) -> bool:
 
 
 def _closest(rules: list[PathRule], name: str, path: str | None) -> list[PathRule]:
-    """Take the rules of a name with the longest pattern that a path matches; every one where no path is known."""
+    """Take the rules of robots.txt with the longest matching pattern; every one where no path is known."""
     named = [rule for rule in rules if rule.name == name]
     if path is None:
         return named
@@ -116,7 +118,7 @@ def _closest(rules: list[PathRule], name: str, path: str | None) -> list[PathRul
 
 
 def _content_signal(value: str) -> Statement:
-    """Read `search=yes, ai-train=no`; a signal that is left out neither grants nor restricts."""
+    """Read `Content-Signal: search=yes, ai-train=no` of robots.txt; an omitted signal states nothing."""
     train_ai: TrainAI = "unknown"
     for part in filter(str.strip, value.split(",")):
         name, _, answer = (word.strip().lower() for word in part.partition("="))

@@ -85,23 +85,23 @@ NOTHING = Reading()
 
 
 def reserved(source: RightsSource, fault: str) -> Statement:
-    """Reserve because a signal of a known standard cannot be read."""
+    """Return the reading of a signal that reserves because it cannot be read."""
     return Statement(source, "n", fault)
 
 
 def combine_statements(*statements: Statement) -> Reading:
-    """Make a reading of statements; the first fault is the reading's."""
+    """Make one reading of a signal's statements; the first fault is the reading's."""
     return Reading(statements, fault=next((each.fault for each in statements if each.fault), None))
 
 
 def strictest(statements: Iterable[TrainAI]) -> TrainAI:
-    """Combine statements of equal rank: any `n`, else any `y`, else `unknown`."""
+    """Combine signals' statements of equal rank: any `n`, else any `y`, else `unknown`."""
     combined = set(statements)
     return "n" if "n" in combined else "y" if "y" in combined else "unknown"
 
 
 def settle(readings: Iterable[Reading]) -> dict[RightsSource, TrainAI]:
-    """Settle each standard within itself: of the statements of the highest precedence the strictest counts."""
+    """Settle the signals of each standard: of the statements of the highest precedence the strictest counts."""
     ranked: dict[RightsSource, dict[int, set[TrainAI]]] = {}
     for reading in readings:
         for statement in reading.statements:
@@ -110,7 +110,7 @@ def settle(readings: Iterable[Reading]) -> dict[RightsSource, TrainAI]:
 
 
 def stated_instant(value: object) -> datetime | None:
-    """Read an instant of RFC 3339 with an offset, or None where there is none that can be read."""
+    """Read an instant in a signal (RFC 3339, with an offset), or None where none can be read."""
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
         return None if instant is None or instant.tzinfo is None else instant.astimezone(UTC)

@@ -24,7 +24,7 @@ class StructuredFieldError(ValueError):
 
 
 def parse_dictionary(field: str) -> dict[str, str | None]:
-    """Parse a field into its members: a token under its key, None for any other value. Of one key the last counts.
+    """Parse a signal's structured field (RFC 9651) into tokens by key, None for any other value; the last counts.
 
     Raises StructuredFieldError.
     """
@@ -49,6 +49,7 @@ def parse_dictionary(field: str) -> dict[str, str | None]:
 
 
 def _matched(pattern: re.Pattern[str], text: str, position: int) -> tuple[str, int]:
+    """Match a part of a signal's structured field. Raises StructuredFieldError."""
     found = pattern.match(text, position)
     if found is None:
         raise StructuredFieldError(f"cannot be read from character {position + 1}")
@@ -56,7 +57,7 @@ def _matched(pattern: re.Pattern[str], text: str, position: int) -> tuple[str, i
 
 
 def _member_value(text: str, position: int) -> tuple[str | None, int]:
-    """Read an item, or an inner list, which is no token whatever is in it."""
+    """Parse a member of a signal's structured field; an inner list is no token."""
     if not text.startswith("(", position):
         return _bare_item(text, position)
     position = _matched(_SPACES, text, position + 1)[1]
@@ -71,6 +72,7 @@ def _member_value(text: str, position: int) -> tuple[str | None, int]:
 
 
 def _bare_item(text: str, position: int) -> tuple[str | None, int]:
+    """Parse a bare item of a signal's structured field."""
     found = _BARE_ITEM.match(text, position)
     if found is None:
         raise StructuredFieldError(f"cannot be read from character {position + 1}")
@@ -78,6 +80,7 @@ def _bare_item(text: str, position: int) -> tuple[str | None, int]:
 
 
 def _after_parameters(text: str, position: int) -> int:
+    """Return where the parameters of a signal's structured field end."""
     while text.startswith(";", position):
         _, position = _matched(_PARAMETER, text, position)
         _, position = _matched(_KEY, text, position)

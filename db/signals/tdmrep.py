@@ -15,7 +15,7 @@ _ATTRIBUTE = re.compile(r"""([^\s"'=/]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'=]+
 
 
 def read_tdm_header(found: Found) -> Reading:
-    """Read a header `tdm-reservation`."""
+    """Read the signal of a header `tdm-reservation`."""
     values = found.value if isinstance(found.value, list) else [found.value]
     if not all(value is None or isinstance(value, str | int) for value in values):
         return combine_statements(reserved(RightsSource.TDMREP, "tdm-reservation is neither 0 nor 1"))
@@ -23,7 +23,7 @@ def read_tdm_header(found: Found) -> Reading:
 
 
 def read_tdm_file(found: Found) -> Reading:
-    """Read a file `/.well-known/tdmrep.json`: the first rule in sequence that the item's path matches counts.
+    """Read the signal of `/.well-known/tdmrep.json`: the first rule that the item's path matches counts.
 
     Where the path is not known, every rule does.
     """
@@ -43,7 +43,7 @@ def read_tdm_file(found: Found) -> Reading:
 
 
 def read_html(found: Found) -> Reading:
-    """Read the tags `<meta name="tdm-reservation">` of a page, and the directives of `<meta name="robots">`."""
+    """Read the signals in a page's `<meta name="tdm-reservation">` and `<meta name="robots">`."""
     if not isinstance(found.value, str):
         return combine_statements(reserved(RightsSource.TDMREP, "the page is not a string"))
     tags = _meta_tags(found.value)
@@ -55,7 +55,7 @@ def read_html(found: Found) -> Reading:
 
 
 def _settled(values: list[object], precedence: Precedence) -> Reading:
-    """Combine values of one place. Any but 0 and 1 is an error of the protocol, and means that nothing was set."""
+    """Combine the TDMRep values of one place. Any but 0 and 1 is an error, and means that nothing was set."""
     stated = [None if isinstance(value, bool) else _VALUES.get(str(value).strip()) for value in values]
     fault = "tdm-reservation is neither 0 nor 1" if None in stated else None
     known = [value for value in stated if value is not None]
@@ -65,6 +65,7 @@ def _settled(values: list[object], precedence: Precedence) -> Reading:
 
 
 def _parsed_file(value: object) -> list[dict[str, Any]] | None:
+    """Parse the rules of a tdmrep.json; None if it is malformed."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -77,7 +78,7 @@ def _parsed_file(value: object) -> list[dict[str, Any]] | None:
 
 
 def _meta_tags(page: str) -> list[tuple[str, str]]:
-    """Yield the name in lower case and the content of each tag `meta` that has both, outside of comments."""
+    """Yield the name in lower case and the content of each `meta` tag that can hold a signal."""
     first, *commented = page.split("<!--")
     shown = " ".join([first, *(part.partition("-->")[2] for part in commented)])
     tags = []
