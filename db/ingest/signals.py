@@ -74,14 +74,13 @@ def _read_signals(
         json.dumps(objections) if objections else None,
         unreadable,
         next((reading.minors for reading in readings if reading.minors), None),
-        sorted(
-            (
-                each.standard,
-                json.dumps(each.value, sort_keys=True),
-                each.location or "",
-                each.path or "",
-                str(each.seen_at),
-            )
-            for each in record.signals
-        ),
+        _as_compared(record),
+    )
+
+
+def _as_compared(record: AccountRecord | ContentRecord) -> list[tuple[str, str, str, str, str]]:
+    """Return the signals in a record of ingest as they are compared with those of an earlier record."""
+    return sorted(
+        (each.standard, json.dumps(each.value, sort_keys=True), each.location or "", each.path or "", str(each.seen_at))
+        for each in record.signals
     )

@@ -15,7 +15,7 @@ SCHEMA_HELP = "An SDL file, or the URL of a gateway (with a token in GROUNDS_TOK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command of the process, or the one given; return its exit code."""
+    """Run `grounds-client` for the process, or the arguments given; return its exit code."""
     options = _parser().parse_args(arguments)
     try:
         outcome: ContractOutcome = options.run(options)
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line of `grounds-client`."""
     parser = argparse.ArgumentParser(prog="grounds-client", description="Tools for programs that query a gateway.")
     parser.add_argument("--version", action="version", version=version("grounds-client"))
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `grounds-client contract check` to its parser."""
     places = ".graphql files, folders, or the persisted-documents.json of graphql-codegen."
     parser.add_argument("operations", type=Path, nargs="+", metavar="OPERATIONS", help=places)
     parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
@@ -53,6 +55,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_diff(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `grounds-client contract diff` to its parser."""
     parser.add_argument("old", metavar="OLD", help="The SDL file before the change.")
     parser.add_argument("new", metavar="NEW", help="The SDL file after the change.")
     _add_operations_option(parser, default=[])
@@ -63,6 +66,7 @@ def _add_diff(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_usage(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `grounds-client contract usage` to its parser."""
     parser.add_argument("field", metavar="FIELD", help="A schema coordinate, such as TrainableContent.text.")
     _add_operations_option(parser, default=[Path()])
     parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
@@ -72,20 +76,24 @@ def _add_usage(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path]) -> None:
+    """Add the option --operations to a parser of `grounds-client`."""
     words = f"A file or folder of operations; repeatable. Default: {'this folder' if default else 'none'}."
     parser.add_argument("--operations", type=Path, action="append", metavar="PATH", help=words)
     parser.set_defaults(default_operations=default)
 
 
 def _add_client(parser: argparse.ArgumentParser) -> None:
+    """Add the option --client to a parser of `grounds-client`."""
     parser.add_argument("--client", help="The consumer's name. Default: the name of each file's folder.")
 
 
 def _add_format(parser: argparse.ArgumentParser, formats: type[ReportFormat] | type[UsageFormat]) -> None:
+    """Add the option --format to a parser of `grounds-client`."""
     parser.add_argument("--format", type=str.lower, choices=list(formats), default="text", help="Default: text.")
 
 
 def _run_check(options: argparse.Namespace) -> ContractOutcome:
+    """Run `grounds-client contract check`."""
     return check_report(
         options.operations,
         options.schema,
@@ -97,6 +105,7 @@ def _run_check(options: argparse.Namespace) -> ContractOutcome:
 
 
 def _run_diff(options: argparse.Namespace) -> ContractOutcome:
+    """Run `grounds-client contract diff`."""
     return diff_report(
         options.old,
         options.new,
@@ -108,6 +117,7 @@ def _run_diff(options: argparse.Namespace) -> ContractOutcome:
 
 
 def _run_usage(options: argparse.Namespace) -> ContractOutcome:
+    """Run `grounds-client contract usage`."""
     text = usage_report(
         options.field,
         options.operations or options.default_operations,

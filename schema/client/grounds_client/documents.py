@@ -19,7 +19,7 @@ class Operation:
 
 
 def document_id(text: str) -> str:
-    """Return the id of a document: `sha256:` and the SHA-256 of its text in hexadecimal digits."""
+    """Return the id of a client's GraphQL document: `sha256:` and the SHA-256 of its text in hexadecimal digits."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -39,7 +39,7 @@ class Fragments(Generic[Measure]):
         self._open: set[str] = set()
 
     def measured(self, name: str, measure: Callable[[SelectionSetNode], Measure]) -> Measure:
-        """Return a fragment's measure, or `nothing` if it is unknown or spreads itself, which validation reports."""
+        """Return the measure of a fragment of a client's document, or `nothing` if it is unknown or spreads itself."""
         if name not in self._definitions or name in self._open:
             return self._nothing
         if name not in self._measured:
@@ -67,10 +67,11 @@ class DocumentSize:
         self._fragments = Fragments(document, Size())
 
     def of(self, operation: OperationDefinitionNode) -> Size:
-        """Measure an operation, its fragments included."""
+        """Measure an operation of a client's document, its fragments included."""
         return self._size(operation.selection_set)
 
     def _size(self, selected: SelectionSetNode | None) -> Size:
+        """Measure a selection of a client's document: its depth, aliases, directives and fields."""
         depth = aliases = directives = fields = width = 0
         for node in selected.selections if selected else ():
             directives += len(node.directives or ())
@@ -95,7 +96,7 @@ class DocumentSize:
 
 
 def limit_errors(document: DocumentNode) -> Iterator[GraphQLError]:
-    """Report the operations that are over a limit."""
+    """Report the operations of a client's document that are over a limit."""
     measure = DocumentSize(document)
     for operation in document.definitions:
         if isinstance(operation, OperationDefinitionNode):

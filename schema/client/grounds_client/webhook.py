@@ -26,12 +26,12 @@ class WebhookVerificationError(Exception):
 
 
 def webhook_secret(key: bytes) -> str:
-    """Write the secret that signs a client's webhooks: `whsec_` and the key in base64."""
+    """Write the secret by which a client verifies webhooks: `whsec_` and the key in base64."""
     return _PREFIX + base64.b64encode(key).decode()
 
 
 def sign_webhook(secret: str, webhook_id: str, body: bytes, now: float) -> dict[str, str]:
-    """Make the three headers of a body that is posted at `now`, seconds since 1970.
+    """Make the three headers by which a client verifies a webhook posted at `now`, in seconds since 1970.
 
     HMAC-SHA256 covers the id, the time and the body, so that a body cannot be sent again as another or later message.
     Raises ValueError if the secret is not `whsec_` and base64.
@@ -47,7 +47,7 @@ def sign_webhook(secret: str, webhook_id: str, body: bytes, now: float) -> dict[
 def verify_webhook(
     secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None, tolerance_seconds: float = 300
 ) -> None:
-    """Check that the gateway signed this raw body for this client, no longer ago than the tolerance.
+    """Check for a client that the gateway signed this raw webhook body, no longer ago than the tolerance.
 
     The names of headers can be in any case. `now` is seconds since 1970, the clock by default. One of the signatures
     must match: there are several while a secret is exchanged. Raises WebhookVerificationError if the webhook must not
@@ -73,6 +73,7 @@ def verify_webhook(
 
 
 def _decode_secret(secret: str) -> bytes:
+    """Decode the secret by which a client verifies webhooks."""
     encoded = secret.removeprefix(_PREFIX)
     try:
         key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
@@ -84,5 +85,6 @@ def _decode_secret(secret: str) -> bytes:
 
 
 def _compute_signature(key: bytes, webhook_id: str, seconds: str, body: bytes) -> str:
+    """Compute the signature by which a client verifies a webhook."""
     signed = f"{webhook_id}.{seconds}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

@@ -36,7 +36,7 @@ class ContractOutcome(NamedTuple):
 def checked_operations(
     places: Iterable[Path], schema: str | GraphQLSchema, client: str | None, role: str | None
 ) -> list[tuple[Operation, list[Finding]]]:
-    """Check the operations of files and folders against a schema; with a role, against its permissions too.
+    """Check consumers' operations in files against a schema; with a role, against its permissions too.
 
     `schema` is an SDL file, the URL of a gateway, or a schema that was built from SDL. Raises ContractError.
     """
@@ -56,7 +56,10 @@ def check_report(
     format: ReportFormat,
     strict: bool,
 ) -> ContractOutcome:
-    """Report the operations that would fail, are over a limit, or use something deprecated. Raises ContractError."""
+    """Report the consumers' operations that would fail, are over a limit, or use something deprecated.
+
+    Raises ContractError.
+    """
     found = checked_operations(places, schema, client, role)
     if format is ReportFormat.JSON:
         text = report.check_as_json(found)
@@ -69,7 +72,10 @@ def check_report(
 def diff_report(
     old: str, new: str, places: Iterable[Path], *, client: str | None, format: ReportFormat, strict: bool
 ) -> ContractOutcome:
-    """Report the changes from one SDL file to another, and the operations that they affect. Raises ContractError."""
+    """Report the changes from one SDL file to another, and the consumers' operations that they affect.
+
+    Raises ContractError.
+    """
     before, after = read_governed_schema(old, "OLD"), read_governed_schema(new, "NEW")
     operations = read_operations(places, client)
     used = [(each, used_coordinates(each.own, before)) for each in operations]
@@ -86,7 +92,10 @@ def diff_report(
 def usage_report(
     field: str, places: Iterable[Path], schema: str | GraphQLSchema, *, client: str | None, format: UsageFormat
 ) -> str:
-    """Report the operations that use a coordinate, such as `TrainableContent.text`. Raises ContractError."""
+    """Report the consumers' operations that use a schema coordinate, such as `TrainableContent.text`.
+
+    Raises ContractError.
+    """
     against = read_schema(schema) if isinstance(schema, str) else schema
     coordinate = require_coordinate(against, field)
     operations = read_operations(places, client)

@@ -77,7 +77,7 @@ class SchemaChange:
 
 
 def check_operation(schema: GraphQLSchema, operation: Operation, role: str | None = None) -> list[Finding]:
-    """Find the faults of an operation; with a role, also the fields that the role may not read."""
+    """Find the faults of a consumer's operation; with a role, also the fields that the role may not read."""
     deprecated = validate(schema, operation.document, [NoDeprecatedCustomRule])
     return [
         *(_finding(Verdict.FAILS, error) for error in validate(schema, operation.document)),
@@ -88,7 +88,7 @@ def check_operation(schema: GraphQLSchema, operation: Operation, role: str | Non
 
 
 def schema_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[SchemaChange]:
-    """List the changes from one schema to another, the most severe first."""
+    """List the changes from one schema to another for a contract check, the most severe first."""
     found = [
         _make_change(each.type.name, type(each).__name__, each.description) for each in find_schema_changes(old, new)
     ]
@@ -99,7 +99,7 @@ def schema_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[SchemaChange]
 def affected_operations(
     change: SchemaChange, schema: GraphQLSchema, operations: Iterable[tuple[Operation, set[str]]]
 ) -> list[Operation]:
-    """List the operations that a change affects, of those given with the coordinates that they use of the old schema.
+    """List the consumers' operations that a schema change affects, by the coordinates that they use.
 
     A change of an enum's value or an input's field affects each operation that uses the type, because variables and
     answers can carry it. An argument that is new or has another default affects each operation that selects its field.
@@ -116,14 +116,14 @@ def affected_operations(
 def newly_invalid_operations(
     old: GraphQLSchema, new: GraphQLSchema, operations: Iterable[Operation]
 ) -> list[tuple[Operation, list[Finding]]]:
-    """List the operations that the old schema executes and the new one does not, with their faults."""
+    """List the consumers' operations that the old schema executes and the new one does not, with faults."""
     valid = (each for each in operations if not validate(old, each.document))
     found = ((each, [_finding(Verdict.FAILS, error) for error in validate(new, each.document)]) for each in valid)
     return [(each, findings) for each, findings in found if findings]
 
 
 def declared_readers(field: GraphQLField) -> frozenset[str] | None:
-    """Return the roles that @governed lets read a field; None if the field declares none."""
+    """Return for a contract check the roles that @governed lets read a field; None if it declares none."""
     for directive in field.ast_node.directives or () if field.ast_node else ():
         if directive.name.value == "governed":
             values = (value_from_ast_untyped(each.value) for each in directive.arguments or ())
@@ -132,11 +132,12 @@ def declared_readers(field: GraphQLField) -> frozenset[str] | None:
 
 
 def _finding(verdict: Verdict, error: GraphQLError) -> Finding:
+    """Make a finding of a contract check from a validation error."""
     return Finding(verdict, error.message, error.locations[0].line if error.locations else None)
 
 
 def _forbidden_fields(schema: GraphQLSchema, operation: Operation, role: str) -> Iterator[Finding]:
-    """List the fields that a role may not read. An interface's field may be read if one of its types lets the role."""
+    """List the fields of a consumer's operation that a role may not read, in none of an interface's types."""
     for coordinate, line in selected_fields(operation.own, schema).items():
         name, _, field_name = coordinate.partition(".")
         kind = schema.type_map[name]
@@ -150,6 +151,7 @@ def _forbidden_fields(schema: GraphQLSchema, operation: Operation, role: str) ->
 
 
 def _make_change(kind: str, severity: str, description: str) -> SchemaChange:
+    """Describe a change of the schema for a contract check, without the texts of descriptions."""
     if kind == "DESCRIPTION_CHANGED":  # both descriptions follow, which may be pages
         description = f"{description.partition(' has changed')[0]} has changed."
     found = _GROUP.search(description) or _BEGINNING.match(description)
@@ -158,7 +160,7 @@ def _make_change(kind: str, severity: str, description: str) -> SchemaChange:
 
 
 def _reader_changes(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[SchemaChange]:
-    """List the fields that more roles may read than before, and the fields that fewer roles may read."""
+    """List for a contract check the fields that more or fewer roles may read than before."""
     after = _fields(new)
     for coordinate, field in _fields(old).items():
         if coordinate not in after:
@@ -173,13 +175,14 @@ def _reader_changes(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[SchemaCh
 
 
 def _added_roles(was: frozenset[str] | None, now: frozenset[str] | None) -> str:
-    """Name the roles that `now` adds. A field without @governed is open to every client."""
+    """Name the roles that a schema change adds to a field. A field without @governed is open to every client."""
     if was is None:
         return ""
     return "every client" if now is None else ", ".join(sorted(now - was))
 
 
 def _fields(schema: GraphQLSchema) -> dict[str, GraphQLField]:
+    """Return all fields of a schema by coordinate, for a contract check."""
     return {
         f"{name}.{field_name}": field
         for name, kind in schema.type_map.items()

@@ -37,7 +37,7 @@ class ContractError(Exception):
 
 
 def read_operations(places: Iterable[Path], client: str | None = None) -> list[Operation]:
-    """Read the operations of files and folders. In a folder, SDL files and installed packages are passed over.
+    """Read consumers' operations from files and folders, but not from SDL files and installed packages.
 
     A JSON file is the manifest that graphql-codegen's `persistedDocuments` writes, `{"sha256:<hex>": "<text>"}`. The
     consumer is `client`, or else the name of the file's folder. Raises ContractError, also if one folder has two
@@ -60,7 +60,7 @@ def read_operations(places: Iterable[Path], client: str | None = None) -> list[O
 
 
 def read_schema(source: str) -> GraphQLSchema:
-    """Read a schema from an SDL file, or from a gateway by its URL. Raises ContractError."""
+    """Read the schema of a contract check from an SDL file, or from a gateway's URL. Raises ContractError."""
     if is_url(source):
         return _introspect(source)
     file = Path(source)
@@ -77,7 +77,7 @@ def read_schema(source: str) -> GraphQLSchema:
 
 
 def read_governed_schema(source: str, argument: str) -> GraphQLSchema:
-    """Read a schema with the roles that may read each field, which only SDL shows.
+    """Read the schema of a contract check with the roles that may read each field, which only SDL shows.
 
     Raises ContractError, for a URL with the name of the argument that needs SDL.
     """
@@ -87,12 +87,12 @@ def read_governed_schema(source: str, argument: str) -> GraphQLSchema:
 
 
 def is_url(source: str) -> bool:
-    """Return whether a schema is read from a gateway, not from a file."""
+    """Return whether the schema of a contract check is read from a gateway, not from a file."""
     return source.startswith(("http://", "https://"))
 
 
 def require_coordinate(schema: GraphQLSchema, coordinate: str) -> str:
-    """Return a coordinate that the schema has. Raises ContractError if the schema does not have it."""
+    """Return a coordinate that the contract check's schema has. Raises ContractError if it does not."""
     try:
         found = resolve_schema_coordinate(schema, coordinate)
     except (GraphQLError, TypeError, ValueError):  # its syntax, or an unknown type
@@ -103,7 +103,7 @@ def require_coordinate(schema: GraphQLSchema, coordinate: str) -> str:
 
 
 def require_role(schema: GraphQLSchema, role: str) -> str:
-    """Return a role that @governed knows, in the schema's spelling. Raises ContractError if it is not known."""
+    """Return a role that the contract check's schema knows, in its spelling. Raises ContractError."""
     governed = schema.get_directive("governed")
     kind = get_named_type(governed.args["readers"].type) if governed and "readers" in governed.args else None
     if not isinstance(kind, GraphQLEnumType):
@@ -114,7 +114,7 @@ def require_role(schema: GraphQLSchema, role: str) -> str:
 
 
 def _document_files(folder: Path) -> Iterator[Path]:
-    """List the .graphql files of a folder, except those of hidden folders and of installed packages."""
+    """List a consumer's .graphql files in a folder, except those in hidden folders and installed packages."""
     for name, folders, files in os.walk(folder):
         parent = Path(name)
         folders[:] = [each for each in folders if not _is_foreign(parent / each)]
@@ -122,11 +122,12 @@ def _document_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_foreign(folder: Path) -> bool:
-    """Return whether a folder is hidden, or holds foreign packages; pyvenv.cfg marks a virtual environment."""
+    """Return whether a consumer's folder is hidden, or holds foreign packages, as a virtual environment does."""
     return folder.name.startswith(".") or folder.name in INSTALLED_FOLDERS or (folder / "pyvenv.cfg").exists()
 
 
 def _file_operations(file: Path, client: str | None, *, sdl_allowed: bool) -> list[Operation]:
+    """Read the consumer's operations in a file. Raises ContractError."""
     consumer = client or file.resolve().parent.name
     found: list[Operation] = []
     for text in _manifest_texts(file) if file.suffix == MANIFEST_SUFFIX else [_read_text(file)]:
@@ -143,7 +144,7 @@ def _file_operations(file: Path, client: str | None, *, sdl_allowed: bool) -> li
 
 
 def _manifest_texts(file: Path) -> list[str]:
-    """Read the texts of the manifest that graphql-codegen writes, whose ids must be those that the gateway expects."""
+    """Read a consumer's documents from graphql-codegen's manifest, whose ids must be the gateway's."""
     try:
         documents = json.loads(_read_text(file))
     except ValueError:
@@ -158,7 +159,7 @@ def _manifest_texts(file: Path) -> list[str]:
 
 
 def _reject_repeated_names(file: Path, document: DocumentNode) -> None:
-    """Reject two operations of the same name in a document: a request could not select one of them."""
+    """Refuse two operations of the same name in a consumer's document: no request could select one."""
     operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
     names = Counter(each.name.value for each in operations if each.name)
     for name, count in names.items():
@@ -167,7 +168,7 @@ def _reject_repeated_names(file: Path, document: DocumentNode) -> None:
 
 
 def _reject_same_name_in_folder(operations: Iterable[Operation]) -> None:
-    """Reject two operations of the same name in files of one folder: a report could not tell them apart."""
+    """Refuse two operations of the same name in a consumer's folder: no report could tell them apart."""
     files: dict[tuple[Path, str], str] = {}
     for each in operations:
         first = files.setdefault((Path(each.file).resolve().parent, each.name), each.file)
@@ -176,11 +177,12 @@ def _reject_same_name_in_folder(operations: Iterable[Operation]) -> None:
 
 
 def _is_sdl(kind: str) -> bool:
-    """Return whether a definition belongs to a schema."""
+    """Return whether a definition in a consumer's file belongs to a schema."""
     return kind not in ("operation_definition", "fragment_definition")
 
 
 def _read_text(file: Path) -> str:
+    """Read the text of a consumer's file. Raises ContractError."""
     try:
         return file.read_bytes().decode()
     except OSError as error:
@@ -190,7 +192,7 @@ def _read_text(file: Path) -> str:
 
 
 def _introspect(url: str) -> GraphQLSchema:
-    """Ask a gateway for its schema. Redirects are not followed: the token is for the named gateway only."""
+    """Ask a gateway for its schema for a contract check, without following redirects, which would get the token."""
     token = os.environ.get(TOKEN_VARIABLE)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     query = get_introspection_query(input_value_deprecation=True)
@@ -216,4 +218,5 @@ def _introspect(url: str) -> GraphQLSchema:
 
 
 def _position(error: GraphQLError) -> str:
+    """Write the line and column of an error in a consumer's file."""
     return f":{error.locations[0].line}:{error.locations[0].column}" if error.locations else ""

@@ -29,7 +29,7 @@ class ContractTests:
     contract: ClassVar[_Contract]
 
     def pytest_generate_tests(self, metafunc: "pytest.Metafunc") -> None:
-        """Check the operations; what cannot be read is an error of the collection."""
+        """Make a consumer's contract test per operation; a failed read is an error of the collection."""
         import pytest  # of the extra `contract`, which the rest of this package does not need
 
         from grounds_client.contract.commands import checked_operations
@@ -46,7 +46,7 @@ class ContractTests:
         metafunc.parametrize("findings", [findings for _, findings in found], ids=names)
 
     def test_operation(self, findings: "list[Finding]") -> None:
-        """Fail if the operation would fail; otherwise warn of its findings."""
+        """Fail the contract test of an operation that would fail; otherwise warn of its findings."""
         import pytest
 
         from grounds_client.contract.report import finding_line, is_failing
@@ -61,7 +61,7 @@ class ContractTests:
 def grounds_contract(
     *operations: str, schema: str, client: str | None = None, role: str | None = None, strict: bool = False
 ) -> type[ContractTests]:
-    """Return tests of operations, which a test module assigns to a name: `test_contract = grounds_contract(...)`.
+    """Return contract tests for a consumer's test module: `test_contract = grounds_contract(...)`.
 
     `operations` are .graphql files or folders, `operations/` by default; `schema` is an SDL file or the URL of a
     gateway; relative paths start at pytest's root folder. The other options are those of `grounds-client contract

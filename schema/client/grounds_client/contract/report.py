@@ -17,23 +17,23 @@ _INVALID_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-
 
 
 def is_failing(findings: Iterable[Finding], *, strict: bool) -> bool:
-    """Return whether findings fail a build: `fails` always does, and with `strict` each finding does."""
+    """Return whether findings fail a contract check: `fails` always does, and with `strict` each finding does."""
     return any(strict or each.verdict is Verdict.FAILS for each in findings)
 
 
 def is_breaking(change: SchemaChange, *, strict: bool) -> bool:
-    """Return whether a change fails a build: a breaking one always does, and with `strict` a dangerous one too."""
+    """Return whether a schema change fails a contract check: a breaking one does, and with `strict` a dangerous one."""
     return change.severity is Severity.BREAKING or (strict and change.severity is Severity.DANGEROUS)
 
 
 def finding_line(finding: Finding) -> str:
-    """Write a finding in one line."""
+    """Write a finding of a contract check in one line."""
     line = f"line {finding.line}: " if finding.line else ""
     return f"{finding.verdict}: {line}{finding.message}"
 
 
 def check_as_text(found: CheckedOperations, *, strict: bool) -> str:
-    """Write findings for people, by consumer."""
+    """Write a contract check's findings for people, by consumer."""
     lines: list[str] = []
     for consumer, group in _group_by_consumer(found).items():
         lines.append(f"{consumer}: {len(group)} operation{'s' if len(group) > 1 else ''}")
@@ -44,19 +44,19 @@ def check_as_text(found: CheckedOperations, *, strict: bool) -> str:
 
 
 def check_as_json(found: CheckedOperations) -> str:
-    """Write findings for programs."""
+    """Write a contract check's findings as JSON for programs."""
     return _dump(operations=[_findings_entry(operation, findings) for operation, findings in found])
 
 
 def check_as_junit(found: CheckedOperations, *, strict: bool) -> str:
-    """Write findings as JUnit's XML: a suite per consumer, a case per operation."""
+    """Write a contract check's findings as JUnit's XML: a suite per consumer, a case per operation."""
     suites = ElementTree.Element("testsuites", name="contract check")
     _add_operations(suites, found, strict=strict)
     return _serialize(suites)
 
 
 def diff_as_text(found: AffectedOperations, broken: CheckedOperations) -> str:
-    """Write changes for people, each with the consumers that it affects, and the operations that would fail."""
+    """Write schema changes for people, each with the consumers that it affects, and the operations that would fail."""
     lines: list[str] = []
     counts = dict.fromkeys(Severity, 0)
     for change, operations in found:
@@ -68,7 +68,7 @@ def diff_as_text(found: AffectedOperations, broken: CheckedOperations) -> str:
 
 
 def diff_as_json(found: AffectedOperations, broken: CheckedOperations) -> str:
-    """Write changes for programs."""
+    """Write schema changes that affect consumers as JSON for programs."""
     return _dump(
         changes=[
             {
@@ -82,7 +82,7 @@ def diff_as_json(found: AffectedOperations, broken: CheckedOperations) -> str:
 
 
 def diff_as_junit(found: AffectedOperations, broken: CheckedOperations, *, strict: bool) -> str:
-    """Write changes as JUnit's XML: a suite of the changes, and a suite per consumer whose operations would fail."""
+    """Write schema changes as JUnit's XML: a suite of the changes, and one per consumer whose operations would fail."""
     suites = ElementTree.Element("testsuites", name="contract diff")
     failing = sum(is_breaking(change, strict=strict) for change, _ in found)
     suite = _add_suite(suites, "schema", len(found), failing)
@@ -96,12 +96,12 @@ def diff_as_junit(found: AffectedOperations, broken: CheckedOperations, *, stric
 
 
 def usage_as_json(coordinate: str, readers: Iterable[Operation]) -> str:
-    """Write which operations use a coordinate, for programs."""
+    """Write which consumers' operations use a coordinate, as JSON for programs."""
     return _dump(coordinate=coordinate, operations=[_operation_entry(each) for each in readers])
 
 
 def consumer_lines(operations: Iterable[Operation]) -> list[str]:
-    """Write one line per consumer, with its operations."""
+    """Write one line per consumer with its operations, for a contract report."""
     named: dict[str, list[str]] = {}
     for each in operations:
         named.setdefault(each.consumer, []).append(f"{each.name} ({each.file})")
@@ -109,19 +109,23 @@ def consumer_lines(operations: Iterable[Operation]) -> list[str]:
 
 
 def _dump(**report: Any) -> str:
+    """Write a contract report as JSON."""
     return json.dumps(report, indent=2, ensure_ascii=False)
 
 
 def _operation_entry(operation: Operation) -> dict[str, Any]:
+    """Describe a consumer's operation in the JSON of a contract report."""
     return {"consumer": operation.consumer, "operation": operation.name, "file": operation.file}
 
 
 def _findings_entry(operation: Operation, findings: list[Finding]) -> dict[str, Any]:
+    """Describe the findings about a consumer's operation in the JSON of a contract report."""
     faults = [{"verdict": each.verdict, "line": each.line, "message": each.message} for each in findings]
     return {**_operation_entry(operation), "findings": faults}
 
 
 def _add_operations(suites: ElementTree.Element, found: CheckedOperations, *, strict: bool) -> None:
+    """Add a suite per consumer to the JUnit XML of a contract report, with a case per operation."""
     for consumer, group in _group_by_consumer(found).items():
         failing = sum(is_failing(findings, strict=strict) for _, findings in group)
         suite = _add_suite(suites, consumer, len(group), failing)
@@ -133,11 +137,13 @@ def _add_operations(suites: ElementTree.Element, found: CheckedOperations, *, st
 
 
 def _add_suite(suites: ElementTree.Element, name: str, tests: int, failures: int) -> ElementTree.Element:
+    """Add a suite to the JUnit XML of a contract report."""
     counts = {"tests": str(tests), "failures": str(failures)}
     return ElementTree.SubElement(suites, "testsuite", {"name": name, **counts})
 
 
 def _add_text(case: ElementTree.Element, text: str, *, failing: bool) -> None:
+    """Add the text of a case to the JUnit XML of a contract report, as its failure or its output."""
     text = _INVALID_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     if failing:
         ElementTree.SubElement(case, "failure", message=text.partition("\n")[0]).text = text
@@ -146,11 +152,13 @@ def _add_text(case: ElementTree.Element, text: str, *, failing: bool) -> None:
 
 
 def _serialize(suites: ElementTree.Element) -> str:
+    """Write the JUnit XML of a contract report as text."""
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
 def _group_by_consumer(found: CheckedOperations) -> dict[str, CheckedOperations]:
+    """Group checked operations by consumer for a contract report."""
     groups: dict[str, CheckedOperations] = {}
     for operation, findings in found:
         groups.setdefault(operation.consumer, []).append((operation, findings))

@@ -23,7 +23,7 @@ from graphql import (
 
 
 def used_coordinates(document: DocumentNode, schema: GraphQLSchema) -> set[str]:
-    """List what a document uses: `Type`, `Type.field`, `Type.field(argument:)`, `Enum.VALUE`, `@directive`.
+    """List the schema coordinates that a consumer's document uses: `Type.field`, `Enum.VALUE`, `@directive`, …
 
     A field that is selected of an interface is used of every type that implements the interface.
     """
@@ -31,7 +31,7 @@ def used_coordinates(document: DocumentNode, schema: GraphQLSchema) -> set[str]:
 
 
 def selected_fields(document: DocumentNode, schema: GraphQLSchema) -> dict[str, int | None]:
-    """List the fields that a document selects, each with the line that first does so. Introspection is left out.
+    """List the fields that a consumer's document selects, each with its first line, without introspection.
 
     A field of an interface has the interface's name.
     """
@@ -49,6 +49,7 @@ class _UsageVisitor(Visitor):
         self._field: str | None = None  # the field whose arguments are visited next
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
+        """Note a field that a consumer's document uses, in each type that can have it."""
         parent, field, name = self._info.get_parent_type(), self._info.get_field_def(), node.name.value
         self._field = None
         if parent is not None and field is not None and not name.startswith("__"):
@@ -59,6 +60,7 @@ class _UsageVisitor(Visitor):
             self.all |= {f"{kind.name}.{name}" for kind in kinds} | {get_named_type(field.type).name}
 
     def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+        """Note an argument that a consumer's document uses, and its type."""
         directive = self._info.get_directive()
         place = f"@{directive.name}" if directive else self._field
         if place is not None:
@@ -66,19 +68,23 @@ class _UsageVisitor(Visitor):
         self._add_type(get_named_type(self._info.get_input_type()))
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        """Note a directive that a consumer's document uses."""
         self.all.add(f"@{node.name.value}")
 
     def enter_named_type(self, node: NamedTypeNode, *_: Any) -> None:
+        """Note a type that a consumer's document names."""
         self._add_type(self._schema.type_map.get(node.name.value))
 
     def enter_object_field(self, node: ObjectFieldNode, *_: Any) -> None:
+        """Note a field of an input object that a consumer's document uses."""
         self.all.add(f"{get_named_type(self._info.get_parent_input_type())}.{node.name.value}")
 
     def enter_enum_value(self, node: EnumValueNode, *_: Any) -> None:
+        """Note a value of an enumeration that a consumer's document uses."""
         self.all.add(f"{get_named_type(self._info.get_input_type())}.{node.value}")
 
     def _add_type(self, kind: GraphQLNamedType | None) -> None:
-        """Add a type, and of an input the types of its fields, because a variable can have any of them."""
+        """Note a type that a consumer's document uses, and of an input the types of its fields."""
         if kind is None or kind.name in self.all:
             return
         self.all.add(kind.name)
@@ -88,6 +94,7 @@ class _UsageVisitor(Visitor):
 
 
 def _visit(document: DocumentNode, schema: GraphQLSchema) -> _UsageVisitor:
+    """Collect what a consumer's document uses of a schema."""
     info = TypeInfo(schema)
     used = _UsageVisitor(schema, info)
     visit(document, TypeInfoVisitor(info, used))
