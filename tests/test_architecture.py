@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import dedent
 
 from tests.support.repository import ROOT
 
@@ -85,6 +86,30 @@ def test_a_function_has_at_most_40_lines() -> None:
     assert found == EXCEPTIONS
 
 
+def test_every_function_says_what_it_does() -> None:
+    assert [
+        f"{relative_path(path)}: {name}" for path, tree in PRODUCT.items() for name in functions_without_docstring(tree)
+    ] == []
+
+
+def test_a_function_without_a_docstring_is_found_wherever_it_stands() -> None:
+    code = """
+        class Page:
+            def __init__(self): pass
+            def rows(self): return []
+            def ids(self):
+                '''Return the ids.'''
+                async def load():
+                    await self.rows()
+                    return []
+                def closed(): return load
+                return closed
+        if True:
+            def _check(): pass
+        """
+    assert set(functions_without_docstring(ast.parse(dedent(code)))) == {"_check", "rows", "load"}
+
+
 def test_few_functions_and_classes_of_one_name_stand_in_two_modules() -> None:
     places = defaultdict(list)
     for path, tree in PRODUCT.items():
@@ -122,6 +147,17 @@ def imported(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "an import is absolute"
             yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def functions_without_docstring(tree: ast.Module) -> Iterator[str]:
+    """Name the functions and methods without a docstring, but for `__special__` ones and closures of one statement."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    closures = {id(inner) for outer in functions for inner in ast.walk(outer) if inner is not outer}
+    for function in functions:
+        is_short_closure = id(function) in closures and len(function.body) == 1
+        is_special = function.name.startswith("__") and function.name.endswith("__")
+        if not (is_short_closure or is_special or ast.get_docstring(function)):
+            yield function.name
 
 
 def imports_of_modules() -> Imports:

@@ -78,7 +78,7 @@ def _read_signals(
     )
 
 
-def _as_compared(record: AccountRecord | ContentRecord) -> list[tuple[str, str, str, str, str]]:
+def _as_compared(record: AccountRecord | ContentRecord) -> list[tuple[str, ...]]:
     """Return the signals in a record of ingest as they are compared with those of an earlier record."""
     return sorted(
         (each.standard, json.dumps(each.value, sort_keys=True), each.location or "", each.path or "", str(each.seen_at))
