@@ -13,7 +13,7 @@ _MAX_LENGTH: Final = 254
 
 
 def email_writings(text: str) -> tuple[str, ...]:
-    """Return the ways in which an e-mail address can be hashed, as it is written first; none where it is no address.
+    """Return the ways in which ingest can hash an e-mail address, as written first; none for no address.
 
     An international domain has a writing in Unicode and one in ASCII by each of the two standards (IDNA 2008, RFC 5891;
     IDNA 2003, RFC 3490), which differ for ß, ς and joiners.
@@ -26,12 +26,13 @@ def email_writings(text: str) -> tuple[str, ...]:
 
 
 def _parts(address: str) -> tuple[str, str]:
+    """Cut an e-mail address that ingest hashes into its local part and its domain."""
     local, _, domain = address.rpartition("@")
     return local, domain
 
 
 def _domains(domain: str) -> list[str]:
-    """Return the other writings of an international domain."""
+    """Return the other ways to write an international domain that ingest can hash."""
     if domain.isascii() and "xn--" not in domain:
         return []
     writings = []
@@ -44,12 +45,15 @@ def _domains(domain: str) -> list[str]:
 
 
 def _ascii_2008(domain: str) -> str:
+    """Write a contact's international domain in ASCII by IDNA 2008, as ingest can hash it."""
     return idna.encode(domain, uts46=True).decode()
 
 
 def _ascii_2003(domain: str) -> str:
+    """Write a contact's international domain in ASCII by IDNA 2003, as ingest can hash it."""
     return domain.encode("idna").decode()
 
 
 def _unicode(domain: str) -> str:
+    """Write a contact's international domain in Unicode, as ingest can hash it."""
     return idna.decode(domain, uts46=True)

@@ -32,7 +32,7 @@ class PhoneReading(NamedTuple):
 
 
 def read_phone(text: str, country: str | None, language: str | None) -> PhoneReading | tuple[str, ...]:
-    """Read a phone number, or return the countries in which it can be one: none where it is none.
+    """Read a phone number that ingest hashes, or return the countries in which it can be one: none if it is none.
 
     With a country code the country does not matter. Without, and without a stated country, a number is read only if
     there is one country of the languages of the EU, EEA, Switzerland and the United Kingdom in which it is one, and
@@ -54,14 +54,14 @@ def read_phone(text: str, country: str | None, language: str | None) -> PhoneRea
 
 
 def normalised_phone(text: str) -> str | None:
-    """Write a phone number in the one way that is hashed; None where it is none, or lacks its country."""
+    """Normalise a phone number before ingest hashes it; None where it is none, or lacks its country."""
     digits = _SEPARATORS.sub("", text)
     number = f"+{digits[2:]}" if digits.startswith("00") else digits
     return number if _PHONE.fullmatch(number) else None
 
 
 def _international(written: str, normalised: str) -> PhoneReading:
-    """Read a number that has its country code; people write the 0 of their country behind it, too."""
+    """Read a contact's phone number that has its country code; people write their country's 0 behind it, too."""
     digits = re.sub(r"[^0-9]", "", written)
     number = _parse_number(f"+{digits.removeprefix('00')}", None)
     if number is None:
@@ -71,7 +71,7 @@ def _international(written: str, normalised: str) -> PhoneReading:
 
 
 def _national(written: str, country: str, *, is_stated: bool = False) -> PhoneReading | None:
-    """Read a number of a country. Where it begins with the country's code, it can be meant either way: both count."""
+    """Read a contact's phone number for a country; one that begins with the country's code can be meant either way."""
     digits = re.sub(r"[^0-9]", "", written)
     code = country_code_for_region(country)
     readings = [_parse_number(written, country)]
@@ -86,6 +86,7 @@ def _national(written: str, country: str, *, is_stated: bool = False) -> PhoneRe
 
 
 def _parse_number(written: str, country: str | None) -> PhoneNumber | None:
+    """Parse a contact's phone number for a country; None if it is none."""
     try:
         return parse(written, country)
     except NumberParseException:
@@ -93,10 +94,11 @@ def _parse_number(written: str, country: str | None) -> PhoneNumber | None:
 
 
 def _e164(number: PhoneNumber) -> str:
+    """Write a contact's phone number in E.164, as ingest hashes it."""
     return str(format_number(number, PhoneNumberFormat.E164))
 
 
 def _in_ascii(text: str) -> str:
-    """Write digits and signs of other scripts in ASCII."""
+    """Write digits and signs of a contact's phone number in ASCII."""
     wide = unicodedata.normalize("NFKC", text)
     return "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isascii() else c for c in wide)

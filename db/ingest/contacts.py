@@ -110,7 +110,7 @@ class Contact(NamedTuple):
 
 
 def read_contact(text: str, country: str | None = None, language: str | None = None) -> Contact:
-    """Read an address as people type it. Raises ContactError for what is none.
+    """Read a contact as people type it, for ingest and objections. Raises ContactError for what is none.
 
     A phone number without its country code is read for `country`. Without one it has to be a number in one country
     only, and this one of the language; otherwise ContactError names the countries.
@@ -126,6 +126,7 @@ def read_contact(text: str, country: str | None = None, language: str | None = N
 
 
 def _read_scheme(scheme: str, rest: str, country: str | None, language: str | None) -> Contact:
+    """Read a contact that is typed as a link: mailto:, acct: or tel:."""
     said = _clean(rest.partition("?")[0])
     if scheme == "mailto":
         return _email(said)
@@ -135,6 +136,7 @@ def _read_scheme(scheme: str, rest: str, country: str | None, language: str | No
 
 
 def _read_address(said: str, country: str | None, language: str | None) -> Contact:
+    """Read a contact by its look: a phone number, an e-mail address, a profile or a user name."""
     if (digits := _profile_phone(said)) is not None:
         return _phone(f"+{digits}", country, language)
     if (name := _profile_name(said)) is not None:
@@ -145,6 +147,7 @@ def _read_address(said: str, country: str | None, language: str | None) -> Conta
 
 
 def _email(said: str) -> Contact:
+    """Hash a typed e-mail address in each way that ingest hashes it. Raises ContactError."""
     writings = email_writings(said)
     if not writings:
         raise ContactError(ContactProblem.EMAIL)
@@ -152,6 +155,7 @@ def _email(said: str) -> Contact:
 
 
 def _phone(said: str, country: str | None, language: str | None) -> Contact:
+    """Hash a typed phone number in each way that ingest hashes it. Raises ContactError."""
     found = read_phone(said, country, language) if _looks_like_phone(said) else ()
     if isinstance(found, PhoneReading):
         return Contact(ContactKind.PHONE, _hashes(found.writings), found.calling_code)
@@ -159,6 +163,7 @@ def _phone(said: str, country: str | None, language: str | None) -> Contact:
 
 
 def _user_name(said: str) -> Contact:
+    """Hash a typed user name in each way that ingest hashes it. Raises ContactError."""
     writings = _user_name_writings(said)
     if not writings:
         raise ContactError(ContactProblem.NAME)
@@ -166,11 +171,12 @@ def _user_name(said: str) -> Contact:
 
 
 def _hashes(writings: tuple[str, ...]) -> tuple[str, ...]:
+    """Hash each way to write a contact, as ingest does."""
     return tuple(hashlib.sha256(writing.encode()).hexdigest() for writing in writings)
 
 
 def contact_hash(text: str) -> str | None:
-    """Hash an e-mail address or a phone number as the `contacts` of ingest are hashed; None for another text.
+    """Hash a contact as the `contacts` of ingest are hashed; None where the text is none.
 
     SHA-256 of the normalised text in UTF-8, 64 lower-case hexadecimal digits. An e-mail address is normalised by
     Unicode's NFC and lower case; dots and tags before the @ stay. A phone number is E.164: a plus sign and 7 to 15
@@ -183,7 +189,7 @@ def contact_hash(text: str) -> str | None:
 
 
 def contact_of_id(platform_id: str) -> str | None:
-    """Hash a platform's id of an account as the user name that it can be typed as; None where it cannot be one."""
+    """Hash an account's platform id as the user name that ingest hashes; None where it cannot be one."""
     if _PLAIN_NAME.fullmatch(platform_id):
         return hashlib.sha256(platform_id.encode()).hexdigest()
     said = _clean(platform_id)
@@ -193,13 +199,13 @@ def contact_of_id(platform_id: str) -> str | None:
 
 
 def _looks_like_phone(text: str) -> bool:
-    """Return whether a text has digits and what stands between those of a phone number, and nothing else."""
+    """Return whether a typed contact has digits and the signs of a phone number, and nothing else."""
     written = unicodedata.normalize("NFKC", text)
     return bool(_LIKE_PHONE.fullmatch(written)) and any(character.isdecimal() for character in written)
 
 
 def _user_name_writings(text: str) -> tuple[str, ...]:
-    """Return the ways in which a user name can be hashed; none where it is none.
+    """Return the ways in which ingest can hash a user name; none where it is none.
 
     A name with its server, `@jane@server.example`, is known with it on some platforms and without it on others.
     """
@@ -210,7 +216,7 @@ def _user_name_writings(text: str) -> tuple[str, ...]:
 
 
 def _profile_name(text: str) -> str | None:
-    """Return the user name in the address of a profile; an empty one for an address without, None for no address."""
+    """Return the user name in a profile's address, as ingest hashes it; empty for none, None for no address."""
     if short := _SHORT.fullmatch(text):
         return short[1]
     if not (_ADDRESS.fullmatch(text) or _HOST_ONLY.fullmatch(text)):
@@ -231,7 +237,7 @@ def _profile_name(text: str) -> str | None:
 
 
 def _profile_phone(text: str) -> str | None:
-    """Return the digits of a phone number in the address of a chat, such as wa.me/491705550119."""
+    """Return the digits of a contact's phone number in the address of a chat, such as wa.me/491705550119."""
     found = re.fullmatch(
         r"(?:https?://)?(?:wa\.me/|api\.whatsapp\.com/send/?\?phone=)\+?(\d{7,15})(?:[/?&#]\S*)?", text, re.I
     )
@@ -239,11 +245,12 @@ def _profile_phone(text: str) -> str | None:
 
 
 def _is_name(name: str) -> bool:
+    """Return whether a typed contact can be a user name."""
     return bool(_NAME.fullmatch(name)) and name.isprintable() and any(c.isalnum() for c in name)
 
 
 def _clean(text: str) -> str:
-    """Leave out what cannot be seen, and what stands before and behind an address but is no part of it."""
+    """Leave out what cannot be seen in a typed contact, and what stands around it."""
     said = _leave_visible(text).strip()
     while True:
         kept = said.rstrip(_BEHIND).rstrip()
@@ -255,22 +262,23 @@ def _clean(text: str) -> str:
 
 
 def _in_angles(text: str) -> str:
-    """Return what stands in angle brackets behind a name, as mail programs write addresses; else the whole text."""
+    """Return the contact in angle brackets behind a name, as mail programs write it; else the whole text."""
     found = _IN_ANGLES.fullmatch(_leave_visible(text))
     return found[1] if found else text
 
 
 def _without_label(text: str) -> str:
-    """Leave out words before an address that say what it is, such as `Tel.:`."""
+    """Leave out words before a typed contact, such as `Tel.:`."""
     found = _LABEL.match(text)
     return text[found.end() :] if found else text
 
 
 def _fold(text: str) -> str:
-    """Write letters and digits in their one ordinary form (NFKC), in lower case."""
+    """Write a contact's letters and digits in their one ordinary form (NFKC), in lower case."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
 
 
 def _leave_visible(text: str) -> str:
+    """Leave out the invisible characters of a typed contact."""
     seen = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) != "Cf")
     return _INVISIBLE.sub("", seen).translate(_WIDE_SIGNS)

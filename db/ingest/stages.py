@@ -159,6 +159,7 @@ def _read_texts(record: ContentRecord) -> ItemTexts:
 
 
 def _visible_text(record: ContentRecord) -> str | None:
+    """Return the de-identified visible text of an item's record of ingest."""
     if not record.text:
         return None
     text = record.text

@@ -89,7 +89,7 @@ def stated_target(
 
 
 def stated_contact(typed: str, country: str | None = None, language: str | None = None) -> Contact:
-    """Read an address as people type it, on a page in a language. Raises TargetError for what is none."""
+    """Read the contact that an objection states, as people type it. Raises TargetError for what is none."""
     if not typed.strip():
         raise TargetError(TargetProblem.MISSING, "contact", "is empty (write an address)")
     try:
@@ -99,12 +99,12 @@ def stated_contact(typed: str, country: str | None = None, language: str | None 
 
 
 def contact_target(contact: Contact) -> Target:
-    """Return the target that a contact is."""
+    """Return the target of an objection by a contact."""
     return Target(TargetKind.CONTACT, contact.hashes[0], contact.hashes[1:])
 
 
 def _is_address(value: str) -> bool:
-    """Return whether an id looks like an address that must not be stored in clear."""
+    """Return whether an objection's id looks like an address that must not be stored in clear."""
     try:
         kind = read_contact(value).kind
     except ContactError as error:

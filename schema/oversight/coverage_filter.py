@@ -28,7 +28,7 @@ class CoverageFilter:
 
 
 def read_filter(filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
-    """Return the values that a filter names, by dimension; raise BadInput for one that none can have."""
+    """Return the values that the filter of the API's `coverage` names, by dimension. Raises BadInput."""
     if filter is None:
         return {}
     given = {

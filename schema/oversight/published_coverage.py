@@ -55,7 +55,7 @@ async def answer_from_published(
 
 
 def raise_if_purpose_unknown(snapshot: CoverageSnapshot) -> None:
-    """Raise BadInput for a purpose that is none of the policy's which the snapshot was taken under."""
+    """Raise BadInput for a purpose of `coverage` that the snapshot's policy does not have."""
     if snapshot.purpose not in snapshot.purposes:
         known = ", ".join(snapshot.purposes)
         raise BadInput(f"purpose: is none of policy {snapshot.policy} (ask for one of {known})")

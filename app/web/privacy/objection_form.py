@@ -158,7 +158,7 @@ async def _file_patiently(submitter: ObjectionSubmitter, target: Target, scope: 
 
 
 def _contact(request: Request, typed: dict[str, str]) -> Contact:
-    """Read what was typed: a phone number without its country code for the chosen country, or by the language."""
+    """Read the contact typed into the objection form: of the chosen country if it has no code."""
     who = typed.get("who", "")
     if len(who) > MAX_TYPED:
         raise FormError("who_long", "who")
@@ -169,6 +169,7 @@ def _contact(request: Request, typed: dict[str, str]) -> Contact:
 
 
 def _country(typed: dict[str, str]) -> str | None:
+    """Return the country that was chosen on the objection form for a phone number; None if it is unknown."""
     chosen = typed.get("country", "")
     return chosen if chosen in COUNTRY_NAMES else None
 
@@ -229,7 +230,7 @@ def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
 
 
 def _next_steps(filed: dict[str, str]) -> list[int]:
-    """Number the sentences on what happens next: a signed link names its account, what is typed need not."""
+    """Number the sentences of the objection form's receipt on what happens next."""
     return [1, 2, 5] if filed.get("read_as", LINK) == LINK else [1, 2, 3, 4, 5]
 
 
