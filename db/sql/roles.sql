@@ -32,6 +32,12 @@ BEGIN
     FOREACH name IN ARRAY ARRAY['grounds_staff', 'grounds_subject', 'grounds_dashboard'] LOOP
         EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', name);
     END LOOP;
+    -- A process that stands still in the middle of a transaction, on a machine that was paused for example, must not keep
+    -- its locks from others. No transaction of these waits for anything but the database.
+    FOREACH name IN ARRAY ARRAY['grounds_training', 'grounds_staff', 'grounds_subject', 'grounds_dashboard',
+        'grounds_ingest'] LOOP
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''30s''', name);
+    END LOOP;
 
     -- Estimates of eligibility are far off (1 row against hundreds of thousands), so a page is held to its one good plan:
     -- items in the order of an index, and for each of them a look-up of its author's standing.

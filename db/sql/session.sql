@@ -13,7 +13,9 @@ CREATE FUNCTION grounds.end_session(its_digest bytea, its_expiry timestamptz) RE
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM set_config('grounds.job', 'end session', TRUE);
-    DELETE FROM grounds.ended_session WHERE expires_at < clock_timestamp() - interval '1 minute';
+    DELETE FROM grounds.ended_session s WHERE s.digest IN ( -- what another sign-out removes at this moment is left to it
+        SELECT e.digest FROM grounds.ended_session e WHERE e.expires_at < clock_timestamp() - interval '1 minute'
+        LIMIT 1000 FOR UPDATE SKIP LOCKED);
     INSERT INTO grounds.ended_session (digest, expires_at) VALUES (its_digest, its_expiry) ON CONFLICT DO NOTHING;
 END $$;
 

@@ -42,7 +42,9 @@ async def page_in_progress(gateway: TestGateway) -> AsyncIterator["asyncpg.Conne
     """Read a page as a training client does, and commit it only at the end of the block."""
     connection = await asyncpg.connect(gateway.database_url, user=TRAINING, password=role_password(SECRET, TRAINING))
     try:
-        await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+        await connection.execute(
+            "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+        )
         async with connection.transaction():
             yield connection
     finally:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.auth.sessions import COOKIE, cookie_serializer
@@ -22,6 +23,8 @@ from tests.app.http.test_persisted_documents import manifest
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway, open_gateway
+from tests.support.mutants import Killed
+from tests.support.retractions import alter
 from tests.support.shared_server import SharedServer
 
 WATCHING = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
@@ -182,6 +185,30 @@ async def test_what_is_kept_of_ended_sessions_is_removed_once_they_have_expired(
         async with dashboard_browser(watched, Role.AUDITOR) as browser:
             await browser.post("/dashboard/sign-out")
     assert watched.execute("SELECT count(*), bool_or(digest = 'a') FROM grounds.ended_session") == [(3, False)]
+
+
+async def beside_a_stalled_sign_out(gateway: TestGateway) -> int:
+    """Sign out while another sign-out has removed what expired and does not commit; return the status of a page then."""
+    gateway.execute(
+        "INSERT INTO grounds.ended_session VALUES ('a', now() - interval '2 minutes') ON CONFLICT DO NOTHING"
+    )
+    with psycopg.connect(gateway.database_url) as stalled:
+        stalled.execute("SELECT grounds.end_session('b', now() + interval '1 minute')")
+        async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+            cookie = browser.cookies[COOKIE]
+            await browser.post("/dashboard/sign-out")
+            answer = await browser.get("/dashboard/conditions", headers={"Cookie": f"{COOKIE}={cookie}"})
+        stalled.rollback()
+    return answer.status_code
+
+
+async def test_a_sign_out_waits_for_no_other(watched: TestGateway, killed: Killed) -> None:
+    assert await beside_a_stalled_sign_out(watched) == 303
+    alter(watched, "end_session(bytea, timestamp with time zone)", ("SKIP LOCKED", ""))
+    status = await beside_a_stalled_sign_out(watched)
+    killed(
+        "sign-outs wait for each other", "end_session()", f"the cookie is answered {status}" if status != 303 else None
+    )
 
 
 async def test_no_page_is_shown_while_it_is_not_known_which_sessions_were_ended(watched: TestGateway) -> None:
