@@ -10,6 +10,7 @@ from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF, TRAINING, governed
+from schema.oversight.background_jobs import BackgroundJob, resolve_background_jobs
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import Client, LedgerVerification, resolve_clients, resolve_ledger_verification
 from schema.oversight.coverage import Coverage, coverage
@@ -328,6 +329,11 @@ class Query:
         EXAMINERS,
         resolver=resolve_ledger_verification,
         description="Returns the result of the last run of `grounds verify`, null before the first run.",
+    )
+    background_jobs: list[BackgroundJob] = governed(
+        EXAMINERS,
+        resolver=resolve_background_jobs,
+        description="Returns the state of every background job.",
     )
     node: Node | None = governed(
         (*TRAINING, *EXAMINERS_AND_OWNER),

@@ -29,7 +29,7 @@ def status_command(data: Data = None, json: AsJson = False) -> None:
 
     with open_database_of(data) as (settings, url):
         versions = {"database": "external" if settings.database_url else "embedded"} | _read_versions(url)
-        names = [job.name for job in background_jobs(url, settings.secret_bytes())]
+        names = [job.name for job in background_jobs(url, settings.secret_bytes(), offers=settings.offers)]
         with psycopg.connect(url) as connection:
             found = job_states(connection)
     states = {name: found.get(name, JobState(None, None, None)) for name in names}
@@ -41,9 +41,8 @@ def status_command(data: Data = None, json: AsJson = False) -> None:
         print(f"{name.replace('_', ' ')}: {value}")
     table = Table("job", "last success", "failing since", "error")
     for name, state in states.items():
-        table.add_row(
-            name, *(f"{value:%Y-%m-%d %H:%M:%S %Z}" if value else "" for value in state[:2]), state.error_kind
-        )
+        times = (f"{value:%Y-%m-%d %H:%M:%S %Z}" if value else "" for value in state[:2])
+        table.add_row(name, *times, state.error_kind or ("overdue" if state.is_overdue else None))
     Console(highlight=False).print(table)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -9,9 +10,12 @@ from starlette.responses import JSONResponse, Response
 
 from app.server.status import ServerStatus
 from db.connection import UNAVAILABLE, Database, connection
+from db.jobs import JOB_STATES, JobState
 
 HEALTH, READY = "/health", "/ready"
 CACHE_SECONDS: Final = 1.0
+OVERDUE: Final = "Overdue"
+"""What stands for the kind of the error where a job neither succeeds nor fails."""
 
 
 async def respond_alive(_: Request) -> Response:
@@ -20,7 +24,7 @@ async def respond_alive(_: Request) -> Response:
 
 
 class Readiness:
-    """The endpoint that says whether the database is reached and a policy is in force, and which jobs fail.
+    """The endpoint that says whether the database is reached and a policy is in force, and which jobs fail or hang.
 
     It has a connection of its own, and looks at most once in CACHE_SECONDS: a flood of probes costs nothing.
     """
@@ -28,6 +32,7 @@ class Readiness:
     def __init__(self, database: Database, status: ServerStatus) -> None:
         self._database, self._status = database, status
         self._found: tuple[int, dict[str, Any]] = (503, {})
+        self._recorded_failures: dict[str, dict[str, Any]] = {}
         self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
 
@@ -39,19 +44,32 @@ class Readiness:
             if time.monotonic() - self._looked_at >= CACHE_SECONDS:
                 self._found, self._looked_at = await self._look(), time.monotonic()
         status, body = self._found
-        failing = {
+        failing = self._recorded_failures | {
             name: {"failures": each.count, "since": each.since.isoformat(), "kind": each.kind}
-            for name, each in sorted(self._status.failing_jobs.items())
+            for name, each in self._status.failing_jobs.items()
         }
-        return JSONResponse(body | ({"failing_jobs": failing} if failing else {}), status)
+        return JSONResponse(body | ({"failing_jobs": dict(sorted(failing.items()))} if failing else {}), status)
 
     async def _look(self) -> tuple[int, dict[str, Any]]:
         """Ask the database for `GET /ready` whether a policy is in force; return the status and the body."""
         try:
             async with connection(self._database.probe) as borrowed:
                 version = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active")
+                self._recorded_failures = _failures(
+                    {name: JobState(*of) for name, *of in await borrowed.fetch(JOB_STATES)}
+                )
         except UNAVAILABLE:
             return 503, {"status": "not ready", "reason": "the database does not answer"}
         if version is None:
             return 503, {"status": "not ready", "reason": "no policy is in force"}
         return 200, {"status": "ready", "policy": version}
+
+
+def _failures(states: Mapping[str, JobState]) -> dict[str, dict[str, Any]]:
+    """Describe the jobs that fail in any process, and those that are overdue."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, state in states.items():
+        if state.failing_since or state.is_overdue:
+            since = state.failing_since or state.last_success_at
+            found[name] = {"since": since.isoformat() if since else None, "kind": state.error_kind or OVERDUE}
+    return found

@@ -12,7 +12,7 @@ from app import metrics
 from app.server.status import ServerStatus
 from app.telemetry import observe
 from db.connection import UNAVAILABLE, Connection, Database, connection
-from db.jobs import record_job
+from db.jobs import record_job, start_jobs
 
 RECORD_SECONDS: Final = 30.0
 """How often at most a success is recorded; the first one after a failure is recorded at once."""
@@ -36,6 +36,8 @@ class Job:
 async def run_jobs(jobs: Sequence[Job], database: Database, status: ServerStatus) -> AsyncIterator[None]:
     """Run background jobs at their intervals. Every server process may do this: a lock lets one at a time run a job."""
     running = [asyncio.create_task(_repeat_job(database, job, status)) for job in jobs]
+    if jobs:
+        running.append(asyncio.create_task(_record_start(database, jobs)))
     try:
         yield
     finally:
@@ -78,10 +80,11 @@ async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> Non
         try:
             done = await run_job_once(database, job)
             status.failing_jobs.pop(job.name, None)
-            metrics.JOB_SUCCESS.labels(job.name).set_to_current_time()
-            if done is not None and (failed or time.monotonic() - recorded_at > RECORD_SECONDS):
-                await _record_outcome(database, job, None)
-                recorded_at = time.monotonic()
+            if done is not None:  # else another process does it, or hangs in it
+                metrics.JOB_SUCCESS.labels(job.name).set_to_current_time()
+                if failed or time.monotonic() - recorded_at > RECORD_SECONDS:
+                    await _record_outcome(database, job, None)
+                    recorded_at = time.monotonic()
         except Exception as error:  # whatever it is, the next round may do better, and other jobs go on
             observe.job_failed(job.name, error)
             status.job_failed(job.name, error)
@@ -89,6 +92,13 @@ async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> Non
                 await _record_outcome(database, job, error)
         if not done:
             await asyncio.sleep(job.seconds)
+
+
+async def _record_start(database: Database, jobs: Sequence[Job]) -> None:
+    """Record the jobs of this process, so that one that never succeeds is overdue."""
+    with suppress(*UNAVAILABLE):
+        async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
+            await start_jobs(borrowed, {job.name: job.seconds for job in jobs})
 
 
 async def _record_outcome(database: Database, job: Job, error: Exception | None) -> None:

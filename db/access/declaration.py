@@ -225,6 +225,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "approve_policy(text)": (STAFF,),
     "due_policy()": (WORKER,),
     "record_job(text, text)": (WORKER,),
+    "start_jobs(text[], double precision[])": (WORKER,),
+    "job_states()": (STAFF, DASHBOARD),
     "decisions_pending()": (TRAINING, STAFF, SUBJECT),
     "derive_backlog()": (WORKER,),
     "declare_placeholder(text, text, text)": (STAFF,),

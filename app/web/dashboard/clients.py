@@ -1,4 +1,4 @@
-"""The Clients page: what each training client received and owes, suspensions, and the last ledger verification."""
+"""The Clients page: what each training client received and owes, suspensions, verification, and jobs that fail."""
 
 from typing import Any, Final
 
@@ -69,6 +69,7 @@ async def _clients_page(request: PageRequest, fields: FormFields, problem: str |
         overdue=sum(each["overdueSince"] is not None for each in clients),
         suspended=sum(each["suspended"] for each in clients),
         verification=data["ledgerVerification"],
+        troubled=[each for each in data["backgroundJobs"] if each["failingSince"] or each["isOverdue"]],
         is_officer=request.actor.role is Role.PRIVACY_OFFICER,
         fields=fields,
         problem=problem,

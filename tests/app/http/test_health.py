@@ -4,7 +4,13 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.gateway import TestGateway
+from app.server.scheduler import hold_job_lock
+from db.connection import open_database
+from schema.actor import Role
+from tests.support.dashboard import dashboard_browser
+from tests.support.gateway import SECRET, TestGateway
+from tests.support.mutants import Killed
+from tests.support.retractions import alter
 
 
 async def ready(gateway: TestGateway) -> dict[str, Any]:
@@ -35,6 +41,40 @@ async def test_a_job_that_fails_is_named_until_it_succeeds(gateway: TestGateway)
     assert datetime.fromisoformat(then["since"]) <= datetime.now(UTC)
     gateway.execute("ALTER FUNCTION grounds.canary_of_a_failure() RENAME TO retract_due")
     assert await failing(gateway, set()) == {}
+
+
+HANGING = "UPDATE grounds.job SET started_at = now() - interval '1 day', last_success_at = now() - interval '1 day'"
+JOBS = "{ backgroundJobs { name lastSuccessAt failingSince errorKind isOverdue } }"
+
+
+async def seen_of_a_hanging_job(gateway: TestGateway) -> tuple[set[str], set[str], bool]:
+    """Let another process hang in the job `retract`; return what /ready, the API and the dashboard name."""
+    async with open_database(gateway.database_url, SECRET) as other, hold_job_lock(other, "retract"):
+        gateway.execute("SELECT grounds.start_jobs('{retract}', '{1}')")
+        gateway.execute(HANGING)
+        await asyncio.sleep(3)
+        named = (await ready(gateway)).get("failing_jobs", {})
+        jobs = (await gateway.ask(Role.AUDITOR, JOBS))["backgroundJobs"]
+        async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+            page = (await browser.get("/dashboard/clients")).text
+    assert all(each["kind"] == "Overdue" for each in named.values())
+    return named.keys(), {each["name"] for each in jobs if each["isOverdue"]}, "retract</strong>: has not" in page
+
+
+async def test_a_job_in_which_another_process_hangs_is_named(gateway: TestGateway) -> None:
+    assert await seen_of_a_hanging_job(gateway) == ({"retract"}, {"retract"}, True)
+    assert await failing(gateway, set()) == {}
+    async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+        assert "No background job fails" in (await browser.get("/dashboard/clients")).text
+
+
+async def test_a_job_that_fails_in_another_process_is_named(gateway: TestGateway, killed: Killed) -> None:
+    gateway.execute("SELECT grounds.record_job('elsewhere', 'ValueError')")
+    assert (await failing(gateway, {"elsewhere"}))["elsewhere"]["kind"] == "ValueError"
+    alter(gateway, "job_states()", ("FROM grounds.job j", "FROM grounds.job j WHERE FALSE"))
+    await asyncio.sleep(1.1)
+    named = (await ready(gateway)).get("failing_jobs", {})
+    killed("jobs of this process only", "/ready", None if named else "a job that fails elsewhere is not named")
 
 
 async def test_it_is_right_beside_any_number_of_anonymous_requests(gateway: TestGateway) -> None:

@@ -188,7 +188,7 @@ async def test_what_is_kept_of_ended_sessions_is_removed_once_they_have_expired(
 
 
 async def beside_a_stalled_sign_out(gateway: TestGateway) -> int:
-    """Sign out while another sign-out has removed what expired and does not commit; return the status of a page then."""
+    """Sign out while another sign-out has removed what expired, and does not commit; return a page's status then."""
     gateway.execute(
         "INSERT INTO grounds.ended_session VALUES ('a', now() - interval '2 minutes') ON CONFLICT DO NOTHING"
     )
