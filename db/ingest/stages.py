@@ -264,7 +264,7 @@ STAGES: dict[str, Stage] = {
             made={"compromised": "tstzmultirange", "contacts": "text[]", "own_contact": "text"} | SIGNAL_COLUMNS,
             make=_account_columns,
             made_of=frozenset({"compromised", "contacts", "signals"}),
-            elsewhere=frozenset({"contacts", "objections", "unreadable"}),
+            elsewhere=frozenset({"objections", "unreadable"}),
         ),
         Stage(
             "content",

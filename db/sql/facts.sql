@@ -14,6 +14,7 @@ CREATE TABLE grounds.account (
     compromised tstzmultirange,
     reserved boolean, -- a signal about the whole account reserves every item of it
     signals jsonb, -- what its signals say, where and when they were seen
+    contacts text[], -- that its record states now, so that a notice can be sent there; account_contact has all of them
     observed_at timestamptz,
     digest bytea,
     reverted_at timestamptz NOT NULL DEFAULT '-infinity',

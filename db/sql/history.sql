@@ -30,7 +30,7 @@ BEGIN
         (v.facts ->> 'recorded_at')::timestamptz, grounds.decision_time(), v.facts,
         CASE WHEN TG_TABLE_NAME = 'content' AND (v.facts ->> 'has_references')::boolean THEN (
             SELECT jsonb_agg(to_jsonb(r)) FROM grounds.content_reference r WHERE r.content = (v.facts ->> 'id')::bigint) END
-    FROM (SELECT to_jsonb(o) - 'text' - 'media' AS facts FROM old_rows o) v
+    FROM (SELECT to_jsonb(o) - 'text' - 'media' - 'contacts' AS facts FROM old_rows o) v
     WHERE (v.facts ->> 'recorded_at')::timestamptz < grounds.decision_time();
     RETURN NULL;
 END $$;

@@ -96,7 +96,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE campaign = of_campaign AND state = 'SENDING'
 $$;
 
--- Take the task of an account for sending to the address of a hash. Only what is CLAIMED may be sent; a notice that
+-- Take the task of an account for sending to the address of a hash, which is one of its contacts now: one of before may be
+-- somebody else's, and a notice to it would count as the account's. Only what is CLAIMED may be sent; a notice that
 -- bounced is sent anew to another address only, and then is another notice. The language of the text is kept before it leaves.
 CREATE FUNCTION grounds.claim_notice(
     of_campaign bigint, account_name text, hash text, wanted_language text, retry_unknown boolean,
@@ -108,8 +109,7 @@ DECLARE
     sent grounds.campaign_channel;
 BEGIN
     SELECT a.id INTO found_account FROM grounds.account a
-    JOIN grounds.account_contact c ON c.account = a.id AND c.contact = hash
-    WHERE a.platform_id = account_name;
+    WHERE a.platform_id = account_name AND hash = ANY (a.contacts) AND NOT grounds.links_nothing('CONTACT', hash);
     IF found_account IS NULL THEN
         outcome := 'NOT_THEIRS';
         RETURN;

@@ -16,6 +16,8 @@ from tests.db.access.test_declaration import login
 from tests.support.campaigns import CAMPAIGN, EPOCH, person, register
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
+from tests.support.mutants import Killed
+from tests.support.retractions import alter
 
 pytestmark = pytest.mark.database
 
@@ -108,6 +110,36 @@ async def test_an_address_that_is_not_among_the_contacts_claims_nothing(
     for account, hash in (("told", person("other")["contacts"][0]), ("nobody", HASH)):
         assert (await claimed(database, account, hash)).outcome is ClaimOutcome.NOT_THEIRS
     assert (await claimed(database)).outcome is ClaimOutcome.CLAIMED
+
+
+async def claimed_by_former_contacts(gateway: TestGateway, database: Database) -> list[ClaimOutcome]:
+    """Claim a notice by a contact that is no longer the account's, and by one that is a placeholder."""
+    await queued(gateway, database, person("told"), person("shares"))
+    hashes = [person(name)["contacts"][0] for name in ("told", "shares")]
+    await gateway.ingest([person("told") | {"contacts": ["c" * 64], "observed_at": "2026-05-01T00:00:00Z"}])
+    gateway.execute(
+        "INSERT INTO grounds.placeholder (kind, value, reason, declared_by, declared_at, in_effect_from)"
+        " VALUES ('CONTACT', %s, 'An export', 'officer', now() - interval '1 year', now() - interval '1 year')",
+        hashes[1],
+    )
+    pairs = zip(("told", "shares"), hashes, strict=True)
+    return [(await claimed(database, account, hash)).outcome for account, hash in pairs]
+
+
+async def test_a_notice_goes_to_a_contact_that_the_account_has_now(
+    gateway: TestGateway, database: Database, killed: Killed
+) -> None:
+    assert await claimed_by_former_contacts(gateway, database) == [ClaimOutcome.NOT_THEIRS] * 2
+    alter(
+        gateway,
+        "claim_notice(bigint, text, text, text, boolean)",
+        ("hash = ANY (a.contacts)", "hash IN (SELECT c.contact FROM grounds.account_contact c WHERE c.account = a.id)"),
+    )
+    assert (await claimed(database, "told", "c" * 64)).outcome is ClaimOutcome.CLAIMED
+    outcome = (await claimed(database, "told", person("told")["contacts"][0])).outcome
+    killed(
+        "links for ever", "claim_notice()", None if outcome is ClaimOutcome.NOT_THEIRS else f"a former one: {outcome}"
+    )
 
 
 async def test_who_objects_while_the_campaign_runs_is_not_told(gateway: TestGateway, database: Database) -> None:
