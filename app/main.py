@@ -46,7 +46,7 @@ def build(
     hosts: frozenset[str],
     status: ServerStatus,
 ) -> ASGIApp:
-    """Construct the gateway's ASGI application over open pools: every route and what surrounds it.
+    """Construct the app over open pools: every route and what surrounds it.
 
     Raises SettingsError when a trusted document is not what it must be.
     """

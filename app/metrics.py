@@ -84,12 +84,12 @@ class _Found(Collector):
         self._gauges = list(gauges)
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics that were read from the database, for Prometheus."""
+        """Return the app's metrics that were read from the database, for Prometheus."""
         return self._gauges
 
 
 def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> bytes:
-    """Return all metrics in Prometheus' text format: what the processes counted, and what the database holds."""
+    """Write all metrics of the app in Prometheus' text format: what the processes counted, and the database's gauges."""
     registry = CollectorRegistry()
     build = GaugeMetricFamily(
         "grounds_build_info",
@@ -106,7 +106,7 @@ def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> byt
 
 
 def _families(found: Iterable[DatabaseGauge]) -> Iterable[Metric]:
-    """Gather the database's gauges into Prometheus' metric families."""
+    """Gather the database's gauges into the app's metric families for Prometheus."""
     families: dict[str, GaugeMetricFamily] = {}
     for gauge in found:
         labels = () if gauge.client is None else ("client",)

@@ -29,12 +29,12 @@ class SettingsError(Exception):
 
 
 def _split_commas(value: object) -> object:
-    """Split a setting of the environment at its commas."""
+    """Split a setting of the app at its commas."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 def _is_role(name: str) -> Role:
-    """Parse a role that a setting names."""
+    """Parse a role that a setting of the app names."""
     try:
         return Role(name)
     except ValueError:
@@ -42,14 +42,14 @@ def _is_role(name: str) -> Role:
 
 
 def _is_host(name: str) -> str:
-    """Check a host name or an address that a setting names, without its port."""
+    """Check a host name or an address that a setting of the app names, without its port."""
     if not _HOST.fullmatch(name.lower()):
         raise ValueError("names no host (write grounds.example.org,10.0.0.7,[2001:db8::7]: no scheme, no port, no *)")
     return name.lower()
 
 
 def _parse_network(name: str) -> IPv4Network | IPv6Network:
-    """Parse an address or a network that a setting names."""
+    """Parse an address or a network that a setting of the app names."""
     try:
         return ip_network(name)
     except ValueError:
@@ -57,7 +57,7 @@ def _parse_network(name: str) -> IPv4Network | IPv6Network:
 
 
 def _is_origin(name: str) -> str:
-    """Check a web origin that a setting names."""
+    """Check a web origin that a setting of the app names."""
     if not _ORIGIN.fullmatch(name.lower()):
         raise ValueError("names no origin (write https://app.example.org,http://localhost:3000: no path, no *)")
     return name.lower()
@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
-        """Refuse a DATABASE_URL that drivers read differently; never quote it, for it holds a password."""
+        """Refuse the app's setting DATABASE_URL if drivers read it differently; never quote it: it holds a password."""
         if url is None:
             return None
         try:
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     @field_validator("smtp")
     @classmethod
     def _is_smtp(cls, url: str | None) -> str | None:
-        """Refuse a GROUNDS_SMTP that names no server; never quote it, for it holds a password."""
+        """Refuse the app's setting GROUNDS_SMTP if it names no server; never quote it: it holds a password."""
         if url is not None and not _names_a_server(url, {"smtp", "smtps"}):
             raise ValueError(
                 "is no URL of an SMTP server (write smtp://user:password@mail.example.org:587 or smtps://..., and"
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     @field_validator("smtp_from")
     @classmethod
     def _is_sender(cls, sender: str | None) -> str | None:
-        """Refuse a GROUNDS_SMTP_FROM that is no sender of e-mail."""
+        """Refuse the app's setting GROUNDS_SMTP_FROM if it is no sender of e-mail."""
         named = [address for _, address in getaddresses([sender or ""])]
         if sender is not None and not (sender.isprintable() and len(named) == 1 and EMAIL.fullmatch(named[0])):
             raise ValueError("is no sender (write privacy@example.org, or Example Platform <privacy@example.org>)")
@@ -197,14 +197,14 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_public(cls, url: str | None) -> str | None:
-        """Refuse a GROUNDS_PUBLIC_URL that is no address of a site."""
+        """Refuse the app's setting GROUNDS_PUBLIC_URL if it is no address of a site."""
         if url is not None and (not _names_a_server(url, {"https", "http"}) or set(url) & set("?#@")):
             raise ValueError("is no address of a site (write https://grounds.example.org)")
         return url and url.rstrip("/")
 
     @model_validator(mode="after")
     def _production_is_whole(self) -> Self:
-        """Refuse an identity provider of which only some settings are set."""
+        """Refuse settings of the app that describe an identity provider in part."""
         stated = {"GROUNDS_JWKS": self.jwks, "GROUNDS_ISSUER": self.issuer, "GROUNDS_AUDIENCE": self.audience}
         missing = [name for name, value in stated.items() if not value]
         if missing and len(missing) < len(stated):
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _is_openid_provider(cls, url: str | None) -> str | None:
-        """Refuse a GROUNDS_OIDC_ISSUER that is no OpenID provider."""
+        """Refuse the app's setting GROUNDS_OIDC_ISSUER if it is no OpenID provider."""
         if url is None:
             return None
         local = _names_a_server(url, {"http"}) and urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _openid_is_whole(self) -> Self:
-        """Refuse a sign-in by OpenID of which only some settings are set."""
+        """Refuse settings of the app that describe the sign-in by OpenID in part."""
         stated = {
             "GROUNDS_OIDC_ISSUER": self.oidc_issuer,
             "GROUNDS_OIDC_CLIENT_ID": self.oidc_client_id,
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _only_some_documents(self) -> Self:
-        """Refuse GROUNDS_DOCUMENTS_ONLY where GROUNDS_DOCUMENTS is not set."""
+        """Refuse the app's setting GROUNDS_DOCUMENTS_ONLY where GROUNDS_DOCUMENTS is not set."""
         if self.documents_only and self.documents is None:
             raise ValueError(
                 "GROUNDS_DOCUMENTS_ONLY: there are no documents that these roles could send (set GROUNDS_DOCUMENTS too)"
@@ -252,7 +252,7 @@ class Settings(BaseSettings):
         return self
 
     def secret_bytes(self) -> bytes:
-        """Return the setting GROUNDS_SECRET; make it in the data folder at the first start."""
+        """Return the app's setting GROUNDS_SECRET; make it in the data folder at the first start."""
         if self.secret is not None:
             return self.secret.encode()
         path = self.data_folder() / "secret"
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
         return secret
 
     def data_folder(self) -> Path:
-        """Return the data folder of the settings; make it, for its owner alone, at the first start."""
+        """Return the data folder of the app's settings; make it, for its owner alone, at the first start."""
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -280,7 +280,7 @@ class Settings(BaseSettings):
 
 
 def _names_a_server(url: str, schemes: set[str]) -> bool:
-    """Return whether a URL of the settings names a server by one of these schemes."""
+    """Return whether a URL of the app's settings names a server by one of these schemes."""
     try:
         parts = urlsplit(url)
         return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isprintable()
@@ -289,7 +289,7 @@ def _names_a_server(url: str, schemes: set[str]) -> bool:
 
 
 def read_settings(data: Path | None = None) -> Settings:
-    """Read the settings from the environment; `data` comes from the command line.
+    """Read the app's settings from the environment; `data` comes from the command line.
 
     Raises SettingsError with one line a fault.
     """
@@ -304,7 +304,7 @@ def read_settings(data: Path | None = None) -> Settings:
 
 
 def _environment_name(place: tuple[int | str, ...]) -> str:
-    """Return the environment variable of a wrong setting, for its message."""
+    """Return the environment variable of a wrong setting of the app, for its message."""
     if not place:
         return ""
     name = str(place[0]).upper()
@@ -312,7 +312,7 @@ def _environment_name(place: tuple[int | str, ...]) -> str:
 
 
 def _create_private_file(path: Path, content: str) -> None:
-    """Write the secret of the settings to a file for its owner alone, whole, and never over another process's."""
+    """Write the secret of the app's settings to a file for its owner alone, whole, and never over another's."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     draft = Path(name)
     try:

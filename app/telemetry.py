@@ -16,7 +16,7 @@ PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 
 
 def configure_logging() -> None:
-    """Log one JSON object per line to standard error."""
+    """Log each event of the app as one JSON object per line to standard error."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,  # the request, its role and its client
@@ -37,7 +37,7 @@ class _Libraries(logging.Handler):
     """A log processor that reduces a library's message to its place and error kind; our own messages hold no data."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one message of a library as an event."""
+        """Log one message of a library as an event of the app."""
         error = record.exc_info[0] if record.exc_info else None
         said = record.getMessage() if record.name.startswith("app.") else None
         place, kind = f"{record.name}:{record.lineno}", error.__name__ if error else None
@@ -51,20 +51,20 @@ class _Observations:
         self._log = structlog.get_logger()
 
     def started(self, address: str, issuer: str) -> None:
-        """Log that the server listens."""
+        """Log the app's event that the server listens."""
         self._log.info("started", address=address, issuer=issuer)
 
     def request_began(self) -> None:
-        """Name the request in every event that is logged from here on."""
+        """Name the request in every event that the app logs from here on."""
         clear_contextvars()
         bind_contextvars(request=secrets.token_hex(8))
 
     def bearer(self, role: str, client: str | None) -> None:
-        """Note for the log the role that the request acts in, and the training client that sends it."""
+        """Note for the app's log the role that the request acts in, and the training client that sends it."""
         bind_contextvars(role=str(role), **({"client": client} if client else {}))
 
     def responded(self, route: str, status: int, seconds: float) -> None:
-        """Log and count a response by the template of its route, never by its path or query."""
+        """Log the app's event of a response by the template of its route, never by its path or query."""
         role = get_contextvars().get("role", "none")
         metrics.REQUESTS.labels(route, role, status).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(seconds)
@@ -74,59 +74,59 @@ class _Observations:
             self._log.info("request", route=route, status=status, milliseconds=round(seconds * 1000, 1))
 
     def token_refused(self, code: str) -> None:
-        """Count for the metrics a bearer token that was refused."""
+        """Count a refused bearer token in the app's metrics."""
         metrics.AUTH_REFUSED.labels(code).inc()
 
     def graphql_error(self, code: str) -> None:
-        """Count for the metrics an error in a GraphQL response."""
+        """Count an error in a GraphQL response in the app's metrics."""
         metrics.GRAPHQL_ERRORS.labels(code).inc()
 
     def delivered(self, client: str, grounds: Mapping[str, int]) -> None:
-        """Count for the metrics a page and its items by ground."""
+        """Count a page and its items by ground in the app's metrics."""
         metrics.PAGES.labels(client).inc()
         for ground, items in grounds.items():
             metrics.ITEMS.labels(client, ground).inc(items)
 
     def worker_ended(self, code: int | None) -> None:
-        """Log that a worker ended by itself."""
+        """Log the app's event that a worker ended by itself."""
         self._log.error("worker ended", code=code)
 
     def stopped(self) -> None:
-        """Log that the server ended."""
+        """Log the app's event that the server ended."""
         self._log.info("stopped")
 
     def ingested(self, records: Mapping[str, Mapping[str, int]], total: Mapping[str, int]) -> None:
-        """Log and count the outcomes of a stream of facts: of each record, and in all, the lines."""
+        """Log the app's event of an ingest with the outcomes of its records and lines."""
         for record, outcomes in records.items():
             for outcome, lines in outcomes.items():
                 metrics.RECORDS.labels(record, outcome).inc(lines)
         self._log.info("ingested", **total)
 
     def objected(self, channel: str) -> None:
-        """Log and count that an objection was filed, without its account."""
+        """Log the app's event that an objection was filed, without its account."""
         metrics.OBJECTIONS.labels(channel).inc()
         self._log.info("objected", channel=channel)
 
     def notified(self, channel: str, **states: int) -> None:
-        """Log how many notices of a campaign are in which state."""
+        """Log the app's event of how many notices of a campaign are in which state."""
         self._log.info("notified", channel=channel, **states)
 
     def webhook_failed(self, client: str, why: str) -> None:
-        """Log and count that a client's webhook did not answer with a 2xx, without its address."""
+        """Log the app's event that a client's webhook did not answer with a 2xx, without its address."""
         metrics.WEBHOOK_FAILURES.labels(client).inc()
         self._log.warning("webhook failed", client=client, why=why)
 
     def texts_removed(self, items: int) -> None:
-        """Log of how many items the text was removed: deleted, or retracted for good, six days ago."""
+        """Log the app's event of how many items lost their text: deleted or retracted for good, six days ago."""
         self._log.info("texts removed", items=items)
 
     def job_failed(self, job: str, error: BaseException) -> None:
-        """Log and count that background work failed; it is tried again."""
+        """Log the app's event that background work failed; it is tried again."""
         metrics.JOB_FAILURES.labels(job).inc()
         self._log.error("job failed", job=job, kind=type(error).__name__)
 
     def failure(self, error: BaseException) -> str:
-        """Log a failure by its kind and place, never by its message; return the reference that the client gets."""
+        """Log the app's event of a failure by its kind and place; return the reference that the client gets."""
         metrics.FAILURES.inc()
         reference = secrets.token_hex(4)
         trace = error.__traceback__

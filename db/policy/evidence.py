@@ -29,7 +29,7 @@ class Evidence:
         return self.alias or self.fact.partition(".")[2]
 
     def show(self, value: object) -> str | None:
-        """Write a condition's evidence for readers; None if it is unknown."""
+        """Write the evidence of a policy's condition from its SQL value; None if it is unknown."""
         if value is None:
             return None
         if isinstance(value, date):
@@ -43,7 +43,7 @@ class SignalEvidence(Evidence):
     """The signals that reserve an item: where and when each was seen."""
 
     def show(self, value: object) -> str | None:
-        """Write which signals reserve as a condition's evidence; `value` is the signals as JSON."""
+        """Write the evidence of a policy's condition from signals in JSON: each that reserves."""
         kept = json.loads(value) if isinstance(value, str) else []
         named = dict.fromkeys(_named_signal(signal) for signal in kept if signal.get("reserves"))
         return "; ".join(named) or None
@@ -54,7 +54,7 @@ class CampaignEvidence(Evidence):
     """The campaign by which an author was told of an item's use, or the campaigns of which one was needed."""
 
     def show(self, value: object) -> str | None:
-        """Write which campaigns told of the use as a condition's evidence; `value` is JSON."""
+        """Write the evidence of a policy's condition from campaigns in JSON: each that told of the use."""
         if not isinstance(value, str):
             return None
         stated = json.loads(value)
@@ -69,7 +69,7 @@ class CampaignEvidence(Evidence):
 
 
 def _named_signal(signal: dict[str, Any]) -> str:
-    """Write one signal as a condition's evidence: its source, place and when it was seen."""
+    """Write one signal as the evidence of a policy's condition: its source, place and when it was seen."""
     if "standard" not in signal:
         return f"{signal['source']}, as the platform stated it"
     place = f" at {signal['location']}" if signal["location"] else ""

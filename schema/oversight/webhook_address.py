@@ -13,7 +13,7 @@ Networks = Collection[IPv4Network | IPv6Network]
 
 
 def check_webhook_address(url: str, allowed: Networks) -> None:
-    """Raise BadInput for a webhook address that `registerClient` refuses. It is never quoted: it can hold a secret.
+    """Raise BadInput for a webhook address with which officers may not register a client; never quote it.
 
     A host name is resolved when retractions are posted, and its addresses are checked then.
     """
@@ -39,13 +39,13 @@ def check_webhook_address(url: str, allowed: Networks) -> None:
 
 
 def is_allowed(address: IPv4Address | IPv6Address, allowed: Networks) -> bool:
-    """Return whether a webhook's address is public, or in a network that the operator allows."""
+    """Return whether officers may register a webhook's address: a public one, or in a network that is allowed."""
     mapped = getattr(address, "ipv4_mapped", None) or address
     return (mapped.is_global and not mapped.is_multicast) or any(mapped in network for network in allowed)
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
-    """Parse the host of a webhook's address if it is an IP address or localhost; None for a name."""
+    """Parse the host of a webhook's address that officers register: an IP address or localhost; None for a name."""
     try:
         return ip_address(host)
     except ValueError:
