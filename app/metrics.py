@@ -89,7 +89,7 @@ class _Found(Collector):
 
 
 def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> bytes:
-    """Write all metrics of the app in Prometheus' text format: what the processes counted, and the database's gauges."""
+    """Write all metrics of the app in Prometheus' text format: those of the processes and of the database."""
     registry = CollectorRegistry()
     build = GaugeMetricFamily(
         "grounds_build_info",

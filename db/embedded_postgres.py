@@ -61,7 +61,7 @@ class _Cluster:
 
 @contextmanager
 def embedded_postgres(home: Path, *, settings: Mapping[str, str] = {}) -> Iterator[str]:
-    """Yield a superuser URL of the PostgreSQL under `home`: start it, or share the one another process has started.
+    """Yield a superuser's URL of the embedded PostgreSQL under `home`: start it, or share another process's.
 
     The server stops when its owner leaves or dies; who shares it then gets connection errors. Enter it from the main
     thread, or one that outlives the block: Linux takes the death of the starting thread for the parent's (prctl(2)).
@@ -79,7 +79,7 @@ def embedded_postgres(home: Path, *, settings: Mapping[str, str] = {}) -> Iterat
 
 
 def remove_embedded_postgres(home: Path) -> None:
-    """Remove `home` with its cluster, wherever that lies; raise EmbeddedPostgresError while a process uses it."""
+    """Remove the embedded PostgreSQL under `home`; raise EmbeddedPostgresError while a process uses it."""
     home = home.resolve()
     with _open_private(home / "owner") as owner, _open_private(home / "running") as running:
         if not (_locked(owner) and any(_locked(running) for _ in _wait_patiently())):
@@ -149,7 +149,10 @@ def _locked(file: BinaryIO, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def url_of_running_server(home: Path) -> str | None:
-    """Return the URL of the PostgreSQL that runs under `home`, if any: its owner removes the URL of an earlier one."""
+    """Return the URL of the embedded PostgreSQL that runs under `home`; None if there is none.
+
+    Its owner removes the URL of an earlier one.
+    """
     with _open_private(home / "running") as running, suppress(FileNotFoundError):
         return None if _locked(running, fcntl.LOCK_SH) else (home / "url").read_text()
     return None

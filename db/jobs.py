@@ -26,7 +26,7 @@ JOB_STATES = "SELECT * FROM grounds.job_states()"
 
 
 async def start_jobs(worker: Connection, seconds: Mapping[str, float]) -> None:
-    """Record which jobs a server does, and the interval of each."""
+    """Record in the database which background jobs a server runs, and the interval of each."""
     await worker.execute("SELECT grounds.start_jobs($1, $2)", [*seconds], [*seconds.values()])
 
 

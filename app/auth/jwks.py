@@ -48,7 +48,7 @@ class VerificationKeys:
 
     @classmethod
     def read(cls, jwks: object) -> "VerificationKeys":
-        """Read a JSON Web Key Set (RFC 7517), leaving out what is not a public signature key of an accepted kind.
+        """Read the issuer's JSON Web Key Set (RFC 7517), without what is no public signature key of an accepted kind.
 
         Raises KeysUnavailable if it is no key set.
         """
@@ -62,7 +62,7 @@ class VerificationKeys:
 
     @classmethod
     def read_json(cls, document: bytes) -> "VerificationKeys":
-        """Read a JSON Web Key Set from at most 256 KiB of JSON; raises KeysUnavailable if it is none."""
+        """Read the issuer's JSON Web Key Set from at most 256 KiB of JSON; raises KeysUnavailable."""
         if len(document) > MAX_KEY_SET_BYTES:
             raise KeysUnavailable("it is longer than 256 KiB")
         try:

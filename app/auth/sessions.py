@@ -76,7 +76,7 @@ class Sessions:
                 await borrowed.execute("SELECT grounds.end_session($1, $2)", _hashed(session.id), ends_at)
 
     async def has_ended(self, session: Session) -> bool:
-        """Return whether a session was signed out. Raises one of UNAVAILABLE where the database cannot say."""
+        """Return whether a session was signed out. Raises one of UNAVAILABLE where the database cannot answer."""
         with borrowing_as(f"session {session.id}", reserved=True):
             async with connection(self._pool) as borrowed:
                 ended: bool = await borrowed.fetchval("SELECT grounds.session_has_ended($1)", _hashed(session.id))
@@ -93,7 +93,7 @@ def cookie_serializer(secret: bytes, purpose: str) -> URLSafeSerializer:
 
 
 def read_signed_cookie(by: URLSafeSerializer, cookie: str) -> dict[str, Any] | None:
-    """Return the content of a signed cookie; None if the signature is wrong."""
+    """Return the content of a signed cookie of a session or sign-in; None if the signature is wrong."""
     if len(cookie) > MAX_COOKIE_LENGTH:
         return None
     try:

@@ -50,7 +50,7 @@ class NoticeWriter:
         return self._with_path(language, f"{LinkAction.OBJECT}?t=EXAMPLE")
 
     def _with_path(self, language: str, object_path: str) -> NoticeText:
-        """Write a text with the path of an objection form."""
+        """Write a campaign's text with the path of an objection form."""
         information = f"{self.public_url}{INFORMATION_PATH}?lang={language}"
         links = {OBJECT_LINK: self.public_url + object_path, INFORMATION_LINK: information}
         return with_links(language, self.texts[language], links)

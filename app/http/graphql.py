@@ -340,7 +340,7 @@ def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
 
 
 def _root_cause(error: GraphQLError) -> BaseException:
-    """Return the exception at the root of a GraphQL error."""
+    """Return the exception at the root of an error that /graphql answers with."""
     cause: BaseException = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error

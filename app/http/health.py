@@ -66,7 +66,7 @@ class Readiness:
 
 
 def _failures(states: Mapping[str, JobState]) -> dict[str, dict[str, Any]]:
-    """Describe the jobs that fail in any process, and those that are overdue."""
+    """Describe for `GET /ready` the jobs that fail in any process, and those that are overdue."""
     found: dict[str, dict[str, Any]] = {}
     for name, state in states.items():
         if state.failing_since or state.is_overdue:

@@ -52,7 +52,7 @@ def check_embedded_database(settings: Settings) -> None:
 
 
 async def open_authenticator(settings: Settings) -> Authenticator:
-    """Start the server's check of tokens with the identity provider's keys, or the development issuer's."""
+    """Open the check of tokens when a server starts: with the identity provider's keys, or the development issuer's."""
     if settings.jwks is None or settings.issuer is None or settings.audience is None:
         keys = static_keys(open_issuer(settings).jwks())
         return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)

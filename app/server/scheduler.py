@@ -95,7 +95,7 @@ async def _repeat_job(database: Database, job: Job, status: ServerStatus) -> Non
 
 
 async def _record_start(database: Database, jobs: Sequence[Job]) -> None:
-    """Record the jobs of this process, so that one that never succeeds is overdue."""
+    """Record the background jobs of this server process, so that one that never succeeds is overdue."""
     with suppress(*UNAVAILABLE):
         async with connection(database.worker, wait_seconds=WAIT_SECONDS) as borrowed:
             await start_jobs(borrowed, {job.name: job.seconds for job in jobs})

@@ -81,7 +81,7 @@ async def register_client(pool: Pool, name: str) -> int:
 
 
 async def client_names(reader: Reader) -> list[str]:
-    """Read the names of all training clients from the database."""
+    """Read from the database the names of all training clients, delivered to or not."""
     return [row["name"] for row in await reader.fetch("SELECT name FROM grounds.client ORDER BY id")]
 
 

@@ -148,7 +148,7 @@ class ItemTexts(NamedTuple):
 
 
 def _read_texts(record: ContentRecord) -> ItemTexts:
-    """Read and de-identify the texts of an item that is no private message."""
+    """Read and de-identify the texts of an item's record of ingest that is no private message."""
     text = _visible_text(record)
     media = [
         {"type": m.type, "url": m.url, "sha256": m.sha256, "alt": m.alt and deidentify(m.alt, (), record.language)}

@@ -119,7 +119,7 @@ class Controller(_PolicyPart):
     transfers: Statement | None = None
 
     def statements_in(self, language: str) -> dict[str, str]:
-        """Return what is stated in a language, of `storage` and `transfers`."""
+        """Return what a policy document states in a language, of `storage` and `transfers`."""
         stated = {"storage": self.storage, "transfers": self.transfers}
         return {name: texts[language] for name, texts in stated.items() if texts and language in texts}
 

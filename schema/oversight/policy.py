@@ -133,11 +133,11 @@ def policy_of_document(document: Document) -> Policy:
 
 
 def _controller_of(stated: StatedController) -> Controller:
-    """Show the controller of a policy."""
+    """Show the controller of a policy as a GraphQL object."""
     contacts = {name: getattr(stated, name) for name in ("name", "address", "contact", "dpo", "authority")}
     return Controller(**contacts, storage=_statements(stated.storage), transfers=_statements(stated.transfers))
 
 
 def _statements(stated: dict[str, str] | None) -> list[ControllerStatement]:
-    """Show what is stated in each language."""
+    """Show what a policy states of storage and transfers in each language, as GraphQL objects."""
     return [ControllerStatement(language=language, text=text) for language, text in sorted((stated or {}).items())]

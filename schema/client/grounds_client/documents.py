@@ -24,6 +24,6 @@ def document_id(text: str) -> str:
 
 
 def split_operations(document: DocumentNode, consumer: str, file: str, unnamed: str, text: str) -> list[Operation]:
-    """Split a document into its operations. `text` is its source; an operation without a name is called `unnamed`."""
+    """Split a client's document into its operations. `text` is its source; one without a name is `unnamed`."""
     separate = separate_operations(document)
     return [Operation(consumer, name or unnamed, file, text, document, own) for name, own in separate.items()]
