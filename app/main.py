@@ -51,7 +51,7 @@ def build(
     Raises SettingsError when a trusted document is not what it must be.
     """
     gateway = Gateway(database, secret, webhook_networks=settings.webhook_networks, offers=settings.offers)
-    gateway.on_delivered = observe.delivered
+    gateway.reason_required, gateway.on_delivered = settings.reason_required, observe.delivered
     schema = build_schema(introspection=settings.introspection)
     documents = open_documents(settings.documents, settings.documents_only, schema, load_operations().values())
     graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)

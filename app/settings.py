@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     offers: bool = Field(
         False, description="Whether pages are read from offers, which background jobs keep; else from the rules alone."
     )
+    reason_required: bool = Field(
+        False, description="Whether officers and auditors state a reason for each read of people's data."
+    )
     introspection: bool = Field(True, description="Whether every token may read the schema by introspection.")
     graphiql: bool = Field(False, description="Whether a browser that opens /graphql is given an IDE, from a CDN.")
     smtp: str | None = Field(

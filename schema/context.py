@@ -45,6 +45,8 @@ class Gateway:
     """Called with the client's name and the number of items by ground after each page."""
     offers: bool = False
     """Whether pages are read from offers first."""
+    reason_required: bool = False
+    """Whether officers and auditors have to state a reason for reading people's data."""
 
     async def client(self, name: str) -> int:
         """Return the number of a client for resolvers, and make the client known at its first request."""
@@ -119,6 +121,8 @@ class Context:
         """Record whose data an officer or auditor read in this GraphQL request, before it is answered."""
         if self.actor.role not in (Role.PRIVACY_OFFICER, Role.AUDITOR) or not self.reader.people:
             return
+        if self.gateway.reason_required and reason is None:
+            raise AssertionError("people's data was read without a reason")  # see schema/oversight/read_reasons.py
         await record_staff_read(
             self.database.staff, self.actor.name, self.actor.role, self.reader.people, fields, reason
         )

@@ -10,6 +10,13 @@ class BadInput(GraphQLError):
         super().__init__(message, extensions={"code": "BAD_USER_INPUT"})
 
 
+class ReasonRequired(GraphQLError):
+    """An operation that reads people's data for staff, sent without the reason that this gateway requires."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, extensions={"code": "REASON_REQUIRED"})
+
+
 class Forbidden(GraphQLError):
     """A field that the role may not read; the schema says so too, so nothing is disclosed."""
 

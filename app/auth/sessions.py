@@ -26,12 +26,16 @@ MAX_COOKIE_LENGTH: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in account; `expired` says that its token has ended, at `expires` in seconds since 1970."""
+    """A signed-in account; `expired` says that its token has ended, at `expires` in seconds since 1970.
+
+    `reason` is why the account reads people's data, once it has stated that.
+    """
 
     id: str
     actor: Actor
     expires: float
     expired: bool
+    reason: str | None = None
 
 
 class Sessions:
@@ -45,7 +49,17 @@ class Sessions:
 
     def start(self, response: Response, actor: Actor, expires: float) -> None:
         """Set the cookie of a signed-in session; `expires` is in seconds since 1970."""
-        content = {"id": secrets.token_urlsafe(16), "name": actor.name, "role": actor.role, "expires": expires}
+        self._set_cookie(response, secrets.token_urlsafe(16), actor, expires, None)
+
+    def state_reason(self, response: Response, session: Session, reason: str) -> None:
+        """Set the cookie of a signed-in session again, with the reason for its reads."""
+        self._set_cookie(response, session.id, session.actor, session.expires, reason)
+
+    def _set_cookie(self, response: Response, id: str, actor: Actor, expires: float, reason: str | None) -> None:
+        """Set the cookie that holds a session."""
+        content = {"id": id, "name": actor.name, "role": actor.role, "expires": expires}
+        if reason is not None:
+            content["reason"] = reason
         # Without Max-Age the browser still sends an expired cookie, so that the sign-in page can say why it is shown.
         response.set_cookie(
             COOKIE,
@@ -66,7 +80,8 @@ class Sessions:
         if content is None or "id" not in content:  # a release before this one wrote cookies without an id
             return None
         actor, expires = Actor(content["name"], Role(content["role"])), content["expires"]
-        return Session(content["id"], actor, expires, expired=self._clock() >= expires)
+        expired = self._clock() >= expires
+        return Session(content["id"], actor, expires, expired, content.get("reason"))
 
     async def end(self, session: Session) -> None:
         """Refuse a signed-in session from now on, on every server."""

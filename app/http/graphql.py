@@ -13,10 +13,13 @@ import orjson
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     ValueNode,
 )
 from starlette.requests import Request
@@ -32,8 +35,9 @@ from grounds_client.documents import document_id
 from schema.actor import Actor, Role
 from schema.build import GatewaySchema
 from schema.context import Context, Gateway
-from schema.errors import BadInput, Forbidden
+from schema.errors import BadInput, Forbidden, ReasonRequired
 from schema.execution.operations import parse_once
+from schema.oversight.read_reasons import raise_if_reason_missing
 
 BODY_LIMIT: Final = 320 * 1024  # ten thousand ids, for checkEligibility
 REQUEST_SECONDS: Final = 10.0
@@ -154,6 +158,12 @@ class GraphQLEndpoint:
             return PreExecutionError(data=None, errors=[error])
         if asked.read_only and operation is not OperationType.QUERY:
             raise HTTPError(405, f"a {operation.value} cannot be sent by GET (send it by POST)", {"Allow": "POST"})
+        fields = document.fields_of(asked.operation)
+        try:
+            if self._gateway.reason_required and asked.reason is None:
+                raise_if_reason_missing(actor.role, fields)
+        except ReasonRequired as error:
+            return PreExecutionError(data=None, errors=[error])
         # What writes, such as an objection, and what an officer does finds a connection that is kept free of others.
         reserved = operation is OperationType.MUTATION or actor.role is Role.PRIVACY_OFFICER
         context = Context(actor, self._gateway)
@@ -164,7 +174,7 @@ class GraphQLEndpoint:
                 operation_name=asked.operation,
                 context_value=context,
             )
-            await context.record_reads(document.fields_of(asked.operation), asked.reason)
+            await context.record_reads(fields, asked.reason)
             return result
 
 
@@ -212,9 +222,15 @@ def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
     if operation is not None and not isinstance(operation, str):
         raise HTTPError(400, "operationName: is not a string (name an operation of the document)")
     reason = (asked.get("extensions") or {}).get("reason")
-    if reason is not None and not (isinstance(reason, str) and len(reason) <= REASON_LIMIT and reason.isprintable()):
+    if reason is not None and not (isinstance(reason, str) and is_reason(reason)):
         raise HTTPError(400, f"extensions.reason: is no line of at most {REASON_LIMIT} characters (shorten it)")
-    return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only, reason or None)
+    reason = (reason or "").strip() or None
+    return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only, reason)
+
+
+def is_reason(text: str) -> bool:
+    """Return whether a text can be the reason that a request to /graphql states: one line that is not too long."""
+    return len(text) <= REASON_LIMIT and text.isprintable()
 
 
 def query_of(asked: Mapping[str, Any]) -> str | None:
@@ -250,17 +266,32 @@ def describe_document(text: str, parsed: DocumentNode) -> Document:
         for node in parsed.definitions
         if isinstance(node, OperationDefinitionNode)
     }
+    fragments = {node.name.value: node for node in parsed.definitions if isinstance(node, FragmentDefinitionNode)}
     return Document(
         text,
         {name: node.operation for name, node in operations.items()},
-        {name: _root_fields(node) for name, node in operations.items()},
+        {name: _root_fields(node, fragments) for name, node in operations.items()},
     )
 
 
-def _root_fields(operation: OperationDefinitionNode) -> tuple[str, ...]:
-    """Name the root fields of an operation sent to /graphql, each once, and fragments by their names."""
-    named = (node for node in operation.selection_set.selections if isinstance(node, FieldNode | FragmentSpreadNode))
-    return tuple(dict.fromkeys(f"{'...' * (not isinstance(node, FieldNode))}{node.name.value}" for node in named))
+def _root_fields(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    """Name the root fields of an operation sent to /graphql, each once, those of fragments too."""
+    found: dict[str, None] = {}
+    spread: set[str] = set()  # the document is not validated yet: its fragments can hold each other
+    waiting: list[SelectionNode] = list(operation.selection_set.selections)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, FieldNode):
+            found[node.name.value] = None
+        elif isinstance(node, InlineFragmentNode):
+            waiting = [*node.selection_set.selections, *waiting]
+        elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+            spread.add(node.name.value)
+            fragment = fragments.get(node.name.value)
+            waiting = [*(fragment.selection_set.selections if fragment else ()), *waiting]
+    return tuple(found)
 
 
 def _join_names(names: Iterable[str]) -> str:

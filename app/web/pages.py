@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.auth.sessions import Sessions
+from app.auth.sessions import Session, Sessions
 from app.http.boundary import HTTPError
 from app.http.graphql import (
     REQUEST_SECONDS,
@@ -41,6 +41,7 @@ FORM_LIMIT: Final = 256 * 1024
 WITHHELD: Final = "withheld"
 _BAD_INPUT: Final = "BAD_USER_INPUT"
 _TIMEOUT: Final = "TIMEOUT"
+_REASON_REQUIRED: Final = "REASON_REQUIRED"
 
 
 class OperationError(HTTPError):
@@ -49,6 +50,10 @@ class OperationError(HTTPError):
     def __init__(self, message: str, status: int, *, is_input_error: bool = False) -> None:
         super().__init__(status, message, {"Retry-After": "1"} if status == 503 else None)
         self.is_input_error = is_input_error
+
+
+class ReasonMissingError(OperationError):
+    """A failed operation that needs the reason for reading people's data, which the session has not stated."""
 
 
 @cache
@@ -66,14 +71,14 @@ def _operation_ids() -> Mapping[str, str]:
 
 
 async def execute_operation(
-    endpoint: GraphQLEndpoint, actor: Actor, name: str, variables: dict[str, Any]
+    endpoint: GraphQLEndpoint, actor: Actor, name: str, variables: dict[str, Any], reason: str | None = None
 ) -> dict[str, Any]:
-    """Execute a web page's GraphQL operation as `actor` and return its data.
+    """Execute a web page's GraphQL operation as `actor` and return its data; `reason` is why staff reads it.
 
     Raises OperationError for what is said about the operation, and what failed in the gateway as it is.
     """
     request = GraphQLRequest(
-        query=None, document=_operation_ids()[name], variables=variables, operation=None, read_only=False
+        query=None, document=_operation_ids()[name], variables=variables, operation=None, read_only=False, reason=reason
     )
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
@@ -94,6 +99,8 @@ async def execute_operation(
 def _operation_error(error: dict[str, Any]) -> OperationError:
     """Turn a GraphQL error into the error that a web page shows, with its HTTP status."""
     message, code = error["message"], error.get("extensions", {}).get("code")
+    if code == _REASON_REQUIRED:
+        return ReasonMissingError("State first why you read people's data.", 422)
     if code == _BAD_INPUT or "path" not in error:  # a variable's error comes before any field's
         return OperationError(message, 422, is_input_error=True)
     statuses = {_TIMEOUT: 503, "FORBIDDEN": 403}
@@ -152,14 +159,19 @@ class PageRequest:
     """A request from a signed-in account whose role may open the page."""
 
     request: Request
-    actor: Actor
+    session: Session
     here: Page
     endpoint: GraphQLEndpoint
     templates: Templates
 
+    @property
+    def actor(self) -> Actor:
+        """Return the account that is signed in to the web page."""
+        return self.session.actor
+
     async def execute(self, operation: str, **variables: Any) -> dict[str, Any]:
         """Execute a web page's GraphQL operation as the signed-in account; return its data. Raises OperationError."""
-        return await execute_operation(self.endpoint, self.actor, operation, variables)
+        return await execute_operation(self.endpoint, self.actor, operation, variables, self.session.reason)
 
     async def form(self) -> dict[str, str]:
         """Read the form that a web page sent. Raises HTTPError."""
@@ -181,7 +193,8 @@ class PageRequest:
 
     def render(self, template: str, **values: Any) -> str:
         """Render a template of a web page with the signed-in account and this page."""
-        return self.templates.render(template, actor=self.actor, here=self.here, **values)
+        shared = {"actor": self.actor, "here": self.here, "reason": self.session.reason, "page_link": self.link()}
+        return self.templates.render(template, **shared, **values)
 
     def respond(self, template: str, *tables: Table, status: int = 200, **values: Any) -> Response:
         """Respond with the rendered web page, or with the table that `?format=csv&table=` names, as CSV.
@@ -211,10 +224,11 @@ class PageGuard:
         sessions: Sessions,
         templates: Templates,
         sign_in_path: str,
+        reason_path: str,
         public_url: str | None,
     ) -> None:
         self._endpoint, self._sessions, self._templates = endpoint, sessions, templates
-        self._sign_in_path, self._public_url = sign_in_path, public_url
+        self._sign_in_path, self._reason_path, self._public_url = sign_in_path, reason_path, public_url
 
     def endpoint(self, here: Page, handler: PageHandler) -> Callable[[Request], Awaitable[Response]]:
         """Make the endpoint of a web page. It calls `handler` only after every check passed."""
@@ -225,11 +239,19 @@ class PageGuard:
             if session is None or session.expired or await self._sessions.has_ended(session):
                 return self._redirect_to_sign_in(request, here)
             observe.bearer(session.actor.role, session.actor.client)
-            request.state.page = PageRequest(request, session.actor, here, self._endpoint, self._templates)
+            request.state.page = PageRequest(request, session, here, self._endpoint, self._templates)
             self._check_role_and_origin(request, session.actor, here)
-            return await handler(request.state.page)
+            try:
+                return await handler(request.state.page)
+            except ReasonMissingError:
+                return self._redirect_to_reason(request, here)
 
         return endpoint
+
+    def _redirect_to_reason(self, request: Request, here: Page) -> Response:
+        """Redirect to the page that asks for the reason, which leads back to the requested web page."""
+        asked = {"next": _requested_page(request, here)} | ({} if request.method == "GET" else {"unsaved": "1"})
+        return RedirectResponse(f"{self._reason_path}?{urlencode(asked)}", 303)
 
     def _check_role_and_origin(self, request: Request, actor: Actor, here: Page) -> None:
         """Raise OperationError if the role may not open the web page or another site sent the form."""
@@ -243,13 +265,18 @@ class PageGuard:
 
     def _redirect_to_sign_in(self, request: Request, here: Page) -> Response:
         """Redirect to the sign-in page, which leads back to the requested web page."""
-        wanted = here.path
-        if request.method == "GET":
-            wanted = f"{request.url.path}?{urlencode(dict(request.query_params))}".removesuffix("?")
-            # A browser sends no Strict cookie when it follows a link on another site, but does when it follows ours.
-            if request.headers.get("sec-fetch-site") == "cross-site":
-                return html_response(self._templates.render("redirect.html", target=wanted))
+        wanted = _requested_page(request, here)
+        # A browser sends no Strict cookie when it follows a link on another site, but does when it follows ours.
+        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+            return html_response(self._templates.render("redirect.html", target=wanted))
         return RedirectResponse(f"{self._sign_in_path}?{urlencode({'next': wanted})}", 303)
+
+
+def _requested_page(request: Request, here: Page) -> str:
+    """Return the web page that a request asked for, with its query; of a form the page that has it."""
+    if request.method != "GET":
+        return here.path
+    return f"{request.url.path}?{urlencode(dict(request.query_params))}".removesuffix("?")
 
 
 def failure_message(error: Exception) -> str:

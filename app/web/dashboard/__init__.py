@@ -17,8 +17,10 @@ from app.web.dashboard.layout import (
     NOTICES_AND_OBJECTIONS,
     OVERVIEW,
     POLICIES,
+    REASON,
     REPRESENTATION,
     SIGN_IN,
+    STATE_REASON,
     STYLESHEET,
     TEMPLATES,
     dashboard_stylesheet,
@@ -34,6 +36,7 @@ from app.web.dashboard.policies import (
     show_policies,
     show_simulation,
 )
+from app.web.dashboard.reason import ReasonPage
 from app.web.dashboard.representation import show_representation
 from app.web.dashboard.sign_in import SignInPage
 from app.web.pages import PageGuard
@@ -47,12 +50,13 @@ def dashboard_routes(
     settings: Settings,
 ) -> list[Route]:
     """Return the routes of the dashboard's pages."""
-    page = PageGuard(endpoint, sessions, TEMPLATES, SIGN_IN, settings.public_url).endpoint
+    page = PageGuard(endpoint, sessions, TEMPLATES, SIGN_IN, STATE_REASON, settings.public_url).endpoint
     sign_in = SignInPage(authenticator, sessions, settings)
     return [
         *(_openid_routes(OpenIDSignIn(settings, secret, sessions)) if settings.oidc_issuer else ()),
         Route(SIGN_IN, sign_in.form, methods=["GET", "POST"]),
         Route(f"{HOME}/sign-out", sign_in.sign_out, methods=["POST"]),
+        Route(STATE_REASON, page(REASON, ReasonPage(sessions).form), methods=["GET", "POST"]),
         Route(STYLESHEET, dashboard_stylesheet),
         Route(OVERVIEW.path, page(OVERVIEW, show_overview)),
         Route(CONDITIONS.path, page(CONDITIONS, show_conditions)),

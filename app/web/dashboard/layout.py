@@ -14,6 +14,7 @@ from schema.governed import EXAMINERS, STAFF
 
 HOME: Final = "/dashboard"
 SIGN_IN: Final = f"{HOME}/sign-in"
+STATE_REASON: Final = f"{HOME}/reason"
 STYLESHEET: Final = f"{HOME}/dashboard.css"
 
 
@@ -26,10 +27,16 @@ NOTICES_AND_OBJECTIONS: Final = Page(f"{HOME}/notices-and-objections", "Notices 
 CLIENTS: Final = Page(f"{HOME}/clients", "Clients", EXAMINERS)
 EXPLAIN: Final = Page(f"{HOME}/explain", "Explain", EXAMINERS)
 POLICIES: Final = Page(f"{HOME}/policies", "Policies and holds", STAFF)
+REASON: Final = Page(STATE_REASON, "Reason", EXAMINERS)
 PAGES: Final = (OVERVIEW, CONDITIONS, REPRESENTATION, NOTICES_AND_OBJECTIONS, CLIENTS, EXPLAIN, POLICIES)
 
-TEMPLATES: Final = Templates("app.web.dashboard", stylesheet=STYLESHEET, home=HOME, pages=PAGES, actor=None, here=None)
-"""Templates of pages; `actor` and `here` are the signed-in account and the page, where there are any."""
+TEMPLATES: Final = Templates(
+    "app.web.dashboard",
+    **{"stylesheet": STYLESHEET, "home": HOME, "pages": PAGES, "state_reason": STATE_REASON},
+    **dict.fromkeys(("actor", "here", "reason", "page_link")),
+)
+"""Templates of pages; `actor` and `here` are the signed-in account and the page, where there are any; `reason` is why
+the account reads people's data, and `page_link` is the page's address."""
 
 
 async def dashboard_stylesheet(_: Request) -> Response:
@@ -61,6 +68,7 @@ def error_page(request: Request, error: HTTPError) -> Response:
         "error.html",
         actor=page.actor if page else None,
         here=page.here if page else OVERVIEW,
+        reason=page.session.reason if page else None,
         message=message,
         status=error.status,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -12,7 +13,9 @@ from db.connection import PeopleRead
 from db.delivery.ledger import Audit, seal_receipts, signing_key, verify_chain
 from db.secrets import role_password
 from schema.actor import Role
+from schema.build import build_schema
 from schema.context import Context
+from schema.oversight import read_reasons
 from schema.relay.ids import IdKind
 from tests.support.canaries import readings
 from tests.support.database_sessions import administering, working
@@ -20,6 +23,7 @@ from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
 from tests.support.retractions import alter
+from tests.support.shared_server import SharedServer
 
 ITEM = "id eligibility { permitted } account { id } recipients { client }"
 QUERIES = {
@@ -133,6 +137,68 @@ async def test_an_auditor_sees_who_read_what_and_why(read_gateway: TestGateway) 
     assert page["pageInfo"]["hasNextPage"]
     later = pages.replace("first: 1", f'first: 1, after: "{page["pageInfo"]["endCursor"]}"')
     assert (await read_gateway.ask(Role.AUDITOR, later))["account"]["staffReads"]["nodes"] == [{"reader": "ada"}]
+
+
+@pytest.fixture
+async def strict_gateway(shared_server: SharedServer) -> AsyncIterator[TestGateway]:
+    """A gateway that requires reasons, with an account and its item."""
+    async with shared_server.gateway(reason_required=True) as gateway:
+        gateway.set_clock(NOW)
+        await gateway.ingest([fact("account"), fact("content", id="own")])
+        yield gateway
+
+
+async def answered_without_a_reason(gateway: TestGateway) -> list[str]:
+    """Send reads of people's data, hidden in fragments too, without a reason; return those that are not refused."""
+    queries = [*QUERIES.values(), "{ ...F ...F } fragment F on Query { ... { ... on Query { a: accounts(first: 1) {"]
+    queries[-1] += " nodes { id } } } } }"
+    queries += ['mutation { openHold(scope: GLOBAL, authority: "A", reason: "B") { id } }']
+    passed = []
+    for query in queries:
+        for reason in (None, "", "  "):
+            answer = await _state(gateway, query, reason)
+            error = answer.json().get("errors", [{"message": "none"}])[0]
+            if error.get("extensions", {}).get("code") != "REASON_REQUIRED" or "data" in answer.json():
+                passed.append(f"{query}: {error['message']}")
+    return passed
+
+
+async def _state(gateway: TestGateway, query: str, reason: str | None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {gateway.token(Role.PRIVACY_OFFICER)}"}
+    body = {"query": query, "extensions": {"reason": reason}}
+    return await gateway.client.post("/graphql", json=body, headers=headers)
+
+
+async def test_a_read_without_the_required_reason_is_refused_before_anything_is_read(
+    strict_gateway: TestGateway,
+) -> None:
+    assert await answered_without_a_reason(strict_gateway) == []
+    assert strict_gateway.execute("SELECT (SELECT count(*) FROM grounds.staff_read), count(*) FROM grounds.hold") == [
+        (0, 0)
+    ]
+    refused = (await _state(strict_gateway, QUERIES["account"], None)).json()["errors"][0]["message"]
+    assert refused.startswith("extensions.reason: is missing, and account reads people's data (")
+    for query in QUERIES.values():
+        assert "errors" not in (await _state(strict_gateway, query, " case 17 ")).json(), query
+    assert strict_gateway.execute("SELECT DISTINCT reason FROM grounds.staff_read") == [("case 17",)]
+    await strict_gateway.ask(Role.PRIVACY_OFFICER, "{ policy { version } clients { name } viewer { name } }")
+    await strict_gateway.ask(Role.DATA_SUBJECT, '{ account(id: "author") { id } }', subject="author")
+
+
+async def test_a_build_that_forgets_a_field_about_people_gives_no_answer(
+    strict_gateway: TestGateway, monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    monkeypatch.setattr(read_reasons, "ABOUT_NO_PERSON", read_reasons.ABOUT_NO_PERSON | {"accounts"})
+    found = await answered_without_a_reason(strict_gateway)
+    killed("a field about people that needs no reason", "ABOUT_NO_PERSON", found[0] if found else None)
+    answer = await _state(strict_gateway, QUERIES["accounts"], None)
+    assert (answer.status_code, readings(answer.text, "staff")) == (500, [])
+
+
+def test_what_needs_no_reason_is_a_field_of_the_schema() -> None:
+    schema = build_schema(introspection=True)._schema
+    fields = {*schema.query_type.fields, *schema.mutation_type.fields}  # type: ignore[union-attr]
+    assert {name for name in read_reasons.ABOUT_NO_PERSON if not name.startswith("__")} <= fields
 
 
 async def test_a_reason_is_one_short_line(read_gateway: TestGateway) -> None:

@@ -1,0 +1,49 @@
+"""Reasons for reading people's data: which operations of officers and auditors need one where a gateway requires it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from schema.actor import Role
+from schema.errors import ReasonRequired
+from schema.governed import EXAMINERS
+
+ABOUT_NO_PERSON: Final = frozenset(
+    {
+        "__typename",
+        "__schema",
+        "__type",
+        "viewer",
+        "policy",
+        "conditions",
+        "policies",
+        "policyProposals",
+        "simulatePolicy",
+        "proposePolicy",
+        "activatePolicy",
+        "campaigns",
+        "coverage",
+        "noticeSummary",
+        "objectionSummary",
+        "clients",
+        "registerClient",
+        "suspendClient",
+        "resumeClient",
+        "backgroundJobs",
+        "ledgerVerification",
+        "staffReads",
+        "placeholders",
+        "declarePlaceholder",
+        "revokePlaceholder",
+        "sharedLinks",
+    }
+)
+"""The root fields that read nothing about a person. Every other one needs the reason, also one that is new."""
+
+
+def raise_if_reason_missing(role: Role, fields: Sequence[str]) -> None:
+    """Raise ReasonRequired if a reason is needed by an operation with these root fields, which has none."""
+    about = [name for name in fields if name not in ABOUT_NO_PERSON]
+    if about and role in EXAMINERS:
+        raise ReasonRequired(
+            f"extensions.reason: is missing, and {about[0]} reads people's data (state in one line why you read it)"
+        )
