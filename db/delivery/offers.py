@@ -24,11 +24,15 @@ async def keep_offers(worker: Connection) -> int:
 async def audit_offers(worker: Connection) -> int:
     """Compare some offers ready for delivery with the full decision; return 0.
 
-    Raises OffersNotPermitted where the rules do not permit one. Pages are then read from the rules already.
+    Raises OffersNotPermitted where the rules do not permit one, and at each call after that. Pages are then read from
+    the rules already.
     """
     found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
     if found:
-        raise OffersNotPermitted(f"{found} offers were not permitted (all are built anew; report this as a fault)")
+        raise OffersNotPermitted(
+            f"{found} offers were not permitted; pages are read from the rules (report this as a fault, and serve once"
+            " with GROUNDS_OFFERS=false before offers are built anew)"
+        )
     return 0
 
 

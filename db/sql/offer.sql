@@ -3,11 +3,13 @@
 -- transaction of the change, and a page passes over what is marked in the statement that reads it. So a missing offer is
 -- late by a moment, and none is served that the rules would not permit. The view `trainable_content` remains the reference.
 
--- The offers for a purpose of the policy in force. A set is read once it is whole, and dropped when the rules change.
+-- The offers for a purpose of the policy in force. A set is read once it is whole, and dropped when the rules change. A
+-- FAULTY one is neither read nor built anew until offers were switched off once: a change left no mark, and would again.
 CREATE TABLE grounds.offer_set (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     purpose text NOT NULL,
-    state text NOT NULL CHECK (state IN ('BUILDING', 'SERVING', 'DROPPED')),
+    state text NOT NULL CHECK (state IN ('BUILDING', 'SERVING', 'DROPPED', 'FAULTY')),
+    not_permitted int NOT NULL DEFAULT 0, -- how many of its offers the audit found that the rules do not permit
     built_up_to bigint NOT NULL DEFAULT 0, -- the last item that the build has looked at
     audited_up_to bigint NOT NULL DEFAULT 0 -- the last item that the audit has, of this round
 );
@@ -166,7 +168,7 @@ BEGIN
         RAISE EXCEPTION 'rules change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('grounds.offer_set', 0));
-    UPDATE grounds.offer_set SET state = 'DROPPED' WHERE state <> 'DROPPED';
+    UPDATE grounds.offer_set SET state = 'DROPPED' WHERE state IN ('BUILDING', 'SERVING');
     RETURN NULL;
 END $$;
 
@@ -181,7 +183,7 @@ CREATE FUNCTION grounds.derive_offers(wanted bigint[]) RETURNS void LANGUAGE plp
 DECLARE
     kept grounds.offer_set;
 BEGIN
-    FOR kept IN SELECT * FROM grounds.offer_set WHERE state <> 'DROPPED' LOOP
+    FOR kept IN SELECT * FROM grounds.offer_set WHERE state IN ('BUILDING', 'SERVING') LOOP
         DELETE FROM grounds.offer o WHERE o.offer_set = kept.id AND o.id = ANY (wanted);
         PERFORM set_config('grounds.purpose', kept.purpose, TRUE);
         INSERT INTO grounds.offer SELECT kept.id, d.* FROM grounds.offer_derivation d WHERE d.id = ANY (wanted);
@@ -204,7 +206,7 @@ BEGIN
         RAISE EXCEPTION 'offers are folded in READ COMMITTED only: an older snapshot would miss changes';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('grounds.offer', 0));
-    IF NOT EXISTS (SELECT FROM grounds.offer_set WHERE state <> 'DROPPED') THEN
+    IF NOT EXISTS (SELECT FROM grounds.offer_set WHERE state IN ('BUILDING', 'SERVING')) THEN
         DELETE FROM grounds.offer_mark; -- what is built later reads the facts later
         DELETE FROM grounds.offer_arrival;
         RETURN 0;
@@ -278,8 +280,8 @@ BEGIN
     RETURN 1;
 END $$;
 
--- Hold some offers that pages would show to the full decision, the next ones of each set. Give how many of them the rules
--- do not permit: where there is one, a mark is missing, and every set is dropped.
+-- Hold some offers that pages would show to the full decision, the next ones of each set. Where the rules do not permit one,
+-- a mark is missing, and no set is read any more. Give how many were found, now and before.
 CREATE FUNCTION grounds.audit_offers(slice int) RETURNS int
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -300,12 +302,12 @@ BEGIN
         WHERE o.permitted_from <= grounds.decision_time()
             AND NOT EXISTS (SELECT FROM grounds.offer_mark m WHERE m.place = ANY (o.depends_on) OFFSET 0);
         found := found + wrong;
-        UPDATE grounds.offer_set SET audited_up_to = coalesce(last, 0) WHERE id = kept.id;
+        UPDATE grounds.offer_set SET audited_up_to = coalesce(last, 0), not_permitted = wrong WHERE id = kept.id;
     END LOOP;
     IF found > 0 THEN
-        UPDATE grounds.offer_set SET state = 'DROPPED' WHERE state <> 'DROPPED';
+        UPDATE grounds.offer_set SET state = 'FAULTY' WHERE state IN ('BUILDING', 'SERVING');
     END IF;
-    RETURN found;
+    RETURN (SELECT coalesce(sum(s.not_permitted), 0) FROM grounds.offer_set s WHERE s.state = 'FAULTY');
 END $$;
 
 -- Where offers are turned off, delete them and the marks that triggers still write. Give 0: there is no more to do.

@@ -19,7 +19,7 @@ from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.facts import HASH, NOW, SCANS, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
-from tests.support.offers import offering, offers_of
+from tests.support.offers import Offers, offering, offers_of
 from tests.support.retractions import alter
 
 pytestmark = pytest.mark.database
@@ -246,7 +246,9 @@ async def pages_seen(gateway: TestGateway) -> int:
         await training.close()
 
 
-async def test_an_audit_finds_an_offer_without_a_mark_and_drops_all(gateway: TestGateway) -> None:
+async def test_an_offer_without_a_mark_is_found_and_offers_stay_shut_until_they_were_switched_off(
+    gateway: TestGateway, killed: Killed
+) -> None:
     gateway.set_clock(NOW)
     await gateway.ingest([fact("account"), fact("notice"), fact("content")])
     async with offers_of(gateway) as offers:
@@ -256,7 +258,27 @@ async def test_an_audit_finds_an_offer_without_a_mark_and_drops_all(gateway: Tes
         await gateway.ingest([fact("content", 3, deleted_at="2026-01-02T00:00:00Z")])
         assert offers.too_many()
         assert offers.step("audit_offers", 10) == 1
+        gateway.execute("ALTER TABLE grounds.content ENABLE TRIGGER offers_marked")
+        gateway.execute("UPDATE grounds.campaign_told SET told = told")
+        assert built_anew(offers) == (1, 0), "the job fails on, and pages are read from the rules"
         assert not offers.too_many()
+        alter(gateway, "audit_offers(integer)", ("SET state = 'FAULTY'", "SET state = 'DROPPED'"))
+        gateway.execute("UPDATE grounds.offer_set SET state = 'SERVING', not_permitted = 0, audited_up_to = 0")
+        assert offers.step("audit_offers", 10) == 0
+        again = built_anew(offers)
+        killed("a fault that is forgotten", "audit_offers()", None if again == (1, 0) else f"{again[1]} sets are built")
+        offers.connection.execute("SELECT grounds.discard_offers()")
+        assert built_anew(offers) == (0, 1)
+
+
+def built_anew(offers: Offers) -> tuple[int, int]:
+    """Let the jobs do what they do; return what the audit finds, and how many sets are read then."""
+    while offers.step("fold_offers", 1000) + offers.step("build_offers", 1000):
+        pass
+    found = offers.step("audit_offers", 10)
+    row = offers.connection.execute("SELECT count(*) FROM grounds.offer_set WHERE state = 'SERVING'").fetchone()
+    assert row is not None
+    return found, int(row[0])
 
 
 async def test_pages_are_read_from_offers_and_from_the_rules_where_there_are_none(gateway: TestGateway) -> None:
