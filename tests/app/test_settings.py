@@ -244,7 +244,7 @@ def test_a_postgresql_of_ones_own_and_an_identity_provider_serve_as_well(databas
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("grounds: GROUNDS_JWKS must be the file or the http(s) URL of a JSON Web Key Set: ")
     told = grounds("ingest", write(tmp_path / "facts", fact("account")), data=data, env=env)
-    assert (told.returncode, summaries(told)) == (0, [{"account": [1, 0, 0, 0]}])
+    assert (told.returncode, summaries(told.stdout)) == (0, [{"account": [1, 0, 0, 0]}])
     with serving(data, tmp_path / "log", env=env) as server:
         assert httpx.get(f"{server.address}/ready").json() == {"status": "ready", "policy": "2025-05-27"}
         bearer = {"Authorization": f"Bearer {DevelopmentIssuer.open(data).token(Role.AUDITOR)}"}

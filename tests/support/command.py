@@ -114,10 +114,10 @@ def write(file: Path, *records: dict[str, Any] | str) -> Path:
     return file
 
 
-def summaries(told: "subprocess.CompletedProcess[str]") -> list[dict[str, list[int]]]:
+def summaries(printed: str) -> list[dict[str, list[int]]]:
     """Read what is printed of each file: record -> accepted, unchanged, stale, rejected."""
     found: list[dict[str, list[int]]] = []
-    for line in told.stdout.splitlines():
+    for line in printed.splitlines():
         cells = [cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")]
         if cells[0] == "record":
             assert cells[1:] == ["accepted", "unchanged", "stale", "rejected"]

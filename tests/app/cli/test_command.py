@@ -1,17 +1,18 @@
 """What all commands share: help, version, status, results as JSON, values in any case."""
 
+import asyncio
 import json
-import time
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from db.policy.document import default_policy
-from tests.app.cli.test_main import served as served  # a fixture, found here by name
-from tests.support.command import Serving, grounds, write
+from tests.support.command import grounds, write
 from tests.support.facts import fact
+from tests.support.gateway import SECRET, TestGateway
 
 pytestmark = pytest.mark.xdist_group("command")
 
@@ -27,26 +28,30 @@ def test_the_command_alone_prints_its_help_and_names_its_version(tmp_path: Path)
     assert not list(tmp_path.iterdir()), "nothing of this opens a database"
 
 
-def test_the_status_names_the_versions_in_use(served: Serving) -> None:
-    found = json.loads(grounds("status", "--json", data=served.data).stdout)
-    assert found["database"] == "embedded"
+def external(database_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+
+
+def test_the_status_names_the_versions_in_use(database_url: str, tmp_path: Path) -> None:
+    given = partial(grounds, data=tmp_path, env=external(database_url))
+    found = json.loads(given("status", "--json").stdout)
+    assert found["database"] == "external"
     assert found["policy"] == default_policy().version
-    assert f"database version: {found['database_version']}" in grounds("status", data=served.data).stdout
-    told = grounds("migrate", data=served.data)
+    assert f"database version: {found['database_version']}" in given("status").stdout
+    told = given("migrate")
     assert (told.returncode, told.stdout) == (0, f"database version {found['database_version']}\n")
 
 
-def test_the_status_names_every_job_with_its_last_success(served: Serving) -> None:
-    for _ in range(200):
-        if served.execute("SELECT FROM grounds.job WHERE name = 'retract'"):
-            break
-        time.sleep(0.1)
-    found = json.loads(grounds("status", "--json", data=served.data).stdout)
+async def test_the_status_names_every_job_with_its_last_success(gateway: TestGateway, tmp_path: Path) -> None:
+    given = partial(grounds, data=tmp_path, env=external(gateway.database_url))
+    while not gateway.execute("SELECT name FROM grounds.job WHERE name = 'retract'"):  # noqa: ASYNC110 - by a job
+        await asyncio.sleep(0.05)
+    found = json.loads(given("status", "--json").stdout)
     assert len(found["jobs"]) > 5
     (retract,) = [job for job in found["jobs"] if job["name"] == "retract"]
     assert datetime.fromisoformat(retract["last_success_at"]) <= datetime.now(UTC)
     assert (retract["failing_since"], retract["error_kind"]) == (None, None)
-    assert "retract" in grounds("status", data=served.data).stdout
+    assert "retract" in given("status").stdout
 
 
 def test_only_some_commands_set_a_database_up(tmp_path: Path) -> None:
@@ -56,11 +61,12 @@ def test_only_some_commands_set_a_database_up(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_results_are_printed_as_json_and_values_are_taken_in_any_case(served: Serving, tmp_path: Path) -> None:
+def test_results_are_printed_as_json_and_values_are_taken_in_any_case(database_url: str, tmp_path: Path) -> None:
+    given = partial(grounds, data=tmp_path, env=external(database_url))
     file = write(tmp_path / "json.ndjson", fact("account", id="json"))
-    (loaded,) = json.loads(grounds("ingest", file, "--json", data=served.data).stdout)
+    (loaded,) = json.loads(given("ingest", file, "--json").stdout)
     assert loaded["file"] == str(file)
     assert loaded["records"]["account"]["accepted"] == 1
     arguments = ("objection", "file", "--account", "json", "--scope", "all", "--channel", "letter", "--json")
-    assert json.loads(grounds(*arguments, data=served.data).stdout)["reference"].startswith("filed-")
-    assert grounds("token", "--role", "auditor", data=served.data).returncode == 0
+    assert json.loads(given(*arguments).stdout)["reference"].startswith("filed-")
+    assert given("token", "--role", "auditor").returncode == 0

@@ -20,6 +20,7 @@ from db.policy.document import default_policy
 from schema.actor import Role
 from tests.support.command import COMMAND, Serving, environment, grounds, serving, summaries, write
 from tests.support.facts import NOW, fact
+from tests.support.fork_server import ForkedCommand
 from tests.support.gateway import PULL, SECRET, set_clock
 from tests.support.repository import ROOT
 
@@ -69,7 +70,7 @@ def test_files_plain_and_packed_and_standard_input_are_taken_in(served: Serving,
     stdin = json.dumps(fact("content", id="piped")).encode()
     told = grounds("ingest", plain, packed, "-", data=served.data, stdin=stdin, cwd=tmp_path)
     assert (told.returncode, told.stderr) == (0, "")
-    assert summaries(told) == [
+    assert summaries(told.stdout) == [
         {"account": [1, 0, 0, 0], "content": [1, 0, 0, 0], "notice": [1, 0, 0, 0]},
         {"content": [2, 0, 0, 0]},
         {"content": [1, 0, 0, 0]},
@@ -78,7 +79,7 @@ def test_files_plain_and_packed_and_standard_input_are_taken_in(served: Serving,
     empty = write(tmp_path / "empty.ndjson", "", " ")
     told = grounds("ingest", stale, empty, data=served.data)
     assert (told.returncode, told.stderr) == (0, "")
-    assert summaries(told) == [{"account": [0, 0, 1, 0], "content": [0, 1, 0, 0]}, {}]
+    assert summaries(told.stdout) == [{"account": [0, 0, 1, 0], "content": [0, 1, 0, 0]}, {}]
     assert not list(tmp_path.glob("*.rejects.ndjson")), "nothing was rejected"
 
 
@@ -90,7 +91,7 @@ def test_bad_lines_are_set_aside_beside_their_file_and_the_good_ones_land(served
     told = grounds("ingest", file, data=served.data)
     aside = tmp_path / "facts.ndjson.rejects.ndjson"
     assert (told.returncode, told.stderr) == (3, f"4 lines were rejected (see {aside})\n")
-    assert summaries(told) == [{"content": [1, 0, 0, 3], "unreadable": [0, 0, 0, 1]}]
+    assert summaries(told.stdout) == [{"content": [1, 0, 0, 3], "unreadable": [0, 0, 0, 1]}]
     lines = [json.loads(line) for line in aside.read_text(encoding="utf-8").splitlines()]
     fields = ("line", "record", "id", "field")
     assert [tuple(line[field] for field in fields) for line in lines] == [
@@ -104,7 +105,7 @@ def test_bad_lines_are_set_aside_beside_their_file_and_the_good_ones_land(served
     assert CANARY not in aside.read_text() + told.stdout + told.stderr
     assert aside.stat().st_mode & 0o777 == 0o600
     told = grounds("ingest", write(file, good), data=served.data)
-    assert (told.returncode, summaries(told)) == (0, [{"content": [0, 1, 0, 0]}])
+    assert (told.returncode, summaries(told.stdout)) == (0, [{"content": [0, 1, 0, 0]}])
     assert not aside.exists(), "an earlier run's"
     (tmp_path / "stdin.rejects.ndjson").write_text("an earlier run's")
     told = grounds("ingest", "-", data=served.data, stdin=b"{\n", cwd=tmp_path)
@@ -125,7 +126,7 @@ def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving,
     assert told.returncode == 2
     advice = "is cut short or damaged (the lines before are loaded; get the file again and repeat the command)"
     assert told.stderr.replace("grounds: ", "").splitlines() == [f"{file}: {advice}" for file in (cut, bent, other)]
-    taken, before, nothing, after = summaries(told)
+    taken, before, nothing, after = summaries(told.stdout)
     assert 60 < taken["content"][0] < 100
     assert taken["content"][1:] == [0, 0, 0], "half a line is not a bad line"
     assert before == {"content": [200 - taken["content"][0], taken["content"][0], 0, 0]}
@@ -133,7 +134,7 @@ def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving,
     assert not list(tmp_path.glob("*.rejects.ndjson"))
     (whole_file := tmp_path / "whole.gz").write_bytes(whole)
     told = grounds("ingest", whole_file, data=served.data)
-    assert (told.returncode, summaries(told)[0]["content"][2:]) == (0, [0, 0])
+    assert (told.returncode, summaries(told.stdout)[0]["content"][2:]) == (0, [0, 0])
     assert served.execute("SELECT count(*) FROM grounds.content WHERE platform_id LIKE 'packed%'") == [(200,)]
 
 
@@ -151,35 +152,40 @@ def test_a_file_that_cannot_be_read_or_set_aside_is_told_of(served: Serving, tmp
 
 
 def test_a_run_that_is_killed_is_finished_by_the_next_in_little_memory(served: Serving, tmp_path: Path) -> None:
-    lines = [line.replace(b'"content-', b'"big-') for line in population_lines(30_000, NOW)]
+    lines = [line.replace(b'"content-', b'"big-') for line in population_lines(15_000, NOW)]
     (big := tmp_path / "big.ndjson").write_bytes(b"".join(lines))
     (small := tmp_path / "small.ndjson").write_bytes(b"".join(lines[: len(lines) // 10]))
     count = "SELECT count(*) FROM grounds.content WHERE platform_id LIKE 'big-%'"
-    with subprocess.Popen(
-        [COMMAND, "ingest", str(big)], env=environment(served.data), stdout=subprocess.DEVNULL
-    ) as run:
+    with (
+        (tmp_path / "out").open("wb") as out,
+        ForkedCommand("ingest", big, env=environment(served.data), stdout=out.fileno()) as run,
+    ):
         while not served.execute(count)[0][0] > 3000:
             assert run.poll() is None
             time.sleep(0.05)
         run.kill()
-    assert 3000 < served.execute(count)[0][0] < 30_000
-    peaks = [peak_of_ingest(served, file) for file in (small, big)]
-    assert peaks[1] < peaks[0] + 48 * 1024, "kB; the file alone is 20 MB, its records are more"
-    assert served.execute(count) == [(30_000,)]
-    told = grounds("ingest", small, data=served.data)
-    assert told.returncode == 0
+    assert 3000 < served.execute(count)[0][0] < 15_000
+    peak, _ = peak_and_output(served, big)
+    assert served.execute(count) == [(15_000,)]
+    small_peak, told = peak_and_output(served, small)
+    assert peak < small_peak + 24 * 1024, "kB; the file alone is 10 MB, its records are more"
     assert sum(outcomes[1] for outcomes in summaries(told)[0].values()) == len(lines) // 10, "all unchanged"
 
 
-def peak_of_ingest(server: Serving, file: Path) -> int:
-    """Take a file in; return the most memory that its process, and any of its own, had at once, in kB."""
-    with subprocess.Popen(
-        [COMMAND, "ingest", str(file)], env=environment(server.data), stdout=subprocess.DEVNULL
-    ) as run:
+def peak_and_output(server: Serving, file: Path) -> tuple[int, str]:
+    """Take a file in; return the most memory in kB that one of its processes had, and what it printed."""
+    command = [COMMAND, "ingest", str(file)]
+    with subprocess.Popen(command, env=environment(server.data), stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        printed = run.stdout.read()
         _, status, usage = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
     assert run.returncode == 0
-    return usage.ru_maxrss
+    return usage.ru_maxrss, printed
+
+
+def test_the_status_says_that_the_database_is_the_embedded_one(served: Serving) -> None:
+    assert json.loads(grounds("status", "--json", data=served.data).stdout)["database"] == "embedded"
 
 
 def test_a_token_of_every_role_is_let_in(served: Serving) -> None:

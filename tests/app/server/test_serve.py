@@ -28,7 +28,7 @@ from schema.actor import Role
 from tests.support.command import COMMAND, Serving, environment, grounds, serving, write
 from tests.support.facts import NOW, fact
 from tests.support.fork_server import ForkedCommand
-from tests.support.gateway import set_clock
+from tests.support.gateway import SECRET, set_clock
 
 pytestmark = pytest.mark.xdist_group("serve")
 
@@ -152,10 +152,11 @@ def test_killed_it_leaves_no_postgresql_behind_and_loses_nothing(data: Path, tmp
         assert server.stop() == 0
 
 
-def test_a_port_in_use_is_told_of(data: Path) -> None:
+def test_a_port_in_use_is_told_of(database_url: str, tmp_path: Path) -> None:
+    env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        told = grounds("serve", "--port", port, data=data)
+        told = grounds("serve", "--port", port, data=tmp_path, env=env)
     assert (told.returncode, told.stdout) == (2, "")
     said = "Address already in use (choose another with --port)"
     assert told.stderr == f"grounds: cannot listen on 127.0.0.1:{port}: {said}\n"
@@ -272,9 +273,11 @@ def test_the_demo_checks_itself_and_keeps_its_data(demo: Demo) -> None:
         assert 50 < result["permitted"] == results[0]["permitted"] < 500
 
 
-def test_the_demo_is_not_mixed_with_facts_that_are_no_demo(data: Path, tmp_path: Path) -> None:
-    assert grounds("ingest", write(tmp_path / "facts", fact("content", id="real")), data=data).returncode == 0
-    told = grounds("demo", "--port", "0", data=data)
+def test_the_demo_is_not_mixed_with_facts_that_are_no_demo(database_url: str, tmp_path: Path) -> None:
+    env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+    facts = write(tmp_path / "facts", fact("content", id="real"))
+    assert grounds("ingest", facts, data=tmp_path, env=env).returncode == 0
+    told = grounds("demo", "--port", "0", data=tmp_path, env=env)
     assert (told.returncode, told.stdout) == (2, "")
     assert "holds facts that are not the demo's (name an empty data folder with --data)" in told.stderr
 
@@ -332,7 +335,7 @@ def test_the_demo_ends_while_it_loads_and_finishes_at_the_next_start(tmp_path: P
         ForkedCommand(*arguments, env=environment(data), stderr=log.fileno()) as process,
     ):
         assert soon(lambda: (data / "demo.json").exists())
-        time.sleep(0.5)
+        time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
     assert json.loads((data / "demo.json").read_text())["complete"] is False

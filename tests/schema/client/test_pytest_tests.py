@@ -1,5 +1,6 @@
 """`grounds_contract` in a consumer's suite, a process of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ def run_consumers_tests(project: Path, options: str = "") -> "subprocess.Complet
         f"test_contract = grounds_contract('red', 'blue', schema='schema.graphql'{options})\n"
     )
     command = [sys.executable, "-m", "pytest", "-v"]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # ours need not be a consumer's
+    return subprocess.run(command, cwd=project, env=alone, capture_output=True, text=True, check=False)
 
 
 def test_a_consumers_suite_has_a_test_per_operation(project: Path) -> None:
