@@ -25,19 +25,30 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT grounds.policy_superseded() OR EXISTS (SELECT FROM grounds.standing_backlog)
 $$;
 
+-- The targets of changed objections. One at which another objection to everything stands, that did not change, is left
+-- out: whatever the changed one says, each of its accounts is objected for already. So an objection by a contact of very
+-- many accounts that is sent again and again pauses no deliveries.
+CREATE FUNCTION grounds.targets_touched(objections bigint[]) RETURNS TABLE (kind text, value text)
+LANGUAGE sql STABLE AS $$
+    SELECT t.kind, t.value FROM grounds.objection_target t
+    WHERE t.objection = ANY (objections) AND (t.kind = 'ACCOUNT' OR NOT grounds.links_nothing(t.kind, t.value))
+        AND NOT EXISTS (
+            SELECT FROM grounds.objection_target e
+            CROSS JOIN LATERAL (SELECT * FROM grounds.objection_in_force WHERE id = e.objection OFFSET 0) o
+            WHERE e.kind = t.kind AND e.value = t.value AND e.objection <> ALL (objections)
+                AND o.scope = 'ALL' AND o.withdrawn_at IS NULL OFFSET 0)
+$$;
+
 -- Objections belong to accounts by their targets.
 CREATE FUNCTION grounds.accounts_targeted(objections bigint[]) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
-    SELECT a.id FROM grounds.objection_target t JOIN grounds.account a ON a.platform_id = t.value
-    WHERE t.objection = ANY (objections) AND t.kind = 'ACCOUNT'
+    WITH target AS MATERIALIZED (SELECT DISTINCT t.kind, t.value FROM grounds.targets_touched(objections) t)
+    SELECT a.id FROM target t JOIN grounds.account a ON a.platform_id = t.value WHERE t.kind = 'ACCOUNT'
     UNION
-    SELECT p.account FROM grounds.objection_target t JOIN grounds.account_person p ON p.person = t.value
-    WHERE t.objection = ANY (objections) AND t.kind = 'PERSON' AND NOT grounds.links_nothing(t.kind, t.value)
+    SELECT p.account FROM target t JOIN grounds.account_person p ON p.person = t.value WHERE t.kind = 'PERSON'
     UNION
-    SELECT c.account FROM grounds.objection_target t JOIN grounds.account_contact c ON c.contact = t.value
-    WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT' AND NOT grounds.links_nothing(t.kind, t.value)
+    SELECT c.account FROM target t JOIN grounds.account_contact c ON c.contact = t.value WHERE t.kind = 'CONTACT'
     UNION
-    SELECT a.id FROM grounds.objection_target t JOIN grounds.account a ON a.own_contact = t.value
-    WHERE t.objection = ANY (objections) AND t.kind = 'CONTACT' AND NOT grounds.links_nothing(t.kind, t.value)
+    SELECT a.id FROM target t JOIN grounds.account a ON a.own_contact = t.value WHERE t.kind = 'CONTACT'
 $$;
 
 -- The accounts that changes touch, as the caller's snapshot has them; a change of one bad notice or consent touches the

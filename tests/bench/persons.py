@@ -24,6 +24,7 @@ from db.ingest.merge import ingest_lines
 from db.ingest.staging import Stager
 from db.oversight.objection_filing import ObjectionSubmitter, Target, file_objection
 from db.vocabulary import ObjectionChannel, ObjectionScope, TargetKind
+from tests.bench.retraction import cpu_seconds
 from tests.support.facts import fact
 
 CONTACT = sha256(b"shared").hexdigest()
@@ -51,11 +52,13 @@ async def _object(database: Database, kind: TargetKind, value: str) -> float:
     await file_objection(officer, Target(kind, value), ObjectionScope.ALL, ObjectionChannel.API)
     acknowledged = time.perf_counter() - began
     async with connection(database.worker) as borrowed:
+        process = await borrowed.fetchval("SELECT pg_backend_pid()")
+        cpu = cpu_seconds(process)
         while await borrowed.fetchval("SELECT grounds.derive_backlog()"):
             pass
-    print(
-        f"    acknowledged after {acknowledged:.2f} s, every standing derived after {time.perf_counter() - began:.2f} s"
-    )
+        taken = cpu_seconds(process) - cpu
+    derived = f"every standing derived after {time.perf_counter() - began:.2f} s, {taken:.2f} s of CPU for the backlog"
+    print(f"    acknowledged after {acknowledged:.2f} s, {derived}")
     return acknowledged
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.server.scheduler import hold_job_lock
@@ -20,8 +21,11 @@ from tests.support.retractions import alter, settled
 
 CONTACT = hashlib.sha256(b"shared").hexdigest()
 FILE = "mutation F($input: FileObjectionInput!) { fileObjection(input: $input) { reference } }"
+WITHDRAW = "mutation W($reference: String!) { withdrawObjection(reference: $reference) { withdrawnAt } }"
+BACKLOG = "SELECT count(*) FROM grounds.standing_backlog"
 OBJECTED = "SELECT count(*) FROM grounds.account_standing WHERE objected_public_until = 'infinity'"
 ACCOUNTS = 1500
+OWN_CONTACTS = [hashlib.sha256(name).hexdigest() for name in (b"one", b"two", b"three")]
 
 
 @pytest.fixture
@@ -61,6 +65,91 @@ async def test_nothing_is_delivered_until_the_standings_of_a_wide_objection_are_
     assert len(await shared.pull(1000)) == 1
     await settled(shared)
     assert shared.execute("SELECT count(*), count(DISTINCT item) FROM grounds.retraction") == [(ACCOUNTS, ACCOUNTS)]
+
+
+async def objected_again(gateway: TestGateway) -> tuple[list[int], list[int]]:
+    """Object twice by the contact, withdraw the first; return the backlog after each, and how many objected then."""
+    backlog, objected = [], []
+    references = []
+    for _ in range(2):
+        answer = await gateway.ask(Role.PRIVACY_OFFICER, FILE, {"input": {"contact": CONTACT}})
+        references.append(answer["fileObjection"]["reference"])
+        backlog.append(gateway.execute(BACKLOG)[0][0])
+        derive(gateway)
+        objected.append(gateway.execute(OBJECTED)[0][0])
+    await gateway.ask(Role.PRIVACY_OFFICER, WITHDRAW, {"reference": references[0]})
+    derive(gateway)
+    objected.append(gateway.execute(OBJECTED)[0][0])
+    return backlog, objected
+
+
+def derive(gateway: TestGateway) -> None:
+    while gateway.execute("SELECT grounds.derive_backlog()") != [(0,)]:
+        pass
+
+
+async def test_an_objection_that_is_sent_again_pauses_nothing_and_stands_by_itself(shared: TestGateway) -> None:
+    async with open_database(shared.database_url, SECRET) as database, hold_job_lock(database, "standings"):
+        backlog, objected = await objected_again(shared)
+    assert (backlog[0] > 0, backlog[1]) == (True, 0)
+    assert objected == [ACCOUNTS] * 3
+
+
+def objected_beside(gateway: TestGateway) -> list[bool]:
+    """Object to everything by a contact beside another objection by it; return whether the account has objected then.
+
+    The other one is of the same transaction, was withdrawn, or is to something else.
+    """
+    found = []
+    for number, (scope, withdrawn) in enumerate((("ALL", None), ("ALL", NOW), ("AI_INTERACTIONS", None))):
+        with psycopg.connect(gateway.database_url, autocommit=True) as connection:
+            with connection.transaction():
+                insert_objection(connection, f"first {number}", number, scope)
+                if number == 0:
+                    insert_objection(connection, f"second {number}", number, "ALL")
+            connection.execute(
+                "UPDATE grounds.objection SET withdrawn_at = %s WHERE platform_id = 'first 1'", [withdrawn]
+            )
+            if number > 0:
+                insert_objection(connection, f"second {number}", number, "ALL")
+            row = connection.execute(f"{OBJECTED} AND account = %s", [number + 1]).fetchone()
+        found.append(row == (1,))
+    return found
+
+
+def insert_objection(connection: psycopg.Connection, name: str, account: int, scope: str) -> None:
+    """Object by the contact that only this account has."""
+    connection.execute(
+        "WITH filed AS (INSERT INTO grounds.objection (platform_id, scope, received_at, observed_at)"
+        " VALUES (%s, %s, %s, %s) RETURNING id)"
+        " INSERT INTO grounds.objection_target (objection, kind, value) SELECT id, 'CONTACT', %s FROM filed",
+        [name, scope, NOW, NOW, OWN_CONTACTS[account]],
+    )
+
+
+async def test_an_objection_is_left_out_only_beside_one_that_stands_for_everything(
+    database_url: str, tmp_path: Path, killed: Killed
+) -> None:
+    builds = {
+        "": ("", ""),
+        "one of two of a transaction": ("e.objection <> ALL (objections)", "e.objection <> t.objection"),
+        "one beside another that was withdrawn": ("AND o.withdrawn_at IS NULL", ""),
+        "one beside another to something else": ("o.scope = 'ALL'", "TRUE"),
+    }
+    async with open_gateway(database_url, tmp_path) as gateway:
+        gateway.set_clock(NOW)
+        await gateway.ingest(fact("account", id=each, contacts=[each]) for each in OWN_CONTACTS)
+        ((right,),) = gateway.execute("SELECT pg_get_functiondef('grounds.targets_touched'::regproc)")
+        for name, change in builds.items():
+            gateway.execute(right.replace(*change).replace("%", "%%"))
+            found = objected_beside(gateway)
+            if name:
+                killed(name, "targets_touched()", None if all(found) else f"has not objected: {found}")
+            else:
+                assert found == [True] * 3
+            gateway.execute("DELETE FROM grounds.objection_target")
+            gateway.execute("DELETE FROM grounds.objection")
+            gateway.execute("UPDATE grounds.account SET observed_at = observed_at")
 
 
 async def test_a_build_that_delivers_while_standings_are_behind_is_noticed(shared: TestGateway, killed: Killed) -> None:
