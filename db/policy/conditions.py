@@ -230,13 +230,15 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
-        "The item and its family tag, mention, show and quote no account or contact that has an active objection.",
+        "The item and its family refer to no account or contact with an active objection (as a tag, a mention, an "
+        "image or a quotation).",
         "GDPR Article 21",
         (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
     ),
     Condition(
         "NO_MINOR_REFERENCED",
-        "The item and its family tag, mention, show and quote only adults, and the scanner for minors found none.",
+        "The item and its family refer only to adults (as a tag, a mention, an image or a quotation), and the "
+        "scanner for minors found none.",
         "GDPR Article 6(1)(f), recital 38",
         (_NO_MINOR_SEEN, "(f.id IS NULL OR f.no_minor)", Referenced(_ADULT), _FAMILY_SOUND),
         Evidence("c.minors", "scan {}"),
