@@ -21,7 +21,7 @@ from tests.support.worlds import make_batch
 
 pytestmark = pytest.mark.database
 
-SEEDS, WORLDS, DECISIONS = 10, 80, 20_000
+SEEDS, WORLDS, DECISIONS = 6, 80, 20_000
 LONG_BATCHES, LONG_WORLDS, LONG_INSTANTS, LONG_DECISIONS = 40, 400, 24, 2_000_000
 
 

@@ -279,7 +279,7 @@ let_go = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:Runti
 
 
 @let_go
-@pytest.mark.parametrize("requests", [8_000, pytest.param(20_000, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("requests", [2_500, pytest.param(20_000, marks=pytest.mark.exhaustive)])
 def test_no_identity_bleeds_into_another_and_every_connection_is_as_good_as_new(
     database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, requests: int
 ) -> None:
@@ -290,7 +290,7 @@ def test_no_identity_bleeds_into_another_and_every_connection_is_as_good_as_new(
     assert seen["answered"] > requests / 2
     assert seen["timed out"] > 0
     assert seen["dropped"] + seen["timed out"] > requests / 10
-    assert seen["inspected"] > 100
+    assert seen["inspected"] > requests / 80
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "SELECT d.id, c.name, d.purpose, ARRAY(SELECT grounds.items_of(d))"

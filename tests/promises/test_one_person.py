@@ -188,7 +188,7 @@ def opened(url: str) -> Iterator[psycopg.Connection]:
 
 def test_groups_say_what_the_links_say_after_each_transaction(database_url: str) -> None:
     with opened(database_url) as connection:
-        assert walk(connection, 1, 120) is None
+        assert walk(connection, 1, 60) is None
 
 
 @pytest.mark.long
@@ -243,6 +243,8 @@ MUTANTS = [
     ("who moved", "apply_standing_refresh", "FROM unnest(moved) m", "FROM unnest(moved) m WHERE FALSE"),
     ("groups of before", "regroup_accounts", "m.account = ANY (leaving)", "FALSE"),
 ]  # fmt: skip
+# The seed that is known to notice a mutant is tried first.
+NOTICED_BY = {"groups of before": 12, "who moved": 5, "sizes that are not counted": 4, "two groups that stay two": 4}
 
 
 @pytest.mark.parametrize(("name", "function", "old", "new"), MUTANTS, ids=[mutant[0] for mutant in MUTANTS])
@@ -254,7 +256,8 @@ def test_groups_that_are_kept_otherwise_are_noticed(
         assert row is not None
         assert old in row[0]
         connection.execute(row[0].replace(old, new).encode())
-        killed(name, function, next((found for seed in range(1, 13) if (found := tried(connection, seed))), None))
+        seeds = (NOTICED_BY.get(name, 1), *range(1, 13))
+        killed(name, function, next((found for seed in seeds if (found := tried(connection, seed))), None))
 
 
 def tried(connection: psycopg.Connection, seed: int) -> str | None:

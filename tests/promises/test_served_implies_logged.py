@@ -229,7 +229,7 @@ def all_is_logged(world: World, reads: int, kills: int) -> None:
 
 
 def test_whatever_is_killed_no_page_arrived_without_its_receipt(world: World) -> None:
-    all_is_logged(world, 300, 4)
+    all_is_logged(world, 150, 3)
 
 
 @pytest.mark.exhaustive
