@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="Connections that training clients share; the others have fewer."
     )
+    checkpoints: Path | None = Field(
+        None,
+        description="The folder outside the database that checkpoints are exported to, and compared with.",
+    )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="How long /ready says 503 after SIGTERM, in seconds, before the listener closes."
     )

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -50,9 +50,9 @@ class _Observations:
     def __init__(self) -> None:
         self._log = structlog.get_logger()
 
-    def started(self, address: str, issuer: str) -> None:
-        """Log the app's event that the server listens."""
-        self._log.info("started", address=address, issuer=issuer)
+    def started(self, address: str, issuer: str, warnings: Sequence[str] = ()) -> None:
+        """Log the app's event that the server listens, and what its settings leave unprotected."""
+        self._log.info("started", address=address, issuer=issuer, **({"warnings": warnings} if warnings else {}))
 
     def request_began(self) -> None:
         """Name the request in every event that the app logs from here on."""

@@ -18,6 +18,7 @@ from app.cli.links import link_command
 from app.cli.notices import notice_commands
 from app.cli.objections import objection_commands
 from app.cli.policies import policy_commands
+from app.cli.restored import restored_command
 from app.cli.schemas import schema_commands
 from app.cli.serving import demo_command, serve_command
 from app.cli.tokens import token_command
@@ -36,6 +37,7 @@ for name, command in (
     ("status", status_command),
     ("migrate", migrate_command),
     ("verify", verify_command),
+    ("restored", restored_command),
 ):
     app.command(name)(command)
 for name, group in (

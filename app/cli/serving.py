@@ -49,10 +49,13 @@ def serve_command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="The number of worker processes.")] = 1,
 ) -> None:
     """Start the gateway. It stops on SIGTERM or Ctrl-C."""
+    from app.server.checkpoint_files import raise_if_restored
     from app.server.serve import serve_gateway as run
     from app.server.workers import serve_with_workers
 
     with open_database_of(data, migrate=True) as (settings, url):
+        if settings.checkpoints is not None:
+            raise_if_restored(url, settings.secret_bytes(), settings.checkpoints)
         if workers == 1:
             uvloop.run(run(settings, url, host, port))
         else:

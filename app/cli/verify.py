@@ -1,67 +1,25 @@
 """The command `grounds verify`: recompute the ledger of deliveries, and compare it with its checkpoints."""
 
-import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 import typer
 import uvloop
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.cli.command import Data, open_database_of
+from app.server.checkpoint_files import checkpoint_as_json, read_checkpoint
 from app.settings import SettingsError
 from db.access.verification import verify_access
-from db.delivery.ledger import Audit, Checkpoint, TrustedCheckpoint, record_verification, signing_key
+from db.delivery.ledger import Audit, record_verification, signing_key
 from db.delivery.ledger import verify_chain as verify_receipts
 
 EXIT_CHANGED = 4
 _CONNECTIONS = 2  # PostgreSQL hashes, on two processors
-
-
-class _CheckpointFile(BaseModel):
-    """A checkpoint as a file states it; binary values are hexadecimal."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    number: int
-    first_receipt: int
-    last_receipt: int
-    receipts: int
-    staff_reads: int
-    staff_read_digest: str = Field(pattern="^([0-9a-f]{64})?$")
-    root: str = Field(pattern="^[0-9a-f]{64}$")
-    previous: str = Field(pattern="^[0-9a-f]{64}$")
-    sealed_at: str
-    signature: str = Field(pattern="^[0-9a-f]{128}$")
-    public_key: str = Field(pattern="^[0-9a-f]{64}$")
-
-    def kept(self, name: str) -> TrustedCheckpoint:
-        """Return the checkpoint that a file of `grounds verify` holds; its public key is for other readers."""
-        binary = {
-            part: bytes.fromhex(getattr(self, part)) for part in ("staff_read_digest", "root", "previous", "signature")
-        }
-        said = self.model_dump(exclude={"public_key"}) | binary
-        return TrustedCheckpoint(name, Checkpoint(**said))
-
-
-def read_checkpoint(file: Path) -> TrustedCheckpoint:
-    """Read the checkpoint file of `grounds verify`; raise SettingsError when the file holds none."""
-    try:
-        return _CheckpointFile.model_validate_json(file.read_bytes()).kept(str(file))
-    except ValidationError:
-        raise SettingsError(f"{file}: is no checkpoint (name a file that --export wrote)") from None
-
-
-def checkpoint_as_json(checkpoint: Checkpoint, public_key: str) -> str:
-    """Write the checkpoint that `grounds verify` exports, with the key that verifies its signature."""
-    said: dict[str, Any] = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-    said = {name: part.hex() if isinstance(part, bytes) else part for name, part in said.items()}
-    return json.dumps(said | {"public_key": public_key}, indent=2) + "\n"
 
 
 def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | None) -> bool:

@@ -48,7 +48,9 @@ class Readiness:
             name: {"failures": each.count, "since": each.since.isoformat(), "kind": each.kind}
             for name, each in self._status.failing_jobs.items()
         }
-        return JSONResponse(body | ({"failing_jobs": dict(sorted(failing.items()))} if failing else {}), status)
+        warnings = {"warnings": list(self._status.warnings)} if self._status.warnings else {}
+        jobs = {"failing_jobs": dict(sorted(failing.items()))} if failing else {}
+        return JSONResponse(body | warnings | jobs, status)
 
     async def _look(self) -> tuple[int, dict[str, Any]]:
         """Ask the database for `GET /ready` whether a policy is in force; return the status and the body."""

@@ -2,7 +2,11 @@
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from app.server.checkpoint_files import export_newest_checkpoint
 from app.server.scheduler import Job, in_transaction
 from app.telemetry import observe
 from app.webhooks.sender import post_due_webhooks
@@ -20,11 +24,16 @@ from schema.oversight.webhook_address import Networks
 
 
 def background_jobs(
-    url: str, secret: bytes, webhook_networks: Networks = frozenset(), offers: bool = False
+    url: str,
+    secret: bytes,
+    webhook_networks: Networks = frozenset(),
+    offers: bool = False,
+    checkpoints: Path | None = None,
 ) -> tuple[Job, ...]:
     """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
-    With `offers` they are kept; otherwise what is left of them is removed.
+    With `offers` they are kept; otherwise what is left of them is removed. `checkpoints` is the folder that checkpoints
+    are exported to.
     """
     key = signing_key(secret)
 
@@ -51,8 +60,17 @@ def background_jobs(
         Job("shared links", 3600, count_shared_links),
         Job("purge", 3600, _remove_texts),
         Job("coverage", 60, take_coverage),
-        Job("seal", 10, in_transaction(partial(seal_receipts, key=key))),
+        Job("seal", 10, partial(_seal_and_export, key=key, folder=checkpoints)),
     )
+
+
+async def _seal_and_export(connection: Connection, key: Ed25519PrivateKey, folder: Path | None) -> int:
+    """Seal receipts as a background job, and export the newest checkpoint once it is committed."""
+    async with connection.transaction():
+        sealed = await seal_receipts(connection, key)
+    if folder is not None:
+        await export_newest_checkpoint(connection, key, folder)
+    return sealed
 
 
 async def _remove_texts(connection: Connection) -> int:

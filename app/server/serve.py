@@ -15,6 +15,7 @@ import uvicorn
 from app.http.boundary import SECURITY_HEADERS, BoundedProtocol, host_names
 from app.main import build
 from app.server.bootstrap import check_embedded_database, open_authenticator
+from app.server.checkpoint_files import UNNOTICED
 from app.server.jobs import background_jobs
 from app.server.scheduler import run_jobs
 from app.server.status import ServerStatus
@@ -113,7 +114,7 @@ async def running_server(
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 50, 50)
-        observe.started(server.address, settings.issuer or "development")
+        observe.started(server.address, settings.issuer or "development", () if settings.checkpoints else (UNNOTICED,))
         try:
             yield server, database
         finally:
@@ -140,13 +141,17 @@ async def _make_server(
     settings: Settings, url: str, host: str, opened: AsyncExitStack
 ) -> tuple[GatewayServer, Database]:
     """Open the pools and jobs of a server, and make the server, which does not listen yet."""
-    secret, status = settings.secret_bytes(), ServerStatus()
+    secret = settings.secret_bytes()
+    status = ServerStatus(warnings=() if settings.checkpoints else (UNNOTICED,))
     authenticator = await open_authenticator(settings)
     opened.push_async_callback(authenticator.aclose)
     stager = opened.enter_context(closing(Stager()))
     database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
     await opened.enter_async_context(
-        run_jobs(background_jobs(url, secret, settings.webhook_networks, settings.offers), database, status)
+        run_jobs(
+            background_jobs(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
+            *(database, status),
+        )
     )
     hosts = host_names(settings.hosts, host)
     config = uvicorn.Config(

@@ -18,6 +18,8 @@ class ServerStatus:
     """The state of one process: whether it is about to stop, and which of its jobs fail."""
 
     stopping: bool = False
+    warnings: tuple[str, ...] = ()
+    """What the settings leave unprotected."""
     failing_jobs: dict[str, JobFailure] = field(default_factory=dict)
 
     def job_failed(self, job: str, error: BaseException) -> None:

@@ -280,7 +280,7 @@ def test_a_policy_put_in_force_decides_the_next_statement(served: Serving, tmp_p
         assert (told.returncode, told.stdout, told.stderr) == (0, "policy narrow: is in force\n", "")
         assert both & pulled(served, client) == {"Seen from NL."}
         assert ask(served, client, "{ policy { version regions } }")["data"]["policy"]["regions"] == ["NL"]
-        assert httpx.get(f"{served.address}/ready").json() == {"status": "ready", "policy": "narrow"}
+        assert httpx.get(f"{served.address}/ready").json()["policy"] == "narrow"
         file.write_text(json.dumps(narrow | {"regions": ["NL", "IE"]}))
         told = grounds("policy", "activate", file, data=served.data)
         assert told.returncode == 2

@@ -63,7 +63,9 @@ def bearer(data: Path, role: Role = Role.AUDITOR, **claims: str) -> dict[str, st
 
 
 def ready(server: Serving) -> bool:
-    return bool(httpx.get(f"{server.address}/ready").json() == {"status": "ready", "policy": "2025-05-27"})
+    return bool(
+        httpx.get(f"{server.address}/ready").json().items() >= {"status": "ready", "policy": "2025-05-27"}.items()
+    )
 
 
 def soon(holds: Callable[[], bool], seconds: float = 20) -> bool:
