@@ -92,10 +92,11 @@ $$;
 -- Which objections name an account: itself, a person of its, a contact of its, or its id as a user name.
 CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
     SELECT t.objection
-    FROM (SELECT 'ACCOUNT' AS kind, platform_id AS value FROM grounds.account WHERE id = named
+    FROM (SELECT own.kind, own.value FROM (SELECT * FROM grounds.account WHERE id = named OFFSET 0) a
+          CROSS JOIN LATERAL (VALUES ('ACCOUNT', a.platform_id), ('CONTACT', a.own_contact)) own (kind, value)
+          WHERE own.value IS NOT NULL
           UNION ALL SELECT 'PERSON', person FROM grounds.account_person WHERE account = named
           UNION ALL SELECT 'CONTACT', contact FROM grounds.account_contact WHERE account = named
-          UNION ALL SELECT 'CONTACT', own_contact FROM grounds.account WHERE id = named AND own_contact IS NOT NULL
           OFFSET 0) name
     CROSS JOIN LATERAL (
         SELECT objection FROM grounds.objection_target WHERE kind = name.kind AND value = name.value OFFSET 0) t
@@ -136,9 +137,10 @@ CREATE FUNCTION grounds.known_of_person(accounts bigint[]) RETURNS TABLE (
     UNION ALL
     SELECT s.account, coalesce(s.adult_from, '-infinity'), s.birth_date_reverted_at, s.objected_public_until,
         s.objected_ai_until, s.quarantined
-    FROM grounds.said_of_person(ARRAY(
-        SELECT named FROM unnest(accounts) named
-        WHERE NOT EXISTS (SELECT FROM grounds.person_member WHERE account = named OFFSET 0))) s
+    FROM (SELECT ARRAY(
+            SELECT named FROM unnest(accounts) named
+            WHERE NOT EXISTS (SELECT FROM grounds.person_member WHERE account = named OFFSET 0)) AS accounts OFFSET 0) alone
+    CROSS JOIN LATERAL grounds.said_of_person(alone.accounts) s -- of a column: else it would be planned at each call
 $$;
 
 -- The same, by the links alone: how it was at an earlier time, and how it must be now.

@@ -147,8 +147,9 @@ $$;
 -- The same for accounts whose own facts are as they were: only what is known of their persons may be other, and most of a
 -- derivation is spared. An account without a standing gets it from the change that brought it. Each standing is looked up:
 -- hashed, all of them would be read for one.
-CREATE FUNCTION grounds.refresh_standing_by_person(accounts bigint[]) RETURNS void LANGUAGE sql
+CREATE FUNCTION grounds.refresh_standing_by_person(accounts bigint[]) RETURNS void LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
     UPDATE grounds.account_standing s
     SET minor_until = k.minor_until, objected_public_until = k.objected_public_until,
         objected_ai_until = k.objected_ai_until, person_quarantined = k.quarantined,
@@ -159,5 +160,5 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     WHERE s.account = k.account
         AND (s.minor_until, s.objected_public_until, s.objected_ai_until, s.person_quarantined, s.birth_date_reverted_at)
         IS DISTINCT FROM
-            (k.minor_until, k.objected_public_until, k.objected_ai_until, k.quarantined, k.birth_date_reverted_at)
-$$;
+            (k.minor_until, k.objected_public_until, k.objected_ai_until, k.quarantined, k.birth_date_reverted_at);
+END $$;
