@@ -31,13 +31,13 @@ REGISTRY: Final = CollectorRegistry()
 
 REQUESTS: Final = Counter(
     "grounds_http_requests_total",
-    "Requests, by the template of their route, the role of the bearer and the status of the response.",
+    "Requests, by route, role of the token and status of the response.",
     ("route", "role", "status"),
     registry=REGISTRY,
 )
 REQUEST_SECONDS: Final = Histogram(
     "grounds_http_request_duration_seconds",
-    "Time from a request's head to the end of its response.",
+    "Time from the end of a request's headers to the end of its response.",
     ("route",),
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
@@ -51,28 +51,38 @@ AUTH_REFUSED: Final = Counter(
 RATE_LIMITED: Final = Counter(
     "grounds_rate_limited_total", "Requests answered with 429, by route.", ("route",), registry=REGISTRY
 )
-PAGES: Final = Counter("grounds_pages_total", "Pages of trainable content delivered.", ("client",), registry=REGISTRY)
+PAGES: Final = Counter(
+    "grounds_pages_total", "Pages of trainable content that were delivered.", ("client",), registry=REGISTRY
+)
 ITEMS: Final = Counter(
-    "grounds_items_delivered_total", "Items delivered, by client and ground.", ("client", "ground"), registry=REGISTRY
+    "grounds_items_delivered_total",
+    "Items that were delivered, by client and ground.",
+    ("client", "ground"),
+    registry=REGISTRY,
 )
 RECORDS: Final = Counter(
-    "grounds_ingest_records_total", "Records read, by what they are and what became of them.", ("record", "outcome"),
+    "grounds_ingest_records_total", "Records that were ingested, by type and outcome.", ("record", "outcome"),
     registry=REGISTRY,
 )  # fmt: skip
 OBJECTIONS: Final = Counter(
-    "grounds_objections_total", "Objections filed with this gateway, by channel.", ("channel",), registry=REGISTRY
+    "grounds_objections_total",
+    "Objections that were filed with this gateway, by channel.",
+    ("channel",),
+    registry=REGISTRY,
 )
 WEBHOOK_FAILURES: Final = Counter(
     "grounds_webhook_failures_total", "Requests to a client's webhook that failed.", ("client",), registry=REGISTRY
 )
 FAILURES: Final = Counter(
-    "grounds_failures_total", "Requests that failed for a reason that the log has.", registry=REGISTRY
+    "grounds_failures_total",
+    "Requests that failed with an internal error, whose reason is in the log.",
+    registry=REGISTRY,
 )
 JOB_FAILURES: Final = Counter(
-    "grounds_job_failures_total", "Rounds of a background job that failed.", ("job",), registry=REGISTRY
+    "grounds_job_failures_total", "Runs of background jobs that failed, by job.", ("job",), registry=REGISTRY
 )
 JOB_SUCCESS: Final = Gauge(
-    "grounds_job_last_success_timestamp_seconds", "When a background job last succeeded, in seconds since 1970.",
+    "grounds_job_last_success_timestamp_seconds", "Time of a background job's last success, in seconds since 1970.",
     ("job",), registry=REGISTRY, multiprocess_mode="mostrecent",
 )  # fmt: skip
 
@@ -93,7 +103,7 @@ def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> byt
     registry = CollectorRegistry()
     build = GaugeMetricFamily(
         "grounds_build_info",
-        "Always 1; the labels name the version of the gateway and the policy in force.",
+        "Always 1; the labels state the version of the gateway and the policy in force.",
         labels=("version", "policy"),
     )
     build.add_metric((version, policy), 1)

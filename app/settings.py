@@ -38,13 +38,16 @@ def _is_role(name: str) -> Role:
     try:
         return Role(name)
     except ValueError:
-        raise ValueError(f"names no role (write some of {','.join(Role)})") from None
+        raise ValueError(f"must be a list of roles (choose from {','.join(Role)}, separated by commas)") from None
 
 
 def _is_host(name: str) -> str:
     """Check a host name or an address that a setting of the app names, without its port."""
     if not _HOST.fullmatch(name.lower()):
-        raise ValueError("names no host (write grounds.example.org,10.0.0.7,[2001:db8::7]: no scheme, no port, no *)")
+        raise ValueError(
+            "must be a list of host names or addresses, without scheme, port or * (write"
+            " grounds.example.org,10.0.0.7,[2001:db8::7])"
+        )
     return name.lower()
 
 
@@ -53,13 +56,15 @@ def _parse_network(name: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(name)
     except ValueError:
-        raise ValueError("names no address or network (write 10.0.0.7,10.1.0.0/16,2001:db8::/32)") from None
+        raise ValueError("must be a list of addresses or networks (write 10.0.0.7,10.1.0.0/16,2001:db8::/32)") from None
 
 
 def _is_origin(name: str) -> str:
     """Check a web origin that a setting of the app names."""
     if not _ORIGIN.fullmatch(name.lower()):
-        raise ValueError("names no origin (write https://app.example.org,http://localhost:3000: no path, no *)")
+        raise ValueError(
+            "must be a list of origins, without path or * (write https://app.example.org,http://localhost:3000)"
+        )
     return name.lower()
 
 
@@ -81,85 +86,110 @@ class Settings(BaseSettings):
         frozen=True, env_prefix="GROUNDS_", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
     )
 
-    data: Path = Field(Path(".grounds"), description="The data folder: keys, and the embedded PostgreSQL.")
+    data: Path = Field(
+        Path(".grounds"), description="The data folder, which contains keys and the embedded PostgreSQL."
+    )
     database_url: str | None = Field(
         None,
         validation_alias="DATABASE_URL",
         repr=False,
-        description="A PostgreSQL of one's own, 15 or later, as a user who may create roles; else the embedded one.",
+        description=(
+            "The URL of a PostgreSQL 15 or later, with a user that may create roles. Default: the embedded PostgreSQL."
+        ),
     )
     secret: str | None = Field(
         None,
         min_length=32,
         repr=False,
-        description="What pseudonyms, cursors and role passwords are derived from; else made in the data folder.",
+        description=(
+            "The secret from which pseudonyms, cursors and role passwords are derived. Default: a secret that"
+            " is created in the data folder."
+        ),
     )
-    jwks: str | None = Field(None, description="The identity provider's keys: a file or an http(s) URL.")
-    issuer: str | None = Field(None, description="The `iss` that tokens must have. Needed with GROUNDS_JWKS.")
-    audience: str | None = Field(None, description="The `aud` that tokens must have. Needed with GROUNDS_JWKS.")
+    jwks: str | None = Field(None, description="The file or http(s) URL with the identity provider's keys.")
+    issuer: str | None = Field(None, description="The claim `iss` that tokens must have. Required with GROUNDS_JWKS.")
+    audience: str | None = Field(None, description="The claim `aud` that tokens must have. Required with GROUNDS_JWKS.")
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
-        8, description="Connections that training clients share; the others have fewer."
+        8, description="The number of database connections that training clients share; other roles have fewer."
     )
     checkpoints: Path | None = Field(
         None,
         description="The folder outside the database that checkpoints are exported to, and compared with.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
-        3, description="How long /ready says 503 after SIGTERM, in seconds, before the listener closes."
+        3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."
     )
     metrics_token: str | None = Field(
         None,
         min_length=16,
         repr=False,
-        description="The bearer token that /metrics asks for; else there are no metrics.",
+        description="The bearer token that /metrics requires. Default: no metrics.",
     )
     hosts: Hosts = Field(
         frozenset(),
-        description="The names that requests may be sent to, commas between;"
-        " else localhost, 127.0.0.1, [::1], and the address of --host.",
+        description=(
+            "The host names to which requests may be sent, separated by commas. Default: localhost, 127.0.0.1,"
+            " [::1], and the address of --host."
+        ),
     )
     origins: Origins = Field(
-        frozenset(), description="The origins whose pages may ask from a browser, commas between; else none."
+        frozenset(),
+        description="The origins whose pages may send requests from a browser, separated by commas. Default: none.",
     )
     trusted_proxies: Networks = Field(
         frozenset(),
-        description="The addresses and networks of proxies whose X-Forwarded-For names the client, commas between.",
+        description=(
+            "The addresses and networks of proxies whose header X-Forwarded-For is trusted, separated by commas."
+        ),
     )
     webhook_networks: Networks = Field(
         frozenset(),
-        description="The addresses and networks beside the public ones that webhooks can be in, commas between.",
+        description=(
+            "The addresses and networks in which webhooks can be, in addition to public ones, separated by commas."
+        ),
     )
     documents: Path | None = Field(
-        None, description='The trusted documents: a JSON file of {"sha256:<hex>": "query ..."}.'
+        None, description='The JSON file of trusted documents, in the form {"sha256:<hex>": "query ..."}.'
     )
     documents_only: Roles = Field(
-        frozenset(), description="The roles that may send nothing but trusted documents, commas between."
+        frozenset(), description="The roles that may send only trusted documents, separated by commas."
     )
     offers: bool = Field(
-        False, description="Whether pages are read from offers, which background jobs keep; else from the rules alone."
+        False,
+        description="Whether pages are read from offers, which background jobs maintain, and not only from the rules.",
     )
     reason_required: bool = Field(
         False, description="Whether officers and auditors state a reason for each read of people's data."
     )
     introspection: bool = Field(True, description="Whether every token may read the schema by introspection.")
-    graphiql: bool = Field(False, description="Whether a browser that opens /graphql is given an IDE, from a CDN.")
+    graphiql: bool = Field(False, description="Whether /graphql shows an IDE, loaded from a CDN, to a browser.")
     smtp: str | None = Field(
         None,
         repr=False,
-        description="The server that notices go out by: smtp://user:password@host:587, or smtps://;"
-        " with TLS, unless it is on this machine.",
+        description=(
+            "The SMTP server that sends notices, as smtp://user:password@host:587 or smtps://...; it must"
+            " support TLS unless it runs on this machine."
+        ),
     )
-    smtp_from: str | None = Field(None, description="The sender of notices: Example Platform <privacy@example.org>.")
+    smtp_from: str | None = Field(
+        None, description="The sender of notices, such as Example Platform <privacy@example.org>."
+    )
     public_url: str | None = Field(
-        None, description="Where people reach the gateway's pages: https://grounds.example.org. Notices link to it."
+        None,
+        description=(
+            "The public address of the gateway's pages, such as https://grounds.example.org. Notices link to it."
+        ),
     )
     oidc_issuer: str | None = Field(
-        None, description="The OpenID provider that people sign in by at the dashboard: https://id.example.org."
+        None,
+        description="The OpenID provider with which users sign in to the dashboard, such as https://id.example.org.",
     )
-    oidc_client_id: str | None = Field(None, description="What the gateway is called there.")
-    oidc_client_secret: str | None = Field(None, repr=False, description="What the gateway proves that with.")
+    oidc_client_id: str | None = Field(None, description="The client id of the gateway at the OpenID provider.")
+    oidc_client_secret: str | None = Field(
+        None, repr=False, description="The client secret of the gateway at the OpenID provider."
+    )
     oidc_role_claim: str = Field(
-        "role", min_length=1, description="The claim of an ID token that holds the role, or a list with it."
+        "role", min_length=1, description="The claim of an ID token that contains the role, or a list with the role."
     )
 
     @field_validator("database_url")
@@ -176,8 +206,9 @@ class Settings(BaseSettings):
             sound = False
         if not sound:
             raise ValueError(
-                "is no URL of a PostgreSQL (write postgresql://user:password@host:5432/database,"
-                " and percent-encode what is special in user and password: %40 for @, %2F for /, %3A for :)"
+                "must be the URL of a PostgreSQL database (write"
+                " postgresql://user:password@host:5432/database, and percent-encode special characters in"
+                " user and password, such as %40 for @, %2F for / and %3A for :)"
             )
         return url
 
@@ -187,8 +218,8 @@ class Settings(BaseSettings):
         """Refuse the app's setting GROUNDS_SMTP if it names no server; never quote it: it holds a password."""
         if url is not None and not _names_a_server(url, {"smtp", "smtps"}):
             raise ValueError(
-                "is no URL of an SMTP server (write smtp://user:password@mail.example.org:587 or smtps://..., and"
-                " percent-encode what is special in user and password)"
+                "must be the URL of an SMTP server (write smtp://user:password@mail.example.org:587 or"
+                " smtps://..., and percent-encode special characters in user and password)"
             )
         return url
 
@@ -198,7 +229,7 @@ class Settings(BaseSettings):
         """Refuse the app's setting GROUNDS_SMTP_FROM if it is no sender of e-mail."""
         named = [address for _, address in getaddresses([sender or ""])]
         if sender is not None and not (sender.isprintable() and len(named) == 1 and EMAIL.fullmatch(named[0])):
-            raise ValueError("is no sender (write privacy@example.org, or Example Platform <privacy@example.org>)")
+            raise ValueError("must be a sender (write privacy@example.org, or Example Platform <privacy@example.org>)")
         return sender
 
     @field_validator("public_url")
@@ -206,7 +237,7 @@ class Settings(BaseSettings):
     def _is_public(cls, url: str | None) -> str | None:
         """Refuse the app's setting GROUNDS_PUBLIC_URL if it is no address of a site."""
         if url is not None and (not _names_a_server(url, {"https", "http"}) or set(url) & set("?#@")):
-            raise ValueError("is no address of a site (write https://grounds.example.org)")
+            raise ValueError("must be the URL of a site (write https://grounds.example.org)")
         return url and url.rstrip("/")
 
     @model_validator(mode="after")
@@ -216,8 +247,9 @@ class Settings(BaseSettings):
         missing = [name for name, value in stated.items() if not value]
         if missing and len(missing) < len(stated):
             raise ValueError(
-                f"{' and '.join(missing)} not set: an identity provider needs GROUNDS_JWKS, GROUNDS_ISSUER and"
-                " GROUNDS_AUDIENCE (set all three, or none for the development issuer)"
+                f"{' and '.join(missing)}: must be set together with the other settings of the identity"
+                " provider (set GROUNDS_JWKS, GROUNDS_ISSUER and GROUNDS_AUDIENCE, or none of them to use"
+                " the development issuer)"
             )
         return self
 
@@ -229,7 +261,10 @@ class Settings(BaseSettings):
             return None
         local = _names_a_server(url, {"http"}) and urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
         if not (local or _names_a_server(url, {"https"})) or set(url) & set("?#@"):
-            raise ValueError("is no OpenID provider (write https://id.example.org, as its ID tokens state `iss`)")
+            raise ValueError(
+                "must be the issuer of an OpenID provider (write https://id.example.org, as in the claim `iss`"
+                " of its ID tokens)"
+            )
         return url
 
     @model_validator(mode="after")
@@ -244,8 +279,9 @@ class Settings(BaseSettings):
         if len(missing) < len(stated) and (missing or not self.public_url):
             wanting = " and ".join(missing or ["GROUNDS_PUBLIC_URL"])
             raise ValueError(
-                f"{wanting} not set: signing in by OpenID Connect needs an issuer, a client id, its secret and"
-                " GROUNDS_PUBLIC_URL, to which the provider redirects (set all four, or no GROUNDS_OIDC_...)"
+                f"{wanting}: must be set to sign in with OpenID Connect (set GROUNDS_OIDC_ISSUER,"
+                " GROUNDS_OIDC_CLIENT_ID, GROUNDS_OIDC_CLIENT_SECRET and GROUNDS_PUBLIC_URL, or no"
+                " GROUNDS_OIDC_... setting)"
             )
         return self
 
@@ -254,7 +290,8 @@ class Settings(BaseSettings):
         """Refuse the app's setting GROUNDS_DOCUMENTS_ONLY where GROUNDS_DOCUMENTS is not set."""
         if self.documents_only and self.documents is None:
             raise ValueError(
-                "GROUNDS_DOCUMENTS_ONLY: there are no documents that these roles could send (set GROUNDS_DOCUMENTS too)"
+                "GROUNDS_DOCUMENTS_ONLY: requires trusted documents that these roles can send (set"
+                " GROUNDS_DOCUMENTS too)"
             )
         return self
 
@@ -269,10 +306,10 @@ class Settings(BaseSettings):
             secret = path.read_bytes().strip()
         except OSError as error:
             raise SettingsError(
-                f"cannot use {path}: {error.strerror} (see whose it is, or set GROUNDS_SECRET)"
+                f"cannot use {path}, {error.strerror} (check the owner of the file, or set GROUNDS_SECRET)"
             ) from None
         if len(secret) < 32:
-            raise SettingsError(f"{path} is damaged: it must hold 64 hexadecimal digits (restore it from a backup)")
+            raise SettingsError(f"{path}: must contain 64 hexadecimal digits (restore the file from a backup)")
         return secret
 
     def data_folder(self) -> Path:
@@ -281,7 +318,7 @@ class Settings(BaseSettings):
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(
-                f"cannot make the data folder {self.data}: {error.strerror} (name another with --data)"
+                f"cannot create the data folder {self.data}, {error.strerror} (pass another folder with --data)"
             ) from None
         return self.data
 

@@ -19,7 +19,7 @@ def administrator_connection(url: str) -> psycopg.Connection:
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
-        raise DatabaseError(f"cannot reach PostgreSQL (check DATABASE_URL): {str(error).strip()}") from None
+        raise DatabaseError(f"cannot connect to PostgreSQL (check DATABASE_URL): {str(error).strip()}") from None
     # Polled: a blocking lock can deadlock with concurrent index builds.
     while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
         time.sleep(0.05)

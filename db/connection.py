@@ -48,7 +48,7 @@ METRICS = CollectorRegistry()
 """The metrics of the pools, which `/metrics` shows beside its own."""
 _CONNECTIONS = Gauge(
     "grounds_pool_connections",
-    "Connections of a pool that are in use, and requests that wait for one.",
+    "Connections of a pool that are in use, and requests that wait for a connection.",
     ("pool", "state"),
     registry=METRICS,
     multiprocess_mode="livesum",

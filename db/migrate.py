@@ -105,9 +105,13 @@ def _upgrade(
     """Apply the migrations that an older database lacks. Raises MigrationError for a newer or foreign one."""
     version, description = found
     if version > newest:
-        raise MigrationError(f"it has version {version}, and this release knows {newest} (use a later release)")
+        raise MigrationError(
+            f"the database has version {version}, and this release supports up to {newest} (use a later release)"
+        )
     if version == newest and description != digest:
-        raise MigrationError(f"it has another description of version {version} (load the facts into a new database)")
+        raise MigrationError(
+            f"the database was set up by another build of version {version} (load the facts into a new database)"
+        )
     for later, path in _numbered_migrations(migrations):
         if later > version:
             connection.execute(path.read_bytes())
@@ -117,7 +121,9 @@ def _current_version(connection: psycopg.Connection) -> tuple[str, str, str] | N
     """Read the version of a database's tables; None for an empty database."""
     if connection.execute("SELECT to_regclass('grounds.migration')").fetchone() == (None,):
         if connection.execute("SELECT to_regclass('grounds.account')").fetchone() != (None,):
-            raise MigrationError("it was set up before the first release (load the facts into a new database)")
+            raise MigrationError(
+                "the database was set up before the first release (load the facts into a new database)"
+            )
         return None
     return connection.execute(
         "SELECT version, description, derived FROM grounds.migration ORDER BY version DESC LIMIT 1"

@@ -33,7 +33,7 @@ def prepare_database(url: str, secret: bytes) -> None:
                 if outdated or row is None or row[0] != compiled_digest(policy):
                     put_in_force(connection, policy)
         except MigrationError as error:
-            raise DatabaseError(f"the database cannot be brought up to date: {error}") from None
+            raise DatabaseError(f"cannot bring the database up to date, because {error}") from None
 
 
 def check_database(url: str, secret: bytes) -> None:
@@ -43,20 +43,20 @@ def check_database(url: str, secret: bytes) -> None:
         try:
             if not is_current(connection) or _is_new(connection, secret):
                 found = newest_version()
-                raise DatabaseError(f"the database is not up to date with version {found} (run grounds migrate)")
+                raise DatabaseError(f"the database is older than version {found} (run grounds migrate)")
         except MigrationError as error:
-            raise DatabaseError(f"the database cannot be used: {error}") from None
+            raise DatabaseError(f"cannot use the database, because {error}") from None
         row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
         policy = active_policy(connection)
         if policy is None or row is None or row[0] != compiled_digest(policy):
-            raise DatabaseError("the policy in force was compiled by another release (run grounds migrate)")
+            raise DatabaseError("the rules in the database were compiled by another release (run grounds migrate)")
 
 
 def _check_server_version(connection: psycopg.Connection) -> None:
     """Raise DatabaseError if the PostgreSQL server is too old."""
     if connection.info.server_version < 150000:
         raise DatabaseError(
-            f"PostgreSQL {connection.info.server_version // 10000} is too old (Grounds needs 15 or later)"
+            f"PostgreSQL {connection.info.server_version // 10000} is too old (use PostgreSQL 15 or later)"
         )
 
 
@@ -69,8 +69,8 @@ def _is_new(connection: psycopg.Connection, secret: bytes) -> bool:
         row = connection.execute("SELECT secret_fingerprint FROM grounds.installation").fetchone()
     if row is not None and row[0] != _fingerprint(secret):
         raise DatabaseError(
-            "this database was set up with another secret"
-            " (give the running gateway's: set GROUNDS_SECRET, or name its data folder with --data)"
+            "this database was set up with another secret (set GROUNDS_SECRET to that secret, or pass its"
+            " data folder with --data)"
         )
     return row is None
 

@@ -69,7 +69,7 @@ class Gateway:
                 if version not in self.policies:
                     found = await policy_of(self.database.dashboard, version)
                     if found is None:
-                        raise LookupError(f"no policy {version}")
+                        raise LookupError(f"there is no policy {version}")
                     self.policies[version] = found
         return self.policies[version]
 

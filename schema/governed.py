@@ -54,7 +54,7 @@ class Governance(FieldExtension):
         """Raise Forbidden unless the role may read the field of the GraphQL API."""
         if role not in self.readers:
             readers = ", ".join(reader for reader in Role if reader in self.readers)
-            raise Forbidden(f"{place} is for {readers}; this token is for {role} (leave the field out)")
+            raise Forbidden(f"{place} is for {readers}, and this token is for {role} (remove the field)")
 
     def resolve(self, next_: Callable[..., Any], source: Any, info: strawberry.Info, **arguments: Any) -> Any:
         """Check that the role may read the field of the GraphQL API, then resolve it."""
@@ -112,4 +112,4 @@ def check_governance(schema: GraphQLSchema) -> None:
         if governance_of(field) is None
     ]
     if silent:
-        raise TypeError(f"these fields do not declare who may read them (use governed()): {', '.join(silent)}")
+        raise TypeError(f"these fields do not declare their readers (use governed()): {', '.join(silent)}")

@@ -70,7 +70,7 @@ class TrustedKeys:
     def current(self) -> VerificationKeys:
         """Return the public keys that verify tokens, the same object until they change; raises KeysUnavailable."""
         if self._failing_since is not None and time.monotonic() - self._failing_since > self._keep_for:
-            raise KeysUnavailable("the issuer's key set has not been readable for too long")
+            raise KeysUnavailable("the issuer's key set has been unreadable for too long")
         return self._keys
 
     async def refresh(self) -> VerificationKeys:
@@ -96,7 +96,7 @@ class TrustedKeys:
             self._failing_since = time.monotonic()
         age = time.monotonic() - self._failing_since
         _log.warning(
-            "the issuer's key set is not readable for %.0f s (%s); the last good keys stay in use", age, reason
+            "the issuer's key set has been unreadable for %.0f s (%s); the last good keys stay in use", age, reason
         )
 
     @property
@@ -154,7 +154,7 @@ class Authenticator:
             ) from None
         if not verified:
             raise Unauthorized(
-                "no key of the issuer made the token's signature (ask the issuer for a new one)", "signature"
+                "the token's signature matches no key of the issuer (ask the issuer for a new token)", "signature"
             )
         claims = _claims(signature.payload)
         expires = self._check_claims(claims)
@@ -187,16 +187,17 @@ class Authenticator:
         audiences = audience if isinstance(audience, list) else [audience]
         if not all(isinstance(name, str) for name in audiences) or self._audience not in audiences:
             raise Unauthorized(
-                "the token is not meant for this gateway (ask for one with the gateway's audience)", "audience"
+                "the token's audience is not this gateway (ask the issuer for a token with the gateway's audience)",
+                "audience",
             )
         if claims.get("iss") != self._issuer:
             raise Unauthorized(
-                "the token is from an issuer that this gateway does not trust (ask the trusted issuer for one)",
+                "the token is from an issuer that this gateway does not trust (ask the trusted issuer for a token)",
                 "issuer",
             )
         issued, expires = _time_claim(claims, "iat"), _time_claim(claims, "exp")
         if now >= expires + self._leeway:
-            raise Unauthorized("the token expired (ask the issuer for a new one)", "expired")
+            raise Unauthorized("the token has expired (ask the issuer for a new token)", "expired")
         valid_from = max(issued, _time_claim(claims, "nbf")) if "nbf" in claims else issued
         if valid_from > now + self._leeway:
             raise Unauthorized(
@@ -204,7 +205,8 @@ class Authenticator:
             )
         if not 0 < expires - issued <= MAX_LIFETIME_SECONDS:
             raise Unauthorized(
-                "the token is valid for more than one hour (ask the issuer for a shorter one)", "lifetime"
+                "the token is valid for more than one hour (ask the issuer for a token with a shorter lifetime)",
+                "lifetime",
             )
         return expires
 
@@ -212,9 +214,9 @@ class Authenticator:
 def _bearer_token(authorization: str | None) -> bytes:
     """Take the bearer token out of an Authorization header; raises Unauthorized."""
     if not authorization:
-        raise Unauthorized("there is no bearer token (send the header Authorization: Bearer <token>)", "missing")
+        raise Unauthorized("the bearer token is missing (send the header Authorization: Bearer <token>)", "missing")
     if len(authorization) > MAX_TOKEN_BYTES + len("Bearer "):
-        raise Unauthorized("the token is longer than 8 KiB (ask the issuer for one with fewer claims)")
+        raise Unauthorized("the token is longer than 8 KiB (ask the issuer for a token with fewer claims)")
     match = _BEARER.fullmatch(authorization)
     if match is None:
         raise Unauthorized(
@@ -225,7 +227,7 @@ def _bearer_token(authorization: str | None) -> bytes:
 
 def _signature(token: bytes) -> jws.CompactSignature:
     """Parse a bearer token as a JSON Web Signature; raises Unauthorized."""
-    malformed = Unauthorized("the token is malformed (ask the issuer for a new one)")
+    malformed = Unauthorized("the token is malformed (ask the issuer for a new token)")
     try:
         signature = jws.extract_compact(token, registry=_SIGNATURES)
     except (JoseError, ValueError, TypeError, RecursionError):
@@ -234,10 +236,15 @@ def _signature(token: bytes) -> jws.CompactSignature:
     if not isinstance(header, dict) or not isinstance(header.get("kid", ""), str):
         raise malformed
     if "crit" in header:
-        raise Unauthorized("the token demands an unknown extension, crit (ask for one without it)")
+        raise Unauthorized(
+            "the token's header crit requires an extension that the gateway does not know (ask the issuer for a"
+            " token without crit)"
+        )
     algorithm = header["alg"]
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise Unauthorized(f"the token's algorithm is not accepted (sign with one of {', '.join(ALGORITHMS)})")
+        raise Unauthorized(
+            f"the token's algorithm is not accepted (ask the issuer to sign with one of {', '.join(ALGORITHMS)})"
+        )
     return signature
 
 
@@ -255,7 +262,7 @@ def _claims(payload: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        raise Unauthorized("the token's claims are not a JSON object (ask the issuer for a new one)", "claims")
+        raise Unauthorized("the token's claims are not a JSON object (ask the issuer for a new token)", "claims")
     return claims
 
 
@@ -265,7 +272,8 @@ def _time_claim(claims: dict[str, Any], name: str) -> float:
     # NaN and the infinities, which Python reads from JSON, are in no range.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_INSTANT:
         raise Unauthorized(
-            f"the token's claim {name} is missing or no point in time (ask the issuer to state it)", "claims"
+            f"the token's claim {name} is missing or is not a valid time (ask the issuer to state seconds since 1970)",
+            "claims",
         )
     return value
 
@@ -277,7 +285,7 @@ def _actor(claims: dict[str, Any]) -> Actor:
         role = Role(claims.get("role", ""))
     except ValueError:
         raise Unauthorized(
-            "the token's claim role names no known role (ask the issuer to correct it)", "claims"
+            "the token's claim role is not a role of this gateway (ask the issuer to correct it)", "claims"
         ) from None
     if role is Role.TRAINING_CLIENT:
         client = _text_claim(claims, "client", CLIENT_NAME.fullmatch)
@@ -291,5 +299,5 @@ def _text_claim(claims: dict[str, Any], name: str, is_well_formed: Callable[[str
     """Return a well-formed text that a bearer token claims; raises Unauthorized."""
     value = claims.get(name)
     if not isinstance(value, str) or not is_well_formed(value):
-        raise Unauthorized(f"the token's claim {name} is missing or malformed (ask the issuer to state it)", "claims")
+        raise Unauthorized(f"the token's claim {name} is missing or malformed (ask the issuer to correct it)", "claims")
     return value

@@ -42,7 +42,9 @@ class DevelopmentIssuer:
         except (JoseError, ValueError, TypeError, KeyError):
             key = None
         if key is None or not key.is_private or key.curve_name != "P-256":
-            raise ValueError("issuer.json holds no P-256 key pair; delete it, and the next start makes a new one")
+            raise ValueError(
+                "issuer.json does not contain a P-256 key pair (delete the file; the next start creates a new key pair)"
+            )
         key.ensure_kid()
         return cls(key)
 
@@ -62,20 +64,24 @@ class DevelopmentIssuer:
         a lifetime that is not between 1 and 3600 s.
         """
         if not 1 <= lifetime_seconds <= MAX_LIFETIME_SECONDS:
-            raise ValueError(f"a token lives between 1 and {MAX_LIFETIME_SECONDS} seconds, not {lifetime_seconds}")
+            raise ValueError(
+                f"the lifetime of a token must be 1 to {MAX_LIFETIME_SECONDS} seconds, not {lifetime_seconds}"
+            )
         claims: dict[str, str] = {}
         if role is Role.TRAINING_CLIENT:
             if not client or not CLIENT_NAME.fullmatch(client):
-                raise ValueError(f"a token for {role} needs a client that matches {CLIENT_NAME.pattern}")
+                raise ValueError(f"a token for {role} needs a client name that matches {CLIENT_NAME.pattern}")
             if not purpose or not PURPOSE_NAME.fullmatch(purpose):
                 raise ValueError(f"a token for {role} needs a purpose that matches {PURPOSE_NAME.pattern}")
             claims = {"client": client, "purpose": purpose}
         if role is Role.DATA_SUBJECT:
             if not subject or not is_identifier(subject):
-                raise ValueError(f"a token for {role} needs a subject: the account's id, 200 characters at most")
+                raise ValueError(
+                    f"a token for {role} needs a subject, which is the account's id of at most 200 characters"
+                )
             claims = {"subject": subject}
         if name is not None and not is_identifier(name):
-            raise ValueError("a bearer's name has 1 to 200 printable characters")
+            raise ValueError("the name must have 1 to 200 printable characters")
         now = int(time.time())
         name = name or claims.get("client") or claims.get("subject") or f"development-{role.lower()}"
         fixed = {"iss": DEVELOPMENT_ISSUER, "aud": DEVELOPMENT_AUDIENCE, "iat": now, "exp": now + lifetime_seconds}

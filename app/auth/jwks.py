@@ -54,26 +54,32 @@ class VerificationKeys:
         """
         entries = jwks.get("keys") if isinstance(jwks, Mapping) else None
         if not isinstance(entries, list):
-            raise KeysUnavailable("it is not a JSON Web Key Set: an object with a list named keys is needed")
+            raise KeysUnavailable("the document is not a JSON Web Key Set, which is an object with a list named keys")
         keys = tuple(key for entry in entries if (key := _verification_key(entry)) is not None)
         if ignored := len(entries) - len(keys):
-            _log.info("%d keys of the issuer's key set are ignored: private, symmetric, short or of no use", ignored)
+            _log.info(
+                "%d keys of the issuer's key set are ignored, because they are private, symmetric, too short or"
+                " unusable",
+                ignored,
+            )
         return cls(keys)
 
     @classmethod
     def read_json(cls, document: bytes) -> "VerificationKeys":
         """Read the issuer's JSON Web Key Set from at most 256 KiB of JSON; raises KeysUnavailable."""
         if len(document) > MAX_KEY_SET_BYTES:
-            raise KeysUnavailable("it is longer than 256 KiB")
+            raise KeysUnavailable("the document is longer than 256 KiB")
         try:
             return cls.read(json.loads(document))
         except (ValueError, RecursionError):
-            raise KeysUnavailable("it is not JSON") from None
+            raise KeysUnavailable("the document is not JSON") from None
 
     def or_refuse(self) -> "VerificationKeys":
         """Return these keys of the issuer; raises KeysUnavailable if there is none among them."""
         if not self.keys:
-            raise KeysUnavailable("it holds no public signature key (Ed25519, P-256, P-384, RSA of 2048 bits or more)")
+            raise KeysUnavailable(
+                "the key set contains no public signature key (Ed25519, P-256, P-384, or RSA of at least 2048 bits)"
+            )
         return self
 
     def know(self, kid: str | None) -> bool:

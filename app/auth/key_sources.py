@@ -57,12 +57,12 @@ class _FileKeys(TrustedKeys):
     def _read(self) -> VerificationKeys:
         """Read the issuer's keys from the file; raises KeysUnavailable."""
         if not self._path.is_file():
-            raise KeysUnavailable("there is no such file")
+            raise KeysUnavailable("the file does not exist")
         try:
             with self._path.open("rb") as file:
                 return VerificationKeys.read_json(file.read(MAX_KEY_SET_BYTES + 1))
         except OSError as error:
-            raise KeysUnavailable(f"the file is not readable ({type(error).__name__})") from None
+            raise KeysUnavailable(f"the file cannot be read ({type(error).__name__})") from None
 
 
 class _UrlKeys(TrustedKeys):
@@ -158,5 +158,5 @@ async def open_keys(location: str, timing: KeyTiming = DEFAULT_TIMING) -> Truste
             )
         return await _UrlKeys.open(location, timing)
     except KeysUnavailable as error:
-        reason = f"GROUNDS_JWKS must be the file or the http(s) URL of a JSON Web Key Set: {error}"
+        reason = f"GROUNDS_JWKS: {error} (set it to the file or the http(s) URL of a JSON Web Key Set)"
         raise KeysUnavailable(reason) from None

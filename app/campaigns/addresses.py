@@ -73,7 +73,7 @@ def _open_stream(file: Path) -> TextIO:
     try:
         return file.open(encoding="utf-8-sig", errors="replace", newline="")
     except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror} (name the file of addresses with --addresses)") from None
+        raise SettingsError(f"{file}: {error.strerror} (pass a file of addresses with --addresses)") from None
 
 
 def _parse_lines(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
@@ -99,19 +99,17 @@ def _parse_csv(file: Path, stream: TextIO) -> Iterator[tuple[int, Any]]:
     try:
         named = reader.fieldnames or ()
         if not {"account", "email"} <= set(named) <= set(FIELDS):
-            raise SettingsError(
-                f"{file}: does not begin with its header (write {','.join(FIELDS)} into the first line)"
-            )
+            raise SettingsError(f"{file}: the header is missing (write {','.join(FIELDS)} in the first line)")
         for row in reader:
             yield reader.line_num, row
     except csv.Error:
-        raise SettingsError(f"{file}: line {reader.line_num}: is no CSV (check its quotes)") from None
+        raise SettingsError(f"{file}: line {reader.line_num}: is not valid CSV (check the quotes)") from None
 
 
 def _parse_address(line: int, said: Any) -> Address:
     """Check a line of a campaign's file of addresses; a ValueError describes the fault and quotes nothing of it."""
     if not isinstance(said, dict) or not {"account", "email"} <= said.keys() <= set(FIELDS):
-        raise ValueError(f"does not state {', '.join(FIELDS)} (state these, and nothing else)")
+        raise ValueError(f"must have the fields {', '.join(FIELDS)} and no others (correct the line)")
     account, email, language = (said.get(name) or None for name in FIELDS)
     contact = None
     if isinstance(email, str):
@@ -120,11 +118,11 @@ def _parse_address(line: int, said: Any) -> Address:
         if EMAIL.fullmatch(email) and len(email) <= MAX_EMAIL_LENGTH:
             contact = contact_hash(email)
     if not isinstance(email, str) or contact is None:
-        raise ValueError("email: is no address that mail can be sent to (correct it)")
+        raise ValueError("email: must be an e-mail address (correct it)")
     if not isinstance(account, str) or not _is_well_formed(_ID, account):
-        raise ValueError("account: is no id (state the platform's id of the account)")
+        raise ValueError("account: must be the platform's id of the account (correct it)")
     if language is not None and not _is_well_formed(_LANGUAGE, language):
-        raise ValueError("language: is no language tag (write one like de or pt-BR, or leave it out)")
+        raise ValueError("language: must be a language tag such as de or pt-BR (correct it, or leave it out)")
     return Address(line, account, contact, language, email)
 
 

@@ -66,11 +66,13 @@ def parse_campaign_options(
 ) -> CampaignOptions:
     """Check the options of a campaign's sending; raise SettingsError when they are no campaign."""
     if not _EPOCH.fullmatch(epoch):
-        raise SettingsError("--epoch: is no month (write it like 2026-04)")
+        raise SettingsError("--epoch: must be a month (write it as YYYY-MM, such as 2026-04)")
     try:
         wanted = tuple(dict.fromkeys(NoticeChannel(name.strip().upper()) for name in channels.split(",")))
     except ValueError:
-        raise SettingsError(f"--channel: names no channel (write some of {','.join(NoticeChannel)})") from None
+        raise SettingsError(
+            f"--channel: must be a list of channels (choose from {','.join(NoticeChannel)}, separated by commas)"
+        ) from None
     return CampaignOptions(epoch, message, wanted, addresses, rate, connections, retry_unknown)
 
 
@@ -92,7 +94,7 @@ class Campaign:
     async def rehearse(self) -> None:
         """Do everything but send in a transaction that is rolled back; print how many would be told, and one text."""
         out = Console(highlight=False)
-        table = Table("channel", "language", "would be told")
+        table = Table("channel", "language", "messages to send")
         texts: list[NoticeText] = []
         for channel in self.plan.channels:
             told: Counter[str] = Counter()
@@ -152,7 +154,7 @@ class Campaign:
         server, sender = MailServer.of(self.settings.smtp or ""), self.settings.smtp_from or ""
         mailers = [Mailer(server, sender) for _ in range(self.plan.connections)]
         console = Console(stderr=True)
-        columns = (TextColumn("telling by e-mail"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("sending e-mail"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=count_lines(self.faults.file))
             await self._mailing(number).run(
@@ -203,7 +205,9 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
                 else:
                     well = await campaign.run()
         except CampaignRunning:
-            raise CampaignError(f"--epoch: another run of {plan.epoch} is under way (wait for its end)") from None
+            raise CampaignError(
+                f"--epoch: another run of campaign {plan.epoch} is in progress (wait until it has ended)"
+            ) from None
         except MailError as error:
             raise CampaignError(str(error)) from None
         except asyncio.CancelledError:  # by the second signal
@@ -225,23 +229,29 @@ async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -
         for mail in (message for each in mails for message in split_mbox(each)):
             report = read_delivery_report(mail, now)
             if report is None:
-                counts["of no notice"] += 1
+                counts["without a notice"] += 1
             else:
                 reports.append(report)
         for start in range(0, len(reports), CHUNK_SIZE):
             for state in await outbox.record_deliveries(database.worker, reports[start : start + CHUNK_SIZE]):
-                counts["of no notice" if state is None else state.lower()] += 1
+                counts["without a notice" if state is None else state.lower()] += 1
     return counts
 
 
 def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> None:
     """Raise SettingsError with one line for every option that a campaign's sending lacks."""
-    missing = [] if settings.public_url else ["GROUNDS_PUBLIC_URL: is not set (notices link to the pages there)"]
+    missing = (
+        []
+        if settings.public_url
+        else ["GROUNDS_PUBLIC_URL: is not set (set it to the address of the gateway's pages, to which notices link)"]
+    )
     if NoticeChannel.EMAIL in plan.channels:
         if plan.addresses is None:
-            missing.append("--addresses: is missing (name a file of account,email,language, or leave EMAIL out)")
+            missing.append(
+                "--addresses: is missing (pass a file with account,email,language, or leave EMAIL out of --channel)"
+            )
         if not dry_run and not (settings.smtp and settings.smtp_from):
-            missing.append("GROUNDS_SMTP or GROUNDS_SMTP_FROM: is not set (e-mail needs both)")
+            missing.append("GROUNDS_SMTP or GROUNDS_SMTP_FROM: is not set (set both to send e-mail)")
     if missing:
         raise SettingsError("\n".join(missing))
     if plan.addresses is not None:
@@ -254,21 +264,21 @@ async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, po
     """Read a campaign's registered texts; raise SettingsError if it has none or if it counts for nothing."""
     if plan.epoch < policy.notice.epoch:
         raise SettingsError(
-            f"--epoch: {plan.epoch} is before {policy.notice.epoch}, from which on the policy counts notices"
-            " (name that one or a later one)"
+            f"--epoch: {plan.epoch} is before {policy.notice.epoch}, the first epoch whose notices count"
+            f" under the policy (use {policy.notice.epoch} or a later epoch)"
         )
     async with connection(pool) as borrowed:
         stored = await campaign_texts.stored_campaign(borrowed, plan.epoch)
         texts = await campaign_texts.registered_texts(borrowed, plan.epoch, plan.message)
     if stored is None or not stored.counts:
         raise SettingsError(
-            f"--epoch: it is not known what the campaign {plan.epoch} tells people, so that its notices would count"
-            " for nothing (register it with grounds campaign register)"
+            f"--epoch: the campaign {plan.epoch} is not registered, so its notices would not count (register"
+            " it with grounds campaign register)"
         )
     if not texts:
         raise SettingsError(
-            f"--epoch: the campaign {plan.epoch} has no registered text of a {plan.message.lower()} (register it with"
-            " grounds campaign register)"
+            f"--epoch: the campaign {plan.epoch} has no registered text for its {plan.message.lower()}"
+            " message (register it with grounds campaign register)"
         )
     check_controller(policy)
     for language, text in texts.items():
@@ -276,8 +286,8 @@ async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, po
             check_text(language, text, plan.message, policy)
         except ValueError as error:
             raise SettingsError(
-                f"--epoch: the text {language} of the campaign {plan.epoch} is not the policy's any more: {error}, and"
-                " register another campaign"
+                f"--epoch: the text {language} of the campaign {plan.epoch} no longer fits the policy in"
+                f" force, because {error}; register another campaign"
             ) from None
     return NoticeWriter(texts, settings.secret_bytes(), settings.public_url or "")
 
@@ -318,4 +328,4 @@ def _print_faults(faults: AddressFaults) -> None:
     for fault in faults.shown:
         print(fault, file=sys.stderr)
     if faults.count > len(faults.shown):
-        print(f"{faults.file}: {faults.count - len(faults.shown)} more lines like these", file=sys.stderr)
+        print(f"{faults.file}: {faults.count - len(faults.shown)} more lines have faults", file=sys.stderr)

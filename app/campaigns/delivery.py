@@ -115,8 +115,9 @@ class MailDelivery:
         self._refused_in_a_row = self._refused_in_a_row + 1 if result is SendResult.REFUSED else 0
         if self._refused_in_a_row == MAX_CONSECUTIVE_REFUSALS:
             raise MailError(
-                f"the SMTP server refused {MAX_CONSECUTIVE_REFUSALS} recipients in a row (check what it lets"
-                " GROUNDS_SMTP_FROM send, then run the command again: it tries them again)"
+                f"the SMTP server refused {MAX_CONSECUTIVE_REFUSALS} recipients in a row (check that it"
+                " accepts mail from GROUNDS_SMTP_FROM, then run the command again, which tries these"
+                " recipients again)"
             )
         return True
 
@@ -128,7 +129,11 @@ class MailDelivery:
         )
         if claim.outcome is ClaimOutcome.NOT_THEIRS:
             self._faults.add_fault(
-                address.line, "account: has no such address among its contacts (correct one of them)"
+                address.line,
+                (
+                    "account: this e-mail address is not a known contact of the account (correct the account or"
+                    " the address)"
+                ),
             )
         return claim if claim.outcome is ClaimOutcome.CLAIMED else None
 

@@ -17,9 +17,9 @@ INFORMATION_PATH = "/information"
 OBJECT_LINK, INFORMATION_LINK = "{{ object_link }}", "{{ information_link }}"
 """What stands in a registered text for its links. The first is the person's own, and allows to object, not to read."""
 _MISSING_LINKS = {
-    OBJECT_LINK: "the link to the objection form is missing ({{ object_link }}, with white space around it)",
-    INFORMATION_LINK: "the link to the whole information is missing"
-    " ({{ information_link }}, with white space around it)",
+    OBJECT_LINK: "the link to the objection form is missing (write {{ object_link }} with white space around it)",
+    INFORMATION_LINK: "the link to the full information is missing"
+    " (write {{ information_link }} with white space around it)",
 }
 
 
@@ -60,7 +60,7 @@ def with_links(language: str, text: str, links: Mapping[str, str]) -> NoticeText
     """Put signed links into a campaign's text; raise ValueError for one that does not begin with its subject."""
     subject, _, body = text.partition("\n")
     if not subject.startswith(SUBJECT_PREFIX):
-        raise ValueError("does not begin with its subject (write Subject: ... into the first line)")
+        raise ValueError("the subject is missing (begin the text with a line Subject: ...)")
     for name, link in links.items():
         body = body.replace(name, link)
     return NoticeText(language, " ".join(subject.removeprefix(SUBJECT_PREFIX).split()), body.strip() + "\n")
@@ -75,7 +75,7 @@ def check_text(language: str, text: str, message: MessageKind, policy: Policy) -
     links = {name: f"https://example.org/{place}" for place, name in enumerate(_MISSING_LINKS)}
     written = with_links(language, text, links)
     if not written.subject:
-        raise ValueError("the subject is empty (write it after Subject:)")
+        raise ValueError("the subject is empty (write the subject after Subject:)")
     if message is MessageKind.EDUCATION:
         return
     words = written.body.split()
@@ -91,5 +91,6 @@ def check_controller(policy: Policy) -> None:
     """Raise SettingsError if a policy names no controller: a campaign's notice has to name one."""
     if policy.controller is None:
         raise SettingsError(
-            f"policy {policy.version}: names no controller (GDPR Article 13(1)(a): put a policy in force that does)"
+            f"policy {policy.version}: the controller is missing, which GDPR Article 13(1)(a) requires in"
+            " notices (activate a policy that states the controller)"
         )

@@ -46,12 +46,16 @@ async def register_campaign(
             if stored is None or not stored.counts or hashes.items() - stored.texts.items():
                 await _store_record(database, record, hashes, now)
         elif stored is None or not stored.texts:
-            raise SettingsError(f"campaign {record.id}: its notice is not registered (register that first)")
+            raise SettingsError(f"campaign {record.id}: the notice is not registered yet (register the notice first)")
         async with connection(database.worker) as borrowed:
             refused = await register_texts(borrowed, record.id, message, texts)
     if refused:
         raise SettingsError(
-            "\n".join(f"{language}.txt: another text is registered, which stays (restore it)" for language in refused)
+            "\n".join(
+                f"{language}.txt: the text differs from the registered text, which cannot change (restore the"
+                " registered text)"
+                for language in refused
+            )
         )
     return hashes
 
@@ -64,7 +68,7 @@ def _parse_campaign(document: bytes) -> Campaign:
         place, reason = first_fault(error)
         raise SettingsError(f"campaign: {place}: {reason}" if place else f"campaign: {reason}") from None
     if not record.uses:
-        raise SettingsError(f"campaign {record.id}: told: names no use (name purposes, kinds and products)")
+        raise SettingsError(f"campaign {record.id}: told is empty (state purposes, kinds and products)")
     return record
 
 
@@ -75,8 +79,8 @@ def _raise_if_changed(record: Campaign, stored: StoredCampaign | None) -> None:
     changes = [f"adds {use}" for use in sorted(set(record.uses) - stored.told)]
     changes += [f"lacks {use}" for use in sorted(stored.told - set(record.uses))]
     raise SettingsError(
-        f"campaign {record.id}: told: {', '.join(changes)} (a campaign keeps what it told: register another one,"
-        " with an epoch of its own)"
+        f"campaign {record.id}: told must not change, and this record {', '.join(changes)} (register a new"
+        " campaign with another epoch)"
     )
 
 
@@ -86,9 +90,12 @@ def _raise_if_hashes_differ(record: Campaign, stored: StoredCampaign | None, has
     faults = []
     for language, digest in sorted((stated | (stored.texts if stored else {})).items()):
         if language not in hashes:
-            faults.append(f"texts.{language}: there is no text in this language (add {language}.txt)")
+            faults.append(f"texts.{language}: the text in this language is missing (add {language}.txt)")
         elif {digest, stated.get(language, digest)} != {hashes[language]}:
-            faults.append(f"texts.{language}: the text has another SHA-256, {hashes[language]} (correct one of them)")
+            faults.append(
+                f"texts.{language}: the SHA-256 of the text is {hashes[language]} and not the stated one"
+                " (correct the text or the hash)"
+            )
     if faults:
         raise SettingsError("\n".join(f"campaign {record.id}: {fault}" for fault in faults))
 

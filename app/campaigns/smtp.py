@@ -90,7 +90,9 @@ class Mailer:
                 self._smtp = await self._connected()
                 return
             except SMTPAuthenticationError as error:
-                raise MailError(f"the SMTP server refuses the login ({error.code}; check GROUNDS_SMTP)") from None
+                raise MailError(
+                    f"the SMTP server refused the login with {error.code} (check the user and password in GROUNDS_SMTP)"
+                ) from None
             except (OSError, SMTPTimeoutError, SMTPConnectError) as error:  # the server may come back
                 kind = type(error).__name__
                 if pause is not None:
@@ -99,8 +101,8 @@ class Mailer:
                 kind = type(error).__name__
                 break
         raise MailError(
-            f"the SMTP server cannot be used: {kind} (check GROUNDS_SMTP and that the server speaks TLS; then run the"
-            " command again, and it goes on)"
+            f"the SMTP server cannot be used, because of {kind} (check GROUNDS_SMTP and that the server"
+            " supports TLS, then run the command again to continue)"
         )
 
     async def send(self, address: Address, notice: str, message: bytes) -> SendResult:
@@ -181,7 +183,7 @@ def _classify_refusal(error: SMTPResponseException) -> SendResult:
         return SendResult.DEFERRED
     if isinstance(error, SMTPSenderRefused):
         raise MailError(
-            f"the SMTP server takes no messages of ours ({error.code}; check GROUNDS_SMTP and GROUNDS_SMTP_FROM, and"
-            " what the server lets them send)"
+            f"the SMTP server refused the sender with {error.code} (check GROUNDS_SMTP and"
+            " GROUNDS_SMTP_FROM, and that the server accepts mail from them)"
         )
     return SendResult.REFUSED

@@ -32,7 +32,7 @@ def write_texts(
     words = _translated_words(shipped)
     for language, said in (_translated_words(folder) if folder else {}).items():
         words[language] = words.get(language, {}) | said
-    faults = [] if "en" in sources else ["en.txt: is missing (it is what people of other languages read)"]
+    faults = [] if "en" in sources else ["en.txt: is missing (add it; it is sent to people whose language has no text)"]
     texts = {}
     uses = sorted(told)
     for language, source in sources.items():
@@ -51,7 +51,9 @@ def write_texts(
 def _shipped_folder(shipped: Traversable, message: MessageKind) -> Traversable:
     """Return the folder of the shipped templates of a campaign's message; raises SettingsError if none are shipped."""
     if message is MessageKind.EDUCATION:
-        raise SettingsError("--template: is missing (name a folder with the texts; none are shipped)")
+        raise SettingsError(
+            "--template: is missing (pass a folder with the texts, because no education texts are shipped)"
+        )
     return shipped / message.lower()
 
 
@@ -81,7 +83,7 @@ def _translated_uses(told: list[Use], words: Mapping[str, str], language: str) -
     """Describe in a campaign's language which kinds on which products are used for which purposes; merge equal ones."""
     missing = sorted({code for use in told for code in (use.purpose, use.kind)} - words.keys())
     if missing:
-        raise ValueError(f"there are no words for {', '.join(missing)} (write them into words.json under {language})")
+        raise ValueError(f"there are no words for {', '.join(missing)} (add them to words.json under {language})")
     kinds: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for use in told:
         kinds[use.purpose, use.product].add(use.kind)
@@ -103,9 +105,9 @@ def _template_sources(folder: Path | Traversable) -> dict[str, str]:
             if file.name.endswith(".txt")
         }
     except OSError as error:
-        raise SettingsError(f"{folder}: {error.strerror} (name a folder of templates with --template)") from None
+        raise SettingsError(f"{folder}: {error.strerror} (pass a folder of templates with --template)") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{folder}: a template is not UTF-8 (save it as such)") from None
+        raise SettingsError(f"{folder}: a template is not UTF-8 (save it as UTF-8)") from None
 
 
 def _translated_words(folder: Path | Traversable) -> dict[str, dict[str, str]]:
@@ -117,4 +119,6 @@ def _translated_words(folder: Path | Traversable) -> dict[str, dict[str, str]]:
         words: Any = json.loads(file.read_text(encoding="utf-8"))
         return {language: {code: str(said) for code, said in known.items()} for language, known in words.items()}
     except (ValueError, AttributeError):
-        raise SettingsError(f'{file}: is no object of objects (write {{"en": {{"POST": "public posts"}}}})') from None
+        raise SettingsError(
+            f'{file}: must be an object of objects (write {{"en": {{"POST": "public posts"}}}})'
+        ) from None

@@ -15,29 +15,35 @@ from app.settings import Settings
 from db.connection import open_database
 from db.vocabulary import MessageKind
 
-campaign_commands = typer.Typer(no_args_is_help=True, help="Register campaigns, and list them.")
+campaign_commands = typer.Typer(no_args_is_help=True, help="Register and list campaigns.")
 
 
 @campaign_commands.command("register")
 def campaign_register_command(
-    file: Annotated[Path, typer.Argument(help="The campaign's record (JSON).")],
+    file: Annotated[Path, typer.Argument(help="The JSON file with the campaign's record.")],
     message: Annotated[
-        MessageKind, typer.Option(case_sensitive=False, help="The message of the campaign whose texts are registered.")
+        MessageKind, typer.Option(case_sensitive=False, help="The kind of message whose texts to register.")
     ] = MessageKind.NOTICE,
     template: Annotated[
-        Path | None, typer.Option(help="A folder of templates, such as de.txt. Default: those of this version.")
+        Path | None,
+        typer.Option(
+            help="The folder with a template per language, such as de.txt. Default: the templates of this version."
+        ),
     ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Store what a campaign tells and its text in each language. A registered text never changes."""
+    """Register a campaign: store the uses that it announces and its text in each language.
+
+    A registered text cannot be changed.
+    """
     from db.notices.outbox import CampaignRunning
 
     with open_database_of(data) as (settings, url):
         try:
             hashes = uvloop.run(_register(settings, url, read_file(file), message, template))
         except CampaignRunning:
-            exit_with_error(f"{file}: a run of this campaign is under way (wait for its end)")
+            exit_with_error(f"{file}: a run of this campaign is in progress (wait until it has ended)")
     if json:
         print_json(hashes)
     else:
@@ -57,7 +63,7 @@ async def _register(
 
 @campaign_commands.command("list")
 def campaign_list_command(data: Data = None, json: AsJson = False) -> None:
-    """List every campaign with what it told and the languages of its registered texts, the latest first."""
+    """List all campaigns with the uses that they announced and the languages of their texts, newest first."""
     with open_database_of(data) as (_, url), psycopg.connect(url, row_factory=dict_row) as connection:
         campaigns = connection.execute(_CAMPAIGNS).fetchall()
     if json:

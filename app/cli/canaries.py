@@ -11,46 +11,51 @@ from db.connection import Database, open_database
 from db.oversight.canaries import CanaryIncidentRow, CanaryRow, list_canaries, load_canary_incidents
 from db.oversight.officer import ActOutcome, Officer
 
-canary_commands = typer.Typer(no_args_is_help=True, help="Plant items that can never qualify, to prove the rules.")
+canary_commands = typer.Typer(
+    no_args_is_help=True, help="Plant, list and remove canaries: test items that can never qualify."
+)
 
 Result = TypeVar("Result")
 Item = Annotated[str, typer.Argument(help="The platform's id of the item.")]
-Name = Annotated[str, typer.Option(help="The name of the operator.")]
+Name = Annotated[str, typer.Option(help="The name of the operator, which is recorded.")]
 
 _NOT_PLANTED = {
-    None: "is no known item (load its records first)",
-    ActOutcome.QUALIFIES: "qualifies now (plant an item that never can)",
-    ActOutcome.DELIVERED_BEFORE: "was delivered before (plant an item that never qualified)",
+    None: "is not a known item (load its records first)",
+    ActOutcome.QUALIFIES: "is permitted now (choose an item that can never qualify)",
+    ActOutcome.DELIVERED_BEFORE: "was delivered earlier (choose an item that was never permitted)",
 }
 
 
 @canary_commands.command("plant")
 def canary_plant_command(
     item: Item,
-    reason: Annotated[str, typer.Option(help="Why the item can never qualify.")],
+    reason: Annotated[str, typer.Option(help="The reason why the item can never qualify.")],
     name: Name = "command line",
     data: Data = None,
 ) -> None:
-    """Plant an item. If a page is about to hold it, the page is not delivered, and everything is held."""
+    """Plant an item.
+
+    If a page is about to contain the item, the page is not delivered and a hold stops all deliveries.
+    """
     if not reason.strip():
-        exit_with_error("--reason: is empty (say why the item can never qualify)")
+        exit_with_error("--reason: is empty (state why the item can never qualify)")
     outcome = _use_database(data, lambda database: Officer(database.staff, name).plant_canary(item, reason))
     if outcome in _NOT_PLANTED:
         exit_with_error(f"ITEM: {_NOT_PLANTED[outcome]}")
-    print("is planted" if outcome is ActOutcome.PLANTED else "was planted before")
+    print("The item is planted." if outcome is ActOutcome.PLANTED else "The item was already planted.")
 
 
 @canary_commands.command("remove")
 def canary_remove_command(item: Item, name: Name = "command line", data: Data = None) -> None:
-    """Remove an item from those that are planted. Its incidents stay recorded."""
+    """Remove an item from the planted items. The incidents of the item stay recorded."""
     if not _use_database(data, lambda database: Officer(database.staff, name).remove_canary(item)):
-        exit_with_error("ITEM: is not planted (see grounds canary list)")
-    print("is not planted any more")
+        exit_with_error("ITEM: is not planted (choose an item from grounds canary list)")
+    print("The item is no longer planted.")
 
 
 @canary_commands.command("list")
 def canary_list_command(data: Data = None, json: AsJson = False) -> None:
-    """List the planted items, and each delivery that one of them stopped."""
+    """List the planted items with the deliveries that they stopped."""
     canaries = _use_database(data, _canaries_with_incidents)
     if json:
         print_json([_described(canary, incidents) for canary, incidents in canaries])

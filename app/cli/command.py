@@ -18,7 +18,8 @@ EXIT_ERROR = 2
 EXIT_INCOMPLETE = 3
 
 Data = Annotated[
-    Path | None, typer.Option(help="The data folder. Default: GROUNDS_DATA, else .grounds.", show_default=False)
+    Path | None,
+    typer.Option(help="The data folder. Default: the value of GROUNDS_DATA, or .grounds.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -54,13 +55,15 @@ def exit_on_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
-        exit_with_error(f"the database failed with {type(error).__name__} (see its log, and run the command again)")
+        exit_with_error(
+            f"the database failed with {type(error).__name__} (read the log of PostgreSQL, then run the command again)"
+        )
     except OSError as error:
         exit_with_error(
             f"{error.filename or 'input, output or the database'}: {error.strerror or type(error).__name__}"
         )
     except Exception as error:
-        exit_with_error(f"something failed here (report to the developers the failure {observe.failure(error)} above)")
+        exit_with_error(f"an internal error occurred (report failure {observe.failure(error)} above to the developers)")
 
 
 def exit_with_error(message: str) -> NoReturn:

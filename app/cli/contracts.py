@@ -16,19 +16,25 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema
 
 contract_commands = typer.Typer(
-    no_args_is_help=True, help="Check operations against a schema, and schemas for operations."
+    no_args_is_help=True, help="Check that operations fit a schema, and that a schema change breaks no operation."
 )
-document_commands = typer.Typer(no_args_is_help=True, help="The trusted documents.")
+document_commands = typer.Typer(no_args_is_help=True, help="Register trusted documents.")
 
-Client = Annotated[str | None, typer.Option(help="The consumer's name. Default: the name of each file's folder.")]
+Client = Annotated[
+    str | None, typer.Option(help="The name of the consumer. Default: the name of the folder of each file.")
+]
 Operations = Annotated[
-    list[Path] | None, typer.Option("--operations", help="A file or folder of operations; repeatable.")
+    list[Path] | None, typer.Option("--operations", help="A file or folder with operations. Can be repeated.")
 ]
 Schema = Annotated[
     str | None,
-    typer.Option(metavar="FILE|URL", help="An SDL file, or the URL of a gateway. Default: the schema of this version."),
+    typer.Option(
+        metavar="FILE|URL", help="The SDL file, or the URL of a gateway. Default: the schema of this version."
+    ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Also fail for what is deprecated, dangerous or over a limit.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Also fail for deprecated elements, dangerous changes and exceeded limits.")
+]
 Format = Annotated[ReportFormat, typer.Option(case_sensitive=False, help="The format of the report.")]
 
 
@@ -37,7 +43,8 @@ def contract_check_command(
     operations: Annotated[
         list[Path],
         typer.Argument(
-            metavar="OPERATIONS...", help=".graphql files, folders, or the persisted-documents.json of graphql-codegen."
+            metavar="OPERATIONS...",
+            help="The .graphql files, folders, or persisted-documents.json of graphql-codegen to check.",
         ),
     ],
     schema: Schema = None,
@@ -48,7 +55,7 @@ def contract_check_command(
     format: Format = ReportFormat.TEXT,
     strict: Strict = False,
 ) -> None:
-    """Report the operations that would fail, are over a limit, or use something deprecated, by consumer."""
+    """Report the operations that would fail, exceed a limit or use a deprecated element, by consumer."""
     from grounds_client.contract.commands import check_report
 
     with _exit_on_contract_errors():
@@ -61,14 +68,14 @@ def contract_check_command(
 
 @contract_commands.command("diff")
 def contract_diff_command(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The SDL file before the change.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The SDL file after the change.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The SDL file of the old schema.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The SDL file of the new schema.")],
     operations: Operations = None,
     client: Client = None,
     format: Format = ReportFormat.TEXT,
     strict: Strict = False,
 ) -> None:
-    """Report the changes from one schema to another, and the operations that they affect."""
+    """Report the changes from one schema to another, and the operations that the changes affect."""
     from grounds_client.contract.commands import diff_report
 
     with _exit_on_contract_errors():
@@ -80,7 +87,9 @@ def contract_diff_command(
 
 @contract_commands.command("usage")
 def contract_usage_command(
-    field: Annotated[str, typer.Argument(metavar="FIELD", help="A schema coordinate, such as TrainableContent.text.")],
+    field: Annotated[
+        str, typer.Argument(metavar="FIELD", help="The schema coordinate of the field, such as TrainableContent.text.")
+    ],
     operations: Operations = None,
     schema: Schema = None,
     client: Client = None,
@@ -88,7 +97,7 @@ def contract_usage_command(
         UsageFormat, typer.Option(case_sensitive=False, help="The format of the report.")
     ] = UsageFormat.TEXT,
 ) -> None:
-    """Report the operations that use a field, of those in this folder or in --operations."""
+    """Report the operations that use a field, among those in this folder or in --operations."""
     from grounds_client.contract.commands import usage_report
 
     with _exit_on_contract_errors():
@@ -101,15 +110,15 @@ def documents_register_command(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="A folder of .graphql files, or the persisted-documents.json of graphql-codegen."
+            metavar="DIR", help="The folder of .graphql files, or the persisted-documents.json of graphql-codegen."
         ),
     ],
-    client: Annotated[str, typer.Option(help="The client that sends them.")],
+    client: Annotated[str, typer.Option(help="The name of the client that sends the documents.")],
     manifest: Annotated[
-        Path, typer.Option(envvar="GROUNDS_DOCUMENTS", help="The manifest, which the documents are merged into.")
+        Path, typer.Option(envvar="GROUNDS_DOCUMENTS", help="The manifest into which to merge the documents.")
     ] = Path("documents.json"),
 ) -> None:
-    """Put documents into the manifest of those that the gateway trusts, and print their ids."""
+    """Add documents to the manifest of trusted documents, and print their ids."""
     from app.cli.document_registration import register_documents
 
     with _exit_on_contract_errors():
@@ -138,7 +147,7 @@ def _exit_on_contract_errors() -> Iterator[None]:
     except (ContractError, SettingsError) as error:
         message = str(error)
     except Exception as error:
-        message = f"something failed here (report to the developers the failure {observe.failure(error)} above)"
+        message = f"an internal error occurred (report failure {observe.failure(error)} above to the developers)"
     else:
         return
     print(f"grounds: {message}", file=sys.stderr)

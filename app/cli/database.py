@@ -17,7 +17,7 @@ SELECT current_setting('server_version') AS postgresql,
 
 
 def migrate_command(data: Data = None) -> None:
-    """Set the database up, or bring it up to date, and print its version. `serve` and `demo` do so too."""
+    """Set up the database or bring it up to date, and print its version. The commands serve and demo do this too."""
     with open_database_of(data, migrate=True) as (_, url):
         print(f"database version {_read_versions(url)['database_version']}")
 

@@ -23,7 +23,7 @@ def register_documents(place: Path, client: str, manifest: Path) -> Mapping[str,
     valid.
     """
     if not CLIENT_NAME.fullmatch(client):
-        raise ContractError(f"--client: {client!r} is not the name of a client (use letters, digits, dots, - and _)")
+        raise ContractError(f"--client: {client!r} is not a valid client name (use letters, digits, dots, - and _)")
     schema = build_schema()
     texts: dict[str, str] = {}
     names: dict[str, str] = {}
@@ -47,7 +47,9 @@ def register_documents(place: Path, client: str, manifest: Path) -> Mapping[str,
         open_documents(written, frozenset(), schema)
         written.replace(manifest)
     except OSError as error:
-        raise ContractError(f"{manifest}: cannot be written: {error.strerror} (see its folder)") from None
+        raise ContractError(
+            f"{manifest}: cannot be written, {error.strerror} (check the permissions of the folder)"
+        ) from None
     finally:
         written.unlink(missing_ok=True)
     return names

@@ -43,8 +43,11 @@ class FactFile:
                 yield bytes(held[:end])
                 del held[:end]
         except (EOFError, zlib.error, OSError) as error:
-            what = error.strerror if isinstance(error, OSError) and error.strerror else "is cut short or damaged"
-            self.fault = f"{self.name}: {what} (the lines before are loaded; get the file again and repeat the command)"
+            what = error.strerror if isinstance(error, OSError) and error.strerror else "is incomplete or damaged"
+            self.fault = (
+                f"{self.name}: {what} (the lines before the damage are loaded; get the file again and repeat the"
+                " command)"
+            )
         else:
             yield bytes(held)
 

@@ -21,14 +21,20 @@ if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other com
 
 
 def ingest_command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON or .gz files; - is standard input.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="The NDJSON or .gz files to load. Use - for standard input.")
+    ],
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Load facts. Rejected lines go to FILE.rejects.ndjson. Exits with 3 if any is set aside, 2 for a damaged file."""
+    """Load facts from files.
+
+    Rejected lines are written to FILE.rejects.ndjson. The exit code is 3 if a line was rejected or its record stays
+    quarantined, and 2 if a file is damaged.
+    """
     for name in files:
         if name != "-" and (Path(name).is_dir() or not Path(name).exists()):
-            exit_with_error(f"{name}: there is no such file (name files, or - for standard input)")
+            exit_with_error(f"{name}: does not exist or is a folder (pass files, or - for standard input)")
     summaries: list[dict[str, Any]] | None = [] if json else None
     with open_database_of(data) as (settings, url):
         rejected, faults = uvloop.run(_ingest_files(settings, url, files, summaries))
@@ -90,7 +96,7 @@ async def _ingest_file(
     if summaries is None:
         _print_summary(source.name, summary.as_dict())
         for epoch, count in sorted(summary.notices.items()):
-            print(f"{count} notices of the campaign {epoch}, which is not known, count for nothing until it is")
+            print(f"{count} notices of the campaign {epoch} do not count until the campaign is known (load its record)")
     else:
         summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
     if summary.unreadable_signals:
@@ -100,8 +106,8 @@ async def _ingest_file(
         print(f"{rejected} lines were rejected (see {rejects.path})", file=sys.stderr)
     if aside:
         print(
-            f"{aside} good lines are no later than a bad one, whose record is still set aside: send them again with a"
-            " later observed_at",
+            f"{aside} good lines are not later than a bad line of the same record, which stays quarantined"
+            " (send them again with a later observed_at)",
             file=sys.stderr,
         )
     return rejected + aside

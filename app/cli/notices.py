@@ -11,34 +11,53 @@ from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_
 from app.settings import SettingsError
 from db.vocabulary import MessageKind
 
-notice_commands = typer.Typer(no_args_is_help=True, help="Send notices, and read which of them bounced.")
+notice_commands = typer.Typer(no_args_is_help=True, help="Send notices, and read bounce messages.")
+
+Addresses = Annotated[
+    Path | None,
+    typer.Option(
+        help="The file of e-mail addresses: CSV with the header account,email,language, or NDJSON. The addresses are"
+        " not stored."
+    ),
+]
+Remind = Annotated[
+    bool,
+    typer.Option(
+        "--remind",
+        help="Send the reminder to accounts whose notice was delivered and whose notice period has not ended.",
+    ),
+]
+Educate = Annotated[
+    bool, typer.Option("--educate", help="Send the campaign's education message, which does not count as a notice.")
+]
+RetryUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--retry-unknown",
+        help="Send messages again whose earlier result is unknown, although they might have arrived.",
+    ),
+]
 
 
 @notice_commands.command("send")
 def notice_send_command(
-    epoch: Annotated[str, typer.Option(metavar="YYYY-MM", help="The campaign, by the epoch of its notices.")],
-    channel: Annotated[str, typer.Option(help="The channels, separated by commas.")] = "EMAIL,IN_APP",
-    addresses: Annotated[
-        Path | None,
-        typer.Option(help="A CSV file with a header, or NDJSON: account,email,language. It is not stored."),
-    ] = None,
-    remind: Annotated[
-        bool, typer.Option("--remind", help="Remind those whose notice was delivered and whose period has not ended.")
-    ] = False,
-    educate: Annotated[
-        bool, typer.Option("--educate", help="Send the campaign's education message, which is no notice.")
-    ] = False,
-    rate: Annotated[int, typer.Option(min=1, help="The number of messages per second.")] = 50,
+    epoch: Annotated[str, typer.Option(metavar="YYYY-MM", help="The epoch of the campaign to send.")],
+    channel: Annotated[str, typer.Option(help="The channels to use, separated by commas.")] = "EMAIL,IN_APP",
+    addresses: Addresses = None,
+    remind: Remind = False,
+    educate: Educate = False,
+    rate: Annotated[int, typer.Option(min=1, help="The maximum number of messages per second.")] = 50,
     connections: Annotated[int, typer.Option(min=1, max=16, help="The number of connections to the SMTP server.")] = 4,
-    retry_unknown: Annotated[
-        bool, typer.Option("--retry-unknown", help="Send messages again that might have arrived.")
-    ] = False,
+    retry_unknown: RetryUnknown = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be sent; send and store nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be sent, without sending or storing anything.")
     ] = False,
     data: Data = None,
 ) -> None:
-    """Send a registered campaign's notice to all that require it. Resumable. Exits with 3 if any account remains."""
+    """Send the notice of a registered campaign to all accounts that require it.
+
+    Run the command again to continue after an interruption. The exit code is 3 if any account remains.
+    """
     from app.campaigns.campaign import CampaignError, parse_campaign_options
     from app.campaigns.campaign import run_campaign as run
 
@@ -56,17 +75,23 @@ def notice_send_command(
 def _chosen_message(*, remind: bool, educate: bool) -> MessageKind:
     """Return which message `grounds notice send` is to send; raises SettingsError for two at once."""
     if remind and educate:
-        raise SettingsError("--remind and --educate: are two messages (send one, then the other)")
+        raise SettingsError("--remind and --educate: cannot be combined (run the command once for each message)")
     return MessageKind.REMINDER if remind else MessageKind.EDUCATION if educate else MessageKind.NOTICE
 
 
 @notice_commands.command("bounces")
 def notice_bounces_command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Messages or mbox files; - is standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="The messages or mbox files to read. Use - for standard input."),
+    ],
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Read delivery status notifications (RFC 3464). Delivered notices count; bounced notices are void."""
+    """Read delivery status notifications (RFC 3464), and record which notices were delivered and which bounced.
+
+    A bounced notice does not count.
+    """
     from app.campaigns.campaign import record_bounces
 
     with open_database_of(data) as (settings, url):
@@ -75,4 +100,4 @@ def notice_bounces_command(
     if json:
         print_json(counts)
     else:
-        print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing was read")
+        print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "No report was read.")

@@ -42,7 +42,7 @@ def target_from_options(
         raise ObjectionError(f"--{option}: {error}") from None
 
 
-_TARGET_OPTIONS = "name one of --account, --person, --contact and --contact-file"
+_TARGET_OPTIONS = "pass exactly one of --account, --person, --contact and --contact-file"
 
 
 async def file_as_officer(
@@ -57,8 +57,8 @@ async def file_as_officer(
 
 @objection_commands.command("file")
 def objection_file_command(
-    account: Annotated[str | None, typer.Option(help="An account, by the platform's id.")] = None,
-    person: Annotated[str | None, typer.Option(help="A person, by the platform's id.")] = None,
+    account: Annotated[str | None, typer.Option(help="The platform's id of the account that objects.")] = None,
+    person: Annotated[str | None, typer.Option(help="The platform's id of the person who objects.")] = None,
     contact: Annotated[
         str | None, typer.Option(help="The SHA-256 of an e-mail address, phone number or user name.")
     ] = None,
@@ -69,15 +69,16 @@ def objection_file_command(
         str | None, typer.Option(help="The country of a phone number without its country code, like DE.")
     ] = None,
     scope: Annotated[
-        ObjectionScope, typer.Option(case_sensitive=False, help="What the objection covers.")
+        ObjectionScope, typer.Option(case_sensitive=False, help="The content that the objection covers.")
     ] = ObjectionScope.ALL,
     channel: Annotated[
-        ObjectionChannel, typer.Option(case_sensitive=False, help="How the objection was received.")
+        ObjectionChannel,
+        typer.Option(case_sensitive=False, help="The channel through which the objection was received."),
     ] = ObjectionChannel.LETTER,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """File an objection. It is in force when its reference is printed."""
+    """File an objection. The objection is in effect once its reference is printed."""
     with exit_on_errors():
         written = None if contact_file is None else read_file(contact_file).decode(errors="replace")
         try:
@@ -89,4 +90,4 @@ def objection_file_command(
     if json:
         print_json({"reference": filed.reference, "received_at": filed.received_at.isoformat()})
     else:
-        print(f"{filed.reference}: is in force since {filed.received_at.isoformat()}")
+        print(f"{filed.reference}: is in effect since {filed.received_at.isoformat()}")

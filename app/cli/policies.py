@@ -13,7 +13,7 @@ from app.cli.command import Data, exit_on_errors, open_database_of, print_json, 
 
 policy_commands = typer.Typer(no_args_is_help=True, help="Show, check and activate policies.")
 
-PolicyFile = Annotated[Path, typer.Argument(help="A policy document (JSON).")]
+PolicyFile = Annotated[Path, typer.Argument(help="The JSON file with the policy document.")]
 
 
 @policy_commands.command("show")
@@ -29,7 +29,7 @@ def policy_show_command(data: Data = None) -> None:
 
 @policy_commands.command("check")
 def policy_check_command(file: PolicyFile, data: Data = None) -> None:
-    """Check a policy document and what campaigns told, and print every error and warning."""
+    """Check a policy document, also against the uses that campaigns announced, and print every error and warning."""
     from db.policies.told import TOLD, raise_if_untold
     from db.policy.document import parse_policy
 
@@ -39,12 +39,12 @@ def policy_check_command(file: PolicyFile, data: Data = None) -> None:
         raise_if_untold(policy, connection.execute(TOLD).fetchall())
     for warning in policy.warnings(datetime.now(UTC)):
         print(f"policy {policy.version}: warning: {warning}", file=sys.stderr)
-    print(f"policy {policy.version}: is sound; grounds {', '.join(policy.grounds)}")
+    print(f"policy {policy.version}: is valid; its grounds are {', '.join(policy.grounds)}")
 
 
 @policy_commands.command("activate")
 def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
-    """Put a policy in force. It applies from the next statement on."""
+    """Put a policy in force. The policy applies from the next page on."""
     from db.policies.activation import activate_policy
     from db.policies.told import TOLD, raise_if_untold
     from db.policy.document import parse_policy

@@ -11,22 +11,29 @@ from schema.actor import Role
 
 def token_command(
     role: Annotated[Role, typer.Option(case_sensitive=False, help="The role of the token.")],
-    client: Annotated[str, typer.Option(help="The name of the training client (TRAINING_CLIENT).")] = "demo",
-    purpose: Annotated[str, typer.Option(help="The purpose of the training (TRAINING_CLIENT).")] = "GENAI_TRAINING",
-    subject: Annotated[str | None, typer.Option(help="The platform's id of the account (DATA_SUBJECT).")] = None,
+    client: Annotated[
+        str, typer.Option(help="The name of the training client, for the role TRAINING_CLIENT.")
+    ] = "demo",
+    purpose: Annotated[
+        str, typer.Option(help="The purpose of the training, for the role TRAINING_CLIENT.")
+    ] = "GENAI_TRAINING",
+    subject: Annotated[
+        str | None, typer.Option(help="The platform's id of the account, for the role DATA_SUBJECT.")
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The name of the person. A second officer needs another name.")
+        str | None, typer.Option(help="The name that the token states. A second officer needs another name.")
     ] = None,
     data: Data = None,
 ) -> None:
-    """Print a bearer token of the development issuer. It is valid for one hour."""
+    """Print a bearer token of the development issuer, which is valid for one hour."""
     from app.server.bootstrap import open_issuer
 
     with exit_on_errors():
         settings = read_settings(data)
         if settings.jwks is not None:
             exit_with_error(
-                "GROUNDS_JWKS is set: tokens come from your identity provider (unset it for the development issuer)"
+                "GROUNDS_JWKS: is set, so tokens come from your identity provider (unset it to use the"
+                " development issuer)"
             )
         try:
             issuer = open_issuer(settings)

@@ -44,7 +44,10 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
     uvloop.run(_record_findings(url, audit))
     if export and not audit.findings:
         if audit.newest is None:
-            raise SettingsError("--export: nothing is sealed yet (serve, and try again 10 s after the first page)")
+            raise SettingsError(
+                "--export: there is no checkpoint yet (start the gateway with grounds serve, and try again 10 s"
+                " after the first page was delivered)"
+            )
         export.write_text(checkpoint_as_json(audit.newest, public_key), encoding="utf-8")
     return not audit.findings
 
@@ -80,14 +83,15 @@ async def _record_findings(url: str, audit: Audit) -> None:
 
 def verify_command(
     checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="An exported checkpoint to compare with; repeatable.")
+        list[Path] | None, typer.Option(help="The exported checkpoint to compare with. Can be repeated.")
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="The file for the newest checkpoint, to be stored elsewhere.")
+        Path | None,
+        typer.Option(help="The file to which to write the newest checkpoint. Keep a copy on another system."),
     ] = None,
     data: Data = None,
 ) -> None:
-    """Verify the ledger of deliveries. Exits with 4 if the ledger was changed."""
+    """Verify the ledger of deliveries. The exit code is 4 if the ledger was changed."""
     with open_database_of(data) as (settings, url):
         sound = verify_ledger(url, settings.secret_bytes(), checkpoint or [], export)
     if not sound:

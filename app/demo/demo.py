@@ -114,12 +114,15 @@ async def _load_population(settings: Settings, database: Database, items: int | 
         if made is None:
             if there:
                 raise SettingsError(
-                    f"{settings.data} holds facts that are not the demo's (name an empty data folder with --data)"
+                    f"{settings.data} contains facts that the demo did not generate (pass an empty data"
+                    " folder with --data)"
                 )
             made = {"items": items or 20_000, "now": datetime.now(UTC).isoformat(), "complete": False}
             marker.write_text(json.dumps(made))
         elif items is not None and items != made["items"]:
-            console.print(f"Keeping the {made['items']:,} items that are there (another number needs another --data).")
+            console.print(
+                f"Using the {made['items']:,} items that exist (for another number, pass another folder with --data)."
+            )
         if not (made["complete"] and there):
             async with hold_job_lock(database, "coverage") as worker:  # or it would count what is there by then
                 await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)
@@ -142,7 +145,7 @@ def _read_marker(marker: Path) -> dict[str, Any] | None:
 async def _ingest_population(borrowed: Connection, items: int, now: datetime, console: Console) -> None:
     """Load the made-up facts of the demo in blocks, with a progress bar."""
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"Making up {items:,} items", total=items)
+        task = progress.add_task(f"Generating {items:,} items", total=items)
 
         async def blocks() -> AsyncIterator[bytes]:
             """Yield the demo's made-up facts in blocks, and advance the progress bar."""
@@ -157,7 +160,7 @@ async def _ingest_population(borrowed: Connection, items: int, now: datetime, co
         finally:
             stager.close()
     if rejected:
-        raise RuntimeError(f"the made-up population has {len(rejected)} bad lines")
+        raise RuntimeError(f"the generated population has {len(rejected)} lines that were rejected")
 
 
 async def _plant_canaries(database: Database, items: int) -> None:

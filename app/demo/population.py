@@ -33,9 +33,9 @@ def population_lines(items: int, now: datetime, seed: int = 2025) -> Iterator[by
     `now` without offset.
     """
     if items < 0:
-        raise ValueError(f"population: {items} items cannot be generated (ask for 0 or more)")
+        raise ValueError(f"items: must be 0 or more, not {items} (correct it)")
     if now.tzinfo is None:
-        raise ValueError("population: now has no offset (pass an aware datetime, like datetime.now(UTC))")
+        raise ValueError("now: must have an offset (pass an aware datetime, such as datetime.now(UTC))")
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     world = _RecordGenerator(items, midnight, seed)
     return (orjson.dumps(record, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE) for record in world.records())

@@ -148,9 +148,15 @@ def check_host(app: ASGIApp, hosts: Iterable[str]) -> ASGIApp:
             named = [value for name, value in scope["headers"] if name == b"host"]
             match = _HOST_HEADER.fullmatch(named[0]) if len(named) == 1 else None
             if match is None:
-                raise HTTPError(400, "Host: is missing, malformed or there twice (send the gateway's name once)")
+                raise HTTPError(400, "Host: must state the gateway's name exactly once (correct the header)")
             if match[1].lower() not in names:
-                raise HTTPError(421, "Host: is no name of this gateway (its operator sets them by GROUNDS_HOSTS)")
+                raise HTTPError(
+                    421,
+                    (
+                        "Host: is not a name of this gateway (use another name, or ask the operator to add this one"
+                        " to GROUNDS_HOSTS)"
+                    ),
+                )
         await app(scope, receive, send)
 
     return checked
@@ -293,17 +299,17 @@ def http_error(error: BaseException) -> HTTPError:
         case HTTPException():
             return HTTPError(error.status_code, _ROUTING_MESSAGES.get(error.status_code, error.detail), error.headers)
         case DeliveryPaused():
-            return _unavailable("nothing is delivered at this moment (try again)")
+            return _unavailable("deliveries are paused at the moment (try again)")
         case PoolExhausted():
-            return _unavailable("all connections are in use (try again)")
+            return _unavailable("all database connections are in use (try again)")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return _unavailable("the database took too long (try again)")
         case TimeoutError():
-            return _unavailable("the request took too long (ask for less)")
+            return _unavailable("the request took too long (request fewer items or fields)")
     reference = observe.failure(error)
     if isinstance(error, UNREACHABLE):
         return _unavailable("the database does not answer (try again)")
-    message = f"something failed here (tell the operator the reference {reference})"
+    message = f"an internal error occurred (give the operator the reference {reference})"
     return HTTPError(500, message, reference=reference)
 
 
@@ -334,6 +340,6 @@ def _unavailable(message: str) -> HTTPError:
 
 _STOPPING_MESSAGE = _unavailable("the gateway is stopping (try again)")
 _ROUTING_MESSAGES = {
-    404: "there is nothing at this path (see /graphql and /ingest)",
-    405: "the path does not take this method",
+    404: "this path does not exist (use /graphql or /ingest)",
+    405: "this path does not support the request method",
 }

@@ -70,11 +70,14 @@ class Document:
         if name is None:
             found = _join_names(each or "one without a name" for each in self.operations) or "none"
             raise GraphQLError(
-                f"operationName: is missing, and the document has not one operation but {found} (name one)"
+                "operationName: is missing, and the document does not have exactly one operation but"
+                f" {found} (state one of them)"
             )
         if name not in self.operations:
             known = _join_names(each for each in self.operations if each) or "none with a name"
-            raise GraphQLError(f"operationName: is no operation of the document, which has {known} (name one of them)")
+            raise GraphQLError(
+                f"operationName: must be an operation of the document, which has {known} (state one of them)"
+            )
         return self.operations[name]
 
     def fields_of(self, name: str | None) -> tuple[str, ...]:
@@ -100,13 +103,17 @@ class Documents:
             document = self._trusted.get(identifier or "")
             if document is None:
                 raise BadInput(
-                    "documentId: is no trusted document of this gateway (send another, or have its operator add it)"
+                    "documentId: is not a trusted document of this gateway (send another one, or ask the"
+                    " operator to add it)"
                 )
             return document
         if identifier is not None and identifier != document_id(query):
-            raise HTTPError(400, "documentId: does not match query (send one of them)")
+            raise HTTPError(400, "documentId: does not match query (send only one of them)")
         if role in self._only and query not in self._texts:
-            raise Forbidden(f"query: is no trusted document, and {role} may send no other (send one's documentId)")
+            raise Forbidden(
+                f"query: is not a trusted document, and {role} may send only trusted documents (send the"
+                " documentId of a trusted document)"
+            )
         return read_document(query)
 
 
@@ -144,7 +151,9 @@ class GraphQLEndpoint:
         """Answer one HTTP request to /graphql. Raises HTTPError, Unauthorized and PoolExhausted."""
         media_type = graphql_media_type(request)
         if media_type is None:
-            raise HTTPError(406, f"Accept: names no media type that can be sent (accept {GRAPHQL_RESPONSE} or {JSON})")
+            raise HTTPError(
+                406, f"Accept: must allow a media type that the gateway can send (add {GRAPHQL_RESPONSE} or {JSON})"
+            )
         actor = await self._authenticator.actor(request.headers.get("authorization"))
         async with asyncio.timeout(REQUEST_SECONDS):
             return _encode(await self.execute(actor, await _read_request(request)), media_type)
@@ -157,7 +166,9 @@ class GraphQLEndpoint:
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])
         if asked.read_only and operation is not OperationType.QUERY:
-            raise HTTPError(405, f"a {operation.value} cannot be sent by GET (send it by POST)", {"Allow": "POST"})
+            raise HTTPError(
+                405, f"a {operation.value} cannot be sent by GET (send the request by POST)", {"Allow": "POST"}
+            )
         fields = document.fields_of(asked.operation)
         try:
             if self._gateway.reason_required and asked.reason is None:
@@ -194,12 +205,12 @@ async def _read_request(request: Request) -> GraphQLRequest:
     else:
         media_type, is_utf8 = body_type(request)
         if media_type != JSON:
-            raise HTTPError(415, f"the body's Content-Type is not {JSON} (send JSON)")
+            raise HTTPError(415, f"Content-Type: must be {JSON} (send the body as JSON)")
         if not is_utf8:
-            raise HTTPError(415, "the body's charset is not UTF-8 (send UTF-8)")
-        asked = _parse_json(await read_body(request, BODY_LIMIT, "ask for less at once"), "the body")
+            raise HTTPError(415, "Content-Type: must have the charset UTF-8 (send the body in UTF-8)")
+        asked = _parse_json(await read_body(request, BODY_LIMIT, "split the request into several"), "the body")
     if not isinstance(asked, dict):
-        raise HTTPError(400, 'the body is not a JSON object (send {"query": ...}; batches are not supported)')
+        raise HTTPError(400, 'the body must be a JSON object (send {"query": ...}; batches are not supported)')
     return _check_request(asked, read_only=request.method != "POST")
 
 
@@ -208,22 +219,24 @@ def _parse_json(text: str | bytes, what: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise HTTPError(400, f"{what} is not JSON (check quotes, commas and UTF-8)") from None
+        raise HTTPError(400, f"{what} must be valid JSON (check quotes, commas and UTF-8)") from None
 
 
 def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
     """Check the members of a GraphQL request that came over HTTP. Raises HTTPError."""
     for name in ("variables", "extensions"):
         if asked.get(name) is not None and not isinstance(asked[name], dict):
-            raise HTTPError(400, f"{name}: is not a JSON object (send an object or null)")
+            raise HTTPError(400, f"{name}: must be a JSON object or null (correct it)")
     query, document, operation = query_of(asked), identifier_of(asked), asked.get("operationName")
     if query is None and document is None:
-        raise HTTPError(400, "query: is missing (send the document as a string, or the documentId of a trusted one)")
+        raise HTTPError(
+            400, "query: is missing (send the document as a string, or the documentId of a trusted document)"
+        )
     if operation is not None and not isinstance(operation, str):
-        raise HTTPError(400, "operationName: is not a string (name an operation of the document)")
+        raise HTTPError(400, "operationName: must be a string (state the name of an operation of the document)")
     reason = (asked.get("extensions") or {}).get("reason")
     if reason is not None and not (isinstance(reason, str) and is_reason(reason)):
-        raise HTTPError(400, f"extensions.reason: is no line of at most {REASON_LIMIT} characters (shorten it)")
+        raise HTTPError(400, f"extensions.reason: must be one line of at most {REASON_LIMIT} characters (shorten it)")
     reason = (reason or "").strip() or None
     return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only, reason)
 
@@ -237,9 +250,9 @@ def query_of(asked: Mapping[str, Any]) -> str | None:
     """Take the document's text out of an HTTP request to /graphql; raise HTTPError for what is none."""
     query = asked.get("query")
     if query is not None and not isinstance(query, str):
-        raise HTTPError(400, "query: is not a string (send the document as one)")
+        raise HTTPError(400, "query: must be a string (send the document as a string)")
     if query and len(query) > SOURCE_LIMIT:
-        raise HTTPError(400, f"query: is longer than {SOURCE_LIMIT} characters (split it)")
+        raise HTTPError(400, f"query: must have at most {SOURCE_LIMIT} characters (split the document)")
     return query or None
 
 
@@ -247,15 +260,15 @@ def identifier_of(asked: Mapping[str, Any]) -> str | None:
     """Take the document's identifier out of an HTTP request to /graphql: `documentId`, or Apollo's extension."""
     identifier = asked.get("documentId")
     if identifier is not None and not isinstance(identifier, str):
-        raise HTTPError(400, "documentId: is not a string (send sha256: and 64 hexadecimal digits)")
+        raise HTTPError(400, "documentId: must be a string (send sha256: and 64 hexadecimal digits)")
     persisted = (asked.get("extensions") or {}).get("persistedQuery")
     if persisted is None:
         return identifier or None
     digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
     if not isinstance(digest, str) or persisted.get("version") != 1:
-        raise HTTPError(400, 'extensions.persistedQuery: is not {"version": 1, "sha256Hash": "<hex>"} (send that)')
+        raise HTTPError(400, 'extensions.persistedQuery: must be {"version": 1, "sha256Hash": "<hex>"} (correct it)')
     if identifier and identifier != f"sha256:{digest}":
-        raise HTTPError(400, "documentId: does not match extensions.persistedQuery (send one of them)")
+        raise HTTPError(400, "documentId: does not match extensions.persistedQuery (send only one of them)")
     return f"sha256:{digest}"
 
 
@@ -351,9 +364,9 @@ def internal_cause(error: GraphQLError) -> BaseException | None:
 def _of_the_database(cause: BaseException) -> tuple[str, str] | None:
     """Describe for /graphql's client what the database refused; None for any other error."""
     if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
-        return "the database took too long (ask for less, or try again)", "TIMEOUT"
+        return "the database took too long (request fewer items or fields, or try again)", "TIMEOUT"
     if isinstance(cause, asyncpg.CharacterNotInRepertoireError):
-        return "an argument holds the character NUL, which no id and no name has (remove it)", "BAD_USER_INPUT"
+        return "an argument contains the character NUL, which no id or name can contain (remove it)", "BAD_USER_INPUT"
     return None
 
 

@@ -23,8 +23,8 @@ IDLE_SECONDS = 30
 MIN_BYTES = 16 * 1024
 """The least that a stream brings in IDLE_SECONDS of waiting, but for its end: it has one of few connections."""
 _IDLE = (
-    f"less than {MIN_BYTES} bytes came in {IDLE_SECONDS} seconds; every whole line before that is stored"
-    " (send the rest as a stream that ends)"
+    f"the stream sent less than {MIN_BYTES} bytes in {IDLE_SECONDS} seconds; every complete line before that"
+    " is stored (send the rest, and end the stream)"
 )
 
 
@@ -41,10 +41,16 @@ class IngestEndpoint:
         actor = await self._authenticator.actor(request.headers.get("authorization"))
         if actor.role is not Role.PLATFORM_INGEST:
             raise HTTPError(
-                403, f"ingest is for {Role.PLATFORM_INGEST}; this token is for {actor.role} (ask for another)"
+                403,
+                (
+                    f"/ingest is for {Role.PLATFORM_INGEST}, and this token is for {actor.role} (ask the issuer"
+                    " for a token with that role)"
+                ),
             )
         if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise HTTPError(415, "the body is compressed (send the lines as they are, or use grounds ingest FILE.gz)")
+            raise HTTPError(
+                415, ("Content-Encoding: must be identity (send the lines uncompressed, or use grounds ingest FILE.gz)")
+            )
         rejects: list[dict[str, Any]] = []
 
         def note(rejected: Rejected) -> None:
@@ -70,7 +76,7 @@ class IngestEndpoint:
 
 def render_ingest_error(request: Request, error: HTTPError) -> Response:
     """Write an HTTP error of `POST /ingest` in JSON. The whole lines of a broken stream are stored."""
-    kept = "; what came whole is kept: send the stream again" if error.status >= 500 else ""
+    kept = "; the complete lines are stored (send the stream again)" if error.status >= 500 else ""
     return render_json(request, HTTPError(error.status, error.message + kept, error.headers))
 
 

@@ -36,7 +36,9 @@ class MetricsEndpoint:
         """Respond to `GET /metrics`. Raises HTTPError for another token, and PoolExhausted."""
         stated = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(stated, self._expected):
-            message = "the token is not that of GROUNDS_METRICS_TOKEN (send the header Authorization: Bearer <token>)"
+            message = (
+                "the token is not the one in GROUNDS_METRICS_TOKEN (send the header Authorization: Bearer <token>)"
+            )
             raise HTTPError(401, message, {"WWW-Authenticate": "Bearer"})
         async with self._reading:
             if time.monotonic() - self._read_at >= REMEMBERED_SECONDS:

@@ -49,36 +49,42 @@ def read_manifest(file: Path) -> Iterator[tuple[str, Any]]:
     try:
         manifest = orjson.loads(file.read_bytes())
     except OSError as error:
-        raise SettingsError(f"GROUNDS_DOCUMENTS: cannot read {file}: {error.strerror} (name a JSON file)") from None
+        raise SettingsError(
+            f"GROUNDS_DOCUMENTS: cannot read {file}, {error.strerror} (set it to a JSON file)"
+        ) from None
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise SettingsError(f"GROUNDS_DOCUMENTS: {file} is not JSON at {place} (correct it)") from None
+        raise SettingsError(f"GROUNDS_DOCUMENTS: {file} is not valid JSON at {place} (correct it)") from None
     if not isinstance(manifest, dict):
-        raise SettingsError(f'GROUNDS_DOCUMENTS: {file} is no object (write {{"sha256:<hex>": "<document>", ...}})')
+        raise SettingsError(
+            f'GROUNDS_DOCUMENTS: {file} must be an object (write {{"sha256:<hex>": "<document>", ...}})'
+        )
     yield from manifest.items()
 
 
 def _check_trusted(key: str, text: Any, schema: GatewaySchema) -> Document:
     """Parse a persisted document; raise ValueError, which quotes nothing of it, when it cannot be trusted."""
     if not isinstance(text, str):
-        raise ValueError("is no text (write the document as a string)")
+        raise ValueError("must be a string (write the document as a string)")
     if key != document_id(text):
-        raise ValueError("is not the SHA-256 of its document (see which of them changed, and compute the key again)")
+        raise ValueError("is not the SHA-256 of its document (restore the document, or compute the key again)")
     try:
         parsed = parse(text)
     except GraphQLError as error:
         raise ValueError(
-            f"cannot be parsed{_error_place(error)} (correct the document, and compute its key again)"
+            f"cannot be parsed{_error_place(error)} (correct the document, and compute the key again)"
         ) from None
     # What execution validates by: see schema.execution.operations and strawberry.
     added = (each.validation_rules for each in schema.get_extensions() if isinstance(each, AddValidationRules))
     rules = (*specified_rules, *(rule for rules in added for rule in rules))
     errors = [*limit_errors(parsed)] or validate_document(schema.core, parsed, rules)
     if errors:
-        raise ValueError(f"is not valid for this schema{_error_place(errors[0])} (send it as a query to read why)")
+        raise ValueError(
+            f"is not valid for this schema{_error_place(errors[0])} (send the document as a query to see the reason)"
+        )
     document = describe_document(text, parsed)
     if not document.operations:
-        raise ValueError("has no operation (fragments go into the documents that use them)")
+        raise ValueError("has no operation (put fragments into the documents that use them)")
     return document
 
 

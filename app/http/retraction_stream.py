@@ -58,12 +58,15 @@ class RetractionStreamEndpoint:
     async def respond(self, request: Request) -> Response:
         """Answer `GET /retractions`. Raises HTTPError, Unauthorized, BadInput and PoolExhausted."""
         if not accepts(request, EVENTS):
-            raise HTTPError(406, f"Accept: names no media type that can be sent (accept {EVENTS})")
+            raise HTTPError(406, f"Accept: must allow a media type that the gateway can send (add {EVENTS})")
         actor = await self._authenticator.actor(request.headers.get("authorization"))
         if actor.role is not Role.TRAINING_CLIENT:
             raise HTTPError(
                 403,
-                f"/retractions is for {Role.TRAINING_CLIENT}; this token is for {actor.role} (ask for another)",
+                (
+                    f"/retractions is for {Role.TRAINING_CLIENT}, and this token is for {actor.role} (ask the"
+                    " issuer for a token with that role)"
+                ),
             )
         feed = await self._feed(Context(actor, self._gateway), request)
         if request.method == "HEAD":
@@ -81,10 +84,13 @@ class RetractionStreamEndpoint:
     def _stream(self, client: str, feed: ClientFeed, request: Request) -> Response:
         """Make the streaming response of `GET /retractions`. Raises HTTPError for too many streams."""
         if self._open[client] >= MAX_STREAMS_PER_CLIENT:
-            message = f"this client has {MAX_STREAMS_PER_CLIENT} streams open (close one: each gives everything)"
+            message = (
+                f"this client already has {MAX_STREAMS_PER_CLIENT} open streams (close one; every stream sends"
+                " all retractions)"
+            )
             raise HTTPError(429, message, _RETRY_MESSAGE)
         if self._open.total() >= MAX_STREAMS:
-            raise HTTPError(503, "all streams are in use (try again, or read retractions by GraphQL)", _RETRY_MESSAGE)
+            raise HTTPError(503, "all streams are in use (try again, or query retractions by GraphQL)", _RETRY_MESSAGE)
         return _Stream(self._events(feed, request), self._open, client)
 
     async def _events(self, feed: ClientFeed, request: Request) -> AsyncIterator[bytes]:

@@ -29,13 +29,14 @@ def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterat
             prepare(settings.database_url, settings.secret_bytes())
         except psycopg.errors.InsufficientPrivilege:
             raise SettingsError(
-                "DATABASE_URL: its user may not set the database up (name one that owns it and may create roles)"
+                "DATABASE_URL: the user may not set up the database (use a user that owns the database and"
+                " may create roles)"
             ) from None
         yield settings.database_url
         return
     if not migrate and not (settings.data / "postgres").exists():
         raise DatabaseError(
-            f"{settings.data}: holds no database (name another folder, or run grounds migrate or serve)"
+            f"{settings.data}: contains no database (pass another folder, or run grounds migrate or grounds serve)"
         )
     with embedded_postgres(settings.data_folder() / "postgres") as server:
         url = urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
@@ -48,7 +49,7 @@ def check_embedded_database(settings: Settings) -> None:
     """Raise SettingsError if the embedded PostgreSQL of the server no longer runs."""
     home = settings.data / "postgres"
     if settings.database_url is None and url_of_running_server(home) is None:
-        raise SettingsError(f"the embedded PostgreSQL ended (read {home / 'log'}, and start again)")
+        raise SettingsError(f"the embedded PostgreSQL has ended (read {home / 'log'}, and start the gateway again)")
 
 
 async def open_authenticator(settings: Settings) -> Authenticator:
@@ -66,8 +67,8 @@ def open_issuer(settings: Settings) -> DevelopmentIssuer:
         return DevelopmentIssuer.open(settings.data_folder())
     except OSError as error:
         raise SettingsError(
-            f"cannot use issuer.json in {settings.data}: {error.strerror}"
-            " (check its owner, or name another folder with --data)"
+            f"cannot use issuer.json in {settings.data}, {error.strerror} (check its owner, or pass another"
+            " folder with --data)"
         ) from None
     except ValueError as error:
         raise SettingsError(f"{settings.data}: {error}") from None

@@ -54,7 +54,7 @@ def read_checkpoint(file: Path) -> TrustedCheckpoint:
     try:
         return _CheckpointFile.model_validate_json(file.read_bytes()).kept(str(file))
     except ValidationError:
-        raise SettingsError(f"{file}: is no checkpoint (name a file that --export wrote)") from None
+        raise SettingsError(f"{file}: is not a checkpoint (pass a file that --export wrote)") from None
 
 
 def checkpoint_as_json(checkpoint: Checkpoint, public_key: str) -> str:

@@ -179,5 +179,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror} (choose another with --port)") from None
+        raise SettingsError(
+            f"cannot listen on {host}:{port}, {error.strerror} (choose another port with --port)"
+        ) from None
     return listener

@@ -69,7 +69,7 @@ class _WorkerGroup:
             mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # its connections are no longer in use
             if now - self._started_at.pop(process) < STEADY_SECONDS:
                 if not self._served:
-                    raise SettingsError("a worker ended soon after its start (see the lines above)")
+                    raise SettingsError("a worker ended soon after its start (read the log lines above)")
                 self._next_start = now + STEADY_SECONDS
         self._served |= any(now - started_at >= STEADY_SECONDS for started_at in self._started_at.values())
         while now >= self._next_start and len(self._started_at) < self._size:
@@ -96,7 +96,7 @@ async def _serve_in_worker(settings: Settings, url: str, host: str, listener: so
     """Run the server in a worker until a signal comes, or the process that started it is gone."""
     async with running_server(settings, url, host, listener=listener) as (server, _):
         parent = parent_process()
-        assert parent is not None, "a worker is started by another process"
+        assert parent is not None, "a worker must be started by the process grounds serve"
         asyncio.get_running_loop().add_reader(parent.sentinel, server.end)
         await server.ending.wait()
 

@@ -62,7 +62,7 @@ async def read_form(request: Request, limit: int) -> dict[str, str]:
     Raises HTTPError.
     """
     if body_type(request)[0] != "application/x-www-form-urlencoded":
-        raise HTTPError(415, "the body is no form (send application/x-www-form-urlencoded)")
+        raise HTTPError(415, "the body must be a form (send application/x-www-form-urlencoded)")
     body = await read_body(request, limit, "send less")
     try:
         fields = parse_qs(body.decode(), max_num_fields=MAX_FIELDS, errors="strict")

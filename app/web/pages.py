@@ -84,7 +84,7 @@ async def execute_operation(
         async with asyncio.timeout(REQUEST_SECONDS):
             result = await endpoint.execute(actor, request)
     except TimeoutError:
-        raise OperationError("The request took too long. Try again, or ask for less.", 503) from None
+        raise OperationError("The request took too long. Try again, or show fewer items.", 503) from None
     errors = result.errors or []
     raise_if_unavailable(errors)
     if errors:

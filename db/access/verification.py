@@ -38,7 +38,7 @@ def _version_gaps(catalogue: Catalogue) -> Iterator[str]:
     major, minor = divmod(int(found), 10000)
     if major < min(MIN_VERSIONS) or minor < MIN_VERSIONS.get(major, 0):
         wanted = ", ".join(f"{major}.{minor}" for major, minor in MIN_VERSIONS.items())
-        yield f"it is {major}.{minor}, and it must be {wanted} or later"
+        yield f"the version is {major}.{minor}, and must be {wanted} or later"
 
 
 def _owner_gaps(catalogue: Catalogue) -> Iterator[str]:
@@ -197,16 +197,16 @@ def _mark_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 ACCESS_CHECKS = (
     AccessCheck("PostgreSQL has the fixes that row security needs", _version_gaps),
-    AccessCheck("the owner cannot log in and is no superuser", _owner_gaps),
-    AccessCheck("a login role can do nothing beside what it is granted", _login_gaps),
+    AccessCheck("the owner cannot log in and is not a superuser", _owner_gaps),
+    AccessCheck("a login role has no privileges beyond its grants", _login_gaps),
     AccessCheck("everything belongs to the owner", _ownership_gaps),
-    AccessCheck("each role reaches what is declared, and nothing else", _grant_gaps),
-    AccessCheck("each role calls what is declared, and nothing is executable by PUBLIC", _function_grant_gaps),
+    AccessCheck("each role has access to the declared tables and columns only", _grant_gaps),
+    AccessCheck("each role can call the declared functions only, and PUBLIC none", _function_grant_gaps),
     AccessCheck("the schema is open to the login roles only", _schema_grant_gaps),
-    AccessCheck("a compiled view is a barrier and reads as its owner", _barrier_gaps),
-    AccessCheck("row security is forced on every table, by the declared rules", _row_security_gaps),
-    AccessCheck("a function that runs as the owner pins where it looks", _search_path_gaps),
-    AccessCheck("every change that can alter a decision marks offers", _mark_gaps),
+    AccessCheck("a compiled view is a security barrier and reads with the rights of its owner", _barrier_gaps),
+    AccessCheck("row security is forced on every table, with the declared policies", _row_security_gaps),
+    AccessCheck("a function that runs as the owner has a fixed search_path", _search_path_gaps),
+    AccessCheck("every change that can alter a decision marks the offers concerned", _mark_gaps),
     AccessCheck("the rules in force are those of a policy", _policy_gaps),
 )
 
@@ -230,5 +230,6 @@ def verify_access(url: str) -> None:
     if found:
         listed = "\n".join(f"  - {gap}" for gap in found)
         raise DatabaseError(
-            f"the database's access differs from what is declared (correct it, or restore the database):\n{listed}"
+            "the privileges in the database differ from the declared ones (correct them, or restore the"
+            f" database):\n{listed}"
         )

@@ -53,7 +53,7 @@ async def retract_due(worker: Connection) -> int:
     if taken == 0:
         items, since, failures = await worker.fetchrow("SELECT * FROM grounds.retractions_set_aside()") or (0, None, [])
         if items:
-            raise RetractionsSetAside(f"{items} items are not told to their recipients since {since} ({failures})")
+            raise RetractionsSetAside(f"retractions of {items} items have been waiting since {since} ({failures})")
     return taken
 
 

@@ -226,11 +226,11 @@ _OUTCOMES = {None: "accepted", "changed": "accepted", "unchanged": "unchanged", 
 _CONFLICTS = {
     "conflict": (
         "observed_at",
-        "says otherwise than the stored record of the same instant (send the right one with a later observed_at)",
+        ("differs from the stored record with the same observed_at (send the correct record with a later observed_at)"),
     ),
     "other text": (
         "texts",
-        "has another hash for a text that was sent (send the hash of the text as sent, with a later observed_at)",
+        "has another hash for a text that was already sent (send the hash of that text, with a later observed_at)",
     ),
 }
 """Why a line that could be read is set aside, by its outcome: the field, and the reason."""
@@ -245,7 +245,10 @@ def _conflict(row: Mapping[str, Any]) -> Rejected:
 def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
     """Describe a signal in a record of ingest that cannot be read, though the record is stored."""
     place, _, reason = fault.partition(": ")
-    consequence = "the line is stored; what cannot be read reserves, and AIPREF's says nothing (correct the signal)"
+    consequence = (
+        "the line is stored, and an unreadable signal counts as a reservation, except that of AIPREF (correct"
+        " the signal)"
+    )
     return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
 
 

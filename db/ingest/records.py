@@ -55,7 +55,7 @@ def _instant(value: object) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("is not an instant of RFC 3339 with an offset (write it like 2025-05-27T12:00:00Z)")
+        raise ValueError("must be a time of RFC 3339 with an offset (write it like 2025-05-27T12:00:00Z)")
     is_leap = value[17:19] == "60"
     try:
         instant = datetime.fromisoformat((f"{value[:17]}59{value[19:]}" if is_leap else value).upper())
@@ -64,9 +64,9 @@ def _instant(value: object) -> datetime | None:
         if is_leap:
             instant = _after_leap_second(instant)
     except (ValueError, OverflowError):
-        raise ValueError("is an instant that does not exist (check the day, the hour and the offset)") from None
+        raise ValueError("is a time that does not exist (check the day, the hour and the offset)") from None
     if instant.year > _LAST_YEAR:
-        raise ValueError(f"is an instant after the year {_LAST_YEAR} (leave it null where there is none)")
+        raise ValueError(f"is after the year {_LAST_YEAR} (correct it, or state null if there is no time)")
     return instant
 
 
@@ -81,7 +81,7 @@ def _stated_instant(value: object) -> datetime:
     """Parse an instant that a record of ingest has to state."""
     instant = _instant(value)
     if instant is None:
-        raise ValueError("is missing (state the instant, like 2025-05-27T12:00:00Z)")
+        raise ValueError("is missing (state the time, like 2025-05-27T12:00:00Z)")
     return instant
 
 
@@ -91,11 +91,11 @@ def _birth_date(value: object) -> str | None:
         return None
     parts = _DAY.fullmatch(value) if isinstance(value, str) else None
     if parts is None:
-        raise ValueError("is not a day, month or year (write 2001-05-27, 2001-05, 2001 or null)")
+        raise ValueError("must be a day, a month or a year (write 2001-05-27, 2001-05, 2001 or null)")
     try:
         date(*(int(part or 1) for part in parts.groups()))
     except ValueError:
-        raise ValueError("is a day that does not exist") from None
+        raise ValueError("is a day that does not exist (correct it)") from None
     return parts.string
 
 
@@ -164,7 +164,7 @@ class Reference(_RecordPart):
     def _names_one(self) -> Self:
         """Refuse a reference in a record of ingest unless it names either an account or a contact."""
         if (self.account is None) == (self.contact is None):
-            raise ValueError("names an account and a contact, or neither (name one of them)")
+            raise ValueError("must have either account or contact (state one of them)")
         return self
 
 
@@ -193,7 +193,7 @@ class Signal(_RecordPart):
         """Refuse a signal in a record of ingest that is too long."""
         text = value if isinstance(value, str) else json.dumps(value)
         if len(text) > MAX_VALUE_BYTES or len(text.encode()) > MAX_VALUE_BYTES:
-            raise ValueError(f"is longer than {MAX_VALUE_BYTES} bytes (send the part that speaks of training)")
+            raise ValueError(f"is longer than {MAX_VALUE_BYTES} bytes (send the part about training)")
         return value
 
 
@@ -255,7 +255,9 @@ class ContentRecord(_RecordPart):
         length = len(fields.data.get("text") or "")
         for span in spans or ():
             if not span.start <= span.end <= length:
-                raise ValueError(f"has one that is not within the text of {length} code points (count in code points)")
+                raise ValueError(
+                    f"contains a span that is not within the text of {length} code points (count in code points)"
+                )
         return spans
 
 
@@ -291,7 +293,7 @@ class ObjectionRecord(_RecordPart):
     def _targeted(self) -> Self:
         """Refuse an objection's record of ingest that names no target."""
         if self.account is None and self.person is None and self.contact is None:
-            raise ValueError("names no account, person or contact (name one of them)")
+            raise ValueError("must have an account, a person or a contact (state one of them)")
         return self
 
 
@@ -327,7 +329,7 @@ class Campaign(_RecordPart):
     def _each_language_once(self) -> Self:
         """Refuse a campaign's record of ingest that names a language twice."""
         if len({language.lower() for language in self.texts}) < len(self.texts):
-            raise ValueError("texts: names a language twice (languages differ in more than capitals)")
+            raise ValueError("texts: states a language twice (state each once; upper and lower case are the same)")
         return self
 
     @property

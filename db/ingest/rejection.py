@@ -78,7 +78,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object of a line of ingest; raise ValueError where a name stands twice."""
     said = dict(pairs)
     if len(said) < len(pairs):
-        raise ValueError("a name stands twice, and readers differ in which they take")
+        raise ValueError("a name appears twice, and parsers differ in which value they use")
     return said
 
 
@@ -87,10 +87,10 @@ def unreadable(data: bytes) -> tuple[str | None, str]:
     try:
         said = from_json(data)
     except ValueError as error:
-        return None, f"is not JSON: {str(error).partition(' at line')[0]} (write one JSON object a line, in UTF-8)"
+        return None, f"is not JSON, {str(error).partition(' at line')[0]} (write one JSON object per line, in UTF-8)"
     if not isinstance(said, dict):
-        return None, "is not a JSON object (write one JSON object a line)"
-    return "record", f"is none of {', '.join(MODELS)} (say what the line is)"
+        return None, "must be a JSON object (write one JSON object per line)"
+    return "record", f"must be one of {', '.join(MODELS)} (state the type of the record)"
 
 
 def first_fault(error: ValidationError) -> tuple[str | None, str]:
@@ -99,12 +99,12 @@ def first_fault(error: ValidationError) -> tuple[str | None, str]:
     fault = faults[0]
     if fault["type"] == "json_invalid":
         reason = fault["msg"].removeprefix("Invalid JSON: ").partition(" at line")[0]
-        return None, f"is not JSON: {reason} (write one JSON object a line, in UTF-8)"
-    more = f"; {len(faults) - 1} more" if len(faults) > 1 else ""
+        return None, f"is not JSON, {reason} (write one JSON object per line, in UTF-8)"
+    more = f"; the record has {len(faults)} faults" if len(faults) > 1 else ""
     place = ".".join(str(part) for part in fault["loc"])[:_FIELD_SHOWN] or None
     reason = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "string_pattern_mismatch" and r"[^\x00]" in reason:
-        reason = "holds the character NUL, which cannot be stored (remove it)"
+        reason = "contains the character NUL, which cannot be stored (remove it)"
     return place, _REASONS.get(fault["type"], reason) + more
 
 
@@ -119,7 +119,7 @@ _MAX_IDS = 10
 _INSTANT = TypeAdapter(Instant)
 _FIELD_SHOWN = 200  # an unknown field is named as the line names it
 _REASONS = {
-    "missing": "is missing (state it; an empty list is [])",
+    "missing": "is missing (state it; write [] for an empty list)",
     "extra_forbidden": "is not a field of this record (remove it)",
 }
 _SHOWN_KINDS = [kind.value for kind in ContentKind if kind not in PRIVATE_KINDS]

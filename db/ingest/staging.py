@@ -186,7 +186,7 @@ def values_of(line: Line) -> list[Line]:
 def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
     """Turn a line of ingest into its record's name, its id and its row, or into a rejection."""
     if line.too_long:
-        return reject(line, now, None, f"is longer than {LINE_LIMIT} bytes (send the record in fewer)")
+        return reject(line, now, None, f"must have at most {LINE_LIMIT} bytes (shorten the record)")
     found = _RECORD.search(line.data)
     model = MODELS.get(found[1].decode()) if found else None
     if model is None:
@@ -196,12 +196,14 @@ def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejec
     except ValidationError as error:
         return reject(line, now, *first_fault(error))
     if states_a_field_twice(line.data):
-        return reject(line, now, None, "states a field twice; readers differ in which they take (state it once)")
+        return reject(
+            line, now, None, "states a field twice, and parsers differ in which value they use (state it once)"
+        )
     if record.observed_at > now + CLOCK_TOLERANCE:
         return reject(line, now, "observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
     if isinstance(record, AccountRecord) and record.product not in products:
         known = ", ".join(sorted(products))
-        return reject(line, now, "product", f"is none of {known} (correct it, or name it in the policy)")
+        return reject(line, now, "product", f"must be one of {known} (correct it, or add it to the policy)")
     return record.record, record.id, STAGES[record.record].row(line.number, record)
 
 

@@ -59,10 +59,10 @@ class TargetError(ValueError):
 
 
 _REASONS = {
-    TargetProblem.MISSING: "names no account, person or contact (name one)",
-    TargetProblem.AMBIGUOUS: "names more than one of account, person and contact (name one)",
+    TargetProblem.MISSING: "must have one of account, person and contact (state one)",
+    TargetProblem.AMBIGUOUS: "must have only one of account, person and contact (remove the others)",
     TargetProblem.ADDRESS: "is an e-mail address or phone number, stored by its hash only (name it as contact)",
-    TargetProblem.ID: f"is not 1 to {MAX_ID_LENGTH} printable characters (write the platform's id)",
+    TargetProblem.ID: f"must have 1 to {MAX_ID_LENGTH} printable characters (state the platform's id)",
 }
 
 

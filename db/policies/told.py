@@ -24,14 +24,18 @@ def raise_if_untold(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
         ("grounds", "product", {use.product for use in uses}),
     ):
         names = sorted({getattr(use, one) for use in missing} - known)
-        faults += [f"{place}: no campaign of {policy.notice.epoch} or later told of the {one} {name}" for name in names]
+        faults += [
+            f"{place}: no campaign of epoch {policy.notice.epoch} or later announced the {one} {name}" for name in names
+        ]
     if not faults:
         faults = [
-            f"grounds: no campaign of {policy.notice.epoch} or later told of {use.kind} on {use.product}"
-            f" for {use.purpose}"
+            (
+                f"grounds: no campaign of epoch {policy.notice.epoch} or later announced {use.kind} on"
+                f" {use.product} for {use.purpose}"
+            )
             for use in sorted(missing)
         ]
-    remedy = "(register a campaign that tells of it, and notify people, or remove it)"
+    remedy = "(register a campaign that announces it and send the notices, or remove it from the policy)"
     raise PolicyError("\n".join(f"policy {policy.version}: {fault} {remedy}" for fault in faults))
 
 

@@ -32,7 +32,7 @@ _DAY_OR_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?", re.ASCII)
 def _known_country(code: str) -> str:
     """Check a country of a policy document."""
     if code not in COUNTRIES:
-        raise ValueError(f"{code} is no country of ISO 3166-1 (Greece is GR, the United Kingdom is GB)")
+        raise ValueError(f"{code} is not an ISO 3166-1 country code (Greece is GR, the United Kingdom is GB)")
     return code
 
 
@@ -43,10 +43,10 @@ def _last_instant(text: str) -> str:
     except ValueError:
         moment = None
     if moment is None or (len(text) > len("2026-05-27") and moment.tzinfo is None):
-        raise ValueError("is no day and no instant (write it like 2026-05-27 or 2026-05-27T12:00:00Z)")
+        raise ValueError("must be a day or a time (write it like 2026-05-27 or 2026-05-27T12:00:00Z)")
     if moment.year not in DEADLINE_YEARS:
         first, last = DEADLINE_YEARS[0], DEADLINE_YEARS[-1]
-        raise ValueError(f"is in no year from {first} to {last} (correct it)")
+        raise ValueError(f"must be in a year from {first} to {last} (correct it)")
     return text
 
 
@@ -184,15 +184,15 @@ class Policy(_PolicyPart):
     def _check(self) -> Self:
         """Check a policy document as a whole: its dates, grounds and kinds."""
         if self.effective_until is not None and self.effective_until <= self.effective_from:
-            raise ValueError("effective_until is not after effective_from (set it later, or to null)")
+            raise ValueError("effective_until must be after effective_from (set a later time, or null)")
         seen: dict[ContentKind, GroundCode] = {}
         for ground, coverage in self.grounds.items():
             for kind in coverage.kinds:
                 if kind in PRIVATE_KINDS:
-                    raise ValueError(f"kind {kind} can belong to no ground (remove it from grounds.{ground}.kinds)")
+                    raise ValueError(f"kind {kind} cannot belong to a ground (remove it from grounds.{ground}.kinds)")
                 if seen.setdefault(kind, ground) is not ground:
                     raise ValueError(
-                        f"kind {kind} stands under {seen[kind]} and {ground} (leave it under exactly one ground)"
+                        f"kind {kind} belongs to {seen[kind]} and to {ground} (leave it in exactly one ground)"
                     )
         return self
 
@@ -237,7 +237,7 @@ class Policy(_PolicyPart):
         """Return what deserves attention in a policy document though it is not refused."""
         found = []
         if self.controller is None:
-            found.append("controller: is missing (no notice can be sent without it)")
+            found.append("controller: is missing (state it; without it, no notice can be sent)")
         else:
             found += [
                 f"controller.{name}: is missing (state it in each language: GDPR Article {article})"
@@ -245,15 +245,15 @@ class Policy(_PolicyPart):
                 if getattr(self.controller, name) is None
             ]
         if self.review_by is None:
-            found.append("review_by: is missing (name the day by which the policy is reviewed)")
+            found.append("review_by: is missing (state the day by which the policy must be reviewed)")
         if not self.assessments:
-            found.append("assessments: is empty (name the assessments that the policy rests on)")
+            found.append("assessments: is empty (state the assessments on which the policy is based)")
         for each in self.deadlines():
             if each.ends_at < now:
-                follows = "nothing is permitted" if each.stops else "it is only shown"
+                follows = "no item is permitted" if each.stops else "this is a warning only"
                 found.append(f"{each.name}: was valid until {each.until} ({follows})")
         found += [
-            f"dwell.{name}: is 0 (what was taken back counts at once)"
+            f"dwell.{name}: is 0 (such a change counts without a waiting time)"
             for name, value in self.dwell.model_dump().items()
             if value == 0
         ]

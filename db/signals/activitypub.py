@@ -29,5 +29,5 @@ def read_activity_actor(found: Found) -> Reading:
     indexable = found.value.get("indexable")
     if indexable is None or indexable is True:
         return combine_statements(Statement(RightsSource.ACTIVITYPUB, "unknown"))
-    fault = None if indexable is False else "indexable is neither true nor false"
+    fault = None if indexable is False else "indexable must be true or false"
     return combine_statements(Statement(RightsSource.ACTIVITYPUB, "n", fault))

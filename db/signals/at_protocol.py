@@ -57,7 +57,7 @@ def read_ai_preferences(found: Found) -> Reading:
         elif kind == "globalScope":
             everything.append(preference)
         else:
-            everything.append(_Preference(False, preference.since, "a record has a scope that is not known"))
+            everything.append(_Preference(False, preference.since, "a record has an unknown scope"))
     return _settled_preferences(entity, collection, everything)
 
 
@@ -100,7 +100,7 @@ def _preference(stated: Mapping[str, Any], name: str) -> _Preference | None:
         return None
     allow = preference["allow"]
     since = stated_instant(preference.get("updatedAt")) or stated_instant(stated.get("updatedAt")) or UNDATED
-    fault = None if isinstance(allow, bool) else f"{name} says neither true nor false"
+    fault = None if isinstance(allow, bool) else f"{name} must be true or false"
     return _Preference(allow is True, since, fault)
 
 

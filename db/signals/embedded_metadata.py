@@ -57,7 +57,7 @@ def _training_mining(data: object) -> Statement:
             entry = entries[f"{prefix}{category}"]
             use = entry.get("use") if isinstance(entry, dict) else None
             if not isinstance(use, str) or use not in _USES:
-                fault = f"the use of {category} is none of {', '.join(map(str, _USES))}"
+                fault = f"the use of {category} must be one of {', '.join(map(str, _USES))}"
                 stated[category] = "n"
             else:
                 stated[category] = strictest([_USES[use], stated.get(category, "unknown")])
@@ -77,7 +77,7 @@ def read_data_mining(found: Found) -> Reading:
     source = RightsSource.IPTC if term.startswith(_PLUS) else RightsSource.PLATFORM
     train_ai = _DATA_MINING.get(term.removeprefix(_PLUS))
     if train_ai is None:
-        return combine_statements(reserved(RightsSource.IPTC, "plus:DataMining has a term that is not known"))
+        return combine_statements(reserved(RightsSource.IPTC, "plus:DataMining has an unknown term"))
     return combine_statements(Statement(source, train_ai))
 
 
@@ -86,5 +86,5 @@ def read_model_age(found: Found) -> Reading:
     term = found.value.strip().removeprefix(_PLUS) if isinstance(found.value, str) else ""
     if term in _OF_AGE or term == "AG-UNK":
         return NOTHING
-    fault = None if term in _MINOR else "plus:MinorModelAgeDisclosure has a term that is not known"
+    fault = None if term in _MINOR else "plus:MinorModelAgeDisclosure has an unknown term"
     return Reading(minors="FLAGGED", fault=fault)

@@ -124,6 +124,8 @@ def _content_signal(value: str) -> Statement:
         name, _, answer = (word.strip().lower() for word in part.partition("="))
         if name == "ai-train":
             if answer not in _ANSWERS:
-                return reserved(RightsSource.CONTENT_SIGNALS, "Content-Signal says neither yes nor no to ai-train")
+                return reserved(
+                    RightsSource.CONTENT_SIGNALS, "Content-Signal states neither ai-train=yes nor ai-train=no"
+                )
             train_ai = "n" if train_ai == "n" else _ANSWERS[answer]
     return Statement(RightsSource.CONTENT_SIGNALS, train_ai)

@@ -18,7 +18,7 @@ def read_tdm_header(found: Found) -> Reading:
     """Read the signal of a header `tdm-reservation`."""
     values = found.value if isinstance(found.value, list) else [found.value]
     if not all(value is None or isinstance(value, str | int) for value in values):
-        return combine_statements(reserved(RightsSource.TDMREP, "tdm-reservation is neither 0 nor 1"))
+        return combine_statements(reserved(RightsSource.TDMREP, "tdm-reservation must be 0 or 1"))
     return _settled([value for value in values if value is not None], Precedence.HEADER)
 
 
@@ -57,7 +57,7 @@ def read_html(found: Found) -> Reading:
 def _settled(values: list[object], precedence: Precedence) -> Reading:
     """Combine the TDMRep values of one place. Any but 0 and 1 is an error, and means that nothing was set."""
     stated = [None if isinstance(value, bool) else _VALUES.get(str(value).strip()) for value in values]
-    fault = "tdm-reservation is neither 0 nor 1" if None in stated else None
+    fault = "tdm-reservation must be 0 or 1" if None in stated else None
     known = [value for value in stated if value is not None]
     if not known:
         return NOTHING if fault is None else Reading(fault=fault)

@@ -191,7 +191,7 @@ def _shorten_error(error: GraphQLError) -> GraphQLError:
     """Shorten a GraphQL validation error: some quote whole objects, a hundred places, or an exception's own text."""
     message = error.message if len(error.message) <= MAX_MESSAGE_LENGTH else f"{error.message[:MAX_MESSAGE_LENGTH]}…"
     if not isinstance(error.original_error, GraphQLError | None):  # such as Python's own, for 4,300 digits and more
-        message = "the document has a value that cannot be read (write it as its type is written)"
+        message = "the document has a value that cannot be read (write the value as its type requires)"
     return GraphQLError(message, (error.nodes or ())[:MAX_LOCATIONS])
 
 
@@ -206,9 +206,11 @@ def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[Grap
         _operation_costs.keep(context.query or "", given, count)
     if count <= MAX_VALUES:
         return []
-    todo = "ask for fewer fields or smaller pages"
+    todo = "request fewer fields or smaller pages"
     return [
-        GraphQLError(f"the operation comes to about {count:,} values, more than {MAX_VALUES:,} ({todo})", operation)
+        GraphQLError(
+            f"the operation requests about {count:,} values, more than the allowed {MAX_VALUES:,} ({todo})", operation
+        )
     ]
 
 

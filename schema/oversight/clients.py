@@ -139,7 +139,7 @@ async def _register_client(
     """Resolve the officers' mutation `registerClient`: register a client, or change its webhook."""
     context = info.context
     if not CLIENT_NAME.fullmatch(name):
-        raise BadInput(f"name: is no client's name (it matches {CLIENT_NAME.pattern})")
+        raise BadInput(f"name: must match {CLIENT_NAME.pattern} (correct it)")
     stated = webhook is not strawberry.UNSET
     if stated and webhook is not None:
         check_webhook_address(webhook, context.gateway.webhook_networks)
@@ -157,12 +157,12 @@ async def _suspend_client(
 ) -> Client:
     """Resolve the officers' mutation `suspendClient`: suspend a client at once."""
     if not 0 < len(reason.strip()) <= MAX_LENGTH:
-        raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+        raise BadInput(f"reason: must have 1 to {MAX_LENGTH} characters (state it in one sentence)")
     outcome = await acting_officer(info.context).suspend_client(name, reason)
     if outcome is None:
-        raise BadInput("name: is no client (take it from clients, or register it first)")
+        raise BadInput("name: must be a registered client (use a name from clients, or register the client first)")
     if outcome is ActOutcome.SUSPENDED_BEFORE:
-        raise BadInput("name: is suspended already (see clients.suspensions)")
+        raise BadInput("name: is already suspended (read clients.suspensions for the reason)")
     return (await _client_by_name(info, name))[0]
 
 
@@ -172,9 +172,9 @@ async def _resume_client(
     """Resolve the officers' mutation `resumeClient`: ask to resume a client, or agree as the second officer."""
     outcome = await acting_officer(info.context).resume_client(name)
     if outcome is None:
-        raise BadInput("name: is no client that an officer suspended (take it from clients)")
+        raise BadInput("name: must be a client that an officer suspended (use a name from clients)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("name: you requested this already (another officer must resume it)")
+        raise BadInput("name: you already requested this (ask another officer to resume the client)")
     return (await _client_by_name(info, name))[0]
 
 

@@ -30,7 +30,7 @@ async def _resolve_give_consent(info: Info) -> GivenConsent:
     given = await give_consent(info.context.database, info.context.actor.subject or "")
     if given is None:
         raise BadInput(
-            "giveConsent: the policy in force does not ask your account for consent (there is nothing to do)"
+            "giveConsent: the policy in force does not ask your account for consent (you need not do anything)"
         )
     return GivenConsent(reference=given.reference, given_at=given.at)
 
@@ -39,7 +39,7 @@ async def _resolve_withdraw_consent(info: Info) -> WithdrawnConsent:
     """Resolve the mutation `withdrawConsent`: withdraw the consent of the data subject's own account."""
     withdrawn = await withdraw_consent(info.context.database, info.context.actor.subject or "")
     if withdrawn is None:
-        raise BadInput("withdrawConsent: your account has given no consent (there is nothing to withdraw)")
+        raise BadInput("withdrawConsent: your account has not given consent (you need not do anything)")
     return WithdrawnConsent(reference=withdrawn.reference, withdrawn_at=withdrawn.at)
 
 

@@ -103,8 +103,8 @@ def _resolve_exclusions(root: "CoverageRow") -> list[Exclusion]:
     """Resolve `CoverageRow.exclusions`: how many items each condition excludes from a coverage row."""
     if root.beside > MAX_ROWS_WITH_EXCLUSIONS and root.counted.failing:
         raise BadInput(
-            f"exclusions: cannot be given for {root.beside:,} rows"
-            f" (filter, or group by fewer dimensions: at most {MAX_ROWS_WITH_EXCLUSIONS} rows can have it)"
+            f"exclusions: can be returned for at most {MAX_ROWS_WITH_EXCLUSIONS} rows, not {root.beside:,}"
+            " (use a filter, or fewer dimensions in groupBy)"
         )
     counted = zip(root.conditions, root.counted.failing, root.counted.alone, strict=False)
     margin = root.counted.exclusion_margin
@@ -256,7 +256,7 @@ async def coverage(
         return None
     snapshot, total, rows = found
     if len(rows) > MAX_ROWS:
-        raise BadInput(f"groupBy: gives {len(rows):,} rows (filter, or group by less: {MAX_ROWS:,} are answered)")
+        raise BadInput(f"groupBy: gives {len(rows):,} rows, more than {MAX_ROWS:,} (use a filter, or fewer dimensions)")
     by_language = exact and not filters and by == [CoverageDimension.LANGUAGE]
     spoken = _by_language(await exact_dialects(info.context.reader, snapshot)) if by_language else NO_DIALECTS
     shown = _RowRenderer(snapshot.conditions, total, spoken)
@@ -295,7 +295,8 @@ async def _exact_coverage(
     rows = await exact_rows(context.reader, snapshot, by, filters) if by or conditions else []
     if totals is None or rows is None:
         raise BadInput(
-            f"day: more than two dimensions are kept for {FULL_DETAIL_DAYS} days (ask for less, or a later day)"
+            f"day: counts by more than two dimensions are kept for only {FULL_DETAIL_DAYS} days (use fewer"
+            " dimensions, or a later day)"
         )
     return snapshot, totals[0], rows
 

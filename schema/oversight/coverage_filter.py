@@ -40,8 +40,8 @@ def read_filter(filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
         Dimension.GROUND: filter.grounds,
     }
     if any("-" in language for language in filter.languages or ()):
-        raise BadInput("filter.languages: are counted without dialects (write de, not de-AT)")
+        raise BadInput("filter.languages: must be languages without a dialect (write de, not de-AT)")
     for month in filter.months or ():
         if not re.fullmatch(r"\d{4}-\d{2}", month):
-            raise BadInput("filter.months: has a value that is no month (write YYYY-MM)")
+            raise BadInput("filter.months: must be months (write them as YYYY-MM)")
     return {dimension: [str(value) for value in values] for dimension, values in given.items() if values is not None}

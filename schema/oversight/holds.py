@@ -156,12 +156,14 @@ async def _open_hold(
     context = info.context
     for name, text in (("authority", authority), ("reason", reason), ("value", value)):
         if text is not None and not 0 < len(text.strip()) <= MAX_LENGTH:
-            raise BadInput(f"{name}: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+            raise BadInput(f"{name}: must have 1 to {MAX_LENGTH} characters (state it in one sentence)")
     number = await acting_officer(context).open_hold(
         scope, await _check_hold_value(context, scope, value), authority, reason
     )
     if number is None:
-        raise BadInput("value: is no known account (take it from accounts, or open the hold once it is known)")
+        raise BadInput(
+            "value: must be a known account (use an id from accounts, or open the hold once the account is known)"
+        )
     return await _find_hold(context, number)
 
 
@@ -173,9 +175,9 @@ async def _lift_hold(
     number = context.ids.decode_as(IdKind.HOLD, id)
     outcome = None if number is None else await acting_officer(context).lift_hold(number)
     if number is None or outcome is None:
-        raise BadInput("id: is no hold (take it from holds)")
+        raise BadInput("id: must be a hold (use an id from holds)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("id: you requested this already (another officer must lift it)")
+        raise BadInput("id: you already requested this (ask another officer to lift the hold)")
     return await _find_hold(context, number)
 
 
@@ -183,14 +185,16 @@ async def _check_hold_value(context: Context, scope: HoldScope, value: str | Non
     """Check what an officer's mutation is to hold; of an account return the platform's id."""
     if scope is HoldScope.GLOBAL:
         if value is not None:
-            raise BadInput("value: a GLOBAL hold covers everything (leave it out)")
+            raise BadInput("value: must be null for a GLOBAL hold (remove it)")
         return None
     if value is None:
-        raise BadInput(f"value: is missing (name the {scope.lower()})")
+        raise BadInput(f"value: is missing (state the {scope.lower()})")
     if scope is HoldScope.COUNTRY and value not in COUNTRIES:
-        raise BadInput("value: is no country (write its code of ISO 3166-1, such as IE)")
+        raise BadInput("value: must be a country (write its ISO 3166-1 code, such as IE)")
     if scope is HoldScope.PRODUCT and value not in (await context.gateway.policy_in_force()).products:
-        raise BadInput("value: is a product of neither the platform nor the policy (see policy.grounds.products)")
+        raise BadInput(
+            "value: must be a product of the platform or of the policy (use one from policy.grounds.products)"
+        )
     if scope is HoldScope.ACCOUNT:
         return await context.platform_account(value)
     return value

@@ -102,7 +102,7 @@ async def _record_notice_delivery(
 ) -> list[NoticeDelivery]:
     """Resolve the mutation `recordNoticeDelivery`: the platform reports notices shown in its app."""
     if not 0 < len(input) <= MAX_REPORTS:
-        raise BadInput(f"input: {len(input)} reports are not between 1 and {MAX_REPORTS} (send several)")
+        raise BadInput(f"input: must have 1 to {MAX_REPORTS} reports, not {len(input)} (send several requests)")
     reports = [_parse_report(place, said) for place, said in enumerate(input)]
     states = await outbox.record_deliveries(info.context.database.worker, reports)
     return [
@@ -114,16 +114,14 @@ async def _record_notice_delivery(
 def _parse_report(place: int, said: NoticeDeliveryInput) -> DeliveryReport:
     """Check a report of `recordNoticeDelivery`. A future delivery does not count yet; a future bounce does."""
     if (said.delivered_at is None) == (said.bounced_at is None):
-        raise BadInput(
-            f"input.{place}: must have exactly one of deliveredAt and bouncedAt (state the one that happened)"
-        )
+        raise BadInput(f"input.{place}: must have exactly one of deliveredAt and bouncedAt (correct it)")
     for name, instant in (("deliveredAt", said.delivered_at), ("bouncedAt", said.bounced_at)):
         if instant is not None and instant.tzinfo is None:
-            raise BadInput(f"input.{place}.{name}: has no offset (write it like 2025-05-27T12:00:00Z)")
+            raise BadInput(f"input.{place}.{name}: must have an offset (write it like 2025-05-27T12:00:00Z)")
         if instant is not None and instant.year not in YEARS:
-            raise BadInput(f"input.{place}.{name}: is in no year between 2000 and 9000 (correct it)")
+            raise BadInput(f"input.{place}.{name}: must be in a year from 2000 to 9000 (correct it)")
     if "\0" in said.notice_id:
-        raise BadInput(f"input.{place}.noticeId: is no id (take it from pendingNotices)")
+        raise BadInput(f"input.{place}.noticeId: must be the id of a notice (use an id from pendingNotices)")
     return DeliveryReport(said.notice_id, said.delivered_at, said.bounced_at)
 
 

@@ -163,7 +163,9 @@ async def _withdraw_objection(
         reference = (await references_of(context.reader, [number])).get(number, reference)
     withdrawn_at = await withdraw_objection(_objection_submitter(context), reference)
     if withdrawn_at is None:
-        raise BadInput("reference: is no objection that you can withdraw (take it from the objections that you see)")
+        raise BadInput(
+            "reference: must be an objection that you can withdraw (use a reference from your list of objections)"
+        )
     dwell = timedelta(days=(await context.gateway.policy_in_force()).dwell.withdrawal_days)
     return WithdrawnObjection(reference=reference, withdrawn_at=withdrawn_at, active_until=withdrawn_at + dwell)
 
@@ -179,7 +181,9 @@ def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
     """Read the target of a data subject's `fileObjection`: the own account and nothing else. Raises BadInput."""
     for name in ("account", "person", "contact", "country", "channel"):
         if getattr(stated, name) is not None:
-            raise BadInput(f"{name}: is for officers; a data subject objects for the own account (leave it out)")
+            raise BadInput(
+                f"{name}: is for officers only, because a data subject objects for their own account (remove it)"
+            )
     return Target(TargetKind.ACCOUNT, subject)
 
 

@@ -221,9 +221,9 @@ async def _match_objection(
     named = await context.platform_account(account)
     outcome = None if objection is None else await acting_officer(context).match_objection(objection, named)
     if objection is None or outcome is None:
-        raise BadInput("id: is no objection, or was withdrawn (take it from objections)")
+        raise BadInput("id: must be an objection that was not withdrawn (use an id from objections)")
     if outcome is ActOutcome.NO_ACCOUNT:
-        raise BadInput("account: is no known account (take it from accounts)")
+        raise BadInput("account: must be a known account (use an id from accounts)")
     return await _find_objection(context, objection)
 
 
@@ -237,21 +237,24 @@ async def _reject_objection(
     """Resolve the officers' mutation `rejectObjection`: ask to reject one, or agree as the second officer."""
     context = info.context
     if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
-        raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+        raise BadInput(f"reason: must have 1 to {MAX_LENGTH} characters (state it in one sentence)")
     objection = context.ids.decode_as(IdKind.OBJECTION, id)
     outcome = None if objection is None else await acting_officer(context).reject_objection(objection, reason)
     if objection is None or outcome is None:
-        raise BadInput("id: is no unmatched objection (take it from objections with unmatched: true)")
+        raise BadInput("id: must be an unmatched objection (use an id from objections with unmatched: true)")
     if outcome in _REFUSALS:
         raise BadInput(_REFUSALS[outcome])
     return await _find_objection(context, objection)
 
 
 _REFUSALS = {
-    ActOutcome.NO_REASON: "reason: is missing (say why this is no objection, or cannot be matched)",
-    ActOutcome.OTHER_REASON: "reason: another one was given by who asked (leave it out to agree, or ask them)",
-    ActOutcome.SAME_OFFICER: "id: you requested this already (another officer must agree)",
-    ActOutcome.REJECTED_BEFORE: "id: was rejected already (see objections)",
+    ActOutcome.NO_REASON: "reason: is missing (state why this is not an objection, or why it cannot be matched)",
+    ActOutcome.OTHER_REASON: (
+        "reason: differs from the reason of the officer who requested the rejection (remove it to agree, or ask"
+        " that officer)"
+    ),
+    ActOutcome.SAME_OFFICER: "id: you already requested this (ask another officer to agree)",
+    ActOutcome.REJECTED_BEFORE: "id: was already rejected (read objections for the reason)",
 }
 
 

@@ -91,16 +91,16 @@ async def _declare_placeholder(
 ) -> Placeholder:
     """Resolve the officers' mutation `declarePlaceholder`: ask for one, or agree as the second officer."""
     if reason is not None and not 0 < len(reason.strip()) <= MAX_LENGTH:
-        raise BadInput(f"reason: is empty or longer than {MAX_LENGTH} characters (state it in one sentence)")
+        raise BadInput(f"reason: must have 1 to {MAX_LENGTH} characters (state it in one sentence)")
     named = _shown_link_value(kind, value)
     outcome = await acting_officer(info.context).declare_placeholder(kind, named, reason)
     if outcome is ActOutcome.NO_REASON:
-        raise BadInput("reason: is missing (say why it names no real person)")
+        raise BadInput("reason: is missing (state why the value identifies no real person)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("value: you declared this already (another officer must approve it)")
+        raise BadInput("value: you already declared this (ask another officer to approve it)")
     row = await placeholder_of(info.context.reader, kind, named)
     if row is None:
-        raise BadInput("value: was revoked by another officer meanwhile (declare it again)")
+        raise BadInput("value: was revoked by another officer in the meantime (declare it again)")
     return _placeholder_of_row(row)
 
 
@@ -114,10 +114,11 @@ async def _revoke_placeholder(
     row = await placeholder_of(info.context.reader, kind, named)
     outcome = await acting_officer(info.context).revoke_placeholder(kind, named)
     if outcome is None or row is None:
-        raise BadInput("value: is no placeholder (take it from placeholders)")
+        raise BadInput("value: must be a declared placeholder (use a value from placeholders)")
     if outcome is ActOutcome.IN_EFFECT:
         raise BadInput(
-            "value: is in effect and can no longer be revoked (open holds for its accounts, or file objections)"
+            "value: is in effect and can no longer be revoked (open holds for the accounts concerned, or"
+            " file objections)"
         )
     return _placeholder_of_row(row)
 
@@ -125,7 +126,7 @@ async def _revoke_placeholder(
 def _shown_link_value(kind: LinkKind, value: str) -> str:
     """Return how officers see a link's value: a person id as it is, and a contact by its hash."""
     if not 0 < len(value) <= MAX_LENGTH:
-        raise BadInput(f"value: is empty or longer than {MAX_LENGTH} characters (take it from sharedLinks)")
+        raise BadInput(f"value: must have 1 to {MAX_LENGTH} characters (use a value from sharedLinks)")
     if kind is LinkKind.PERSON:
         return value
     try:

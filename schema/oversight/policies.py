@@ -157,7 +157,7 @@ async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
     policy = _parse_document(document)
     await _refuse_untold(info, policy)
     if await acting_officer(info.context).propose_policy(policy) is ActOutcome.KNOWN:
-        raise BadInput("document: its version was proposed or in force before (give it a new one)")
+        raise BadInput("document: has a version that was already proposed or in force (change version in the document)")
     return await _find_proposal(info, policy.version)
 
 
@@ -170,9 +170,9 @@ async def _activate_policy(
             await _refuse_untold(info, parse_policy(row.document))
     outcome = await acting_officer(info.context).approve_policy(version)
     if outcome is None:
-        raise BadInput("version: is not proposed (take one from policyProposals)")
+        raise BadInput("version: must be a proposed version (use a version from policyProposals)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("version: you proposed it (another officer must approve it)")
+        raise BadInput("version: was proposed by you (ask another officer to approve it)")
     return await _find_proposal(info, version)
 
 

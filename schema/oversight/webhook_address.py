@@ -24,18 +24,21 @@ def check_webhook_address(url: str, allowed: Networks) -> None:
         sound = False
     if not sound or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise BadInput(
-            f"webhook: is no URL of at most {MAX_URL_LENGTH} characters (percent-encode what is special in it)"
+            f"webhook: must be a URL of at most {MAX_URL_LENGTH} characters (percent-encode special characters)"
         )
     if "@" in parts.netloc or parts.fragment:
-        raise BadInput("webhook: has credentials or a fragment (leave them out: what is posted is signed)")
+        raise BadInput(
+            "webhook: must not contain credentials or a fragment (remove them; requests to the webhook are signed)"
+        )
     address = _literal(parts.hostname or "")
     if address is not None and not is_allowed(address, allowed):
         raise BadInput(
-            "webhook: its host is not a public address (the operator can allow it by GROUNDS_WEBHOOK_NETWORKS)"
+            "webhook: must have a public address as its host (ask the operator to allow the address in"
+            " GROUNDS_WEBHOOK_NETWORKS)"
         )
     is_loopback = address is not None and address.is_loopback
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
-        raise BadInput("webhook: is not https (write https://...)")
+        raise BadInput("webhook: must use https (write https://...)")
 
 
 def is_allowed(address: IPv4Address | IPv6Address, allowed: Networks) -> bool:

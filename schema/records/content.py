@@ -214,7 +214,9 @@ async def contents_page(
 ) -> Connection[Content]:
     """Resolve a page of item records: all of them for examiners, a data subject's own for that person."""
     if platform_ids is not None and len(platform_ids) > MAX_IDS:
-        raise BadInput(f"platformIds: has {len(platform_ids)} values (name at most {MAX_IDS})")
+        raise BadInput(
+            f"platformIds: must have at most {MAX_IDS} values, not {len(platform_ids)} (send several requests)"
+        )
     rows, has_next = await page_of_contents(
         context.reader,
         read_cursor(context.ids, IdKind.CONTENT_CURSOR, after),
@@ -264,7 +266,7 @@ async def eligibility_as_of(
     now = datetime.now(UTC)
     for name, instant in (("validAt", as_of.valid_at), ("knownAt", as_of.known_at or now)):
         if instant.tzinfo is None:
-            raise BadInput(f"asOf.{name}: has no offset (write it like 2026-05-27T12:00:00Z)")
+            raise BadInput(f"asOf.{name}: must have an offset (write it like 2026-05-27T12:00:00Z)")
     policy = await policy_as_of(context.reader, as_of.valid_at)
     if purpose is not None:
         _check_purpose(purpose, policy)
@@ -277,7 +279,7 @@ async def eligibility_as_of(
 def _check_purpose(purpose: str, policy: Policy) -> None:
     """Raise BadInput for a purpose of an `Eligibility` that the policy does not have."""
     if purpose not in policy.purposes:
-        raise BadInput(f"purpose: is none of the policy's {', '.join(policy.purposes)} (name one of them)")
+        raise BadInput(f"purpose: must be a purpose of the policy (use {' or '.join(policy.purposes)})")
 
 
 async def _content_id_of_a_client(context: Context, text: str) -> int | None:

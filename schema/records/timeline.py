@@ -151,17 +151,17 @@ _ITEM = {
         TimelineEntryKind.AUDIENCE_CHANGED, "Its audience is {new}; it was {old}.", at="audience_since"
     ),
     "edited_at": _WatchedColumn(
-        TimelineEntryKind.CONTENT_EDITED, "It was edited.", "Its edit was taken back.", "edited_at"
+        TimelineEntryKind.CONTENT_EDITED, "It was edited.", "Its edit was reverted.", "edited_at"
     ),
     "deleted_at": _WatchedColumn(
-        TimelineEntryKind.CONTENT_DELETED, "It was deleted.", "Its deletion was taken back.", "deleted_at"
+        TimelineEntryKind.CONTENT_DELETED, "It was deleted.", "Its deletion was reverted.", "deleted_at"
     ),
     "kind": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It is a {new}; it was a {old}."),
     "account": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It belongs to another account."),
     "reserved": _WatchedColumn(
         TimelineEntryKind.RIGHTS_RESERVED,
         "A reservation of rights was stated.",
-        "Its reservation of rights was taken back.",
+        "Its reservation of rights was withdrawn.",
     ),
     "special_category": _WatchedColumn(
         TimelineEntryKind.SCANNED, "The scan for special categories says {new}; it said {old}."
@@ -170,10 +170,13 @@ _ITEM = {
     "minors": _WatchedColumn(TimelineEntryKind.SCANNED, "The scan for minors says {new}; it said {old}."),
     "conversation": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "Its conversation is {new}; it was {old}."),
     "parent": _WatchedColumn(
-        TimelineEntryKind.CONTENT_CHANGED, "It stands under another item.", "It stands under no item."
+        TimelineEntryKind.CONTENT_CHANGED, "It belongs to another item.", "It no longer belongs to another item."
     ),
     "purged_at": _WatchedColumn(
-        TimelineEntryKind.TEXT_REMOVED, "Its text was removed here.", "Its text was sent again.", "purged_at"
+        TimelineEntryKind.TEXT_REMOVED,
+        "Its text was removed from the gateway.",
+        "Its text was sent to the gateway again.",
+        "purged_at",
     ),
 }
 _ACCOUNT = {
@@ -183,36 +186,36 @@ _ACCOUNT = {
     "born_on": _WatchedColumn(
         TimelineEntryKind.BIRTH_DATE_CHANGED,
         "The birth date of its account was corrected.",
-        "The birth date was taken back.",
+        "The birth date of its account was removed.",
     ),
     "country": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "The country of its account is {new}; it was {old}."),
     "kind": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is a {new}; it was a {old}."),
     "product": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is on {new}; it was on {old}."),
     "compromised": _WatchedColumn(
-        TimelineEntryKind.ACCOUNT_CHANGED, "The times in which its account was compromised changed."
+        TimelineEntryKind.ACCOUNT_CHANGED, "The periods in which its account was compromised changed."
     ),
 }
 _INITIAL_VALUES: dict[str, Any] = {"edited_at": None, "deleted_at": None, "reserved": False, "purged_at": None}
 _SENTENCES = {
     TimelineEntryKind.RECORD_QUARANTINED: (
-        "A line about its {record} could not be used; the {record} is quarantined until a valid line arrives."
+        "A line about its {record} could not be read; the {record} is quarantined until a valid line arrives."
     ),
     TimelineEntryKind.NOTICE_SENT: "A notice was sent to its account.",
     TimelineEntryKind.NOTICE_DELIVERED: "A notice was delivered to its account.",
     TimelineEntryKind.NOTICE_BOUNCED: "A notice to its account bounced.",
-    TimelineEntryKind.OBJECTION_RECEIVED: "An objection that reaches its account was received.",
-    TimelineEntryKind.OBJECTION_WITHDRAWN: "An objection that reaches its account was withdrawn.",
-    TimelineEntryKind.CONSENT_GIVEN: "Its account consented.",
+    TimelineEntryKind.OBJECTION_RECEIVED: "An objection that applies to its account was received.",
+    TimelineEntryKind.OBJECTION_WITHDRAWN: "An objection that applies to its account was withdrawn.",
+    TimelineEntryKind.CONSENT_GIVEN: "Its account gave consent.",
     TimelineEntryKind.CONSENT_WITHDRAWN: "Its account withdrew consent.",
     TimelineEntryKind.HOLD_OPENED: "A hold that covers it ({scope}) was opened by order of {authority}.",
     TimelineEntryKind.HOLD_LIFTED: "A hold that covers it ({scope}) was lifted.",
     TimelineEntryKind.DELIVERED: "{client} received it for {purpose}, under policy {policy}.",
 }
 _RETRACTION_SENTENCES = {
-    RetractionKind.RETRACT: "{client} was told to delete it.",
-    RetractionKind.SUPERSEDE: "{client} was told to delete it, and that an edited version may come.",
-    RetractionKind.HOLD: "{client} was told not to use it for now.",
-    RetractionKind.RELEASE: "{client} was told that it may use it again.",
+    RetractionKind.RETRACT: "{client} was instructed to delete it.",
+    RetractionKind.SUPERSEDE: "{client} was instructed to delete it; an edited version might follow.",
+    RetractionKind.HOLD: "{client} was instructed not to use it until further notice.",
+    RetractionKind.RELEASE: "{client} was informed that it may use it again.",
 }
 
 

@@ -84,7 +84,9 @@ async def _resolve_own_deliveries(
 def _items_of(context: Context, content_ids: list[strawberry.ID]) -> list[int]:
     """Decode the ids of a data subject's own items; others name no item. Raises BadInput for too many."""
     if len(content_ids) > MAX_ITEMS:
-        raise BadInput(f"contentIds: has {len(content_ids)} values (name at most {MAX_ITEMS})")
+        raise BadInput(
+            f"contentIds: must have at most {MAX_ITEMS} values, not {len(content_ids)} (send several requests)"
+        )
     items = (context.ids.decode_as(IdKind.CONTENT, text) for text in content_ids)
     return [item for item in items if item is not None]
 

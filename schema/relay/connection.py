@@ -46,7 +46,7 @@ class Connection(Generic[Item]):
 def check_page_size(first: int, most: int) -> int:
     """Return the page size `first` of a Relay connection, or raise BadInput."""
     if not 1 <= first <= most:
-        raise BadInput(f"first: {first} is not between 1 and {most} (ask for a page of 1 to {most} items)")
+        raise BadInput(f"first: must be 1 to {most}, not {first} (correct it)")
     return first
 
 
@@ -56,7 +56,7 @@ def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
         return 0
     number = ids.decode_as(kind, after)
     if number is None:
-        raise BadInput("after: is no cursor of this list (pass pageInfo.endCursor of the page before, unchanged)")
+        raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
     return number
 
 

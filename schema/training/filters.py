@@ -66,7 +66,10 @@ async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filte
     """Read the filter of `trainableContent`. Raises BadInput, naming the field, for a value that can match nothing."""
     for name, values in vars(filter).items():
         if isinstance(values, list) and len(values) > MAX_INDEX_SCANS:
-            raise BadInput(f"filter.{_camel(name)}: has {len(values)} values (name at most {MAX_INDEX_SCANS})")
+            raise BadInput(
+                f"filter.{_camel(name)}: must have at most {MAX_INDEX_SCANS} values, not {len(values)} (send"
+                " several requests)"
+            )
     policy = None
     if filter.products or filter.regions or filter.grounds is not None:
         policy = await context.gateway.policy_in_force()
@@ -94,14 +97,14 @@ def _check_products_and_regions(filter: TrainableContentFilter, policy: Policy) 
     ):
         unknown = [value for value in wanted or [] if value not in known]
         if unknown:
-            raise BadInput(f"filter.{name}: has a value that is none of {', '.join(known)} (name those)")
+            raise BadInput(f"filter.{name}: must be one or more of {', '.join(known)} (correct the list)")
 
 
 def _languages(wanted: list[str] | None) -> list[str] | None:
     """Check the language ranges in the filter of `trainableContent`. Raises BadInput."""
     for language in wanted or []:
         if len(language) > 64 or not _LANGUAGE_RANGE.fullmatch(language):
-            raise BadInput("filter.languages: has a value that is no language range (write it like de, de-AT or *)")
+            raise BadInput("filter.languages: must be language ranges (write them like de, de-AT or *)")
     return _each_once(wanted)
 
 
@@ -109,7 +112,7 @@ def _media_types(wanted: list[str] | None) -> list[str] | None:
     """Check the media types in the filter of `trainableContent`. Raises BadInput."""
     for media_type in wanted or []:
         if not _MEDIA_TYPE.fullmatch(media_type):
-            raise BadInput("filter.mediaTypes: has a value that is no media type (write it like image/jpeg)")
+            raise BadInput("filter.mediaTypes: must be media types (write them like image/jpeg)")
     return _each_once(None if wanted is None else [media_type.lower() for media_type in wanted])
 
 
@@ -118,9 +121,9 @@ def _sample(secret: bytes, wanted: SampleInput | None) -> Sample | None:
     if wanted is None:
         return None
     if not 0 < wanted.share <= 1:
-        raise BadInput("filter.sample.share: is not above 0 and at most 1 (write it like 0.1)")
+        raise BadInput("filter.sample.share: must be above 0 and at most 1 (write it like 0.1)")
     if len(wanted.seed) > MAX_SEED_LENGTH:
-        raise BadInput(f"filter.sample.seed: is longer than {MAX_SEED_LENGTH} characters (shorten it)")
+        raise BadInput(f"filter.sample.seed: must have at most {MAX_SEED_LENGTH} characters (shorten it)")
     seed = derive_key(secret, KeyUse.SAMPLE) + wanted.seed.encode(errors="surrogatepass")
     digest = hashlib.sha256(seed).digest()
     return Sample(int.from_bytes(digest[:8], signed=True), wanted.share)

@@ -189,7 +189,7 @@ async def check_eligibility(
 ) -> EligibilityCheck:
     """Resolve `checkEligibility` of the GraphQL API: which received items a training client may still use."""
     if len(ids) > MAX_CHECKED_IDS:
-        raise BadInput(f"ids: has {len(ids)} values (ask about at most {MAX_CHECKED_IDS} at once)")
+        raise BadInput(f"ids: must have at most {MAX_CHECKED_IDS} values, not {len(ids)} (send several requests)")
     context = info.context
     numbers = {id: context.ids.decode_as(IdKind.TRAINABLE_CONTENT, id) for id in ids}
     known = [number for number in numbers.values() if number is not None]
@@ -213,9 +213,12 @@ async def raise_if_delivery_suspended(context: Context) -> None:
 
 
 _WITHHELD = {
-    "SUSPENDED": "while it is suspended (ask the privacy officers; retractions are told, and due, all the same)",
-    "OVERDUE": "until it acknowledges what was retracted"
-    " (read retractions, act on them, and call acknowledgeRetractions)",
+    "SUSPENDED": (
+        "while it is suspended (ask the privacy officers; retractions are still sent, and must still be acknowledged)"
+    ),
+    "OVERDUE": (
+        "until it acknowledges its overdue retractions (read retractions, act on them, and call acknowledgeRetractions)"
+    ),
 }
 
 
@@ -229,7 +232,7 @@ async def _resolve_acknowledge_retractions(
     context = info.context
     number = context.ids.decode_as(IdKind.RETRACTION, up_to)
     if number is None:
-        raise BadInput("upTo: is no retraction of this client (take its id from retractions)")
+        raise BadInput("upTo: must be a retraction of this client (use an id from retractions)")
     left = await acknowledge_retractions(context.database.training, await context.client(), number)
     return RetractionAcknowledgement(remaining=left)
 

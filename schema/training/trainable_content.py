@@ -197,6 +197,6 @@ def _raise_unless_named(context: Context, policy: Policy) -> None:
     """Refuse a training client's purpose that the policy does not have, rather than answer with no items."""
     if context.actor.purpose not in policy.purposes:
         raise BadInput(
-            f"purpose: {context.actor.purpose} is none of the policy's, which are {', '.join(policy.purposes)}"
-            " (ask with a token for one of these)"
+            f"purpose: {context.actor.purpose} is not a purpose of the policy (use a token for"
+            f" {' or '.join(policy.purposes)})"
         )

@@ -54,9 +54,11 @@ def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_identity_provider_is_named_wholly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in IDENTITY:
         told = refusal(monkeypatch, **{name: value for name, value in IDENTITY.items() if name != missing})
-        assert told.startswith(f"{missing} not set: ")
-        assert told.endswith("(set all three, or none for the development issuer)")
-    assert refusal(monkeypatch, GROUNDS_JWKS="keys.json").startswith("GROUNDS_ISSUER and GROUNDS_AUDIENCE not set: ")
+        assert told.startswith(f"{missing}: must be set together with ")
+        assert told.endswith("or none of them to use the development issuer)")
+    assert refusal(monkeypatch, GROUNDS_JWKS="keys.json").startswith(
+        "GROUNDS_ISSUER and GROUNDS_AUDIENCE: must be set "
+    )
     for name, value in IDENTITY.items():
         monkeypatch.setenv(name, value)
     assert read_settings().jwks == "keys.json"
@@ -79,15 +81,19 @@ def test_lists_are_written_with_commas_between(monkeypatch: pytest.MonkeyPatch) 
     [
         (
             "HOSTS",
-            "names no host (",
+            "must be a list of host names or addresses, without scheme, port or * (",
             ("*", "*.example.org", "https://example.org", "example.org:443", "::1", "a b", ","),
         ),
         (
             "ORIGINS",
-            "names no origin (",
+            "must be a list of origins, without path or * (write https://app.example.org,http://localhost:3000)",
             ("*", "null", "example.org", "https://a.example.org/", "ftp://a", "https://*.a"),
         ),
-        ("DOCUMENTS_ONLY", "names no role (", ("training_client", "EVERYONE", "AUDITOR,", "*", '["AUDITOR"]')),
+        (
+            "DOCUMENTS_ONLY",
+            "must be a list of roles (choose from ",
+            ("training_client", "EVERYONE", "AUDITOR,", "*", '["AUDITOR"]'),
+        ),
         ("GRAPHIQL", "Input should be a valid boolean", ("maybe", "2")),
         ("INTROSPECTION", "Input should be a valid boolean", ("never", "off,on")),
     ],
@@ -103,7 +109,7 @@ def test_what_is_no_list_or_no_switch_is_refused_in_one_line(
 
 
 def test_roles_are_kept_to_documents_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "GROUNDS_DOCUMENTS_ONLY: there are no documents that these roles could send (set GROUNDS_DOCUMENTS too)"
+    said = "GROUNDS_DOCUMENTS_ONLY: requires trusted documents that these roles can send (set GROUNDS_DOCUMENTS too)"
     assert refusal(monkeypatch, GROUNDS_DOCUMENTS_ONLY="TRAINING_CLIENT") == said
 
 
@@ -140,7 +146,7 @@ def test_a_database_url_that_cannot_be_one_is_refused_without_its_password(
 ) -> None:
     told = refusal(monkeypatch, DATABASE_URL=url)
     assert told.startswith(
-        "DATABASE_URL: is no URL of a PostgreSQL (write postgresql://user:password@host:5432/database"
+        "DATABASE_URL: must be the URL of a PostgreSQL database (write postgresql://user:password@host:5432/database"
     )
     assert PASSWORD not in told
 
@@ -186,7 +192,7 @@ def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_a_damaged_secret_is_told_and_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("short")
-    with pytest.raises(SettingsError, match="is damaged: it must hold 64 hexadecimal digits"):
+    with pytest.raises(SettingsError, match="must contain 64 hexadecimal digits"):
         Settings(data=tmp_path).secret_bytes()
     (tmp_path / "secret").unlink()
     (tmp_path / "secret").mkdir()
@@ -197,7 +203,9 @@ def test_a_damaged_secret_is_told_and_not_replaced(tmp_path: Path) -> None:
 def test_a_data_folder_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "data"):
-        with pytest.raises(SettingsError, match=r"cannot make the data folder .* \(name another with --data\)"):
+        with pytest.raises(
+            SettingsError, match=r"cannot create the data folder .* \(pass another folder with --data\)"
+        ):
             Settings(data=folder).data_folder()
 
 
@@ -214,7 +222,7 @@ def test_a_database_user_who_may_not_set_it_up_is_told_so(database_url: str, tmp
                 pass
         finally:
             connection.execute("DROP ROLE weak")
-    said = "DATABASE_URL: its user may not set the database up (name one that owns it and may create roles)"
+    said = "DATABASE_URL: the user may not set up the database (use a user that owns the database and may create roles)"
     assert str(refused.value) == said
 
 
@@ -224,16 +232,19 @@ def test_a_wrong_setting_stops_a_command_in_its_own_words(tmp_path: Path) -> Non
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "issuer.json").write_text("{}")
     for env, said in (
-        ({"GROUNDS_JWKS": "keys.json"}, "grounds: GROUNDS_ISSUER and GROUNDS_AUDIENCE not set: "),
-        ({"DATABASE_URL": unreachable}, "grounds: cannot reach PostgreSQL (check DATABASE_URL): "),
-        ({"DATABASE_URL": unreachable + "?x=1"}, "grounds: DATABASE_URL: is no URL of a PostgreSQL "),
+        ({"GROUNDS_JWKS": "keys.json"}, "grounds: GROUNDS_ISSUER and GROUNDS_AUDIENCE: must be set "),
+        ({"DATABASE_URL": unreachable}, "grounds: cannot connect to PostgreSQL (check DATABASE_URL): "),
+        ({"DATABASE_URL": unreachable + "?x=1"}, "grounds: DATABASE_URL: must be the URL of a PostgreSQL "),
     ):
         told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)
         assert (told.returncode, told.stdout) == (2, "")
         assert told.stderr.startswith(said)
         assert PASSWORD not in told.stderr
     told = grounds("token", "--role", "AUDITOR", data=tmp_path / "data", env=IDENTITY)
-    assert (told.returncode, told.stderr.startswith("grounds: GROUNDS_JWKS is set: ")) == (2, True)
+    assert (
+        told.returncode,
+        told.stderr.startswith("grounds: GROUNDS_JWKS: is set, so tokens come from your identity provider"),
+    ) == (2, True)
 
 
 @pytest.mark.xdist_group("serve")
@@ -242,7 +253,7 @@ def test_a_postgresql_of_ones_own_and_an_identity_provider_serve_as_well(databas
     env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
     told = grounds("serve", "--port", "0", data=data, env=env | IDENTITY)
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("grounds: GROUNDS_JWKS must be the file or the http(s) URL of a JSON Web Key Set: ")
+    assert told.stderr.startswith("grounds: GROUNDS_JWKS: ")
     told = grounds("ingest", write(tmp_path / "facts", fact("account")), data=data, env=env)
     assert (told.returncode, summaries(told.stdout)) == (0, [{"account": [1, 0, 0, 0]}])
     with serving(data, tmp_path / "log", env=env) as server:

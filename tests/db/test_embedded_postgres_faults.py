@@ -144,7 +144,7 @@ def test_a_failed_start_names_the_log_and_leaves_the_home_free(home: Path) -> No
 def test_a_full_disk_is_reported_and_does_not_poison_the_home(new_home: Path) -> None:
     cramped = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n" + SERVE
     with serving(new_home, cramped) as owner:
-        assert "could not make its database" in owner.communicate("")[1]
+        assert "could not create its database" in owner.communicate("")[1]
     with embedded_postgres(new_home, settings=UNSAFE_BUT_FAST) as url:
         assert ask(url, "SELECT 1") == 1
 

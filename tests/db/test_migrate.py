@@ -72,7 +72,7 @@ def test_a_migration_that_does_less_than_the_description_says_is_noticed(
 def test_a_database_of_a_later_release_is_refused(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO grounds.migration (version, description, derived) VALUES ('9999', '', '')")
-        with pytest.raises(MigrationError, match="has version 9999, and this release knows"):
+        with pytest.raises(MigrationError, match="has version 9999, and this release supports"):
             apply_migrations(connection)
     with pytest.raises(DatabaseError, match="use a later release"):
         prepare_database(database_url, SECRET)
@@ -81,7 +81,7 @@ def test_a_database_of_a_later_release_is_refused(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ("UPDATE grounds.migration SET description = 'another'", "another description of version"),
+        ("UPDATE grounds.migration SET description = 'another'", "set up by another build of version"),
         ("DROP TABLE grounds.migration", "set up before the first release"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_database_that_is_current_is_left_as_it_is_and_another_is_refused(with
         check_database(with_passwords, OTHER_SECRET)
     for change, advice in (
         ("UPDATE grounds.policy SET compiled = 'other' WHERE active", "compiled by another release"),
-        ("UPDATE grounds.migration SET derived = 'other'", "not up to date"),
+        ("UPDATE grounds.migration SET derived = 'other'", "older than version"),
     ):
         with psycopg.connect(with_passwords, autocommit=True) as connection:
             connection.execute(change.encode())

@@ -165,7 +165,7 @@ async def test_a_text_stays_as_it_was_sent_and_languages_can_be_added(known: Tes
     (rejected,) = answer["rejects"]
     assert (rejected["field"], rejected["reason"].partition(" (")[0]) == (
         "texts",
-        "has another hash for a text that was sent",
+        "has another hash for a text that was already sent",
     )
     assert known.execute("SELECT texts FROM grounds.campaign WHERE platform_id = '2025-12'") == [
         ({"en": "a" * 64, "de-at": "b" * 64},)
@@ -215,7 +215,9 @@ async def test_every_decision_is_for_a_purpose(known: TestGateway) -> None:
         ("RESEARCH", "NOT_NOTICED"),
     ]
     answer = (await known.post(Role.PRIVACY_OFFICER, WHY, {"id": "item", "purpose": "ADS"})).json()
-    assert answer["errors"][0]["message"].startswith("purpose: is none of the policy's GENAI_TRAINING, RESEARCH")
+    assert answer["errors"][0]["message"].startswith(
+        "purpose: must be a purpose of the policy (use GENAI_TRAINING or RESEARCH)"
+    )
     await known.ingest([fact("notice", id="research", epoch="2025-12", delivered_at="2026-02-02T00:00:00Z")])
     assert await kinds(known, client="other", purpose="RESEARCH") == ["POST"]
     await known.ingest([fact("notice", 9, bounced_at="2026-05-01T00:00:00Z")])

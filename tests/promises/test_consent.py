@@ -108,8 +108,8 @@ async def test_consent_where_none_is_asked_for_is_refused_with_words(
         refused.append(answer["errors"][0]["message"])
         answer = (await consenting_gateway.post(Role.DATA_SUBJECT, WITHDRAW, subject=subject)).json()
         refused.append(answer["errors"][0]["message"])
-    none = "giveConsent: the policy in force does not ask your account for consent (there is nothing to do)"
-    assert refused == [none, "withdrawConsent: your account has given no consent (there is nothing to withdraw)"] * 2
+    none = "giveConsent: the policy in force does not ask your account for consent (you need not do anything)"
+    assert refused == [none, "withdrawConsent: your account has not given consent (you need not do anything)"] * 2
     for role in (Role.PRIVACY_OFFICER, Role.TRAINING_CLIENT, Role.AUDITOR):
         assert "errors" in (await consenting_gateway.post(role, GIVE)).json(), "nobody consents for another"
     assert consenting_gateway.execute("SELECT count(*) FROM grounds.consent") == [(0,)]

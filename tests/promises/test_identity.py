@@ -48,7 +48,10 @@ POLICY = default_policy().model_copy(update={"version": "two", "purposes": (*TOL
 
 ID = re.compile(rb'"(?:id|receipt|startCursor|endCursor)":"([^"]*)"')
 RECEIPT = re.compile(rb'"receipt":"[^"]*"')
-TOO_LONG, BUSY = b"the request took too long (ask for less)", b"all connections are in use (try again)"
+TOO_LONG, BUSY = (
+    b"the request took too long (request fewer items or fields)",
+    b"all database connections are in use (try again)",
+)
 ENDS = "pageInfo { hasNextPage startCursor endCursor }"
 WHO = "viewer { name role client purpose }"
 ITEM = "id text author { id } reason { receipt decidedAt }"

@@ -294,7 +294,7 @@ async def pages_before_a_planted_item(hearing: Hearing, planted: set[int]) -> in
         response = await hearing.post(EVERYTHING, asked)
         assert planted.isdisjoint(delivered(response.text))
         if response.status_code == 503:
-            assert "nothing is delivered at this moment" in response.text
+            assert "deliveries are paused at the moment" in response.text
             return served
         asked["after"] = response.json()["data"]["page"]["pageInfo"]["endCursor"]
     raise AssertionError("every page is served")

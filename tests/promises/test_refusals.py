@@ -354,7 +354,7 @@ async def test_a_cursor_that_was_not_given_out_is_refused_in_the_same_words(gate
         told = json.loads(body)
         (error,) = told["errors"]
         words.add((head.partition(b"\r\n")[0], error["message"], error["extensions"]["code"]))
-    message = "after: is no cursor of this list (pass pageInfo.endCursor of the page before, unchanged)"
+    message = "after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)"
     assert words == {(b"HTTP/1.1 200 OK", message, "BAD_USER_INPUT")}
 
 
@@ -377,7 +377,9 @@ async def test_a_cursor_that_is_taken_though_it_is_another_lists_is_noticed(
     def any_of_the_audience(ids: Ids, _: IdKind, after: str | None) -> int:
         found = ids.decode(after) if after else None
         if found is None:
-            raise BadInput("after: is no cursor of this list (pass pageInfo.endCursor of the page before, unchanged)")
+            raise BadInput(
+                "after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)"
+            )
         return found[1]
 
     wrong = list(never_given_out("staff", IdKind.CONTENT_CURSOR, 7))

@@ -10,8 +10,8 @@ from app.web.tables import Table
 from schema.actor import Role
 
 _OUTCOMES: Final = {
-    "suspended": "The client is suspended. It receives nothing from the next page on.",
-    "resume-asked": "You asked to resume the client. It stays suspended until a second officer agrees.",
+    "suspended": "The client is suspended, and receives nothing from the next page on.",
+    "resume-asked": "You asked to resume the client. The client stays suspended until a second officer agrees.",
     "resumed": "The client receives items again.",
 }
 _COLUMNS: Final = {

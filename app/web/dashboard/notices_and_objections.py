@@ -103,7 +103,10 @@ def _notices_table(summaries: list[dict[str, Any]]) -> Table:
         for row in each["counts"]
     ]
     return Table(
-        "notices", "Accounts by the state of their notices; each counts once, by its best notice", columns, rows
+        "notices",
+        "Accounts by the state of their notices; each account counts once, by its most advanced notice",
+        columns,
+        rows,
     )
 
 

@@ -92,9 +92,7 @@ class OpenIDSignIn:
         """Write an error of the OpenID provider as a sign-in page. The log has what the provider did wrong."""
         problem, status = error.message, error.status
         if error.reference:
-            told = (
-                "The provider does not answer, or not as one does. Try again; if that does not help, tell the operator"
-            )
+            told = "The provider gave no valid answer. Try again. If the error remains, give the operator"
             problem, status = f"{told} the reference {error.reference}.", 502
         body = TEMPLATES.render("sign_in_failed.html", problem=problem, action=SIGN_IN)
         return self._ended(html_response(body, status))
@@ -118,7 +116,7 @@ class OpenIDSignIn:
             )
         stated = request.query_params
         if stated.get("iss", self._issuer) != self._issuer:  # RFC 9207
-            raise SignInError("The response is from another provider.")
+            raise SignInError("The response is from another provider. Start again.")
         if not stated.get("code"):
             raise SignInError("The provider refused the sign-in. Start again, or ask the provider's operator.")
         return begun
@@ -135,11 +133,13 @@ class OpenIDSignIn:
         )
         stated = await client.load_server_metadata()
         if stated.get("issuer") != self._issuer:
-            raise SignInError("The provider's issuer is not GROUNDS_OIDC_ISSUER.")
+            raise SignInError("The provider states another issuer than GROUNDS_OIDC_ISSUER. Tell the operator.")
         endpoints = {name: stated.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         schemes = (f"{self._issuer.partition(':')[0]}://", "https://")
         if not all(isinstance(each, str) and each.startswith(schemes) for each in endpoints.values()):
-            raise SignInError("The provider's configuration names no endpoint, or one without TLS.")
+            raise SignInError(
+                "The provider's configuration has no endpoint, or an endpoint without TLS. Tell the operator."
+            )
         # Nothing else that is stated: the library would pass all of it to the HTTP client, as its TLS settings too.
         kept = {name: stated[name] for name in ("issuer", "_loaded_at")}
         client.server_metadata = kept | endpoints | {"id_token_signing_alg_values_supported": list(ALGORITHMS)}
@@ -162,13 +162,13 @@ class OpenIDSignIn:
             )
             claims: Mapping[str, Any] = tokens["userinfo"]
         except MismatchingStateError:
-            raise SignInError("The response belongs to another sign-in (its state differs). Start again.") from None
+            raise SignInError("The response belongs to another sign-in. Start again.") from None
         except OAuthError:
             raise SignInError("The provider did not accept its own code. Start again.") from None
         except (JoseError, KeyError):
             raise SignInError("The ID token is not for this sign-in, or not from the provider. Start again.") from None
         if not isinstance(claims["sub"], str) or not is_identifier(claims["sub"]):
-            raise SignInError("The ID token does not name the account (claim sub).")
+            raise SignInError("The ID token has no valid claim sub. Tell the operator of the provider.")
         return claims
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:

@@ -85,7 +85,7 @@ def _changes_table(total: dict[str, Any], before: dict[str, Any] | None) -> Tabl
         for name, label in _FIGURES.items()
     ]
     columns = ("items", "now", "before", "change", "change off by at most")
-    return Table("changes", "Items, compared with the count before", columns, rows)
+    return Table("changes", "Items, compared with the previous count", columns, rows)
 
 
 def _change_margin(total: dict[str, Any], before: dict[str, Any] | None) -> int | None:

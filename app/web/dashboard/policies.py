@@ -18,11 +18,11 @@ _RESULT: Final = "<!-- result -->"
 _PROPOSED: Final = "PROPOSED"
 _IN_FORCE: Final = "IN_FORCE"
 _OUTCOMES: Final = {
-    "opened": "The hold is open. Nothing that it covers is delivered from the next page on.",
-    "lift-asked": "You asked to lift the hold. It stays in force until a second officer agrees.",
-    "lifted": "The hold is lifted. It still covers its scope for the policy's dwell, usually one day.",
+    "opened": "The hold is open. The content that it covers is not delivered from the next page on.",
+    "lift-asked": "You asked to lift the hold. The hold stays in force until a second officer agrees.",
+    "lifted": "The hold is lifted. It still stops deliveries for the policy's waiting time, usually one day.",
     "proposed": "The policy is proposed. A second officer can approve it.",
-    "approved": "The policy is approved. It takes effect on its effective date, or now if that date is past.",
+    "approved": "The policy is approved. It takes effect at its effective time, or now if that time has passed.",
 }
 
 
@@ -223,7 +223,9 @@ def _change_tables(simulation: dict[str, Any]) -> list[Table]:
     names = {"byPurpose": "purpose", "byKind": "kind", "byCountry": "country", "byCondition": "condition"}
     untold = [tuple(each[name] for name in ("purpose", "kind", "accounts", "untold")) for each in simulation["untold"]]
     return [
-        Table("untold", "Accounts not told", ("purpose", "kind", "accounts", "not told"), untold),
+        Table(
+            "untold", "Accounts that received no notice", ("purpose", "kind", "accounts", "without a notice"), untold
+        ),
         *(
             Table(
                 name,

@@ -56,7 +56,7 @@ class SignInPage:
         if not self._attempts.take(client_address(request, self._trusted_proxies)):
             return self._page(wanted, 429, TOO_MANY_ATTEMPTS, retry=60)
         if not token:
-            return self._page(wanted, 422, "The token is missing. Paste it.")
+            return self._page(wanted, 422, "The token is missing. Paste the token.")
         try:
             actor, expires = await self._authenticator.identify(f"Bearer {token}")
         except Unauthorized as why:

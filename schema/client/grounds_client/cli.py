@@ -11,7 +11,7 @@ from grounds_client.contract.commands import ContractOutcome, check_report, diff
 from grounds_client.contract.formats import EXIT_UNREADABLE, EXIT_WOULD_BREAK, ReportFormat, UsageFormat
 from grounds_client.contract.loader import ContractError
 
-SCHEMA_HELP = "An SDL file, or the URL of a gateway (with a token in GROUNDS_TOKEN)."
+SCHEMA_HELP = "The SDL file, or the URL of a gateway; for a URL, set GROUNDS_TOKEN to a token."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,30 +34,34 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="grounds-client", description="Tools for programs that query a gateway.")
     parser.add_argument("--version", action="version", version=version("grounds-client"))
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
-    contract = groups.add_parser("contract", help="Check operations against a schema, and schemas for operations.")
+    contract = groups.add_parser(
+        "contract", help="Check that operations fit a schema, and that a schema change breaks no operation."
+    )
     commands = contract.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="Report the operations that would fail."))
-    _add_diff(commands.add_parser("diff", help="Report the changes of a schema, and the operations they affect."))
+    _add_diff(
+        commands.add_parser("diff", help="Report the changes of a schema, and the operations that the changes affect.")
+    )
     _add_usage(commands.add_parser("usage", help="Report the operations that use a field."))
     return parser
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `grounds-client contract check` to its parser."""
-    places = ".graphql files, folders, or the persisted-documents.json of graphql-codegen."
+    places = "The .graphql files, folders, or persisted-documents.json of graphql-codegen to check."
     parser.add_argument("operations", type=Path, nargs="+", metavar="OPERATIONS", help=places)
     parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
-    parser.add_argument("--role", help="Also report the fields that this role may not read; needs an SDL file.")
+    parser.add_argument("--role", help="Also report the fields that this role may not read. Requires an SDL file.")
     _add_client(parser)
     _add_format(parser, ReportFormat)
-    parser.add_argument("--strict", action="store_true", help="Also fail for what is deprecated or over a limit.")
+    parser.add_argument("--strict", action="store_true", help="Also fail for deprecated elements and exceeded limits.")
     parser.set_defaults(run=_run_check)
 
 
 def _add_diff(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `grounds-client contract diff` to its parser."""
-    parser.add_argument("old", metavar="OLD", help="The SDL file before the change.")
-    parser.add_argument("new", metavar="NEW", help="The SDL file after the change.")
+    parser.add_argument("old", metavar="OLD", help="The SDL file of the old schema.")
+    parser.add_argument("new", metavar="NEW", help="The SDL file of the new schema.")
     _add_operations_option(parser, default=[])
     _add_client(parser)
     _add_format(parser, ReportFormat)
@@ -67,7 +71,9 @@ def _add_diff(parser: argparse.ArgumentParser) -> None:
 
 def _add_usage(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `grounds-client contract usage` to its parser."""
-    parser.add_argument("field", metavar="FIELD", help="A schema coordinate, such as TrainableContent.text.")
+    parser.add_argument(
+        "field", metavar="FIELD", help="The schema coordinate of the field, such as TrainableContent.text."
+    )
     _add_operations_option(parser, default=[Path()])
     parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
     _add_client(parser)
@@ -77,19 +83,25 @@ def _add_usage(parser: argparse.ArgumentParser) -> None:
 
 def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path]) -> None:
     """Add the option --operations to a parser of `grounds-client`."""
-    words = f"A file or folder of operations; repeatable. Default: {'this folder' if default else 'none'}."
+    words = f"A file or folder with operations. Can be repeated. Default: {'this folder' if default else 'none'}."
     parser.add_argument("--operations", type=Path, action="append", metavar="PATH", help=words)
     parser.set_defaults(default_operations=default)
 
 
 def _add_client(parser: argparse.ArgumentParser) -> None:
     """Add the option --client to a parser of `grounds-client`."""
-    parser.add_argument("--client", help="The consumer's name. Default: the name of each file's folder.")
+    parser.add_argument("--client", help="The name of the consumer. Default: the name of the folder of each file.")
 
 
 def _add_format(parser: argparse.ArgumentParser, formats: type[ReportFormat] | type[UsageFormat]) -> None:
     """Add the option --format to a parser of `grounds-client`."""
-    parser.add_argument("--format", type=str.lower, choices=list(formats), default="text", help="Default: text.")
+    parser.add_argument(
+        "--format",
+        type=str.lower,
+        choices=list(formats),
+        default="text",
+        help="The format of the report. Default: text.",
+    )
 
 
 def _run_check(options: argparse.Namespace) -> ContractOutcome:

@@ -106,8 +106,10 @@ def limit_errors(document: DocumentNode) -> Iterator[GraphQLError]:
                 "aliases": (size.aliases, MAX_ALIASES),
                 "directives": (size.directives, MAX_DIRECTIVES),
                 "fields": (size.fields, MAX_FIELDS),
-                "fields at the root": (size.width, MAX_ROOT_FIELDS),
+                "root fields": (size.width, MAX_ROOT_FIELDS),
             }
             for name, (count, most) in found.items():
                 if count > most:
-                    yield GraphQLError(f"the operation has more than {most} {name} (split it into several)", operation)
+                    yield GraphQLError(
+                        f"the operation has more than {most} {name} (split it into several operations)", operation
+                    )

@@ -57,18 +57,19 @@ def verify_webhook(
     found = {name.lower(): value for name, value in headers.items()}
     for name in (ID, TIMESTAMP, SIGNATURE):
         if not found.get(name):
-            raise WebhookVerificationError(f"{name}: is missing (the message is not from the gateway)")
+            raise WebhookVerificationError(f"{name}: is missing (discard the message; it is not from the gateway)")
     if not _SECONDS.fullmatch(found[TIMESTAMP]):
-        raise WebhookVerificationError(f"{TIMESTAMP}: is not whole seconds since 1970")
+        raise WebhookVerificationError(f"{TIMESTAMP}: must be whole seconds since 1970 (discard the message)")
     expected = _compute_signature(key, found[ID], found[TIMESTAMP], body).encode()
     matches = [hmac.compare_digest(expected, each.encode()) for each in found[SIGNATURE].split(" ")]
     if not any(matches):
         raise WebhookVerificationError(
-            f"{SIGNATURE}: no signature is of this secret and body (pass the body as received, before it is parsed)"
+            f"{SIGNATURE}: no signature matches this secret and body (pass the body as received, before it is parsed)"
         )
     if abs((time.time() if now is None else now) - int(found[TIMESTAMP])) > tolerance_seconds:
         raise WebhookVerificationError(
-            f"{TIMESTAMP}: is more than {tolerance_seconds:g} s from the clock (discard the message, or set the clock)"
+            f"{TIMESTAMP}: differs by more than {tolerance_seconds:g} s from the clock (discard the message,"
+            " or correct the clock)"
         )
 
 
@@ -80,7 +81,7 @@ def _decode_secret(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not secret.startswith(_PREFIX) or not key:
-        raise ValueError(f"secret: is not {_PREFIX} and base64 (take signingSecret of registerClient)")
+        raise ValueError(f"secret: must be {_PREFIX} followed by base64 (use signingSecret of registerClient)")
     return key
 
 

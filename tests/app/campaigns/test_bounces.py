@@ -100,7 +100,7 @@ def test_mail_that_says_nothing_certain_of_a_notice_is_no_report(mail: bytes) ->
 async def test_a_report_on_a_notice_that_is_none_of_ours_changes_nothing(gateway: TestGateway, tmp_path: Path) -> None:
     gateway.set_clock(NOW)
     forged = delivery_status("Original-Envelope-Id: told-00000000-0000-4000-8000-000000000000", "delivered", NOW)
-    assert report(gateway, tmp_path, forged) == "1 of no notice\n"
+    assert report(gateway, tmp_path, forged) == "1 without a notice\n"
     assert gateway.execute("SELECT count(*) FROM grounds.notice") == [(0,)]
 
 

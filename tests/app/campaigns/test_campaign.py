@@ -153,7 +153,7 @@ async def test_a_server_that_is_gone_leaves_everybody_for_the_next_run(gateway: 
         pass
     done = notify(gateway.database_url, server, tmp_path / "data", *arguments, build=IMPATIENT)
     assert done.returncode == 2
-    assert "the SMTP server cannot be used" in done.stderr
+    assert "the SMTP server cannot be used, because of " in done.stderr
     assert states(gateway) == {"one": "PENDING"}
 
 
@@ -164,7 +164,7 @@ async def test_without_tls_nothing_leaves_this_machine(gateway: TestGateway, tmp
         elsewhere = f"smtp://user:pass-that-nobody-may-see@0.0.0.0:{server.port}"
         done = notify(gateway.database_url, server, tmp_path / "data", *arguments, GROUNDS_SMTP=elsewhere)
     assert done.returncode == 2
-    assert "the SMTP server cannot be used" in done.stderr
+    assert "the SMTP server cannot be used, because of " in done.stderr
     assert "pass-that-nobody-may-see" not in done.stderr
     assert server.taken == []
     assert states(gateway) == {"one": "PENDING"}
@@ -251,11 +251,11 @@ async def test_a_file_that_is_no_list_of_addresses_is_refused(gateway: TestGatew
     file.write_text("one,one@example.org\n")
     with mail_server() as server:
         arguments = (gateway.database_url, server, tmp_path / "data", "--channel", "EMAIL")
-        assert "(write account,email,language into the first line)" in notify(*arguments, "--addresses", file).stderr
+        assert "(write account,email,language in the first line)" in notify(*arguments, "--addresses", file).stderr
         assert "addresses.nowhere" in notify(*arguments, "--addresses", tmp_path / "addresses.nowhere").stderr
         assert "--addresses: is missing" in notify(*arguments).stderr
-        assert "--channel: names no channel" in notify(*arguments, "--channel", "PIGEON").stderr
-        assert "--epoch: is no month" in notify(*arguments, "--epoch", "2026").stderr
+        assert "--channel: must be a list of channels" in notify(*arguments, "--channel", "PIGEON").stderr
+        assert "--epoch: must be a month" in notify(*arguments, "--epoch", "2026").stderr
         assert (
             "--epoch: 2025-03 is before 2025-04"
             in notify(*arguments, "--epoch", "2025-03", "--addresses", addresses(file, "one")).stderr
@@ -301,7 +301,7 @@ def test_a_setting_that_will_not_do_is_named_and_never_quoted(
     monkeypatch.setenv(f"GROUNDS_{name}", value)
     with pytest.raises(SettingsError) as refused:
         read_settings()
-    assert str(refused.value).startswith(f"GROUNDS_{name}: is no ")
+    assert str(refused.value).startswith(f"GROUNDS_{name}: must be ")
     assert "nobody-may-see" not in str(refused.value)
 
 

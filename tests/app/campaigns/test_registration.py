@@ -53,14 +53,17 @@ async def test_a_registered_campaign_keeps_the_very_text_of_each_language(gatewa
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]}, "told: adds GENAI_TRAINING VIDEO FACEBOOK (a campaign"),
+        (
+            {"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]},
+            "told must not change, and this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
+        ),
         (
             {"told": [ONE_USE[0] | {"kinds": ["VIDEO"]}]},
-            "VIDEO FACEBOOK, lacks GENAI_TRAINING POST FACEBOOK (a campaign",
+            "VIDEO FACEBOOK, lacks GENAI_TRAINING POST FACEBOOK (register",
         ),
-        ({"told": []}, "campaign 2026-05: told: names no use"),
-        ({"texts": {"en": "0" * 64}}, "texts.en: the text has another SHA-256, "),
-        ({"texts": {"pl": "0" * 64}}, "texts.pl: there is no text in this language (add pl.txt)"),
+        ({"told": []}, "campaign 2026-05: told is empty"),
+        ({"texts": {"en": "0" * 64}}, "texts.en: the SHA-256 of the text is "),
+        ({"texts": {"pl": "0" * 64}}, "texts.pl: the text in this language is missing (add pl.txt)"),
         ({"id": "May 2026"}, "campaign: id: "),
         ({"audience": 7}, "campaign: audience: is not a field of this record"),
     ],
@@ -105,17 +108,25 @@ async def test_of_a_campaign_that_is_not_known_or_has_no_text_nobody_is_told(
     file = addresses(tmp_path / "addresses.csv", "one")
     with mail_server() as server:
         arguments = (gateway.database_url, server, tmp_path / "data", "--addresses", file)
-        assert "--epoch: it is not known what the campaign 2026-05 tells people" in notify(*arguments).stderr
+        assert (
+            "--epoch: the campaign 2026-05 is not registered, so its notices would not count"
+            in notify(*arguments).stderr
+        )
         await gateway.ingest([CAMPAIGN])
-        assert "--epoch: the campaign 2026-05 has no registered text of a notice" in notify(*arguments).stderr
+        assert (
+            "--epoch: the campaign 2026-05 has no registered text for its notice message" in notify(*arguments).stderr
+        )
         await register(gateway)
-        assert "has no registered text of a reminder" in notify(*arguments, "--remind").stderr
+        assert "has no registered text for its reminder message" in notify(*arguments, "--remind").stderr
         document = "SELECT document::text FROM grounds.policy WHERE active"
         other = gateway.execute(document)[0][0].replace("dpo@example.org", "another-dpo@example.org")
         gateway.execute(f"UPDATE grounds.policy SET document = '{other}' WHERE active")
         done = notify(*arguments)
     assert done.returncode == 2
-    assert "the text de of the campaign 2026-05 is not the policy's any more: the controller's dpo is" in done.stderr
+    assert (
+        "the text de of the campaign 2026-05 no longer fits the policy in force, because the controller's dpo is"
+        in done.stderr
+    )
     assert (server.taken, states(gateway)) == ([], {})
 
 
@@ -156,7 +167,7 @@ async def test_an_education_message_is_never_a_notice(gateway: TestGateway, tmp_
     assert server.text(email_of("one")) == "What you make public can be used.\n"
     assert gateway.execute("SELECT count(*) FROM grounds.notice") == [(0,)]
     both = notify(gateway.database_url, None, tmp_path / "data", "--remind", "--educate")
-    assert "--remind and --educate: are two messages" in both.stderr
+    assert "--remind and --educate: cannot be combined" in both.stderr
 
 
 async def test_the_commands_register_and_list(gateway: TestGateway, tmp_path: Path) -> None:
@@ -175,5 +186,5 @@ async def test_the_commands_register_and_list(gateway: TestGateway, tmp_path: Pa
     assert (first["epoch"], first["texts"]) == ("2025-04", {})
     write(file, json.dumps(campaign(told=[])))
     refused = grounds("campaign", "register", file, data=tmp_path / "data", env=env)
-    assert (refused.returncode, refused.stderr.splitlines()[-1][:36]) == (2, "grounds: campaign 2026-05: told: nam")
+    assert (refused.returncode, refused.stderr.splitlines()[-1][:40]) == (2, "grounds: campaign 2026-05: told is empty")
     assert "POST FACEBOOK" in grounds("campaign", "list", data=tmp_path / "data", env=env).stdout

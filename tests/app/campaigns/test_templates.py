@@ -75,7 +75,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
         ({"en.txt": "Subject: x\nno link"}, "en.txt: the link to the objection form is missing"),
         ({"en.txt": "Subject: x\n{{ information_link }}"}, "en.txt: the link to the objection form is missing"),
         ({"en.txt": "Subject: x\n{{ object_link }}."}, "en.txt: the link to the objection form is missing"),
-        ({"en.txt": OBJECT + "{{ controller.name }}"}, "en.txt: the link to the whole information is missing"),
+        ({"en.txt": OBJECT + "{{ controller.name }}"}, "en.txt: the link to the full information is missing"),
         *(
             (
                 {"en.txt": BODY.replace(f"{{{{ controller.{part} }}}}", "")},
@@ -83,7 +83,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
             )
             for part in ("name", "contact", "dpo", "authority")
         ),
-        ({"en.txt": BODY.removeprefix("Subject: ")}, "en.txt: does not begin with its subject"),
+        ({"en.txt": BODY.removeprefix("Subject: ")}, "en.txt: the subject is missing"),
         ({"en.txt": BODY.replace("About your data", "")}, "en.txt: the subject is empty"),
         ({"en.txt": BODY + "{{ me_link }}"}, "en.txt: 'me_link' is undefined"),
         ({"en.txt": BODY + "{{ birthday }}"}, "en.txt: 'birthday' is undefined"),
@@ -91,7 +91,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
         ({"en.txt": BODY + "{{ ''.__class__.__mro__ }}"}, "en.txt: "),
         ({"de.txt": BODY}, "en.txt: is missing"),
         ({"en.txt": BODY, "pl.txt": BODY}, "pl.txt: there are no words for GENAI_TRAINING, POST"),
-        ({"en.txt": BODY, "words.json": "[]"}, "words.json: is no object"),
+        ({"en.txt": BODY, "words.json": "[]"}, "words.json: must be an object"),
         ({}, "en.txt: is missing"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_template_that_will_not_do_is_refused(tmp_path: Path, files: dict[str,
 
 
 def test_without_a_controller_in_the_policy_nothing_is_written() -> None:
-    with pytest.raises(SettingsError, match="names no controller"):
+    with pytest.raises(SettingsError, match="the controller is missing"):
         texts_from(None, controller=None)
 
 
@@ -165,5 +165,5 @@ async def test_ones_own_templates_are_sent_as_they_were_registered(gateway: Test
         ("About your data", "en")
     ]
     (templates / "pl.txt").unlink()
-    with pytest.raises(SettingsError, match=r"texts\.pl: there is no text in this language"):
+    with pytest.raises(SettingsError, match=r"texts\.pl: the text in this language is missing"):
         await register(gateway, templates=templates)

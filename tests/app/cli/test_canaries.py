@@ -31,18 +31,18 @@ async def loaded(gateway: TestGateway) -> TestGateway:
 async def test_the_commands_of_the_readme_plant_list_and_remove_an_item(loaded: TestGateway) -> None:
     commands = [shlex.split(line)[3:] for line in block("app/README.md", "canary commands").splitlines()]
     planted, listed, removed = [canary(loaded, *arguments) for arguments in commands]
-    assert (planted.returncode, planted.stdout) == (0, "is planted\n"), planted.stderr
+    assert (planted.returncode, planted.stdout) == (0, "The item is planted.\n"), planted.stderr
     assert listed.stdout.startswith("content-4711: A minor posted it. (planted by operator, 2026-06-01)")
-    assert (removed.returncode, removed.stdout) == (0, "is not planted any more\n")
+    assert (removed.returncode, removed.stdout) == (0, "The item is no longer planted.\n")
     assert json.loads(canary(loaded, "list", "--json").stdout) == []
 
 
 async def test_what_cannot_be_planted_or_is_not_planted_is_an_error(loaded: TestGateway) -> None:
     for arguments, fault in (
-        (["plant", "nothing", "--reason", "A reason"], "ITEM: is no known item (load its records first)"),
-        (["plant", "item", "--reason", "A reason"], "ITEM: qualifies now (plant an item that never can)"),
+        (["plant", "nothing", "--reason", "A reason"], "ITEM: is not a known item (load its records first)"),
+        (["plant", "item", "--reason", "A reason"], "ITEM: is permitted now (choose an item that can never qualify)"),
         (["plant", "content-4711", "--reason", " "], "--reason: is empty"),
-        (["remove", "content-4711"], "ITEM: is not planted (see grounds canary list)"),
+        (["remove", "content-4711"], "ITEM: is not planted (choose an item from grounds canary list)"),
     ):
         done = canary(loaded, *arguments)
         assert done.returncode == 2, arguments

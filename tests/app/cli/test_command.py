@@ -56,7 +56,7 @@ async def test_the_status_names_every_job_with_its_last_success(gateway: TestGat
 
 def test_only_some_commands_set_a_database_up(tmp_path: Path) -> None:
     refused = grounds("status", data=tmp_path)
-    advice = "holds no database (name another folder, or run grounds migrate or serve)"
+    advice = "contains no database (pass another folder, or run grounds migrate or grounds serve)"
     assert (refused.returncode, refused.stderr) == (2, f"grounds: {tmp_path}: {advice}\n")
     assert not list(tmp_path.iterdir())
 

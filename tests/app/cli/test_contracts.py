@@ -55,9 +55,9 @@ def test_what_graphql_codegen_persisted_is_checked_and_served(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("client", "text", "kept", "words"),
     [
-        ("a b", PULL, "{}", "--client: 'a b' is not the name of a client"),
+        ("a b", PULL, "{}", "--client: 'a b' is not a valid client name"),
         ("trainer", "{ nothing }", "{}", "fails: line 1: Cannot query field 'nothing'"),
-        ("trainer", PULL, "[]", "is no object"),
+        ("trainer", PULL, "[]", "must be an object"),
         ("trainer", PULL, '{"sha256:0": "x"}', "GROUNDS_DOCUMENTS: entry"),
     ],
 )

@@ -124,7 +124,9 @@ def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving,
     other.write_bytes(last.read_bytes())
     told = grounds("ingest", cut, bent, other, last, data=served.data)
     assert told.returncode == 2
-    advice = "is cut short or damaged (the lines before are loaded; get the file again and repeat the command)"
+    advice = (
+        "is incomplete or damaged (the lines before the damage are loaded; get the file again and repeat the command)"
+    )
     assert told.stderr.replace("grounds: ", "").splitlines() == [f"{file}: {advice}" for file in (cut, bent, other)]
     taken, before, nothing, after = summaries(told.stdout)
     assert 60 < taken["content"][0] < 100
@@ -143,7 +145,7 @@ def test_a_file_that_cannot_be_read_or_set_aside_is_told_of(served: Serving, tmp
     for wrong in (tmp_path / "missing.ndjson", tmp_path):
         told = grounds("ingest", good, wrong, data=served.data)
         assert told.returncode == 2
-        assert told.stderr == f"grounds: {wrong}: there is no such file (name files, or - for standard input)\n"
+        assert told.stderr == f"grounds: {wrong}: does not exist or is a folder (pass files, or - for standard input)\n"
     (tmp_path / "good.ndjson.rejects.ndjson").mkdir()
     told = grounds("ingest", good, data=served.data)
     assert told.returncode == 2
@@ -206,8 +208,14 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
     assert (told.returncode, told.stdout.count("."), told.stderr) == (0, 2, "")
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["issuer.json"]
     for arguments, said in (
-        (["--role", "DATA_SUBJECT"], "grounds: a token for DATA_SUBJECT needs a subject"),
-        (["--role", "TRAINING_CLIENT", "--client", "a b"], "grounds: a token for TRAINING_CLIENT needs a client"),
+        (
+            ["--role", "DATA_SUBJECT"],
+            "grounds: a token for DATA_SUBJECT needs a subject, which is the account's id of at most 200 characters",
+        ),
+        (
+            ["--role", "TRAINING_CLIENT", "--client", "a b"],
+            "grounds: a token for TRAINING_CLIENT needs a client name that matches ",
+        ),
         (["--role", "TRAINING_CLIENT", "--purpose", ""], "grounds: a token for TRAINING_CLIENT needs a purpose"),
         (["--role", "OWNER"], "Usage: grounds token"),
         ([], "Usage: grounds token"),
@@ -218,7 +226,7 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
     (tmp_path / "new" / "issuer.json").write_text("{}")
     told = grounds("token", "--role", "AUDITOR", data=tmp_path / "new")
     assert told.returncode == 2
-    assert "issuer.json holds no P-256 key pair; delete it" in told.stderr
+    assert "issuer.json does not contain a P-256 key pair" in told.stderr
 
 
 def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> None:
@@ -240,7 +248,9 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
         ),
     ]
     for kind in ("PRIVATE_MESSAGE", "BUSINESS_MESSAGE"):
-        said = f"policy 2025-05-27: kind {kind} can belong to no ground (remove it from grounds.PUBLIC_CONTENT.kinds)\n"
+        said = (
+            f"policy 2025-05-27: kind {kind} cannot belong to a ground (remove it from grounds.PUBLIC_CONTENT.kinds)\n"
+        )
         refused.append(({"grounds": {"PUBLIC_CONTENT": public | {"kinds": ["POST", kind]}}}, [said]))
     file = tmp_path / "policy.json"
     for change, parts in refused:
@@ -255,7 +265,7 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
         assert (told.returncode, told.stderr.startswith("grounds: policy.json: ")) == (2, True), told.stderr
     file.write_text(json.dumps(sound))
     told = check(file)
-    assert told.stdout == "policy 2025-05-27: is sound; grounds AI_INTERACTION, PUBLIC_CONTENT\n"
+    assert told.stdout == "policy 2025-05-27: is valid; its grounds are AI_INTERACTION, PUBLIC_CONTENT\n"
     told = check(tmp_path / "none.json")
     assert (told.returncode, told.stderr) == (2, f"grounds: {tmp_path / 'none.json'}: No such file or directory\n")
 
@@ -285,7 +295,8 @@ def test_a_policy_put_in_force_decides_the_next_statement(served: Serving, tmp_p
         told = grounds("policy", "activate", file, data=served.data)
         assert told.returncode == 2
         assert told.stderr == (
-            "grounds: policy narrow: another document was in force under this version (give it a new version)\n"
+            "grounds: policy narrow: another document was in force under this version"
+            " (change version in the document)\n"
         )
         assert both & pulled(served, client) == {"Seen from NL."}
         assert grounds("policy", "activate", tmp_path / "a", data=served.data).returncode == 2

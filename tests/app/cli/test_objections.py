@@ -49,11 +49,11 @@ async def test_what_came_by_letter_is_in_force_when_its_reference_is_printed(
 
 async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -> None:
     for named, fault in (
-        ([], "name one of --account, --person, --contact and --contact-file"),
-        (["--account", "a", "--person", "p"], "name one of"),
+        ([], "pass exactly one of --account, --person, --contact and --contact-file"),
+        (["--account", "a", "--person", "p"], "pass exactly one of --account, --person, --contact and --contact-file"),
         (["--contact", "anna doe"], "--contact: is no e-mail address"),
         (["--account", "anna@example.org"], "--account: is an e-mail address or phone number, stored by its hash only"),
-        (["--account", ""], "--account: is not 1 to 200 printable characters"),
+        (["--account", ""], "--account: must have 1 to 200 printable characters"),
         (["--contact-file", "/nowhere"], "No such file"),
     ):
         done = file_objection(gateway, *named)

@@ -144,11 +144,11 @@ async def test_what_cannot_be_done_is_told(gateway: TestGateway, tmp_path: Path)
         "The ledger is sound. 0 checkpoints, 0 receipts and 0 reads by staff verified,"
         " 0 receipts and 0 reads not sealed yet.",
     )
-    assert none.stderr.startswith("grounds: --export: nothing is sealed yet (")
+    assert none.stderr.startswith("grounds: --export: there is no checkpoint yet (")
     for content in ("", "{", "[]", '{"number": 1}', os.urandom(9).hex()):
         (tmp_path / "wrong.json").write_text(content)
         wrong = verified(url, tmp_path, "--checkpoint", tmp_path / "wrong.json")
-        said = f"grounds: {tmp_path / 'wrong.json'}: is no checkpoint (name a file that --export wrote)\n"
+        said = f"grounds: {tmp_path / 'wrong.json'}: is not a checkpoint (pass a file that --export wrote)\n"
         assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", said)
     missing = verified(url, tmp_path, "--checkpoint", tmp_path / "missing.json")
     assert (missing.returncode, missing.stderr) == (

@@ -17,16 +17,16 @@ from db.connection import DeliveryPaused, PoolExhausted
 from schema.errors import BadInput
 
 CANARY = "canary of an exception"
-REFERENCE = "something failed here (tell the operator the reference "
+REFERENCE = "an internal error occurred (give the operator the reference "
 ANSWERED: list[tuple[BaseException, int, str]] = [
     (HTTPError(413, "too long (send less)"), 413, "too long (send less)"),
     (Unauthorized("no token; send one"), 401, "no token; send one"),
     (BadInput("first: is wrong"), 400, "first: is wrong"),
-    (PoolExhausted(), 503, "all connections are in use (try again)"),
-    (DeliveryPaused(), 503, "nothing is delivered at this moment (try again)"),
+    (PoolExhausted(), 503, "all database connections are in use (try again)"),
+    (DeliveryPaused(), 503, "deliveries are paused at the moment (try again)"),
     (asyncpg.LockNotAvailableError(CANARY), 503, "the database took too long (try again)"),
     (asyncpg.QueryCanceledError(CANARY), 503, "the database took too long (try again)"),
-    (TimeoutError(CANARY), 503, "the request took too long (ask for less)"),
+    (TimeoutError(CANARY), 503, "the request took too long (request fewer items or fields)"),
     (asyncio.CancelledError(), 503, "the gateway is stopping (try again)"),
     (asyncpg.UniqueViolationError(CANARY), 500, REFERENCE),
     (ZeroDivisionError(CANARY), 500, REFERENCE),
@@ -71,8 +71,8 @@ async def test_every_exception_becomes_an_answer_that_quotes_nothing(capsys: pyt
 
 async def test_a_path_answers_in_its_own_form_and_in_json_where_that_fails() -> None:
     app = boundary()
-    assert (await ask(app, "/text/nothing")).text.startswith("404: there is nothing at this path")
-    assert (await ask(app, "/textual")).json()["errors"][0]["message"].startswith("there is nothing at this path")
+    assert (await ask(app, "/text/nothing")).text.startswith("404: this path does not exist")
+    assert (await ask(app, "/textual")).json()["errors"][0]["message"].startswith("this path does not exist")
     response = await ask(app, "/broken")
     assert (response.status_code, response.json()["errors"][0]["message"][: len(REFERENCE)]) == (500, REFERENCE)
     response = await ask(boundary(raising(ZeroDivisionError())), "/raises", "PUT")

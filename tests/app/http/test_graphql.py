@@ -33,9 +33,18 @@ REQUEST_ERRORS = [
     ({"query": "{ trainableContent(first: 1, filter: {kinds: [PAST]}) { nodes { id } } }"}, "'PAST' does not exist"),
     ({"query": "query Q($n: Int!) { contents(first: $n) { nodes { id } } }"}, "Variable '$n' has invalid value"),
     ({"query": "query Q($n: Int!) { contents(first: $n) { nodes { id } } }", "variables": {"n": "x"}}, "'$n'"),
-    ({"query": "query Q { viewer { role } }", "operationName": "R"}, "operationName: is no operation"),
-    ({"query": "query Q { viewer { role } } query R { viewer { role } }"}, "operationName: is missing"),
-    ({"query": "fragment F on Query { viewer { role } }"}, "operationName: is missing"),
+    (
+        {"query": "query Q { viewer { role } }", "operationName": "R"},
+        "operationName: must be an operation of the document, which has ",
+    ),
+    (
+        {"query": "query Q { viewer { role } } query R { viewer { role } }"},
+        "operationName: is missing, and the document does not have exactly one operation but ",
+    ),
+    (
+        {"query": "fragment F on Query { viewer { role } }"},
+        "operationName: is missing, and the document does not have exactly one operation but ",
+    ),
     ({"query": "subscription { viewer { role } }"}, "subscription"),
     ({"query": "mutation { viewer { role } }"}, "on type 'Mutation'"),
 ]
@@ -45,14 +54,14 @@ NO_TEXTS: tuple[Any, ...] = (7, {}, [VIEWER], True)
 NO_NAMES: tuple[Any, ...] = (7, {}, ["Q"])
 NO_OBJECTS: tuple[Any, ...] = ([], [1], "{}", 7, True)
 NO_REQUESTS: list[tuple[Any, str]] = [
-    *((content, "the body is not JSON") for content in BROKEN),
+    *((content, "the body must be valid JSON") for content in BROKEN),
     *((content, "batches are not supported") for content in BATCHES),
     *(({"query": query}, "query: is missing") for query in (None, "")),
-    *(({"query": query}, "query: is not a string") for query in NO_TEXTS),
-    ({"query": "#" * (SOURCE_LIMIT + 1)}, f"query: is longer than {SOURCE_LIMIT} characters"),
-    *(({"query": VIEWER, "operationName": name}, "operationName: is not a string") for name in NO_NAMES),
-    *(({"query": VIEWER, "variables": value}, "variables: is not a JSON object") for value in NO_OBJECTS),
-    *(({"query": VIEWER, "extensions": value}, "extensions: is not a JSON object") for value in NO_OBJECTS),
+    *(({"query": query}, "query: must be a string") for query in NO_TEXTS),
+    ({"query": "#" * (SOURCE_LIMIT + 1)}, f"query: must have at most {SOURCE_LIMIT} characters"),
+    *(({"query": VIEWER, "operationName": name}, "operationName: must be a string") for name in NO_NAMES),
+    *(({"query": VIEWER, "variables": value}, "variables: must be a JSON object or null") for value in NO_OBJECTS),
+    *(({"query": VIEWER, "extensions": value}, "extensions: must be a JSON object or null") for value in NO_OBJECTS),
 ]
 
 
@@ -141,10 +150,13 @@ async def test_only_json_in_utf_8_is_taken(gateway: TestGateway) -> None:
         response = await send(gateway, body.encode(), Content_Type=kind)
         assert (response.status_code, error_message(response)) == (
             415,
-            "the body's Content-Type is not application/json (send JSON)",
+            "Content-Type: must be application/json (send the body as JSON)",
         )
     response = await send(gateway, body.encode("utf-16"), Content_Type="application/json; charset=utf-16")
-    assert (response.status_code, error_message(response)) == (415, "the body's charset is not UTF-8 (send UTF-8)")
+    assert (response.status_code, error_message(response)) == (
+        415,
+        "Content-Type: must have the charset UTF-8 (send the body in UTF-8)",
+    )
     for kind in ("application/json; charset=UTF-8", 'application/json;charset="utf-8"', "Application/JSON"):
         assert (await send(gateway, body.encode(), Content_Type=kind)).json() == ANSWERED
 
@@ -170,7 +182,10 @@ async def test_the_media_type_of_the_answer_is_negotiated(gateway: TestGateway) 
     for accept in ("text/html", f"{NEWER};q=0", "application/xml, image/*", f"{OLDER};q=nonsense"):
         response = await send(gateway, {"query": VIEWER}, Accept=accept)
         assert response.status_code == 406, accept
-        assert error_message(response) == f"Accept: names no media type that can be sent (accept {NEWER} or {OLDER})"
+        assert (
+            error_message(response)
+            == f"Accept: must allow a media type that the gateway can send (add {NEWER} or {OLDER})"
+        )
 
 
 async def test_a_query_can_be_sent_by_get(gateway: TestGateway) -> None:
@@ -184,9 +199,9 @@ async def test_a_query_can_be_sent_by_get(gateway: TestGateway) -> None:
     assert (await get(query=VIEWER, operationName="", variables="", extensions="")).json() == ANSWERED
     for wrong, said in (
         ({}, "query: is missing"),
-        ({"query": VIEWER, "variables": "{"}, "variables is not JSON"),
-        ({"query": VIEWER, "variables": "[1]"}, "variables: is not a JSON object"),
-        ({"query": VIEWER, "extensions": "7"}, "extensions: is not a JSON object"),
+        ({"query": VIEWER, "variables": "{"}, "variables must be valid JSON"),
+        ({"query": VIEWER, "variables": "[1]"}, "variables: must be a JSON object or null"),
+        ({"query": VIEWER, "extensions": "7"}, "extensions: must be a JSON object or null"),
     ):
         response = await get(**wrong)
         assert (response.status_code, said in error_message(response)) == (400, True)
@@ -200,18 +215,18 @@ async def test_a_mutation_by_get_is_405(gateway: TestGateway, media: str) -> Non
         asked = {"query": query, "operationName": name}
         response = await gateway.client.get("/graphql", params=asked, headers=headers(gateway, Accept=media))
         assert (response.status_code, response.headers["allow"]) == (405, "POST")
-        assert error_message(response) == "a mutation cannot be sent by GET (send it by POST)"
+        assert error_message(response) == "a mutation cannot be sent by GET (send the request by POST)"
 
 
 async def test_another_method_and_another_path_are_refused_in_json(gateway: TestGateway) -> None:
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
         response = await gateway.client.request(method, "/graphql", headers=headers(gateway))
-        assert (response.status_code, error_message(response)) == (405, "the path does not take this method")
+        assert (response.status_code, error_message(response)) == (405, "this path does not support the request method")
         assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
     assert (await gateway.client.get("/ingest")).status_code == 405
     for path in ("/", "/graphiql", "/graphql/x", "/%00", "/../etc/passwd"):
         response = await gateway.client.get(path)
-        assert (response.status_code, error_message(response).startswith("there is nothing at this path")) == (
+        assert (response.status_code, error_message(response).startswith("this path does not exist")) == (
             404,
             True,
         )
@@ -225,12 +240,12 @@ async def test_nobody_is_anonymous(gateway: TestGateway) -> None:
     expired = jwt.encode({"alg": "ES256", "kid": key.kid}, claims | {"role": "AUDITOR"}, key)
     stranger = jwt.encode({"alg": "ES256"}, claims | {"role": "AUDITOR"}, ECKey.generate_key("P-256"))
     for value, said in (
-        (None, "there is no bearer token"),
+        (None, "the bearer token is missing"),
         ("Basic dTpw", "the header Authorization is malformed"),
         ("Bearer nonsense", "the header Authorization is malformed"),
-        (f"Bearer {expired}", "the token expired"),
-        (f"Bearer {stranger}", "no key of the issuer"),
-        (f"Bearer {good[:-8]}AAAAAAAA", "no key of the issuer"),
+        (f"Bearer {expired}", "the token has expired"),
+        (f"Bearer {stranger}", "the token's signature matches no key of the issuer"),
+        (f"Bearer {good[:-8]}AAAAAAAA", "the token's signature matches no key of the issuer"),
     ):
         given = {"Content-Type": OLDER} | ({"Authorization": value} if value else {})
         for media in (NEWER, OLDER):
@@ -257,7 +272,7 @@ async def test_a_nul_is_told_of_and_no_fault_of_ours(gateway: TestGateway) -> No
         for field in fields:
             (error,) = (await gateway.post(role, f"{{ {field} }}".replace("\\\\", "\\"))).json()["errors"]
             assert error["extensions"] == {"code": "BAD_USER_INPUT"}, field
-            assert ("the character NUL" if role is Role.AUDITOR else "is no language range") in error["message"]
+            assert ("the character NUL" if role is Role.AUDITOR else "must be language ranges") in error["message"]
 
 
 async def test_what_fails_inside_is_told_as_a_reference_only(
@@ -272,7 +287,7 @@ async def test_what_fails_inside_is_told_as_a_reference_only(
     (error,) = answer["errors"]
     assert (error["extensions"], error["path"]) == ({"code": "INTERNAL"}, ["eligibility"])
     reference = (
-        error["message"].removeprefix("something failed here (tell the operator the reference ").removesuffix(")")
+        error["message"].removeprefix("an internal error occurred (give the operator the reference ").removesuffix(")")
     )
     assert len(reference) == 8
     logged = "".join(capsys.readouterr())
@@ -288,7 +303,7 @@ async def test_a_database_that_keeps_waiting_is_told_of(gateway: TestGateway) ->
         connection.execute("LOCK TABLE grounds.content IN ACCESS EXCLUSIVE MODE")
         (error,) = (await gateway.post(Role.AUDITOR, "{ contents(first: 1) { nodes { id } } }")).json()["errors"]
     assert error["extensions"] == {"code": "TIMEOUT"}
-    assert error["message"] == "the database took too long (ask for less, or try again)"
+    assert error["message"] == "the database took too long (request fewer items or fields, or try again)"
 
 
 async def test_a_client_without_a_connection_for_it_is_asked_to_try_again(gateway: TestGateway) -> None:
@@ -301,4 +316,4 @@ async def test_a_client_without_a_connection_for_it_is_asked_to_try_again(gatewa
     assert busy
     for response in busy:
         assert response.headers["retry-after"] == "1"
-        assert error_message(response) == "all connections are in use (try again)"
+        assert error_message(response) == "all database connections are in use (try again)"

@@ -22,46 +22,54 @@ CANARY = "a line that nobody may read again"
 WIDTH = 8000
 LINES = 4 * CHUNK_BYTES // WIDTH  # of that width, a stream of more than four chunks
 BAD: list[tuple[Any, dict[str, Any], str]] = [
-    (b'{"record": "content", "id": "cut', {"record": "content"}, "is not JSON: EOF while parsing a string"),
-    (b"nonsense", {}, "is not JSON: expected"),
-    (b"[]", {}, "is not a JSON object"),
-    (b"7", {}, "is not a JSON object"),
-    (b'{"record": "comment"}', {"field": "record"}, "is none of account, content, notice, objection, consent"),
-    (b'{"record": ["content"]}', {"field": "record"}, "is none of account, content"),
-    (b"{}", {"field": "record"}, "is none of account, content"),
+    (b'{"record": "content", "id": "cut', {"record": "content"}, "is not JSON, EOF while parsing a string"),
+    (b"nonsense", {}, "is not JSON, expected"),
+    (b"[]", {}, "must be a JSON object"),
+    (b"7", {}, "must be a JSON object"),
+    (b'{"record": "comment"}', {"field": "record"}, "must be one of account, content, notice, objection, consent"),
+    (b'{"record": ["content"]}', {"field": "record"}, "must be one of account, content"),
+    (b"{}", {"field": "record"}, "must be one of account, content"),
     (
         json.dumps(fact("content", id="utf")).encode()[:-1] + b', "\xff": 1}',
         {"record": "content", "id": "utf"},
-        "is not JSON",
+        "is not JSON, ",
     ),
-    (b"\xff\xfe\x00\x00", {}, "is not JSON"),
-    (b"[" * 200_000, {}, "is not JSON: recursion limit exceeded"),
-    (fact("content", id="nul", text=f"{CANARY} \0"), {"field": "text"}, "holds the character NUL"),
-    (fact("account", id="nul\0"), {"field": "id", "id": None}, "holds the character NUL"),
+    (b"\xff\xfe\x00\x00", {}, "is not JSON, "),
+    (b"[" * 200_000, {}, "is not JSON, recursion limit exceeded"),
+    (
+        fact("content", id="nul", text=f"{CANARY} \0"),
+        {"field": "text"},
+        "contains the character NUL, which cannot be stored",
+    ),
+    (fact("account", id="nul\0"), {"field": "id", "id": None}, "contains the character NUL, which cannot be stored"),
     (
         fact("content", id="long", text=CANARY * (5 * LINE_LIMIT // len(CANARY))),
         {},
-        f"is longer than {LINE_LIMIT} bytes",
+        f"must have at most {LINE_LIMIT} bytes",
     ),
     (fact("content", id="unknown", colour="red"), {"field": "colour"}, "is not a field of this record (remove it)"),
     (fact("content", id="enum", audience="PUBLIK"), {"field": "audience"}, "Input should be 'PUBLIC', 'UNLISTED'"),
     (
         fact("content", id="day", created_at="2025-02-30T00:00:00Z"),
         {"field": "created_at"},
-        "an instant that does not exist",
+        "a time that does not exist",
     ),
     (
         fact("content", id="zone", created_at="2025-02-03T00:00:00"),
         {"field": "created_at"},
-        "an instant of RFC 3339 with",
+        "must be a time of RFC 3339 with",
     ),
-    (fact("account", id="born", born_on="2001-02-30"), {"field": "born_on"}, "is a day that does not exist"),
-    (fact("account", id="mars", product="MYSPACE"), {"field": "product"}, "is none of FACEBOOK, INSTAGRAM"),
+    (
+        fact("account", id="born", born_on="2001-02-30"),
+        {"field": "born_on"},
+        "is a day that does not exist (correct it)",
+    ),
+    (fact("account", id="mars", product="MYSPACE"), {"field": "product"}, "must be one of FACEBOOK, INSTAGRAM"),
     (fact("content", id="ahead", observed_at="2999-01-01T00:00:00Z"), {"field": "observed_at"}, "ahead of the clock"),
     (fact("notice", id="epoch", account="else", epoch="2025-13"), {"field": "epoch"}, "String should match pattern"),
-    (fact("objection", id="whose"), {"field": None}, "names no account, person or contact"),
+    (fact("objection", id="whose"), {"field": None}, "must have an account, a person or a contact"),
     ({key: value for key, value in fact("content").items() if key != "media"}, {"field": "media"}, "is missing"),
-    (fact("content", id="many", kind=7, audience=7), {"field": "kind"}, "; 1 more"),
+    (fact("content", id="many", kind=7, audience=7), {"field": "kind"}, "; the record has 2 faults"),
     (fact("content", id="x" * 201), {"field": "id", "id": None}, "should have at most 200 characters"),
 ]
 
@@ -104,7 +112,7 @@ async def test_the_summary_counts_each_record(gateway: TestGateway) -> None:
     }
     (conflict,) = answer["rejects"]
     assert (conflict["line"], conflict["id"], conflict["field"]) == (2, "item", "observed_at")
-    assert "says otherwise than the stored record of the same instant" in conflict["reason"]
+    assert "differs from the stored record with the same observed_at" in conflict["reason"]
 
 
 async def test_more_bad_lines_than_are_shown_are_all_counted(gateway: TestGateway) -> None:
@@ -129,7 +137,8 @@ async def test_only_the_platform_may_tell_facts(gateway: TestGateway) -> None:
         response = await post(gateway, line, Authorization=f"Bearer {token}")
         assert response.status_code == (200 if role is Role.PLATFORM_INGEST else 403)
         if role is not Role.PLATFORM_INGEST:
-            said = f"ingest is for PLATFORM_INGEST; this token is for {role} (ask for another)"
+            said = f"/ingest is for PLATFORM_INGEST, and this token is for {role}"
+            said += " (ask the issuer for a token with that role)"
             assert response.json() == {"errors": [{"message": said}]}
             assert gateway.execute("SELECT count(*) FROM grounds.account") == [(0,)]
     for wrong in ("", "Bearer nonsense", "Basic dTpw"):
@@ -141,7 +150,7 @@ async def test_only_the_platform_may_tell_facts(gateway: TestGateway) -> None:
 async def test_a_compressed_stream_is_refused_rather_than_taken_for_bad_lines(gateway: TestGateway) -> None:
     response = await post(gateway, b"\x1f\x8b", Content_Encoding="gzip")
     assert response.status_code == 415
-    assert response.json()["errors"][0]["message"].startswith("the body is compressed")
+    assert response.json()["errors"][0]["message"].startswith("Content-Encoding: must be identity")
 
 
 async def test_a_stream_is_merged_while_it_comes(gateway: TestGateway) -> None:
@@ -201,7 +210,7 @@ async def test_a_failure_inside_is_told_as_a_reference_only(
     response = await post(gateway, json.dumps(fact("content", text=CANARY)).encode())
     assert response.status_code == 500
     told = response.json()["errors"][0]["message"]
-    assert told.startswith("something failed here (tell the operator the reference ")
+    assert told.startswith("an internal error occurred (give the operator the reference ")
     logged = "".join(capsys.readouterr())
     assert "CheckViolationError" in logged
     assert CANARY not in logged + response.text
@@ -234,7 +243,7 @@ async def test_idle_streams_end_with_an_answer_and_keep_what_came_whole(
         writer.close()
         await writer.wait_closed()
         assert b" 408 " in said.splitlines()[0]
-        assert b"every whole line before that is stored (send the rest as a stream that ends)" in said
+        assert b"every complete line before that is stored (send the rest, and end the stream)" in said
     assert gateway.execute("SELECT platform_id FROM grounds.content") == [("whole",)]
     assert gateway.execute("SELECT count(*) FROM grounds.quarantine") == [(0,)]
 

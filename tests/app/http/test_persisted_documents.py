@@ -100,7 +100,10 @@ async def test_variables_and_the_name_of_an_operation_go_with_a_trusted_document
     assert len(answer["data"]["trainableContent"]["nodes"]) == 1
     answer = (await send(trusting, Role.DASHBOARD, {"documentId": identifier(TWO), "operationName": "First"})).json()
     assert answer == {"data": {"viewer": {"role": "DASHBOARD"}}}
-    for name, said in ((None, "operationName: is missing"), ("Third", "operationName: is no operation")):
+    for name, said in (
+        (None, "operationName: is missing, and the document does not have exactly one operation but "),
+        ("Third", "operationName: must be an operation of the document, which has "),
+    ):
         refused = await send(trusting, Role.DASHBOARD, {"documentId": identifier(TWO), "operationName": name})
         assert message(refused).startswith(said)
 
@@ -116,7 +119,8 @@ async def test_roles_that_are_kept_to_trusted_documents_may_send_nothing_else(
             for asked in ({"query": query}, {"query": query, "documentId": identifier(query)}):
                 response = await send(trusting, role, asked, method, media)
                 assert response.status_code == (400 if media == NEWER else 200)
-                said = f"query: is no trusted document, and {role} may send no other (send one's documentId)"
+                said = f"query: is not a trusted document, and {role} may send only trusted documents"
+                said += " (send the documentId of a trusted document)"
                 assert message(response) == said
                 assert response.json()["errors"][0]["extensions"] == {"code": "FORBIDDEN"}
     assert (await send(trusting, Role.AUDITOR, {"query": OTHER}, method, media)).json().keys() == {"data"}
@@ -131,26 +135,31 @@ async def test_a_document_that_is_not_known_is_an_error_of_the_request(
         for name in (identifier(OTHER), identifier(VIEWER).upper(), identifier(VIEWER)[7:], "sha256:", VIEWER, "../x"):
             response = await send(trusting, role, {"documentId": name}, method, media)
             assert response.status_code == (400 if media == NEWER else 200)
-            assert message(response).startswith("documentId: is no trusted document of this gateway (")
+            assert message(response).startswith("documentId: is not a trusted document of this gateway (")
         response = await send(trusting, role, persisted(OTHER), method, media)
-        assert message(response).startswith("documentId: is no trusted document of this gateway (")
+        assert message(response).startswith("documentId: is not a trusted document of this gateway (")
 
 
 async def test_a_document_is_never_registered_by_sending_it(trusting: TestGateway) -> None:
     for asked in ({"query": OTHER, **persisted(OTHER)}, {"query": OTHER, "documentId": identifier(OTHER)}):
         answer = (await send(trusting, Role.AUDITOR, asked)).json()
         assert answer.keys() == {"data"}
-        assert message(await send(trusting, Role.AUDITOR, persisted(OTHER))).startswith("documentId: is no trusted")
-        assert message(await send(trusting, Role.DASHBOARD, asked)).startswith("query: is no trusted")
+        assert message(await send(trusting, Role.AUDITOR, persisted(OTHER))).startswith(
+            "documentId: is not a trusted document of this gateway"
+        )
+        assert message(await send(trusting, Role.DASHBOARD, asked)).startswith("query: is not a trusted document, and ")
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_what_does_not_agree_with_itself_is_refused(trusting: TestGateway, method: str) -> None:
-    name, shape = identifier(VIEWER), 'is not {"version": 1, "sha256Hash": "<hex>"}'
+    name, shape = identifier(VIEWER), 'must be {"version": 1, "sha256Hash": "<hex>"}'
     for asked, said in (
         ({"query": OTHER, "documentId": name}, "documentId: does not match query"),
         ({"query": OTHER, **persisted(VIEWER)}, "documentId: does not match query"),
-        ({"documentId": identifier(OTHER), **persisted(VIEWER)}, "documentId: does not match extensions"),
+        (
+            {"documentId": identifier(OTHER), **persisted(VIEWER)},
+            "documentId: does not match extensions.persistedQuery",
+        ),
         (persisted(VIEWER, version=2), shape),
         (persisted(VIEWER, sha256Hash=7), shape),
         ({"extensions": {"persistedQuery": name}, "documentId": name}, shape),
@@ -161,7 +170,9 @@ async def test_what_does_not_agree_with_itself_is_refused(trusting: TestGateway,
                 response = await send(trusting, role, asked, method, media)
                 assert (response.status_code, said in message(response)) == (400, True), asked
     for wrong in (7, [name], {"sha256": name}, True):
-        assert message(await send(trusting, Role.AUDITOR, {"documentId": wrong})).startswith("documentId: is not a str")
+        assert message(await send(trusting, Role.AUDITOR, {"documentId": wrong})).startswith(
+            "documentId: must be a string"
+        )
     for batch in ([{"documentId": name}], [persisted(VIEWER)]):
         response = await trusting.client.post("/graphql", json=batch, headers=bearer(trusting, Role.DASHBOARD))
         assert (response.status_code, "batches are not supported" in message(response)) == (400, True)
@@ -185,9 +196,11 @@ async def test_a_trusted_document_may_ask_for_as_many_values_as_any_other(trusti
 async def test_without_a_manifest_every_text_is_taken_and_no_name(gateway: TestGateway) -> None:
     assert (await send(gateway, Role.AUDITOR, {"query": VIEWER, **persisted(VIEWER)})).json().keys() == {"data"}
     assert message(await send(gateway, Role.AUDITOR, persisted(VIEWER))).startswith(
-        "documentId: is no trusted document"
+        "documentId: is not a trusted document of this gateway"
     )
-    assert message(await send(gateway, Role.AUDITOR, {})).startswith("query: is missing (send the document as a string")
+    assert message(await send(gateway, Role.AUDITOR, {})).startswith(
+        "query: is missing (send the document as a string, or the documentId of a trusted document)"
+    )
 
 
 def refused(file: Path, content: Any, *, introspection: bool = True) -> list[str]:
@@ -200,9 +213,9 @@ def refused(file: Path, content: Any, *, introspection: bool = True) -> list[str
 
 def test_documents_that_are_not_what_their_key_says_stop_the_start(tmp_path: Path) -> None:
     file = tmp_path / "documents.json"
-    assert refused(file, f'{{\n"{CANARY}')[0].startswith(f"GROUNDS_DOCUMENTS: {file} is not JSON at line ")
+    assert refused(file, f'{{\n"{CANARY}')[0].startswith(f"GROUNDS_DOCUMENTS: {file} is not valid JSON at line ")
     for content in ("[]", "7", f'"{CANARY}"', "null"):
-        assert refused(file, content)[0].startswith(f"GROUNDS_DOCUMENTS: {file} is no object (")
+        assert refused(file, content)[0].startswith(f"GROUNDS_DOCUMENTS: {file} must be an object (")
     good = identifier(VIEWER)
     wrong = {
         good: VIEWER,
@@ -217,7 +230,7 @@ def test_documents_that_are_not_what_their_key_says_stop_the_start(tmp_path: Pat
     for line, name, said in zip(
         told,
         (identifier(OTHER), "entry 3", "entry 4", "entry 5", identifier("7")),
-        (digest, digest, digest, digest, "is no text"),
+        (digest, digest, digest, digest, "must be a string"),
         strict=True,
     ):
         assert line.startswith(f"GROUNDS_DOCUMENTS: {name} {said} (")
@@ -253,7 +266,7 @@ def test_a_wrong_manifest_stops_the_server_in_its_own_words(database_url: str, t
     env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode(), "GROUNDS_DOCUMENTS": str(file)}
     env["GROUNDS_DOCUMENTS_ONLY"] = "TRAINING_CLIENT,DASHBOARD"
     told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)
-    said = f"grounds: GROUNDS_DOCUMENTS: cannot read {file}: No such file or directory (name a JSON file)\n"
+    said = f"grounds: GROUNDS_DOCUMENTS: cannot read {file}, No such file or directory (set it to a JSON file)\n"
     assert (told.returncode, told.stdout, told.stderr) == (2, "", said)
     file.write_text(json.dumps({identifier(VIEWER): f"{{ {CANARY} }}"}))
     told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)

@@ -107,7 +107,7 @@ async def test_a_folder_that_cannot_vouch_for_anything_is_refused(database_url: 
         raise_if_restored(database_url, b"another secret of another gateway", tmp_path)
     file = tmp_path / names(tmp_path)[0]
     file.write_text("{}")
-    with pytest.raises(SettingsError, match="is no checkpoint"):
+    with pytest.raises(SettingsError, match="is not a checkpoint"):
         raise_if_restored(database_url, SECRET, tmp_path)
 
 

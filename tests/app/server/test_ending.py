@@ -69,7 +69,8 @@ def test_an_embedded_database_that_dies_ends_it_with_words(data: Path, tmp_path:
         with serving(data, tmp_path / "log", "--workers", workers) as server:
             os.kill(postmaster(server), signal.SIGKILL)
             assert server.process.wait(30) == 2, workers
-            said = f"grounds: the embedded PostgreSQL ended (read {data / 'postgres' / 'log'}, and start again)\n"
+            log = data / "postgres" / "log"
+            said = f"grounds: the embedded PostgreSQL has ended (read {log}, and start the gateway again)\n"
             assert server.log.read_text().endswith(said), workers
     with serving(data, tmp_path / "log") as server:  # and what was committed is there again
         assert httpx.get(f"{server.address}/ready").status_code == 200

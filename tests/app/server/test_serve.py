@@ -160,8 +160,8 @@ def test_a_port_in_use_is_told_of(database_url: str, tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         told = grounds("serve", "--port", port, data=tmp_path, env=env)
     assert (told.returncode, told.stdout) == (2, "")
-    said = "Address already in use (choose another with --port)"
-    assert told.stderr == f"grounds: cannot listen on 127.0.0.1:{port}: {said}\n"
+    said = "Address already in use (choose another port with --port)"
+    assert told.stderr == f"grounds: cannot listen on 127.0.0.1:{port}, {said}\n"
 
 
 def test_no_text_no_token_and_no_trace_is_logged(data: Path, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_no_text_no_token_and_no_trace_is_logged(data: Path, tmp_path: Path) -> 
             assert server.stop() == 0
             answer = stream.recv(65536).decode()
         assert answer.startswith("HTTP/1.1 503 ")
-        assert "the gateway is stopping (try again); what came whole is kept: send the stream again" in answer
+        assert "the gateway is stopping (try again); the complete lines are stored (send the stream again)" in answer
     log = (tmp_path / "log").read_text()
     assert '"event": "ingested"' in log
     for secret in [*secrets, "Traceback", "postgresql://"]:
@@ -253,7 +253,7 @@ def provoke_graphql(http: httpx.Client, headers: dict[str, str]) -> None:
 
 def test_the_demo_checks_itself_and_keeps_its_data(demo: Demo) -> None:
     other = grounds("demo", "--check", "--port", "0", "--items", "7", data=demo.data)
-    assert "Keeping the 500 items that are there (another number needs another --data)." in other.stderr
+    assert "Using the 500 items that exist (for another number, pass another folder with --data)." in other.stderr
     results = []
     for told in (demo.checked, other):
         assert told.returncode == 0, told.stderr
@@ -281,7 +281,7 @@ def test_the_demo_is_not_mixed_with_facts_that_are_no_demo(database_url: str, tm
     assert grounds("ingest", facts, data=tmp_path, env=env).returncode == 0
     told = grounds("demo", "--port", "0", data=tmp_path, env=env)
     assert (told.returncode, told.stdout) == (2, "")
-    assert "holds facts that are not the demo's (name an empty data folder with --data)" in told.stderr
+    assert "contains facts that the demo did not generate (pass an empty data folder with --data)" in told.stderr
 
 
 def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, tmp_path: Path) -> None:

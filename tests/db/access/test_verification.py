@@ -12,12 +12,12 @@ pytestmark = pytest.mark.database
 
 BREACHES = {
     "PostgreSQL has the fixes": [],  # another test: no server here is too old
-    "the owner cannot log in": [
+    "the owner cannot log in and is not a superuser": [
         "ALTER ROLE grounds_owner BYPASSRLS",
         "ALTER ROLE grounds_owner LOGIN",
         "ALTER ROLE grounds_owner SUPERUSER",
     ],
-    "a login role can do nothing beside": [
+    "a login role has no privileges beyond its grants": [
         "GRANT grounds_owner TO grounds_training",
         "GRANT grounds_staff TO grounds_subject",
         "ALTER ROLE grounds_staff BYPASSRLS",
@@ -29,7 +29,7 @@ BREACHES = {
         "ALTER TABLE grounds.content OWNER TO CURRENT_USER",
         "ALTER FUNCTION grounds.claimed() OWNER TO CURRENT_USER",
     ],
-    "each role reaches what is declared": [
+    "each role has access to the declared tables and columns only": [
         "GRANT SELECT ON grounds.content TO grounds_training",
         "GRANT SELECT (id) ON grounds.content TO grounds_training",
         "GRANT DELETE ON grounds.delivery TO grounds_staff",
@@ -39,7 +39,7 @@ BREACHES = {
         "GRANT SELECT ON grounds.hold TO PUBLIC",
         "REVOKE SELECT ON grounds.trainable_content FROM grounds_training",
     ],
-    "each role calls what is declared": [
+    "each role can call the declared functions only, and PUBLIC none": [
         "GRANT EXECUTE ON FUNCTION grounds.linked_accounts(bigint[]) TO grounds_training",
         "GRANT EXECUTE ON FUNCTION grounds.decision_time() TO PUBLIC",
         "CREATE FUNCTION grounds.leak(text) RETURNS boolean LANGUAGE sql COST 0.0001 RETURN TRUE",
@@ -49,7 +49,7 @@ BREACHES = {
         "GRANT USAGE ON SCHEMA grounds TO PUBLIC",
         "GRANT CREATE ON SCHEMA grounds TO grounds_ingest",
     ],
-    "a compiled view is a barrier": [
+    "a compiled view is a security barrier and reads with the rights of its owner": [
         "ALTER VIEW grounds.trainable_content RESET (security_barrier)",
         "ALTER VIEW grounds.trainable_content SET (security_barrier = FALSE)",
         "ALTER VIEW grounds.decision SET (security_invoker = TRUE)",
@@ -57,17 +57,17 @@ BREACHES = {
         "DROP VIEW grounds.own_decision",
         "CREATE MATERIALIZED VIEW grounds.everything AS SELECT * FROM grounds.content",
     ],
-    "row security is forced on every table": [
+    "row security is forced on every table, with the declared policies": [
         "ALTER TABLE grounds.delivery NO FORCE ROW LEVEL SECURITY",
         "ALTER TABLE grounds.content DISABLE ROW LEVEL SECURITY",
         "CREATE POLICY everybody ON grounds.content USING (TRUE)",
         "CREATE TABLE grounds.copy AS SELECT * FROM grounds.content",
     ],
-    "a function that runs as the owner": [
+    "a function that runs as the owner has a fixed search_path": [
         "ALTER FUNCTION grounds.write_receipt(bigint[]) RESET search_path",
         "ALTER FUNCTION grounds.linked_accounts(bigint[]) SECURITY DEFINER",
     ],
-    "every change that can alter a decision": [
+    "every change that can alter a decision marks the offers concerned": [
         "ALTER TABLE grounds.content DISABLE TRIGGER offers_marked",
         "DROP TRIGGER offers_marked ON grounds.account_standing",
     ],
@@ -115,7 +115,7 @@ def test_a_policy_that_is_dropped_or_says_otherwise_is_named(database_url: str) 
 def test_a_server_over_a_gap_does_not_start_and_says_which(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("GRANT SELECT ON grounds.content TO grounds_training")
-    with pytest.raises(DatabaseError, match=r"what is declared.*grounds_training may SELECT content"):
+    with pytest.raises(DatabaseError, match=r"declared tables.*grounds_training may SELECT content"):
         verify_access(database_url)
 
 

@@ -161,7 +161,7 @@ def test_a_clock_may_be_five_minutes_ahead_and_no_more() -> None:
 def test_a_product_is_one_that_the_policy_knows() -> None:
     said = rejected(fact("account", product="THREADS"))
     assert said.field == "product"
-    assert said.reason.startswith("is none of FACEBOOK, INSTAGRAM, MESSENGER, WHATSAPP (")
+    assert said.reason.startswith("must be one of FACEBOOK, INSTAGRAM, MESSENGER, WHATSAPP (")
     found = stage(
         Line(1, json.dumps(fact("account", product="THREADS")).encode()), PLATFORM_PRODUCTS | {"THREADS"}, NOW
     )

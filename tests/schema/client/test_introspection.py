@@ -47,7 +47,10 @@ async def test_operations_are_checked_against_the_schema_that_the_gateway_return
     for wrong in (None, "wrong"):
         done = await check(gateway, FOLDER, token=wrong)
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "the gateway answered 401 (put a token that it accepts into GROUNDS_TOKEN)" in done.stderr
+        assert (
+            "the gateway answered with status 401 (set GROUNDS_TOKEN to a token that the gateway accepts)"
+            in done.stderr
+        )
 
 
 async def test_a_gateway_that_does_not_let_itself_be_introspected_is_named(database_url: str, tmp_path: Path) -> None:
@@ -55,4 +58,4 @@ async def test_a_gateway_that_does_not_let_itself_be_introspected_is_named(datab
         done = await check(gateway, FOLDER, token=gateway.token(Role.AUDITOR))
     assert (done.exit_code, done.stdout) == (2, "")
     assert "does not return its schema" in done.stderr
-    assert "if GROUNDS_INTROSPECTION is off, name an SDL file" in done.stderr
+    assert "or pass an SDL file if GROUNDS_INTROSPECTION is off" in done.stderr

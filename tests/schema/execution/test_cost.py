@@ -16,7 +16,7 @@ from schema.execution.limits import FIELD_COSTS, MAX_VALUES, OperationCost
 from tests.support.gateway import DECISIONS, TestGateway
 
 SCHEMA = build_schema()
-TOO_DEAR = f"more than {MAX_VALUES:,} (ask for fewer fields or smaller pages)"
+TOO_DEAR = f"more than the allowed {MAX_VALUES:,} (request fewer fields or smaller pages)"
 
 
 def every_field(kind: str, *, named: bool = False) -> str:
@@ -60,7 +60,7 @@ async def test_one_whole_page_fits_and_two_do_not(edges: bool, named: bool) -> N
         f"{{ {whole_page('a:', edges=edges, named=named)} {whole_page('b:', edges=edges, named=named)} }}"
     )
     assert two is not None
-    assert two.startswith("the operation comes to about ")
+    assert two.startswith("the operation requests about ")
     assert two.endswith(TOO_DEAR)
 
 

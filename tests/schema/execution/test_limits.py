@@ -20,7 +20,7 @@ def faults(document: str) -> list[str]:
     [
         ("{ a { b { c { d { e { f { g { h { i } } } } } } } } }", "8 levels"),
         ("{ " + " ".join(f"x{n}: viewer {{ name }}" for n in range(16)) + " }", "15 aliases"),
-        ("{ " + " ".join(f"x{n}: viewer {{ name }}" for n in range(6)) + " }", "5 fields at the root"),
+        ("{ " + " ".join(f"x{n}: viewer {{ name }}" for n in range(6)) + " }", "5 root fields"),
         ("{ viewer { " + "name @skip(if: false) " * 11 + "} }", "10 directives"),
         ("{ viewer { " + "name " * 501 + "} }", "500 fields"),
         (

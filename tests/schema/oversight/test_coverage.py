@@ -145,7 +145,7 @@ async def test_what_is_old_is_kept_by_less(gateway: TestGateway) -> None:
     assert table(await ask(gateway, Role.AUDITOR, *three[:2], day=first)) == {("POST", "IE"): (20, 20)}
     asked = {"groupBy": list(three), "day": first}
     answer = (await gateway.post(Role.AUDITOR, COVERAGE, asked)).json()
-    assert "are kept for 35 days" in answer["errors"][0]["message"]
+    assert "are kept for only 35 days" in answer["errors"][0]["message"]
     gateway.set_clock(NOW + 402 * DAY)
     await gateway.take_coverage()
     assert await ask(gateway, Role.AUDITOR, day=first) is None
@@ -186,4 +186,4 @@ async def test_languages_are_counted_with_their_dialects_beneath(gateway: TestGa
     filtered = (await gateway.ask(Role.AUDITOR, query, {"filter": {"languages": ["DE"]}}))["coverage"]["rows"]
     assert [row["items"] for row in filtered] == [4]
     answer = (await gateway.post(Role.AUDITOR, query, {"filter": {"languages": ["de-AT"]}})).json()
-    assert "without dialects" in answer["errors"][0]["message"]
+    assert "without a dialect" in answer["errors"][0]["message"]

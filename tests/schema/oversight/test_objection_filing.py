@@ -67,7 +67,7 @@ async def test_a_person_objects_for_the_own_account_and_takes_it_back(subject_ga
 async def test_a_person_names_nobody_else_and_no_other_channel(subject_gateway: TestGateway, field: str) -> None:
     value = {"account": "b", "person": "p", "contact": "b@example.org", "channel": "LETTER"}[field]
     message = await refused(subject_gateway, Role.DATA_SUBJECT, FILE, {"input": {field: value}}, **ME)
-    assert message == f"{field}: is for officers; a data subject objects for the own account (leave it out)"
+    assert message == f"{field}: is for officers only, because a data subject objects for their own account (remove it)"
     assert await pulled(subject_gateway) == {"item", "theirs"}
 
 
@@ -106,13 +106,13 @@ async def test_an_officer_names_an_account_by_our_id_too(subject_gateway: TestGa
 @pytest.mark.parametrize(
     ("stated", "fault"),
     [
-        ({}, "input: names no account, person or contact"),
-        ({"account": "a", "person": "p"}, "input: names more than one of"),
+        ({}, "input: must have one of account, person and contact"),
+        ({"account": "a", "person": "p"}, "input: must have only one of"),
         ({"contact": "anna doe"}, "contact: is no"),
         ({"contact": "+353"}, "contact: is no"),
-        ({"account": ""}, "account: is not 1 to 200"),
-        ({"person": "p" * 201}, "person: is not 1 to 200 printable characters"),
-        ({"account": "a\0"}, "account: is not 1 to 200"),
+        ({"account": ""}, "account: must have 1 to 200"),
+        ({"person": "p" * 201}, "person: must have 1 to 200 printable characters"),
+        ({"account": "a\0"}, "account: must have 1 to 200"),
     ],
 )
 async def test_an_officer_is_told_what_is_wrong(

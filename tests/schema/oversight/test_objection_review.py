@@ -76,10 +76,14 @@ async def test_a_match_lasts_whatever_the_platform_says_of_the_objection_later(g
 
 async def test_a_match_with_nobody_is_refused(gateway: TestGateway) -> None:
     id = await filed(gateway)
-    assert (await refusal(gateway, MATCH, id=id, account="nobody")).startswith("account: is no known account")
-    assert (await refusal(gateway, MATCH, id="x", account="author")).startswith("id: is no objection")
+    assert (await refusal(gateway, MATCH, id=id, account="nobody")).startswith("account: must be a known account")
+    assert (await refusal(gateway, MATCH, id="x", account="author")).startswith(
+        "id: must be an objection that was not withdrawn"
+    )
     await officer(gateway, "mutation W($id: String!) { withdrawObjection(reference: $id) { reference } }", id=id)
-    assert (await refusal(gateway, MATCH, id=id, account="author")).startswith("id: is no objection")
+    assert (await refusal(gateway, MATCH, id=id, account="author")).startswith(
+        "id: must be an objection that was not withdrawn"
+    )
     assert len(await gateway.pull()) == 2
 
 
@@ -89,14 +93,16 @@ async def test_an_objection_is_set_aside_by_two_officers_and_kept(gateway: TestG
     asked = await officer(gateway, REJECT, id=id, reason="An advertisement")
     assert asked["rejection"] == {"reason": "An advertisement", "requestedBy": "first", "rejectedBy": None}
     assert await list_objections(gateway, unmatched=True) == [asked], "one officer alone takes nothing off the list"
-    assert "another officer must" in await refusal(gateway, REJECT, id=id)
-    assert "another officer must" in await refusal(gateway, REJECT, id=id, reason="Again")
-    assert (await refusal(gateway, REJECT, "second", id=id, reason="A joke")).startswith("reason: another one")
+    assert "ask another officer" in await refusal(gateway, REJECT, id=id)
+    assert "ask another officer" in await refusal(gateway, REJECT, id=id, reason="Again")
+    assert (await refusal(gateway, REJECT, "second", id=id, reason="A joke")).startswith(
+        "reason: differs from the reason of the officer who requested the rejection"
+    )
     rejected = await officer(gateway, REJECT, "second", id=id)
     assert rejected["rejection"] == {"reason": "An advertisement", "requestedBy": "first", "rejectedBy": "second"}
     assert await list_objections(gateway, unmatched=True) == []
     assert await list_objections(gateway, unmatched=False) == [rejected]
-    assert (await refusal(gateway, REJECT, "third", id=id)).startswith("id: was rejected already")
+    assert (await refusal(gateway, REJECT, "third", id=id)).startswith("id: was already rejected")
 
 
 async def test_what_was_set_aside_still_counts_for_whom_it_reaches_later(gateway: TestGateway) -> None:
@@ -136,7 +142,7 @@ async def test_an_objection_that_reaches_somebody_is_not_set_aside(gateway: Test
     id = await filed(gateway)
     await officer(gateway, REJECT, id=id, reason="An advertisement")
     await officer(gateway, MATCH, "third", id=id, account="author")
-    assert (await refusal(gateway, REJECT, "second", id=id)).startswith("id: is no unmatched objection")
+    assert (await refusal(gateway, REJECT, "second", id=id)).startswith("id: must be an unmatched objection")
     assert await gateway.pull() == []
 
 

@@ -123,25 +123,25 @@ async def test_the_past_is_decided_by_the_links_of_then(linked: TestGateway) -> 
 async def test_it_takes_two_officers_and_a_reason(linked: TestGateway) -> None:
     asked = {"kind": "PERSON", "value": "0"}
     assert (await refusal(linked, DECLARE, **asked)).startswith("reason: is missing")
-    assert (await refusal(linked, DECLARE, **asked, reason=" ")).startswith("reason: is empty")
+    assert (await refusal(linked, DECLARE, **asked, reason=" ")).startswith("reason: must have 1 to ")
     assert (await officer(linked, DECLARE, **asked, reason="An export"))["approvedBy"] is None
-    assert (await refusal(linked, DECLARE, **asked)).startswith("value: you declared this already")
+    assert (await refusal(linked, DECLARE, **asked)).startswith("value: you already declared this")
     assert (await officer(linked, DECLARE, "second", **asked))["approvedBy"] == "second"
     assert (await officer(linked, DECLARE, "third", **asked))["approvedBy"] == "second"
     assert (await refusal(linked, DECLARE, kind="CONTACT", value="0")).startswith("value: is no phone number")
-    assert (await refusal(linked, DECLARE, kind="PERSON", value="")).startswith("value: is empty")
+    assert (await refusal(linked, DECLARE, kind="PERSON", value="")).startswith("value: must have 1 to ")
 
 
 async def test_any_officer_revokes_a_placeholder_before_it_is_in_effect(linked: TestGateway) -> None:
     asked = {"kind": "PERSON", "value": "0"}
-    assert (await refusal(linked, REVOKE, **asked)).startswith("value: is no placeholder")
+    assert (await refusal(linked, REVOKE, **asked)).startswith("value: must be a declared placeholder")
     await declared(linked, "PERSON", "0")
     assert await officer(linked, REVOKE, "third", **asked) == {"value": "0"}
     assert await officer(linked, LISTED) == []
     await declared(linked, "PERSON", "0")
     linked.set_clock(NOW + 14 * DAY)
     unlink(linked)
-    assert (await refusal(linked, REVOKE, **asked)).startswith("value: is in effect")
+    assert (await refusal(linked, REVOKE, **asked)).startswith("value: is in effect and can no longer be revoked")
 
 
 async def test_officers_are_shown_what_many_accounts_share(linked: TestGateway) -> None:

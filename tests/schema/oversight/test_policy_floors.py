@@ -47,11 +47,20 @@ async def known(gateway: TestGateway) -> TestGateway:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"purposes": ["GENAI_TRAINING", "ADVERTISING"]}, "told of the purpose ADVERTISING"),
-        ({"grounds": VIDEO_TOO}, "told of the kind VIDEO"),
-        ({"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["THREADS"]}}}, "told of the product THREADS"),
-        ({"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["MESSENGER"]}}}, "told of POST on MESSENGER"),
-        ({"notice": {"epoch": "2025-05", "period_days": 30}}, "no campaign of 2025-05 or later told of the purpose"),
+        ({"purposes": ["GENAI_TRAINING", "ADVERTISING"]}, "announced the purpose ADVERTISING"),
+        ({"grounds": VIDEO_TOO}, "announced the kind VIDEO"),
+        (
+            {"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["THREADS"]}}},
+            "announced the product THREADS",
+        ),
+        (
+            {"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["MESSENGER"]}}},
+            "announced POST on MESSENGER",
+        ),
+        (
+            {"notice": {"epoch": "2025-05", "period_days": 30}},
+            "no campaign of epoch 2025-05 or later announced the purpose",
+        ),
     ],
 )
 async def test_a_policy_is_refused_for_what_no_campaign_told(
@@ -63,9 +72,9 @@ async def test_a_policy_is_refused_for_what_no_campaign_told(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"regions": ["DE", "EL"]}, "regions.1: EL is no country"),
-        ({"regions": ["UK"]}, "UK is no country"),
-        ({"regions": ["XX"]}, "XX is no country"),
+        ({"regions": ["DE", "EL"]}, "regions.1: EL is not an ISO 3166-1 country code"),
+        ({"regions": ["UK"]}, "UK is not an ISO 3166-1 country code"),
+        ({"regions": ["XX"]}, "XX is not an ISO 3166-1 country code"),
         ({"notice": {"epoch": "2025-04", "period_days": 13}}, "notice.period_days"),
         ({"notice": {"epoch": "2025-04", "period_days": "45"}}, "notice.period_days"),
         ({"dwell": {"withdrawal_days": 0}}, "dwell.withdrawal_days"),
@@ -84,7 +93,7 @@ async def test_a_policy_under_the_floors_is_refused_wherever_it_is_brought(
 
 def test_a_deadline_is_a_day_or_an_instant_whose_end_the_calendar_has() -> None:
     for until in ("2026-W05-1", "20260101", "2026-01-01T10:00:00", "9999-12-31", "0001-01-01"):
-        with pytest.raises(PolicyError, match=r"assessments.0.valid_until: is (no day|in no year)"):
+        with pytest.raises(PolicyError, match=r"assessments.0.valid_until: must be (a day or|in a year)"):
             parse_policy(changed(assessments=[DPIA | {"valid_until": until}]))
 
 

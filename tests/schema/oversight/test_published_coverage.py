@@ -195,7 +195,7 @@ async def test_a_dashboard_is_told_what_it_cannot_have(gateway: TestGateway) -> 
     await counted_gateway(gateway, generated_platform(3))
     assert "at most two dimensions" in await refused(gateway, "KIND", "COUNTRY", "LANGUAGE")
     assert "at most two dimensions" in await refused(gateway, "KIND", "COUNTRY", filter={"languages": ["en"]})
-    assert "write YYYY-MM" in await refused(gateway, "KIND", filter={"months": ["May"]})
+    assert "as YYYY-MM" in await refused(gateway, "KIND", filter={"months": ["May"]})
 
 
 async def test_what_is_rare_is_as_if_it_were_not(gateway: TestGateway, monkeypatch: pytest.MonkeyPatch) -> None:

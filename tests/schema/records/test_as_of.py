@@ -261,6 +261,6 @@ async def test_only_examiners_ask_about_the_past(history_gateway: TestGateway) -
     own = await history_gateway.ask(Role.DATA_SUBJECT, "{ contents(first: 1) { nodes { id } } }", subject="author")
     variables = {"id": own["contents"]["nodes"][0]["id"], "asOf": as_of}
     answer = (await history_gateway.post(Role.DATA_SUBJECT, EXPLAIN, variables, subject="author")).json()
-    assert answer["errors"][0]["message"].startswith("asOf: is for examiners")
+    assert answer["errors"][0]["message"].startswith("asOf: is for officers and auditors only")
     found = (await history_gateway.ask(Role.PRIVACY_OFFICER, EXPLAIN, {"id": "item", "asOf": as_of}))["eligibility"]
     assert found["permitted"]

@@ -76,7 +76,7 @@ async def test_deliveries_are_of_the_latest_items_or_of_those_that_are_named(sub
 async def test_more_items_than_are_looked_up_at_once_are_refused(subject_gateway: TestGateway) -> None:
     answer = (await subject_gateway.post(Role.DATA_SUBJECT, SOME, {"ids": ["x"] * 1001}, **ME)).json()
     (error,) = answer["errors"]
-    assert error["message"] == "contentIds: has 1001 values (name at most 1000)"
+    assert error["message"] == "contentIds: must have at most 1000 values, not 1001 (send several requests)"
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
 
 

@@ -120,7 +120,7 @@ async def test_a_page_size_out_of_bounds_is_refused_with_the_bounds(gateway: Tes
     role = READERS.get(name, Role.AUDITOR)
     for first in (0, -1, most + 1, 1_000_000):
         (error,) = (await gateway.post(role, PAGE % name, {"first": first})).json()["errors"]
-        told = f"first: {first} is not between 1 and {most} (ask for a page of 1 to {most} items)"
+        told = f"first: must be 1 to {most}, not {first} (correct it)"
         assert (error["message"], error["extensions"]) == (told, {"code": "BAD_USER_INPUT"})
         assert error["path"] == ["connection"]
     assert "errors" not in (await gateway.post(role, PAGE % name, {"first": most})).json()
@@ -142,7 +142,7 @@ async def test_a_cursor_that_was_not_given_out_is_refused(filled: TestGateway, n
         answer = (await filled.post(role, PAGE % name, {"first": 1, "after": after})).json()
         for error in answer.get("errors", []):
             refused += 1
-            told = "after: is no cursor of this list (pass pageInfo.endCursor of the page before, unchanged)"
+            told = "after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)"
             assert (error["message"], error["extensions"]) == (told, {"code": "BAD_USER_INPUT"})
     assert refused == len(wrong) - 1, "one of the four kinds of cursor is this list's own"
 
@@ -151,7 +151,7 @@ async def test_another_clients_cursor_is_refused(filled: TestGateway) -> None:
     (page, *_) = await walk(filled, "trainableContent", 1)
     asked = {"first": 1, "after": page["pageInfo"]["endCursor"]}
     answer = await filled.post(Role.TRAINING_CLIENT, PAGE % "trainableContent", asked, client="other")
-    assert answer.json()["errors"][0]["message"].startswith("after: is no cursor of this list")
+    assert answer.json()["errors"][0]["message"].startswith("after: must be a cursor of this list")
 
 
 async def test_a_receipt_names_exactly_the_items_of_its_page(filled: TestGateway) -> None:

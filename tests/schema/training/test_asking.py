@@ -17,13 +17,13 @@ LANGUAGES = {
     "none": None,
 }
 REFUSED: dict[str, dict[str, Any]] = {
-    "filter.languages: has a value that is no language range": {"languages": ["de_AT"]},
-    "filter.products: has a value that is none of FACEBOOK": {"products": ["MYSPACE"]},
-    "filter.regions: has a value that is none of AT, BE": {"regions": ["US"]},
-    "filter.mediaTypes: has a value that is no media type": {"mediaTypes": ["jpeg"]},
-    "filter.sample.share: is not above 0 and at most 1": {"sample": {"share": 0, "seed": "a"}},
-    "filter.sample.seed: is longer than 200 characters": {"sample": {"share": 1, "seed": "a" * 201}},
-    "filter.createdMonths: has 25 values": {"createdMonths": ["2026-01-01"] * 25},
+    "filter.languages: must be language ranges": {"languages": ["de_AT"]},
+    "filter.products: must be one or more of FACEBOOK": {"products": ["MYSPACE"]},
+    "filter.regions: must be one or more of AT, BE": {"regions": ["US"]},
+    "filter.mediaTypes: must be media types": {"mediaTypes": ["jpeg"]},
+    "filter.sample.share: must be above 0 and at most 1": {"sample": {"share": 0, "seed": "a"}},
+    "filter.sample.seed: must have at most 200 characters": {"sample": {"share": 1, "seed": "a" * 201}},
+    "filter.createdMonths: must have at most 24 values": {"createdMonths": ["2026-01-01"] * 25},
 }
 
 
@@ -96,7 +96,9 @@ async def test_what_can_match_nothing_is_refused_by_name(filled: TestGateway) ->
 async def test_a_purpose_that_the_policy_does_not_have_is_an_error_that_names_those_it_has(filled: TestGateway) -> None:
     answer = await filled.post(Role.TRAINING_CLIENT, PULL, {"first": 1}, purpose="ADVERTISING", client="seller")
     (error,) = answer.json()["errors"]
-    assert error["message"].startswith("purpose: ADVERTISING is none of the policy's, which are GENAI_TRAINING")
+    assert error["message"].startswith(
+        "purpose: ADVERTISING is not a purpose of the policy (use a token for GENAI_TRAINING"
+    )
 
 
 async def test_a_sample_is_the_same_whatever_the_page_and_grows_with_its_share(gateway: TestGateway) -> None:

@@ -219,7 +219,7 @@ async def test_only_the_own_retractions_are_acknowledged(serving: TestGateway) -
     await serving.ingest([fact("objection", account="author", received_at=NOW.isoformat())])
     first, _ = await feed(serving)
     other = (await serving.post(Role.TRAINING_CLIENT, ACKNOWLEDGE, {"id": first["id"]}, client="another")).json()
-    assert other["errors"][0]["message"].startswith("upTo: is no retraction of this client")
+    assert other["errors"][0]["message"].startswith("upTo: must be a retraction of this client")
     left = await serving.ask(Role.TRAINING_CLIENT, ACKNOWLEDGE, {"id": first["id"]})
     assert left == {"acknowledgeRetractions": {"remaining": 1}}
 

@@ -103,4 +103,4 @@ def usage_report(
     if format is UsageFormat.JSON:
         return report.usage_as_json(coordinate, readers)
     lines = "\n".join(report.consumer_lines(readers))
-    return lines or f"{coordinate}: none of {len(operations)} operations uses it"
+    return lines or f"{coordinate}: is used by none of {len(operations)} operations"

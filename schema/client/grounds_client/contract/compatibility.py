@@ -146,7 +146,7 @@ def _forbidden_fields(schema: GraphQLSchema, operation: Operation, role: str) ->
         readers = frozenset[str]().union(*(each for each in declared if each is not None))
         if role not in readers:
             allowed = ", ".join(sorted(readers)) or "no role, because it declares no readers"
-            message = f"{coordinate} is for {allowed}; {role} may not read it (remove the field)"
+            message = f"{coordinate} is for {allowed}, and {role} may not read it (remove the field)"
             yield Finding(Verdict.FAILS, message, line)
 
 
@@ -167,7 +167,7 @@ def _reader_changes(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[SchemaCh
             continue
         was, now = declared_readers(field), declared_readers(after[coordinate])
         if more := _added_roles(was, now):
-            description = f"Field {coordinate} can now be read by {more} too."
+            description = f"Field {coordinate} can now also be read by {more}."
             yield SchemaChange(Severity.BREAKING, "GOVERNANCE_LOOSENED", coordinate, description)
         if fewer := _added_roles(now, was):
             description = f"Field {coordinate} can no longer be read by {fewer}."

@@ -47,12 +47,12 @@ def read_operations(places: Iterable[Path], client: str | None = None) -> list[O
     known: set[Path] = set()  # a file can be named, and lie in a folder that is named too
     for place in places:
         if not place.exists():
-            raise ContractError(f"{place}: does not exist (name .graphql files or folders)")
+            raise ContractError(f"{place}: does not exist (pass .graphql files or folders)")
         folder = place.is_dir()
         files = sorted(_document_files(place)) if folder else [place]
         operations = [each for file in files for each in _file_operations(file, client, sdl_allowed=folder)]
         if not operations:
-            raise ContractError(f"{place}: contains no operation (name .graphql files or folders with operations)")
+            raise ContractError(f"{place}: contains no operation (pass .graphql files or folders with operations)")
         found += (each for each in operations if Path(each.file).resolve() not in known)
         known |= {file.resolve() for file in files}
     _reject_same_name_in_folder(found)
@@ -67,12 +67,12 @@ def read_schema(source: str) -> GraphQLSchema:
     try:
         schema = build_schema(_read_text(file))
     except GraphQLError as error:
-        raise ContractError(f"{file}{_position(error)}: is not valid SDL: {error.message} (correct it)") from None
+        raise ContractError(f"{file}{_position(error)}: is not valid SDL, {error.message} (correct it)") from None
     except TypeError as error:  # graphql-core's for definitions that contradict each other
-        raise ContractError(f"{file}: is not a valid schema: {error} (correct it)") from None
+        raise ContractError(f"{file}: is not a valid schema, {error} (correct it)") from None
     errors = validate_schema(schema)
     if errors:
-        raise ContractError(f"{file}: is not a valid schema: {errors[0].message} (correct it)")
+        raise ContractError(f"{file}: is not a valid schema, {errors[0].message} (correct it)")
     return schema
 
 
@@ -82,7 +82,10 @@ def read_governed_schema(source: str, argument: str) -> GraphQLSchema:
     Raises ContractError, for a URL with the name of the argument that needs SDL.
     """
     if is_url(source):
-        raise ContractError(f"{argument}: introspection does not show which roles read a field (name an SDL file)")
+        raise ContractError(
+            f"{argument}: must be an SDL file, because introspection does not show which roles may read a field"
+            " (pass a file)"
+        )
     return read_schema(source)
 
 
@@ -107,9 +110,11 @@ def require_role(schema: GraphQLSchema, role: str) -> str:
     governed = schema.get_directive("governed")
     kind = get_named_type(governed.args["readers"].type) if governed and "readers" in governed.args else None
     if not isinstance(kind, GraphQLEnumType):
-        raise ContractError("role: the schema does not declare @governed (name the SDL that the gateway exports)")
+        raise ContractError(
+            "--role: the schema does not declare @governed (pass the SDL file that grounds schema export prints)"
+        )
     if role.upper() not in kind.values:
-        raise ContractError(f"role: {role!r} is not a role of the schema (name one of {', '.join(kind.values)})")
+        raise ContractError(f"--role: {role!r} is not a role of the schema (use one of {', '.join(kind.values)})")
     return role.upper()
 
 
@@ -134,7 +139,7 @@ def _file_operations(file: Path, client: str | None, *, sdl_allowed: bool) -> li
         try:
             document = parse(text)
         except GraphQLError as error:
-            raise ContractError(f"{file}{_position(error)}: cannot be parsed: {error.message} (correct it)") from None
+            raise ContractError(f"{file}{_position(error)}: cannot be parsed, {error.message} (correct it)") from None
         operations = split_operations(document, consumer, str(file), file.stem, text)
         if not operations and not (sdl_allowed and all(_is_sdl(each.kind) for each in document.definitions)):
             raise ContractError(f"{file}: contains no operation (put fragments into the documents that use them)")
@@ -148,13 +153,13 @@ def _manifest_texts(file: Path) -> list[str]:
     try:
         documents = json.loads(_read_text(file))
     except ValueError:
-        raise ContractError(f"{file}: is not JSON (name .graphql files, or graphql-codegen's manifest)") from None
+        raise ContractError(f"{file}: is not JSON (pass .graphql files, or the manifest of graphql-codegen)") from None
     if not isinstance(documents, dict) or not all(isinstance(text, str) for text in documents.values()):
-        raise ContractError(f'{file}: is not an object of documents (write {{"sha256:<hex>": "<document>", ...}})')
+        raise ContractError(f'{file}: must be an object of documents (write {{"sha256:<hex>": "<document>", ...}})')
     for name, text in documents.items():
         if name != document_id(text):
             todo = 'set presetConfig.persistedDocuments.hashAlgorithm: "sha256" in the configuration of graphql-codegen'
-            raise ContractError(f"{file}: an id is not sha256: and the SHA-256 of its document ({todo})")
+            raise ContractError(f"{file}: each id must be sha256: followed by the SHA-256 of its document ({todo})")
     return list(documents.values())
 
 
@@ -173,7 +178,7 @@ def _reject_same_name_in_folder(operations: Iterable[Operation]) -> None:
     for each in operations:
         first = files.setdefault((Path(each.file).resolve().parent, each.name), each.file)
         if Path(first).resolve() != Path(each.file).resolve():
-            raise ContractError(f"{each.file}: has an operation {each.name}, and so has {first} (rename one of them)")
+            raise ContractError(f"{each.file}: has an operation {each.name} that {first} also has (rename one of them)")
 
 
 def _is_sdl(kind: str) -> bool:
@@ -186,7 +191,7 @@ def _read_text(file: Path) -> str:
     try:
         return file.read_bytes().decode()
     except OSError as error:
-        raise ContractError(f"{file}: cannot be read: {error.strerror} (name a file)") from None
+        raise ContractError(f"{file}: cannot be read, {error.strerror} (pass a readable file)") from None
     except UnicodeDecodeError:
         raise ContractError(f"{file}: is not UTF-8 (save it as UTF-8)") from None
 
@@ -202,18 +207,20 @@ def _introspect(url: str) -> GraphQLSchema:
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ContractError(
-            f"--schema: the gateway cannot be reached: {type(error).__name__} (check its address)"
+            f"--schema: the gateway cannot be reached, {type(error).__name__} (check the URL)"
         ) from None
     if not answer.is_success:
         refused = answer.status_code in (401, 403)
         todo = (
-            f"put a token that it accepts into {TOKEN_VARIABLE}" if refused else "check that the URL ends in /graphql"
+            f"set {TOKEN_VARIABLE} to a token that the gateway accepts"
+            if refused
+            else "check that the URL ends in /graphql"
         )
-        raise ContractError(f"--schema: the gateway answered {answer.status_code} ({todo})")
+        raise ContractError(f"--schema: the gateway answered with status {answer.status_code} ({todo})")
     try:
         return build_client_schema(answer.json()["data"])
     except (ValueError, TypeError, KeyError, GraphQLError):
-        todo = "check the URL; if GROUNDS_INTROSPECTION is off, name an SDL file"
+        todo = "check the URL, or pass an SDL file if GROUNDS_INTROSPECTION is off"
         raise ContractError(f"--schema: the gateway does not return its schema ({todo})") from None
 
 

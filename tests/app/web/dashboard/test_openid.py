@@ -99,7 +99,7 @@ async def test_an_id_token_that_is_not_for_this_sign_in_lets_nobody_in(sign_in_p
     sign_in_page.provider.claims = LIES[lie]
     answer = await sign_in_page.come()
     assert answer.status_code == 403
-    assert "ID token is not for this sign-in" in answer.text or "does not name the account" in answer.text
+    assert "ID token is not for this sign-in" in answer.text or "no valid claim sub" in answer.text
     assert not await sign_in_page.is_in()
 
 
@@ -179,7 +179,7 @@ async def test_a_provider_that_does_not_answer_is_an_outage_and_quotes_nothing(s
     lost = await sign_in_page.browser.get(allowed.headers["location"])
     sign_in_page.provider.stated = {"jwks_uri": nowhere}
     for answer in (lost, await sign_in_page.come()):
-        assert (answer.status_code, "tell the operator the reference" in answer.text) == (502, True)
+        assert (answer.status_code, "give the operator the reference" in answer.text) == (502, True)
         assert "nowhere" not in answer.text
     assert not await sign_in_page.is_in()
 
@@ -187,10 +187,19 @@ async def test_a_provider_that_does_not_answer_is_an_outage_and_quotes_nothing(s
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"ISSUER": "https://id.example.org"}, "GROUNDS_OIDC_CLIENT_ID and GROUNDS_OIDC_CLIENT_SECRET not set"),
-        ({"ISSUER": "https://i.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "GROUNDS_PUBLIC_URL not set"),
-        ({"ISSUER": "http://id.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "is no OpenID provider"),
-        ({"ISSUER": "https://a@id.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "is no OpenID provider"),
+        ({"ISSUER": "https://id.example.org"}, "GROUNDS_OIDC_CLIENT_ID and GROUNDS_OIDC_CLIENT_SECRET: must be set"),
+        (
+            {"ISSUER": "https://i.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
+            "GROUNDS_PUBLIC_URL: must be set",
+        ),
+        (
+            {"ISSUER": "http://id.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
+            "must be the issuer of an OpenID provider",
+        ),
+        (
+            {"ISSUER": "https://a@id.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
+            "must be the issuer of an OpenID provider",
+        ),
     ],
 )
 def test_settings_that_are_not_whole_stop_the_start(

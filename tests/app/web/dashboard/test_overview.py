@@ -58,8 +58,8 @@ def headline(answer: httpx.Response) -> str:
 async def test_the_overview_says_how_many_qualify_and_what_keeps_the_others_out(counted_gateway: TestGateway) -> None:
     async with dashboard_browser(counted_gateway, Role.AUDITOR) as browser:
         page = await browser.get("/dashboard")
-        assert headline(page) == "30 of 60 items qualify (50.0%); “no active objection” excludes most."
-        assert "This fails or is unknown for 20 items" in page.text
+        assert headline(page) == "30 of 60 items qualify (50.0%); “no active objection” excludes the most items."
+        assert "This condition fails or is unknown for 20 items" in page.text
         assert page.text.count('class="value lost"') == 2
         funnel = csv_rows(await browser.get("/dashboard?format=csv&table=funnel"))
         lost = {row["condition"]: row["excluded at this step"] for row in funnel if row["excluded at this step"] != "0"}
@@ -103,7 +103,7 @@ async def test_before_anything_was_counted_the_pages_say_so(gateway: TestGateway
 async def test_each_condition_says_what_it_keeps_out(counted_gateway: TestGateway) -> None:
     async with dashboard_browser(counted_gateway, Role.PRIVACY_OFFICER) as browser:
         page = await browser.get("/dashboard/conditions")
-        assert "excludes most, 20 of 60 items" in headline(page)
+        assert "excludes the most items: 20 of 60" in headline(page)
         rows = {row["condition"]: row for row in csv_rows(await browser.get("/dashboard/conditions?format=csv"))}
         assert rows["AUDIENCE_PUBLIC"]["excludes"] == rows["AUDIENCE_PUBLIC"]["excludes exclusively"] == "10"
 
@@ -164,7 +164,7 @@ async def test_a_dashboard_sees_how_far_a_count_can_be_off(
     async with dashboard_browser(counted_gateway, Role.DASHBOARD) as browser:
         page = await browser.get("/dashboard")
         assert "counted on 2026-07-01" in page.text
-        assert re.search(r"<dd>\d+ ± 10<span>2026-05-31: withheld", page.text)
+        assert re.search(r"<dd>\d+ ± 10<span>withheld on 2026-05-31", page.text)
         rows = csv_rows(await browser.get("/dashboard/representation?format=csv&table=rows"))
         (germany,) = (row for row in rows if row["country"] == "DE")
         assert abs(int(germany["items"]) - 60) <= 30

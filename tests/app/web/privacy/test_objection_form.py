@@ -267,7 +267,7 @@ async def test_my_data_says_what_is_known_and_why_an_item_is_used_or_not(subject
     assert "It is not public" in before
     assert "You made it public as an adult" in before
     assert "Given to client on 2026-06-01 12:00 UTC, for training of generative AI." in before
-    assert "There is no objection that this account filed" in before
+    assert "There are no objections by this account" in before
     assert "somebody else" not in before
     button = re.search(r'class="action" href="(/object\?t=[^"]+)"', before)
     assert button
