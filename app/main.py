@@ -37,7 +37,7 @@ ERROR_RENDERERS = {  # how an error looks, by the path that it happens on
 }
 
 
-def build(
+def build_app(
     database: Database,
     stager: Stager,
     secret: bytes,

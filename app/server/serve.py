@@ -13,7 +13,7 @@ from ipaddress import ip_address
 import uvicorn
 
 from app.http.boundary import SECURITY_HEADERS, BoundedProtocol, host_names
-from app.main import build
+from app.main import build_app
 from app.server.bootstrap import check_embedded_database, open_authenticator
 from app.server.checkpoint_files import UNNOTICED
 from app.server.jobs import background_jobs
@@ -155,7 +155,7 @@ async def _make_server(
     )
     hosts = host_names(settings.hosts, host)
     config = uvicorn.Config(
-        build(database, stager, secret, authenticator, settings, hosts, status),
+        build_app(database, stager, secret, authenticator, settings, hosts, status),
         http=BoundedProtocol,
         ws="none",
         lifespan="off",

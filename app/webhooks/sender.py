@@ -67,7 +67,9 @@ async def _post_webhook(client: httpx.AsyncClient, secret: bytes, due: DueWebhoo
     headers = {"Content-Type": "application/json", **signed}
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
-            request = await pinned(client.build_request("POST", due.url, content=body, headers=headers), networks)
+            request = await pin_webhook_address(
+                client.build_request("POST", due.url, content=body, headers=headers), networks
+            )
             answer = await client.send(request, stream=True)
             await answer.aclose()
         if answer.is_success:
@@ -78,7 +80,7 @@ async def _post_webhook(client: httpx.AsyncClient, secret: bytes, due: DueWebhoo
     return False
 
 
-async def pinned(request: httpx.Request, networks: Networks) -> httpx.Request:
+async def pin_webhook_address(request: httpx.Request, networks: Networks) -> httpx.Request:
     """Resolve the host of a client's webhook once, check all its addresses, and send the request to the first.
 
     So a name cannot mean another address between the check and the connection. Raises AddressNotAllowed.

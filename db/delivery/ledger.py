@@ -287,14 +287,16 @@ async def verify_chain(
         audit.note(0, "grounds.receipt_leaf was replaced: the database does not say what its receipts hold")
     total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
 
-    def told() -> None:
+    def report_progress() -> None:
         """Report how many of the ledger's receipts were verified."""
         tell(audit.receipts, total)
 
     cursor = await first.cursor(f"SELECT {COLUMNS} FROM grounds.checkpoint ORDER BY number")
     while rows := await cursor.fetch(_CHECKPOINT_BATCH_SIZE):
         portions = _portions([made for row in rows if audit.follow(made := Checkpoint(*row))])
-        await asyncio.gather(*(_verify_portions(connection, audit, portions, told) for connection in connections))
+        await asyncio.gather(
+            *(_verify_portions(connection, audit, portions, report_progress) for connection in connections)
+        )
     last = audit.newest.last_receipt if audit.newest else 0
     audit.unsealed = await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id > $1", last)
     if early := await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id < 1"):
@@ -326,7 +328,7 @@ async def record_verification(connection: Connection, audit: Audit) -> None:
 
 
 async def _verify_portions(
-    connection: Connection, audit: Audit, portions: Iterator[list[Checkpoint]], told: Callable[[], object]
+    connection: Connection, audit: Audit, portions: Iterator[list[Checkpoint]], report_progress: Callable[[], object]
 ) -> None:
     """Verify portions of the ledger until none is left; other connections take from them too."""
     for portion in portions:
@@ -335,7 +337,7 @@ async def _verify_portions(
         )
         for checkpoint, (leaves,) in zip(portion, rows, strict=True):
             audit.weigh(checkpoint, leaves or b"")
-        told()
+        report_progress()
 
 
 def _portions(checkpoints: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:

@@ -38,7 +38,7 @@ class Summary:
     still_set_aside: Counter[str] = field(default_factory=Counter)
     """The number of good lines per record that do not replace a bad one, since they are no later."""
 
-    def add(self, record: str | None, outcome: str, count: int = 1) -> None:
+    def count_records(self, record: str | None, outcome: str, count: int = 1) -> None:
         """Count the records of an ingest that have one outcome."""
         self.counts.setdefault(record or "unreadable", Counter())[outcome] += count
 
@@ -119,14 +119,14 @@ async def _merge(
     """Merge a chunk of ingest in one transaction; only what is committed is counted and reported."""
     merged: list[_Round] = []
     async with connection.transaction():
-        await _run(connection, "account", "begin_merge")
+        await _run_queries(connection, "account", "begin_merge")
         for stages in chunk.rounds:
             if merged:
                 await connection.execute(_CLEAR)  # rows only: TRUNCATE makes new files, and most rounds are small
             merged.append(await _merge_round(connection, stages))
     for round_ in merged:
         for record, outcome, count in round_.outcomes:
-            summary.add(record, "rejected" if outcome in _CONFLICTS else _OUTCOMES[outcome], count)
+            summary.count_records(record, "rejected" if outcome in _CONFLICTS else _OUTCOMES[outcome], count)
         for epoch, count in round_.notices:
             summary.add_notices(epoch, count)
         summary.unreadable_signals += round_.unreadable[: MAX_REPORTED - len(summary.unreadable_signals)]
@@ -135,7 +135,7 @@ async def _merge(
     for rejected in sorted([*chunk.rejected, *conflicts], key=lambda rejected: rejected.number):
         on_rejected(rejected)
     for rejected in chunk.rejected:
-        summary.add(rejected.record, "rejected")
+        summary.count_records(rejected.record, "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +158,20 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
     for name, rows in stages.items():
         await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=list(COLUMNS[name]))
     if "account" in stages:
-        await _run(connection, "account", "judge", "insert_account")
-    await _run(connection, "account", "name_accounts")
+        await _run_queries(connection, "account", "judge", "insert_account")
+    await _run_queries(connection, "account", "name_accounts")
     for record in STAGES:
         if record in stages:
-            await _run(connection, record, *_STEPS[record])
+            await _run_queries(connection, record, *_STEPS[record])
     found = await connection.fetch(statement_of_all("count_outcomes"))
     outcomes = [(row["record"], row["outcome"], row["count"]) for row in found]
     conflicts = []
     if any(outcome in _CONFLICTS for _, outcome, _ in outcomes):
         conflicts = [_conflict(dict(row)) for row in await connection.fetch(statement_of_all("conflicts"))]
         for record in STAGES:
-            await _run(connection, record, "set_conflicts_aside")
+            await _run_queries(connection, record, "set_conflicts_aside")
     if conflicts or "rejected" in stages:
-        await _run(connection, "rejected", *_STEPS["rejected"])
+        await _run_queries(connection, "rejected", *_STEPS["rejected"])
     notices = await connection.fetch(statement("count_notices", "notice")) if "notice" in stages else []
     aside = await connection.fetch(statement_of_all("still_set_aside"))
     return _Round(
@@ -194,7 +194,7 @@ async def _unreadable_signals(connection: Connection, stages: dict[str, bytes]) 
     return [_unreadable(dict(row), fault) for row in rows for fault in row["unreadable"]]
 
 
-async def _run(connection: Connection, record: str, *names: str) -> None:
+async def _run_queries(connection: Connection, record: str, *names: str) -> None:
     """Run named queries of ingest for a record."""
     for name in names:
         await connection.execute(statement(name, record))

@@ -58,7 +58,7 @@ class Rejected:
 def reject(line: Line, now: datetime, field: str | None, reason: str) -> Rejected:
     """Reject a line of ingest with what can be read of it."""
     said = _readable_fields(line)
-    record = _name(said.get("record"))
+    record = _readable_name(said.get("record"))
     observed_at = _believable(said.get("observed_at"), now)
     ids = _ids(line, said)
     return Rejected(
@@ -67,7 +67,7 @@ def reject(line: Line, now: datetime, field: str | None, reason: str) -> Rejecte
         reason,
         hashlib.blake2b(line.data, digest_size=16).digest(),
         record if record in MODELS else None,
-        *(next(iter(ids), None), observed_at, _name(said.get("account"))),
+        *(next(iter(ids), None), observed_at, _readable_name(said.get("account"))),
         *(_said_of_objection(said) if record == "objection" else (None, None, None)),
         line.data if _may_be_shown(line) else None,
         tuple(ids[1:]),
@@ -135,7 +135,7 @@ def _may_be_shown(line: Line) -> bool:
         return False
     if said.get("record") == "content":
         return said.get("kind") in _SHOWN_KINDS
-    return _name(said.get("record")) in MODELS and "text" not in said
+    return _readable_name(said.get("record")) in MODELS and "text" not in said
 
 
 def _readable_fields(line: Line) -> dict[str, Any]:
@@ -153,10 +153,12 @@ def _readable_fields(line: Line) -> dict[str, Any]:
 def _ids(line: Line, said: dict[str, Any]) -> list[str]:
     """Read every id that a rejected line of ingest can be read to name, the one of its JSON first."""
     found = [json.loads(literal) for literal in _SAID["id"].findall(line.data.decode(errors="replace"))[:_MAX_IDS]]
-    return list(dict.fromkeys(name for value in (said.get("id"), *found) if (name := _name(value)) is not None))
+    return list(
+        dict.fromkeys(name for value in (said.get("id"), *found) if (name := _readable_name(value)) is not None)
+    )
 
 
-def _name(value: object) -> str | None:
+def _readable_name(value: object) -> str | None:
     """Return the id in a rejected line of ingest, None if it can be none."""
     if not isinstance(value, str) or not 0 < len(value) <= 200 or "\0" in value:
         return None
@@ -180,4 +182,4 @@ def _instant(value: object) -> datetime | None:
 
 def _said_of_objection(said: dict[str, Any]) -> tuple[str | None, str | None, datetime | None]:
     """Read the target and the receipt of an objection in a rejected line of ingest."""
-    return _name(said.get("person")), _name(said.get("contact")), _instant(said.get("received_at"))
+    return _readable_name(said.get("person")), _readable_name(said.get("contact")), _instant(said.get("received_at"))

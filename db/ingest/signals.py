@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from db.ingest.records import AccountRecord, ContentRecord
 from db.signals.reader import read_signal
-from db.signals.statement import UNDATED, Found, settle
+from db.signals.statement import UNDATED, Found, settle_signals
 from db.vocabulary import MEDIUM_KINDS, PRIVATE_KINDS
 
 
@@ -47,9 +47,9 @@ def signals_of_content(record: ContentRecord) -> SignalsRead:
 def _read_signals(
     record: AccountRecord | ContentRecord, rights: list[dict[str, object]], *, has_media: bool
 ) -> SignalsRead:
-    """Read and settle the signals in a record of ingest, with the objections that they are."""
+    """Read and settle_signals the signals in a record of ingest, with the objections that they are."""
     readings = [read_signal(Found(each.standard, each.value, each.path, has_media)) for each in record.signals]
-    settled = settle(readings)
+    settled = settle_signals(readings)
     reserving = {source for source, train_ai in settled.items() if train_ai == "n"}
     kept = [*rights]
     objections = []

@@ -153,11 +153,11 @@ def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) 
 def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[Staged | Rejected]:
     """Stage every JSON value of a line of ingest; a line that is valid as a whole is not examined again."""
     whole = line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))
-    staged = stage(whole, products, now)
+    staged = stage_line(whole, products, now)
     if isinstance(staged, Rejected) and not line.too_long and _JOINED.search(whole.data):
         values = values_of(whole)
         if len(values) > 1:
-            return [stage(value, products, now) for value in values]
+            return [stage_line(value, products, now) for value in values]
     return [staged]
 
 
@@ -183,7 +183,7 @@ def values_of(line: Line) -> list[Line]:
     return values
 
 
-def stage(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
+def stage_line(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
     """Turn a line of ingest into its record's name, its id and its row, or into a rejection."""
     if line.too_long:
         return reject(line, now, None, f"must have at most {LINE_LIMIT} bytes (shorten the record)")

@@ -49,7 +49,9 @@ class Simulation:
     purposes: Changes = field(default_factory=Counter)
     untold: list[Untold] = field(default_factory=list)
 
-    def add(self, purpose: str, kind: str, country: str | None, gained: bool, codes: list[str], count: int) -> None:
+    def count_changes(
+        self, purpose: str, kind: str, country: str | None, gained: bool, codes: list[str], count: int
+    ) -> None:
         """Count items that a simulated policy changes alike for a purpose."""
         self.gained += count if gained else 0
         self.lost += 0 if gained else count
@@ -74,7 +76,9 @@ async def simulate_policy_change(reader: Reader, before: Policy, after: Policy) 
             rows = await reader.fetch(statement, start, start + SLICE_SIZE, purpose)
             for row in rows:
                 if row["changed"]:
-                    simulation.add(purpose, row["kind"], row["country"], row["gained"], row["codes"], row["count"])
+                    simulation.count_changes(
+                        purpose, row["kind"], row["country"], row["gained"], row["codes"], row["count"]
+                    )
         simulation.examined += sum(row["count"] for row in rows)
         if time.monotonic() > ends:
             simulation.items = round(simulation.examined / number * len(starts))

@@ -75,7 +75,7 @@ Parameters = dict[str, str]
 def _permitted_query(policy: Policy) -> str:
     """Compile a policy to the SQL of permitted items: every condition of the item's ground is TRUE."""
     clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), JudgedBy)
-    return f"SELECT {_page_row(policy)}\n{_item('grounds.account_standing')}\nWHERE {clauses}"
+    return f"SELECT {_page_row(policy)}\n{_item_sources('grounds.account_standing')}\nWHERE {clauses}"
 
 
 def _derivation_query(policy: Policy) -> str:
@@ -94,7 +94,7 @@ def _derivation_query(policy: Policy) -> str:
     listed = ",\n        ".join(clocks)
     return f"""SELECT {_page_row(policy)}, s.country AS author_country, s.product AS author_product,
     due.permitted_from, {_DEPENDENCIES} AS depends_on
-{_item("grounds.account_standing")}
+{_item_sources("grounds.account_standing")}
 CROSS JOIN LATERAL (
     SELECT latest.permitted_from, greatest(latest.permitted_from, grounds.decision_time()) AS instant
     FROM (SELECT coalesce(greatest(
@@ -192,12 +192,12 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
     return (
         f"SELECT d.*, coalesce(CASE {verdicts} END, FALSE) AS permitted,\n"
         f"  {_failed_codes_expression(policy, 'd')} AS shortfall\n"
-        f"FROM (SELECT c.id, c.account, c.kind, judged.*\n{_item(standing)}\nCROSS JOIN LATERAL ("
+        f"FROM (SELECT c.id, c.account, c.kind, judged.*\n{_item_sources(standing)}\nCROSS JOIN LATERAL ("
         f"SELECT {_ground_expression(policy)} AS ground{evidence}{columns} OFFSET 0) judged) d"
     )
 
 
-def _item(standing: str) -> str:
+def _item_sources(standing: str) -> str:
     """Write the SQL that a compiled policy reads an item from: its content, its author's standing, its family."""
     return (
         f"FROM grounds.content c JOIN {standing} s ON s.account = c.account"

@@ -100,7 +100,7 @@ def strictest(statements: Iterable[TrainAI]) -> TrainAI:
     return "n" if "n" in combined else "y" if "y" in combined else "unknown"
 
 
-def settle(readings: Iterable[Reading]) -> dict[RightsSource, TrainAI]:
+def settle_signals(readings: Iterable[Reading]) -> dict[RightsSource, TrainAI]:
     """Settle the signals of each standard: of the statements of the highest precedence the strictest counts."""
     ranked: dict[RightsSource, dict[int, set[TrainAI]]] = {}
     for reading in readings:

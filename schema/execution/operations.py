@@ -67,14 +67,14 @@ class DocumentCache(Generic[CachedValue]):
         self._known: dict[tuple[str, Hashable], CachedValue] = {}
         self._room = room  # in characters
 
-    def get(self, query: str, given: Hashable) -> CachedValue | None:
+    def recall(self, query: str, given: Hashable) -> CachedValue | None:
         """Return what is cached of a GraphQL document and these circumstances; None for an unknown one."""
         known = self._known.pop((query, given), None)
         if known is not None:
             self._known[query, given] = known  # the least recently used comes first
         return known
 
-    def keep(self, query: str, given: Hashable, known: CachedValue) -> None:
+    def remember(self, query: str, given: Hashable, known: CachedValue) -> None:
         """Cache what is known of a GraphQL document, and drop the least recently used ones beyond the limit."""
         if (query, given) not in self._known:
             self._room -= len(query)
@@ -93,14 +93,14 @@ _operation_costs = DocumentCache[int]()
 
 def parse_once(text: str, *, max_tokens: int | None = None) -> DocumentNode:
     """Parse a GraphQL document, once for all requests. Raises GraphQLError."""
-    document, tokens = _parsed_documents.get(text, None) or (None, 0)
+    document, tokens = _parsed_documents.recall(text, None) or (None, 0)
     if document is None or (max_tokens is not None and tokens > max_tokens):
         document = parse(text, max_tokens=max_tokens)
         # Tokens hold each other both ways, so that only the garbage collector could free them, for 100 ms at a time.
         token = document.loc.start_token if document.loc else None
         while token is not None:
             token.prev, token, tokens = None, token.next, tokens + 1
-        _parsed_documents.keep(
+        _parsed_documents.remember(
             text, None, (document, tokens - 2)
         )  # but for the first and the last, which stand for no text
     return document
@@ -117,7 +117,7 @@ class Validation(SchemaExtension):
         context = self.execution_context
         query = context.query or ""
         self._given = (context.schema, context.validation_rules)
-        known = _valid_documents.get(query, self._given)
+        known = _valid_documents.recall(query, self._given)
         self._known = known is not None
         context.graphql_document = known or parse_once(query)
         yield
@@ -130,7 +130,7 @@ class Validation(SchemaExtension):
         errors = [] if self._known else await _validate_in_turn(context, document)
         if not errors:
             if not self._known:
-                _valid_documents.keep(context.query or "", self._given, document)
+                _valid_documents.remember(context.query or "", self._given, document)
             errors = _cost_errors(context, document)
         context.pre_execution_errors = errors
         yield
@@ -200,10 +200,10 @@ def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[Grap
     operation = _find_operation(document, context.operation_name)
     variables = _cost_variables(operation, context.variables or {})
     given = (context.operation_name, *variables.items())
-    count = _operation_costs.get(context.query or "", given)
+    count = _operation_costs.recall(context.query or "", given)
     if count is None:
         count = OperationCost(document, variables).of(operation)
-        _operation_costs.keep(context.query or "", given, count)
+        _operation_costs.remember(context.query or "", given, count)
     if count <= MAX_VALUES:
         return []
     todo = "request fewer fields or smaller pages"

@@ -73,11 +73,11 @@ class SharedServer:
 
     async def _start(self) -> None:
         def remembered(*given: Any) -> ASGIApp:
-            self._arguments = signature(app.main.build).bind(*given).arguments
+            self._arguments = signature(app.main.build_app).bind(*given).arguments
             return _build(*given)
 
         # Jobs run for a test, not for the server: one that has just begun does each at once.
-        with mock.patch.multiple(app.server.serve, build=remembered, background_jobs=lambda *_: ()):
+        with mock.patch.multiple(app.server.serve, build_app=remembered, background_jobs=lambda *_: ()):
             started = running_server(self._settings(), self._database.url, "127.0.0.1", listener=self._listener.dup())
             self._server, self._pools = await self._running.enter_async_context(started)
         for number in (signal.SIGTERM, signal.SIGINT):  # which end the run, not the server in it
@@ -91,4 +91,4 @@ class SharedServer:
 
 def _build(*given: Any, **named: Any) -> ASGIApp:
     with mock.patch.object(app.main, "build_schema", _build_schema):
-        return app.main.build(*given, **named)
+        return app.main.build_app(*given, **named)

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.privacy.rendering import language_of, page
+from app.web.privacy.rendering import language_of, privacy_page
 from db.policy.document import Policy
 from db.policy.grounds import GROUNDS
 from db.vocabulary import ContentKind
@@ -28,7 +28,7 @@ class InformationPage:
         """Show the privacy page /information; without a controller in the policy there is none to show."""
         policy = await self._policy_in_force()
         if policy.controller is None:
-            return page(request, "problem.html", status=404, problem="no_controller")
+            return privacy_page(request, "problem.html", status=404, problem="no_controller")
         used = [
             (product, sorted(kinds, key=list(ContentKind).index))
             for product, kinds in sorted(_kinds_of(policy).items())
@@ -36,7 +36,7 @@ class InformationPage:
         bases = list(dict.fromkeys(GROUNDS[ground].basis for ground in policy.grounds))
         english, own = (policy.controller.statements_in(each) for each in ("en", language_of(request)))
         stated = english | own
-        return page(request, "information.html", policy=policy, used=used, bases=bases, stated=stated)
+        return privacy_page(request, "information.html", policy=policy, used=used, bases=bases, stated=stated)
 
     async def _policy_in_force(self) -> Policy:
         """Return the policy in force for the privacy page /information, read again after SECONDS_KEPT."""

@@ -15,7 +15,7 @@ from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
 from app.web.forms import is_from_own_page, read_form
 from app.web.pages import OperationError, execute_operation
-from app.web.privacy.rendering import Texts, language_of, page, texts_of
+from app.web.privacy.rendering import Texts, language_of, privacy_page, texts_of
 from schema.actor import Actor, Role
 from schema.context import Gateway
 from schema.records.viewer import LATEST_ITEMS
@@ -48,7 +48,7 @@ class MyDataPage:
         deliveries = known["deliveries"] + await self._older_deliveries(actor, items)
         language = language_of(request)
         texts = texts_of(language)
-        return page(
+        return privacy_page(
             request,
             "me.html",
             known=known,
@@ -176,6 +176,6 @@ def _recipient_text(item: dict[str, Any], deliveries: list[dict[str, Any]]) -> d
 def my_data_error(request: Request, error: HTTPError) -> Response:
     """Write an error as a privacy page in the reader's language."""
     problem = {401: "me", 503: "busy_reading"}.get(error.status, "failed_reading")
-    response = page(request, "problem.html", status=error.status, problem=problem, reference=error.reference)
+    response = privacy_page(request, "problem.html", status=error.status, problem=problem, reference=error.reference)
     response.headers.update(error.headers)
     return response

@@ -22,7 +22,7 @@ from app.telemetry import observe
 from app.web.forms import MAX_KEYS, RateLimiter, client_address, is_from_own_page, read_form
 from app.web.pages import format_instant
 from app.web.privacy.countries import COUNTRY_NAMES
-from app.web.privacy.rendering import language_of, page, texts_of
+from app.web.privacy.rendering import language_of, privacy_page, texts_of
 from db.connection import borrowing_as
 from db.ingest.contacts import Contact
 from db.oversight.objection_filing import (
@@ -97,7 +97,7 @@ class ObjectingPages:
         token = request.query_params.get("t", "")
         sealed = decrypt_content(self._gateway.secret, LinkAction.RECEIPT, token)
         if sealed is None:
-            return page(request, "problem.html", status=404, problem="receipt")
+            return privacy_page(request, "problem.html", status=404, problem="receipt")
         filed = orjson.loads(sealed)
         language = language_of(request)
         wanted = request.query_params.get("format")
@@ -107,7 +107,7 @@ class ObjectingPages:
             return _download(_receipt_text(filed, token, language).encode(), filed, "txt")
         kept = {"t": token, "lang": language}
         files = {each: f"{LinkAction.RECEIPT}?{urlencode(kept | {'format': each})}" for each in ("text", "json")}
-        return page(request, "answer.html", filed=filed, files=files, steps=_next_steps(filed))
+        return privacy_page(request, "answer.html", filed=filed, files=files, steps=_next_steps(filed))
 
     async def _take_in(self, request: Request, account: str | None, typed: dict[str, str]) -> str:
         """File the objection of the privacy form, and return the sealed receipt, which never names the account."""
@@ -196,7 +196,7 @@ def _form(request: Request, unfit: FormError | None) -> Response:
     linked, typed = getattr(request.state, "linked", False), getattr(request.state, "typed", {})
     kept = {"t": request.query_params["t"]} if linked else {}
     chosen = typed.get("scope")
-    return page(
+    return privacy_page(
         request,
         "object.html",
         status=unfit.status if unfit else 200,

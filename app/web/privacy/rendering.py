@@ -35,7 +35,9 @@ def language_of(request: Request) -> str:
     return preferred_language(request, LANGUAGES)
 
 
-def page(request: Request, template: str, *, status: int = 200, retry: int | None = None, **values: Any) -> Response:
+def privacy_page(
+    request: Request, template: str, *, status: int = 200, retry: int | None = None, **values: Any
+) -> Response:
     """Respond with a privacy page in the reader's language; `values` are what its template names.
 
     `retry` says after how many seconds to try again.

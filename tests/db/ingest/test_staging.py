@@ -13,7 +13,7 @@ from app.demo.population import population_lines
 from db.ingest.records import LINE_LIMIT, MODELS, Line
 from db.ingest.rejection import Rejected
 from db.ingest.stages import COLUMNS, Row
-from db.ingest.staging import stage, stage_chunk
+from db.ingest.staging import stage_chunk, stage_line
 from db.vocabulary import PLATFORM_PRODUCTS, ContentKind
 from tests.support.facts import FACTS, HASH, NOW, SCANS, fact
 
@@ -26,7 +26,7 @@ PRIVATE = ("PRIVATE_MESSAGE", "BUSINESS_MESSAGE")
 def staged(record: dict[str, Any] | str | bytes, number: int = 1) -> tuple[str, str, Row] | Rejected:
     text = json.dumps(record) if isinstance(record, dict) else record
     data = text.encode() if isinstance(text, str) else text
-    return stage(Line(number, data[:LINE_LIMIT], len(data) > LINE_LIMIT), PLATFORM_PRODUCTS, NOW)
+    return stage_line(Line(number, data[:LINE_LIMIT], len(data) > LINE_LIMIT), PLATFORM_PRODUCTS, NOW)
 
 
 def rejected(record: dict[str, Any] | str | bytes) -> Rejected:
@@ -162,7 +162,7 @@ def test_a_product_is_one_that_the_policy_knows() -> None:
     said = rejected(fact("account", product="THREADS"))
     assert said.field == "product"
     assert said.reason.startswith("must be one of FACEBOOK, INSTAGRAM, MESSENGER, WHATSAPP (")
-    found = stage(
+    found = stage_line(
         Line(1, json.dumps(fact("account", product="THREADS")).encode()), PLATFORM_PRODUCTS | {"THREADS"}, NOW
     )
     assert not isinstance(found, Rejected)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from db.signals import aipref, at_protocol, embedded_metadata, natural_language, robots, statement, tdmrep
 from db.signals.reader import MAX_VALUE_BYTES, read_signal
-from db.signals.statement import UNDATED, Found, Precedence, Reading, Standard, settle
+from db.signals.statement import UNDATED, Found, Precedence, Reading, Standard, settle_signals
 from tests.support.mutants import Killed
 from tests.support.signal_vectors import VECTORS, signals_of
 
@@ -34,7 +34,7 @@ def _readings(vector: dict[str, Any]) -> list[Reading]:
 
 def _disagreement(vector: dict[str, Any]) -> str | None:
     readings = _readings(vector)
-    rights = [{"source": source, "train_ai": train_ai} for source, train_ai in settle(readings).items()]
+    rights = [{"source": source, "train_ai": train_ai} for source, train_ai in settle_signals(readings).items()]
     objected = [reading.objected_at for reading in readings if reading.objected_at is not None]
     expected = vector["expected"]
     for name, value in expected.items():
@@ -95,7 +95,7 @@ def test_a_malformed_signal_reserves_and_is_reported_but_for_aipref_which_is_unk
     for standard, value, train_ai in MALFORMED:
         reading = read_signal(Found(standard, value))
         assert reading.fault, (standard, value)
-        assert set(settle([reading]).values()) == {train_ai}, (standard, value)
+        assert set(settle_signals([reading]).values()) == {train_ai}, (standard, value)
     for standard in (Standard.USER_INTENTS, Standard.AI_PREFERENCES):
         for value in ("no", [1], {"syntheticContentGeneration": 1, "preferences": 1}):
             reading = read_signal(Found(standard, value))
@@ -141,7 +141,7 @@ def _misread() -> list[str]:
     found = []
     for standard, value, path, train_ai in READ:
         reading = read_signal(Found(standard, value, path))
-        if list(settle([reading]).values()) != ([] if train_ai is None else [train_ai]) or reading.fault:
+        if list(settle_signals([reading]).values()) != ([] if train_ai is None else [train_ai]) or reading.fault:
             found.append(f"{standard}: {value}")
     return found
 
@@ -181,7 +181,7 @@ def test_whatever_a_value_is_a_reader_gives_a_reading(value: Any, path: str | No
             read_signal(Found(standard, value, path)),
             read_signal(Found(standard, json.dumps(value), path)),
         ):
-            assert set(settle([reading]).values()) <= {"y", "n", "unknown"}
+            assert set(settle_signals([reading]).values()) <= {"y", "n", "unknown"}
 
 
 HOSTILE = [

@@ -173,12 +173,12 @@ async def test_a_valid_document_is_validated_once_and_an_invalid_one_each_time(m
 def test_only_so_much_is_remembered() -> None:
     recent = operations.DocumentCache[int](room=10)
     for number, text in enumerate(("four", "four", "five5", "6")):
-        recent.keep(text, None, number)
-    assert (recent.get("four", None), recent.get("five5", None), recent.get("6", None)) == (1, 2, 3)
-    recent.keep("seven77", None, 4)
-    assert (recent.get("four", None), recent.get("five5", None), recent.get("6", None)) == (None, None, 3)
-    recent.keep("longer than there is room", None, 5)
-    assert recent.get("6", None) is None
+        recent.remember(text, None, number)
+    assert (recent.recall("four", None), recent.recall("five5", None), recent.recall("6", None)) == (1, 2, 3)
+    recent.remember("seven77", None, 4)
+    assert (recent.recall("four", None), recent.recall("five5", None), recent.recall("6", None)) == (None, None, 3)
+    recent.remember("longer than there is room", None, 5)
+    assert recent.recall("6", None) is None
 
 
 async def test_an_error_quotes_little_and_names_few_places() -> None:
