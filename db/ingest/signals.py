@@ -47,7 +47,7 @@ def signals_of_content(record: ContentRecord) -> SignalsRead:
 def _read_signals(
     record: AccountRecord | ContentRecord, rights: list[dict[str, object]], *, has_media: bool
 ) -> SignalsRead:
-    """Read and settle_signals the signals in a record of ingest, with the objections that they are."""
+    """Read and settle the signals in a record of ingest, with the objections that they are."""
     readings = [read_signal(Found(each.standard, each.value, each.path, has_media)) for each in record.signals]
     settled = settle_signals(readings)
     reserving = {source for source, train_ai in settled.items() if train_ai == "n"}
