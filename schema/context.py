@@ -1,10 +1,11 @@
 """What a resolver can reach: the actor, the database, the ids of the audience, and the loaders of one request."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
+from typing import TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -28,6 +29,20 @@ from db.records.own_deliveries import number_own_items
 from db.records.timeline import RecipientRow, load_recipients
 from schema.actor import Actor, Role
 from schema.relay.ids import IdKind, Ids, ids_of
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Loader(DataLoader[K, T]):
+    """A loader of one request's rows, whose rows several fields can wait for: one that is cancelled cancels no other.
+
+    A field that may not be read ends its siblings. Without this, what they wait for would end for all others too.
+    """
+
+    def load(self, key: K) -> Awaitable[T]:
+        """Return what waits for the row of a key."""
+        return asyncio.shield(super().load(key))
 
 
 @dataclass(slots=True)
@@ -139,22 +154,22 @@ class Context:
         return (self.actor.subject or "") if self.actor.role is Role.DATA_SUBJECT else None
 
     @cached_property
-    def decisions(self) -> DataLoader[tuple[int, str | None], DecisionRow | None]:
+    def decisions(self) -> Loader[tuple[int, str | None], DecisionRow | None]:
         """Load the decisions that a GraphQL request's resolvers need, in one statement per purpose."""
-        return DataLoader(lambda keys: decision.decisions_for(self.reader, keys))
+        return Loader(lambda keys: decision.decisions_for(self.reader, keys))
 
     @cached_property
-    def accounts(self) -> DataLoader[int, AccountRow | None]:
+    def accounts(self) -> Loader[int, AccountRow | None]:
         """Load the accounts that a GraphQL request's resolvers need, in one statement."""
-        return DataLoader(lambda numbers: accounts.load_accounts(self.reader, numbers, self.owner))
+        return Loader(lambda numbers: accounts.load_accounts(self.reader, numbers, self.owner))
 
     @cached_property
-    def contents(self) -> DataLoader[int, ContentRow | None]:
+    def contents(self) -> Loader[int, ContentRow | None]:
         """Load the items that a GraphQL request's resolvers need, in one statement."""
-        return DataLoader(lambda numbers: contents.load_contents(self.reader, numbers, self.owner))
+        return Loader(lambda numbers: contents.load_contents(self.reader, numbers, self.owner))
 
     @cached_property
-    def own_numbers(self) -> DataLoader[int, int | None]:
+    def own_numbers(self) -> Loader[int, int | None]:
         """Load the numbers of a data subject's own items for a GraphQL request's resolvers, in one statement."""
 
         async def load(items: list[int]) -> list[int | None]:
@@ -162,37 +177,37 @@ class Context:
             numbers, _ = await number_own_items(self.reader)
             return [numbers.get(item) for item in items]
 
-        return DataLoader(load)
+        return Loader(load)
 
     @cached_property
-    def recipients(self) -> DataLoader[int, list[RecipientRow]]:
+    def recipients(self) -> Loader[int, list[RecipientRow]]:
         """Load for a GraphQL request's resolvers which clients received its items, in one statement."""
-        return DataLoader(lambda numbers: load_recipients(self.reader, numbers))
+        return Loader(lambda numbers: load_recipients(self.reader, numbers))
 
     @cached_property
-    def canaries(self) -> DataLoader[int, CanaryRow | None]:
+    def canaries(self) -> Loader[int, CanaryRow | None]:
         """Load for a GraphQL request's resolvers which of its items are planted, in one statement."""
-        return DataLoader(lambda numbers: load_canaries(self.reader, numbers))
+        return Loader(lambda numbers: load_canaries(self.reader, numbers))
 
     @cached_property
-    def canary_incidents(self) -> DataLoader[int, list[CanaryIncidentRow]]:
+    def canary_incidents(self) -> Loader[int, list[CanaryIncidentRow]]:
         """Load for a GraphQL request's resolvers the deliveries that planted items stopped, in one statement."""
-        return DataLoader(lambda numbers: load_canary_incidents(self.reader, numbers))
+        return Loader(lambda numbers: load_canary_incidents(self.reader, numbers))
 
     @cached_property
-    def notices(self) -> DataLoader[int, list[NoticeRow]]:
+    def notices(self) -> Loader[int, list[NoticeRow]]:
         """Load the notices to accounts that a GraphQL request's resolvers need, in one statement."""
-        return DataLoader(lambda numbers: consents.load_notices(self.reader, numbers))
+        return Loader(lambda numbers: consents.load_notices(self.reader, numbers))
 
     @cached_property
-    def campaigns(self) -> DataLoader[str, CampaignRow | None]:
+    def campaigns(self) -> Loader[str, CampaignRow | None]:
         """Load the campaigns of notices that a GraphQL request's resolvers need, in one statement."""
-        return DataLoader(lambda epochs: load_campaigns(self.reader, epochs))
+        return Loader(lambda epochs: load_campaigns(self.reader, epochs))
 
     @cached_property
-    def objections(self) -> DataLoader[int, list[ObjectionRow]]:
+    def objections(self) -> Loader[int, list[ObjectionRow]]:
         """Load the objections to accounts that a GraphQL request's resolvers need, in one statement."""
-        return DataLoader(lambda numbers: consents.load_objections(self.reader, numbers))
+        return Loader(lambda numbers: consents.load_objections(self.reader, numbers))
 
 
 Info = strawberry.Info[Context, None]
