@@ -17,6 +17,7 @@ from db.connection import Connection, connection, open_database
 
 if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other command would too
     from app.cli.fact_files import FactFile
+    from db.ingest.merge import Summary
     from db.ingest.staging import Stager
 
 
@@ -91,26 +92,34 @@ async def _ingest_file(
         task = progress.add_task(source.name, total=source.size)
         blocks = source.blocks(lambda at: progress.update(task, completed=at))
         summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add_rejected_line)
-        for unreadable in summary.unreadable_signals:
-            rejects.add_rejected_line(unreadable)
+        for remark in (*summary.unreadable_signals, *summary.changed_campaigns):
+            rejects.add_rejected_line(remark)
     if summaries is None:
         _print_summary(source.name, summary.as_dict())
         for epoch, count in sorted(summary.notices.items()):
             print(f"{count} notices of the campaign {epoch} do not count until the campaign is known (load its record)")
     else:
         summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
+    return _print_remarks(summary, rejects.path)
+
+
+def _print_remarks(summary: "Summary", rejects: Path) -> int:
+    """Print what `grounds ingest` could not read or set aside; return how many lines were rejected or set aside."""
     if summary.unreadable_signals:
-        print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects.path})", file=sys.stderr)
+        print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects})", file=sys.stderr)
+    if summary.changed_campaigns:
+        told = f"{len(summary.changed_campaigns)} campaigns tell otherwise than they did (see {rejects})"
+        print(told, file=sys.stderr)
     rejected, aside = summary.total("rejected"), summary.still_set_aside.total()
     if rejected:
-        print(f"{rejected} lines were rejected (see {rejects.path})", file=sys.stderr)
+        print(f"{rejected} lines were rejected (see {rejects})", file=sys.stderr)
     if aside:
         print(
             f"{aside} good lines are not later than a bad line of the same record, which stays quarantined"
             " (send them again with a later observed_at)",
             file=sys.stderr,
         )
-    return rejected + aside
+    return rejected + aside + len(summary.changed_campaigns)
 
 
 def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:

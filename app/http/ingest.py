@@ -81,9 +81,10 @@ def render_ingest_error(request: Request, error: HTTPError) -> Response:
 
 
 def remarks(summary: Summary) -> dict[str, Any]:
-    """Return the remarks of `POST /ingest`: notices that do not count yet, and good lines that replace no bad one."""
+    """Return the remarks of `POST /ingest`: what was stored and does not count, or not as its line says."""
     return {
         "noticesOfUnknownCampaigns": dict(sorted(summary.notices.items())),
+        "changedCampaigns": [each.as_dict() for each in summary.changed_campaigns],
         "stillSetAside": dict(sorted(summary.still_set_aside.items())),
     }
 

@@ -23,6 +23,7 @@ queries: Any = aiosql.from_path(
     str(resources.files("db") / "ingest" / "queries"), "asyncpg", mandatory_parameters=False
 )
 
+MAX_CHANGES = 10  # of a campaign, named with its line
 MAX_REPORTED = 1000  # signals that could not be read: each is also named by the evidence of its item
 
 
@@ -35,6 +36,8 @@ class Summary:
     """The number of accepted notices by epoch; at the end, of those whose campaign is not known."""
     unreadable_signals: list[Rejected] = field(default_factory=list)
     """Signals of stored lines that could not be read, the first of them where there are many."""
+    changed_campaigns: list[Rejected] = field(default_factory=list)
+    """Lines that tell otherwise than their campaign did, of which only what every version says counts."""
     still_set_aside: Counter[str] = field(default_factory=Counter)
     """The number of good lines per record that do not replace a bad one, since they are no later."""
 
@@ -130,6 +133,7 @@ async def _merge(
         for epoch, count in round_.notices:
             summary.add_notices(epoch, count)
         summary.unreadable_signals += round_.unreadable[: MAX_REPORTED - len(summary.unreadable_signals)]
+        summary.changed_campaigns += round_.changed[: MAX_REPORTED - len(summary.changed_campaigns)]
         summary.still_set_aside.update({record: count for record, count in round_.still_set_aside if count})
     conflicts = [rejected for round_ in merged for rejected in round_.conflicts]
     for rejected in sorted([*chunk.rejected, *conflicts], key=lambda rejected: rejected.number):
@@ -151,6 +155,7 @@ class _Round:
     notices: list[tuple[str, int]]
     unreadable: list[Rejected]
     still_set_aside: list[tuple[str, int]]
+    changed: list[Rejected]
 
 
 async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
@@ -180,7 +185,17 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
         [(row["epoch"], row["count"]) for row in notices],
         await _unreadable_signals(connection, stages),
         [(row["record"], row["count"]) for row in aside],
+        await _changed_campaigns(connection) if "campaign" in stages else [],
     )
+
+
+async def _changed_campaigns(connection: Connection) -> list[Rejected]:
+    """Return the lines of ingest that name other uses than their campaign did, each with what it changes."""
+    rows = await connection.fetch(statement("changed_campaigns", "campaign"))
+    return [
+        Rejected(row["line"], "told", _told_otherwise(row["changes"]), b"", "campaign", row["platform_id"])
+        for row in rows
+    ]
 
 
 async def _unreadable_signals(connection: Connection, stages: dict[str, bytes]) -> list[Rejected]:
@@ -214,7 +229,7 @@ _STEPS = {
     "notice": ("judge", "judge_taking_back", "insert", "update", "let_accounts_wait"),
     "objection": ("judge", "widen_stated", "insert", "update", "widen_stored", "insert_targets"),
     "consent": ("judge", "insert", "update"),
-    "campaign": ("judge", "refuse_changed_texts", "insert", "narrow_campaigns"),
+    "campaign": ("judge", "refuse_changed_texts", "note_changed_campaigns", "insert", "narrow_campaigns"),
     "rejected": ("time_rejected", "quarantine_rejected", "force_objections", "target_forced_objections"),
 }
 _KNOWN_CAMPAIGNS = (
@@ -250,6 +265,13 @@ def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
         " the signal)"
     )
     return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
+
+
+def _told_otherwise(changes: list[str]) -> str:
+    """Word what a version of a campaign changes: the first changes where there are many."""
+    more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
+    said = ", ".join(changes[:MAX_CHANGES]) + more
+    return f"{said}: set aside, as only what every version says counts (tell it by a campaign with an epoch of its own)"
 
 
 def statement(name: str, record: str) -> str:

@@ -248,7 +248,7 @@ def _campaign(record: Campaign) -> MadeColumns:
     """Make the staged columns of a campaign's record of ingest that are no single fields."""
     told = record.uses
     texts = {language.lower(): digest for language, digest in sorted(record.texts.items())}
-    return MadeColumns((told, orjson.dumps(texts).decode()), (told, texts))
+    return MadeColumns((told, orjson.dumps(texts).decode(), []), (told, texts))
 
 
 def _no_columns(_: Record) -> MadeColumns:
@@ -292,9 +292,10 @@ STAGES: dict[str, Stage] = {
         Stage("consent", made={}, make=_no_columns),
         Stage(
             "campaign",
-            made={"told": "text[]", "texts": "jsonb"},
+            made={"told": "text[]", "texts": "jsonb", "changes": "text[]"},
             make=_campaign,
             made_of=frozenset({"told", "texts"}),
+            elsewhere=frozenset({"changes"}),
         ),
     )
 }

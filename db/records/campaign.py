@@ -16,10 +16,11 @@ class CampaignTextRow(NamedTuple):
 
 
 class CampaignRow(NamedTuple):
-    """A campaign; `told` has its uses as `PURPOSE KIND PRODUCT`."""
+    """A campaign; `told` has its uses as `PURPOSE KIND PRODUCT`, `disputed` those that only some versions name."""
 
     epoch: str
     told: list[str]
+    disputed: list[str]
     texts: list[CampaignTextRow]
 
 
@@ -37,11 +38,14 @@ async def list_campaigns(reader: Reader) -> list[CampaignRow]:
 async def _read_campaigns(reader: Reader, epochs: list[str] | None) -> list[CampaignRow]:
     """Read the records of campaigns from the database: the uses that each told of, and its texts."""
     rows = await reader.fetch(_CAMPAIGNS, epochs)
-    return [CampaignRow(row["epoch"], row["told"], [CampaignTextRow(*each) for each in row["texts"]]) for row in rows]
+    return [
+        CampaignRow(row["epoch"], row["told"], row["disputed"], [CampaignTextRow(*each) for each in row["texts"]])
+        for row in rows
+    ]
 
 
 _CAMPAIGNS = """
-SELECT c.platform_id AS epoch, c.told, ARRAY(
+SELECT c.platform_id AS epoch, c.told, c.disputed, ARRAY(
     SELECT (k.message, k.language, k.sha256, k.text) FROM (
         SELECT t.message, t.language, t.sha256, t.text FROM grounds.campaign_text t WHERE t.epoch = c.platform_id
         UNION ALL SELECT 'NOTICE', h.key, h.value, NULL FROM jsonb_each_text(c.texts) h WHERE NOT EXISTS (

@@ -4,6 +4,7 @@ CREATE TABLE grounds.campaign (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     platform_id text NOT NULL UNIQUE, -- the epoch
     told text[] NOT NULL,             -- 'PURPOSE KIND PRODUCT': what every version of it says
+    disputed text[] NOT NULL DEFAULT '{}', -- what some versions say, and others do not: it counts for nothing
     texts jsonb NOT NULL,             -- language -> SHA-256 of the text that was sent
     observed_at timestamptz NOT NULL,
     digest bytea NOT NULL,

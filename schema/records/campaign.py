@@ -6,7 +6,7 @@ from db.policy.document import Use
 from db.records.campaign import CampaignRow, CampaignTextRow, list_campaigns
 from schema.context import Info
 from schema.enums import ContentKind, MessageKind
-from schema.governed import EXAMINERS_AND_OWNER, governed
+from schema.governed import EXAMINERS, EXAMINERS_AND_OWNER, governed
 
 
 @strawberry.type(
@@ -36,6 +36,10 @@ class Campaign:
     told: list[CampaignUse] = governed(
         EXAMINERS_AND_OWNER, description="The uses of content that the campaign's notices announced."
     )
+    disputed: list[CampaignUse] = governed(
+        EXAMINERS,
+        description="The uses that only some versions of the campaign's record state; no notice counts for them.",
+    )
     texts: list[CampaignText] = governed(
         EXAMINERS_AND_OWNER, description="The text of each message of the campaign in each language."
     )
@@ -48,10 +52,10 @@ async def resolve_campaigns(info: Info) -> list[Campaign]:
 
 def campaign_of(row: CampaignRow) -> Campaign:
     """Show a campaign's record as a GraphQL object."""
-    uses = [Use(*use.split(" ")) for use in row.told]
     return Campaign(
         epoch=row.epoch,
-        told=[CampaignUse(purpose=use.purpose, kind=ContentKind(use.kind), product=use.product) for use in uses],
+        told=_uses(row.told),
+        disputed=_uses(row.disputed),
         texts=[campaign_text_of(text) for text in row.texts],
     )
 
@@ -59,3 +63,9 @@ def campaign_of(row: CampaignRow) -> Campaign:
 def campaign_text_of(row: CampaignTextRow) -> CampaignText:
     """Show a campaign's recorded text as a GraphQL object."""
     return CampaignText(message=MessageKind(row.message), language=row.language, sha256=row.sha256, text=row.text)
+
+
+def _uses(stated: list[str]) -> list[CampaignUse]:
+    """Show uses of a campaign as GraphQL objects."""
+    uses = [Use(*use.split(" ")) for use in stated]
+    return [CampaignUse(purpose=use.purpose, kind=ContentKind(use.kind), product=use.product) for use in uses]

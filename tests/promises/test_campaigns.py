@@ -7,11 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from db.ingest import merge
 from db.policies.activation import activate_policy
 from db.policy.compile import compiled_views
 from db.policy.document import parse_policy
 from schema.actor import Role
 from tests.promises.oracle import DEFAULT_POLICY
+from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
@@ -155,6 +157,45 @@ async def test_of_several_versions_of_a_campaign_what_all_of_them_say_was_told(
     ]
     await known.ingest([campaign("2025-12", VIDEO_TOLD, POST_TOLD, day=4)])
     assert known.execute("SELECT cardinality(told) FROM grounds.campaign WHERE platform_id = '2025-12'") == [(1,)]
+
+
+async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_more_than_before(
+    known: TestGateway, killed: Killed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        campaign("2025-12", POST_TOLD),
+        campaign("2025-12", POST_TOLD, VIDEO_TOLD, day=3),
+        campaign("2025-11", VIDEO_TOLD, day=3),
+        campaign("2025-11", POST_TOLD),
+    ]
+    answer = await known.ingest([*lines, told_of_video()])
+    reported = {(each["line"], each["id"], each["field"], each["reason"]) for each in answer["changedCampaigns"]}
+    words = "set aside, as only what every version says counts (tell it by a campaign with an epoch of its own)"
+    assert reported == {
+        (2, "2025-12", "told", f"adds GENAI_TRAINING VIDEO FACEBOOK: {words}"),
+        (4, "2025-11", "told", f"adds GENAI_TRAINING POST FACEBOOK, lacks GENAI_TRAINING VIDEO FACEBOOK: {words}"),
+    }
+    query = "{ campaigns { epoch told { kind } disputed { kind } } }"
+    shown = (await known.ask(Role.PRIVACY_OFFICER, query))["campaigns"]
+    assert [(each["epoch"], len(each["told"]), len(each["disputed"])) for each in shown] == [
+        ("2025-12", 1, 1), ("2025-11", 0, 2), ("2025-04", 11, 0)
+    ]  # fmt: skip
+    await known.ingest([campaign("2025-10", VIDEO_TOLD)])
+    enforce(known, WITH_VIDEO)
+    assert await outcome(known, "video") == ("FAIL", "UNKNOWN")
+    async with dashboard_browser(known, Role.AUDITOR) as browser:
+        page = (await browser.get("/dashboard/notices-and-objections")).text
+    assert "campaign 2025-12 differ in what it told: genai training for video on facebook." in page
+    assert (await known.ingest(lines[:1]))["changedCampaigns"] == [], "it says nothing else than what counts"
+
+    narrow, statement = "INTERSECT SELECT unnest(s.told) ORDER", merge.statement
+    assert narrow in statement("narrow_campaigns", "campaign")
+    monkeypatch.setattr(
+        merge, "statement", lambda *named: statement(*named).replace(narrow, narrow.replace("INTERSECT", "UNION"))
+    )
+    await known.ingest([campaign("2025-12", POST_TOLD, VIDEO_TOLD, day=4)])
+    told = (await outcome(known, "video"))[0]
+    killed("a campaign that adds to what it told", "merge_campaign.sql", told if told == "PASS" else None)
 
 
 async def test_a_text_stays_as_it_was_sent_and_languages_can_be_added(known: TestGateway) -> None:

@@ -77,6 +77,11 @@ async def peopled(gateway: TestGateway) -> TestGateway:
     hidden = fact("content", id="hidden", audience="FRIENDS")
     answer = await gateway.ingest([*accounts, *notices, *items, hidden, fact("objection", account=SUBJECT)])
     assert answer["total"]["rejected"] == 0
+    disputed = [
+        CAMPAIGN | {"id": "2025-03"},
+        CAMPAIGN | {"id": "2025-03", "told": [], "observed_at": "2026-01-03T00:00:00Z"},
+    ]
+    assert len((await gateway.ingest(disputed))["changedCampaigns"]) == 1
     return gateway
 
 

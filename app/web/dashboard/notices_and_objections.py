@@ -66,7 +66,8 @@ async def _notices_and_objections_page(request: PageRequest, fields: FormFields,
         "objections", after=request.parameter("after"), unmatched=unmatched, officer=is_officer
     )
     summary, objections = data["objectionSummary"], data["objections"]
-    notices = (await request.execute("notices"))["noticeSummary"]
+    told = await request.execute("notices")
+    notices = told["noticeSummary"]
     campaign = notices[0] if notices else None
     weeks = _received_by_week(summary["byDay"])
     return request.respond(
@@ -75,6 +76,7 @@ async def _notices_and_objections_page(request: PageRequest, fields: FormFields,
         _notices_table(notices),
         status=422 if problem else 200,
         campaign=campaign,
+        disputed=[each for each in told["campaigns"] if each["disputed"]],
         notice_states=_notice_states(campaign),
         summary=summary,
         chart=draw_columns([(f"{week[8:]}.{week[5:7]}.", number) for week, number in weeks]) if weeks else None,

@@ -125,7 +125,7 @@ async def test_nothing_is_an_answer_too(gateway: TestGateway) -> None:
     for content in (b"", b"\n", b" \n\r\n\n"):
         response = await post(gateway, content)
         empty = {"records": {}, "total": NOTHING, "rejects": [], "noticesOfUnknownCampaigns": {}}
-        empty |= {"stillSetAside": {}, "unreadableSignals": []}
+        empty |= {"changedCampaigns": [], "stillSetAside": {}, "unreadableSignals": []}
         assert (response.status_code, response.json()) == (200, empty)
 
 
