@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from app.settings import Settings, SettingsError
 from schema.actor import CLIENT_NAME, Role
 
 DEVELOPMENT_ISSUER: Final = "grounds-development"
@@ -97,6 +98,19 @@ def is_identifier(value: str) -> bool:
     """Return whether a token's claim can name an account or a bearer: 1 to 200 printable characters."""
     # Half a surrogate pair or a NUL passes through JSON, but not into PostgreSQL.
     return 1 <= len(value) <= 200 and value.isprintable()
+
+
+def open_issuer(settings: Settings) -> DevelopmentIssuer:
+    """Open the development issuer for a starting process; raise SettingsError when its key cannot be used."""
+    try:
+        return DevelopmentIssuer.open(settings.data_folder())
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use issuer.json in {settings.data}, {error.strerror} (check its owner, or pass another"
+            " folder with --data)"
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{settings.data}: {error}") from None
 
 
 def _create_key_file(file: Path, content: str) -> None:

@@ -26,7 +26,7 @@ def token_command(
     data: Data = None,
 ) -> None:
     """Print a bearer token of the development issuer, which is valid for one hour."""
-    from app.server.bootstrap import open_issuer
+    from app.auth.dev_issuer import open_issuer
 
     with exit_on_errors():
         settings = read_settings(data)

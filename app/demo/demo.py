@@ -14,9 +14,9 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress
 
+from app.auth.dev_issuer import open_issuer
 from app.demo.canaries import canary_lines, demo_canaries
 from app.demo.population import population_lines
-from app.server.bootstrap import open_issuer
 from app.server.scheduler import hold_job_lock
 from app.server.serve import running_server, wait_for_end
 from app.settings import Settings, SettingsError

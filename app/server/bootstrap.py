@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from app.auth.authenticator import Authenticator, static_keys
-from app.auth.dev_issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentIssuer
+from app.auth.dev_issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, open_issuer
 from app.auth.key_sources import open_keys
 from app.settings import Settings, SettingsError
 from db.administrator import DatabaseError
@@ -59,19 +59,6 @@ async def open_authenticator(settings: Settings) -> Authenticator:
         return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
     keys = await open_keys(settings.jwks)
     return Authenticator(keys, issuer=settings.issuer, audience=settings.audience)
-
-
-def open_issuer(settings: Settings) -> DevelopmentIssuer:
-    """Open the development issuer for a starting process; raise SettingsError when its key cannot be used."""
-    try:
-        return DevelopmentIssuer.open(settings.data_folder())
-    except OSError as error:
-        raise SettingsError(
-            f"cannot use issuer.json in {settings.data}, {error.strerror} (check its owner, or pass another"
-            " folder with --data)"
-        ) from None
-    except ValueError as error:
-        raise SettingsError(f"{settings.data}: {error}") from None
 
 
 def _create_embedded_database(server: str) -> None:
