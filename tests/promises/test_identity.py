@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import psycopg
 import pytest
 import uvloop
@@ -33,7 +32,7 @@ from schema.context import Context, Gateway
 from schema.relay.ids import IdKind, Ids, ids_of
 from tests.promises.test_refusals import Line
 from tests.support.facts import NOW, fact
-from tests.support.gateway import SECRET, TestGateway
+from tests.support.gateway import SECRET, TestGateway, new_client
 from tests.support.session_state import Inspection, differences, state
 
 pytestmark = pytest.mark.database
@@ -254,7 +253,7 @@ async def stormy(database_url: str, data: Path, requests: int, spoil: Callable[[
     issuer = DevelopmentIssuer.open(settings.data_folder())
     async with (
         running_server(settings, database_url, "127.0.0.1", 0) as (server, database),
-        httpx.AsyncClient(base_url=server.address, timeout=60) as client,
+        new_client(server.address) as client,
     ):
         gateway = TestGateway(server.address, database_url, issuer, client)
         facts = await known(gateway)

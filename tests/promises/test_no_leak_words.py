@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -20,7 +19,7 @@ from tests.support.agreement import enforce, load
 from tests.support.canaries import CANARY, heard
 from tests.support.command import serving
 from tests.support.facts import NOW, fact
-from tests.support.gateway import SECRET, TestGateway
+from tests.support.gateway import SECRET, TestGateway, new_client
 from tests.support.leak_probe import (
     CLIENT,
     ERRORS,
@@ -158,7 +157,7 @@ async def test_the_answer_to_an_ingest_says_of_a_line_its_id_and_nothing_else_th
 async def test_a_server_logs_nothing_of_what_it_keeps_back(loaded: Loaded, tmp_path: Path) -> None:
     data, claims = tmp_path / "data", {Role.DATA_SUBJECT: {"subject": "plain-0"}}
     with serving(data, tmp_path / "log", env={"GROUNDS_SECRET": SECRET.decode()}) as server:
-        async with httpx.AsyncClient(base_url=server.address, timeout=60) as client:
+        async with new_client(server.address) as client:
             gateway = TestGateway(server.address, server.database_url, DevelopmentIssuer.open(data), client)
             await enforce(gateway, loaded.world.batch)
             await load(gateway, loaded.world.batch)

@@ -8,7 +8,7 @@ import httpx
 
 from app.web.dashboard.layout import SIGN_IN
 from schema.actor import Role
-from tests.support.gateway import TestGateway
+from tests.support.gateway import TestGateway, new_client
 
 
 def browser_headers(gateway: TestGateway) -> dict[str, str]:
@@ -19,7 +19,7 @@ def browser_headers(gateway: TestGateway) -> dict[str, str]:
 @asynccontextmanager
 async def dashboard_browser(gateway: TestGateway, role: Role | None, **claims: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Open a browser of sorts, signed in as a role; None is nobody."""
-    async with httpx.AsyncClient(base_url=gateway.address, headers=browser_headers(gateway), timeout=60) as client:
+    async with new_client(gateway.address, headers=browser_headers(gateway)) as client:
         if role is not None:
             answer = await client.post(SIGN_IN, data={"token": gateway.token(role, **claims)})
             assert answer.status_code == 303, answer.text

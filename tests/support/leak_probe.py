@@ -19,7 +19,7 @@ from db.connection import Database
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
 from tests.support.canaries import CanaryWorld, heard, readings
-from tests.support.gateway import SECRET, TestGateway
+from tests.support.gateway import SECRET, TestGateway, new_client
 
 SIZES = (1, 5, 16, 53, 100, 1000)
 CLIENT = "client"
@@ -202,7 +202,7 @@ async def listening(url: str, data: Path, world: CanaryWorld) -> AsyncIterator[H
     issuer = DevelopmentIssuer.open(settings.data_folder())
     async with (
         running_server(settings, url, "127.0.0.1", 0) as (server, database),
-        httpx.AsyncClient(base_url=server.address, timeout=60) as client,
+        new_client(server.address) as client,
     ):
         gateway = TestGateway(server.address, url, issuer, client)
         items = dict(gateway.execute("SELECT id, platform_id FROM grounds.content"))

@@ -21,7 +21,7 @@ from schema.actor import Role
 from tests.support.command import COMMAND, Serving, environment, grounds, serving, summaries, write
 from tests.support.facts import NOW, fact
 from tests.support.fork_server import ForkedCommand
-from tests.support.gateway import PULL, SECRET, set_clock
+from tests.support.gateway import NO_CERTIFICATES, PULL, SECRET, set_clock
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.xdist_group("command")
@@ -47,7 +47,8 @@ def token(server: Serving, role: Role, *arguments: str) -> str:
 def ask(server: Serving, bearer: str, query: str, variables: Mapping[str, Any] = {}) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {bearer}"}
     body = {"query": query, "variables": variables}
-    answer: dict[str, Any] = httpx.post(f"{server.address}/graphql", json=body, headers=headers, timeout=30).json()
+    with httpx.Client(base_url=server.address, headers=headers, timeout=30, verify=NO_CERTIFICATES) as client:
+        answer: dict[str, Any] = client.post("/graphql", json=body).json()
     return answer
 
 

@@ -23,7 +23,7 @@ from app.server.serve import running_server
 from app.settings import Settings
 from schema.actor import Role
 from tests.support.facts import fact
-from tests.support.gateway import PULL, SECRET, TestGateway
+from tests.support.gateway import PULL, SECRET, TestGateway, new_client
 from tests.support.shared_server import SharedServer
 
 VIEWER = {"query": "{ viewer { role } }"}
@@ -40,7 +40,7 @@ async def opened(database_url: str, data: Path, **settings: Any) -> AsyncIterato
     issuer = DevelopmentIssuer.open(made.data_folder())
     async with (
         running_server(made, database_url, "127.0.0.1", 0) as (server, _),
-        httpx.AsyncClient(base_url=server.address, timeout=60) as client,
+        new_client(server.address) as client,
     ):
         yield TestGateway(server.address, database_url, issuer, client)
 
