@@ -10,9 +10,15 @@ from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF, TRAINING, governed
-from schema.oversight.background_jobs import BackgroundJob, resolve_background_jobs
 from schema.oversight.canaries import Canary, resolve_canaries
-from schema.oversight.clients import Client, LedgerVerification, resolve_clients, resolve_ledger_verification
+from schema.oversight.clients import (
+    BackgroundJob,
+    Client,
+    LedgerVerification,
+    resolve_background_jobs,
+    resolve_clients,
+    resolve_ledger_verification,
+)
 from schema.oversight.coverage import Coverage, coverage
 from schema.oversight.holds import Hold, holds_page
 from schema.oversight.notice_outbox import PLATFORM, PendingNotice, resolve_pending_notices

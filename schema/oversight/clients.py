@@ -1,4 +1,4 @@
-"""Training clients as officers see, register, suspend and resume them, and the last verification."""
+"""Training clients as officers see, register, suspend and resume them; the last verification; background jobs."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,6 +7,7 @@ import strawberry
 
 from db.delivery.clients import ClientRow, SuspensionRow, last_verification, list_clients, list_suspensions
 from db.delivery.retractions import register_webhook, webhook_key
+from db.jobs import JOB_STATES, JobState
 from db.oversight.officer import ActOutcome
 from grounds_client.webhook import webhook_secret
 from schema.actor import CLIENT_NAME
@@ -80,6 +81,25 @@ class Client:
     webhook: Webhook | None = governed(EXAMINERS, description="The webhook of the client, null if there is none.")
 
 
+@strawberry.type(description="A background job of the gateway, for example the one that writes retractions.")
+class BackgroundJob:
+    name: str = governed(EXAMINERS, description="The name of the job.")
+    last_success_at: datetime | None = governed(
+        EXAMINERS, description="The time at which the job last succeeded, null if it never did."
+    )
+    failing_since: datetime | None = governed(
+        EXAMINERS, description="The time since which every run of the job has failed, null if the last run succeeded."
+    )
+    error_kind: str | None = governed(
+        EXAMINERS, description="The kind of error of the last run, null if the last run succeeded."
+    )
+    is_overdue: bool = governed(
+        EXAMINERS,
+        description="True if the job has not succeeded for ten minutes and twice its interval, for example because it"
+        " hangs.",
+    )
+
+
 @strawberry.type(description="The result of a run of `grounds verify`, as recorded in the database.")
 class LedgerVerification:
     verified_at: datetime = governed(EXAMINERS, description="The time of the run.")
@@ -120,6 +140,12 @@ async def resolve_ledger_verification(info: Info) -> LedgerVerification | None:
     """Resolve `ledgerVerification` for officers: what the last verification found."""
     found = await last_verification(info.context.reader)
     return LedgerVerification(**found._asdict()) if found else None
+
+
+async def resolve_background_jobs(info: Info) -> list[BackgroundJob]:
+    """Resolve `backgroundJobs` for officers and auditors: the state of every background job."""
+    rows = await info.context.reader.fetch(JOB_STATES)
+    return [BackgroundJob(name=name, **JobState(*state)._asdict()) for name, *state in rows]
 
 
 async def _register_client(

@@ -118,7 +118,7 @@ def alike(fast: bytes, slow: bytes) -> bool:
         return True
     one, other = orjson.loads(fast), orjson.loads(slow)
     errors, others = ({orjson.dumps(error) for error in answer["errors"]} for answer in (one, other))
-    return one["data"] is None is other["data"] and bool(errors & others) and (errors <= others or others <= errors)
+    return one["data"] is None is other["data"] and bool(errors & others)
 
 
 def refuse(*_: Any) -> Any:

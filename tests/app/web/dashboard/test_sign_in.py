@@ -1,5 +1,6 @@
 """Sign-in at the dashboard: which roles may, what is refused, and what the pages are read with."""
 
+import asyncio
 import csv
 import io
 import logging
@@ -116,11 +117,11 @@ async def test_signing_in_and_failing_log_nothing(
 
 async def test_too_many_attempts_are_held_off_for_a_minute(watched: TestGateway) -> None:
     async with dashboard_browser(watched, None) as browser:
-        statuses = [
-            (await browser.post(SIGN_IN, data={"token": "a.b.c"})).status_code for _ in range(ATTEMPTS_PER_MINUTE + 9)
-        ]
-        answer = await browser.post(SIGN_IN, data={"token": "a.b.c"})
-    assert (statuses[0], answer.status_code, answer.headers["retry-after"]) == (401, 429, "60")
+        first = await browser.post(SIGN_IN, data={"token": "a.b.c"})
+        # At once, for on a slow machine others are allowed meanwhile.
+        more = (browser.post(SIGN_IN, data={"token": "a.b.c"}) for _ in range(2 * ATTEMPTS_PER_MINUTE))
+        refused = [answer for answer in await asyncio.gather(*more) if answer.status_code == 429]
+    assert (first.status_code, {answer.headers["retry-after"] for answer in refused}) == (401, {"60"})
 
 
 async def test_a_session_that_is_over_says_so_and_leads_back_to_the_page(watched: TestGateway) -> None:
