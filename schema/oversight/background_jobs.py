@@ -16,15 +16,14 @@ class BackgroundJob:
         EXAMINERS, description="The time at which the job last succeeded, null if it never did."
     )
     failing_since: datetime | None = governed(
-        EXAMINERS, description="The time since which every run of the job has failed, null if the last run succeeded."
+        EXAMINERS, description="The time from which every run of the job has failed, null if the last run succeeded."
     )
     error_kind: str | None = governed(
         EXAMINERS, description="The kind of error of the last run, null if the last run succeeded."
     )
     is_overdue: bool = governed(
         EXAMINERS,
-        description="True if the job has not succeeded for ten minutes and twice its interval, for example because it"
-        " hangs.",
+        description="Whether the job is overdue, because it has not succeeded for ten minutes and twice its interval.",
     )
 
 
