@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     )
     checkpoints: Path | None = Field(
         None,
-        description="The folder outside the database that checkpoints are exported to, and compared with.",
+        description="The folder to which checkpoints are exported, and with which the database is compared.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."

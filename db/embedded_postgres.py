@@ -195,8 +195,8 @@ def _make_cluster_folder(link: Path, account: Account | None) -> None:
                 link.symlink_to(folder)
                 return
     raise EmbeddedPostgresError(
-        f"{link.parent} is below a private folder, which PostgreSQL cannot enter as it never runs as root, and neither"
-        " /var/lib nor a temporary folder can be written (choose a folder that other users may enter)"
+        f"{link.parent} is inside a private folder that PostgreSQL cannot enter, and neither /var/lib nor a temporary"
+        " folder can be written (choose a folder that other users may enter)"
     )
 
 

@@ -84,7 +84,7 @@ class Viewer(OwnRecords):
     account: Account | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_own_account,
-        description="The data subject's own account, null if the account is unknown or the role is another one.",
+        description="The data subject's own account, null if the account is unknown, and for other roles.",
     )
 
 

@@ -133,7 +133,9 @@ async def _download_keys(client: httpx.AsyncClient, url: str, timing: KeyTiming)
         # The client bounds each read only, so the whole is bounded here.
         async with asyncio.timeout(timing.timeout), client.stream("GET", url, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
-                raise KeysUnavailable(f"the issuer answered {response.status_code}; redirects are not followed")
+                raise KeysUnavailable(
+                    f"the issuer answered with status {response.status_code}, and redirects are not followed"
+                )
             # Raw, as a small compressed answer may unfold to any size.
             async for part in response.aiter_raw():
                 document += part

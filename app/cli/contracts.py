@@ -24,7 +24,8 @@ Client = Annotated[
     str | None, typer.Option(help="The name of the consumer. Default: the name of the folder of each file.")
 ]
 Operations = Annotated[
-    list[Path] | None, typer.Option("--operations", help="A file or folder with operations. Can be repeated.")
+    list[Path] | None,
+    typer.Option("--operations", help="A file or folder with operations. Repeat the option for several."),
 ]
 Schema = Annotated[
     str | None,

@@ -1,7 +1,7 @@
 """Grounds: serve, load and audit permitted training data.
 
-Exit codes: 0 success, 1 the check failed, 2 an error, 3 something remains to be done, 4 the ledger was changed, 130
-interrupted.
+The exit code is 0 for success, 1 for a failed check, 2 for an error, 3 if something remains to be done, 4 if the ledger
+was changed, and 130 after an interruption.
 """
 
 from importlib import metadata

@@ -34,7 +34,7 @@ RetryUnknown = Annotated[
     bool,
     typer.Option(
         "--retry-unknown",
-        help="Send messages again whose earlier result is unknown, although they might have arrived.",
+        help="Send the messages again whose result is unknown. Some of them might arrive twice.",
     ),
 ]
 

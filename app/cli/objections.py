@@ -60,13 +60,15 @@ def objection_file_command(
     account: Annotated[str | None, typer.Option(help="The platform's id of the account that objects.")] = None,
     person: Annotated[str | None, typer.Option(help="The platform's id of the person who objects.")] = None,
     contact: Annotated[
-        str | None, typer.Option(help="The SHA-256 of an e-mail address, phone number or user name.")
+        str | None, typer.Option(help="The SHA-256 of the e-mail address, phone number or user name.")
     ] = None,
     contact_file: Annotated[
-        Path | None, typer.Option(help="A file with an e-mail address, phone number or user name. It is not stored.")
+        Path | None,
+        typer.Option(help="The file with the e-mail address, phone number or user name, which is not stored."),
     ] = None,
     country: Annotated[
-        str | None, typer.Option(help="The country of a phone number without its country code, like DE.")
+        str | None,
+        typer.Option(help="The country of a phone number that is written without its country code, such as DE."),
     ] = None,
     scope: Annotated[
         ObjectionScope, typer.Option(case_sensitive=False, help="The content that the objection covers.")

@@ -5,19 +5,19 @@ from app.server.checkpoint_files import accept_restored_database, read_checkpoin
 
 
 def restored_command(data: Data = None) -> None:
-    """Accept a restored database: put the exported checkpoints that it lacks aside, so that `serve` starts."""
+    """Accept a restored database: set aside the exported checkpoints that it lacks, so that grounds serve starts."""
     with open_database_of(data, migrate=True) as (settings, url):
         folder = settings.checkpoints
         if folder is None or not folder.is_dir():
-            exit_with_error("GROUNDS_CHECKPOINTS names no folder (set it as `grounds serve` has it)")
+            exit_with_error("GROUNDS_CHECKPOINTS: must be an existing folder (set it as for grounds serve)")
         lost = accept_restored_database(url, folder)
         if not lost:
-            print("Every exported checkpoint is in the database: nothing was restored.")
+            print("Every exported checkpoint is in the database, so there is nothing to accept.")
             return
         first, last = (read_checkpoint(file).checkpoint for file in (lost[0], lost[-1]))
         print(
             f"{len(lost)} exported checkpoints ({first.number} to {last.number}, sealed until {last.sealed_at}Z) are"
             f" not in the database. They are in {lost[0].parent} now, and `grounds serve` starts.\n"
-            "Send what the platform knows of objections, withdrawals and holds since the backup again, and let every"
-            " training client check all items that it has."
+            "Send all objections, withdrawals and holds since the backup again, and have every training client check"
+            " all items that it has."
         )

@@ -83,7 +83,8 @@ async def _record_findings(url: str, audit: Audit) -> None:
 
 def verify_command(
     checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="The exported checkpoint to compare with. Can be repeated.")
+        list[Path] | None,
+        typer.Option(help="The exported checkpoint to compare with. Repeat the option for several checkpoints."),
     ] = None,
     export: Annotated[
         Path | None,

@@ -70,8 +70,7 @@ class Document:
         if name is None:
             found = _join_names(each or "one without a name" for each in self.operations) or "none"
             raise GraphQLError(
-                "operationName: is missing, and the document does not have exactly one operation but"
-                f" {found} (state one of them)"
+                f"operationName: is missing, and the operations of the document are {found} (state one of them)"
             )
         if name not in self.operations:
             known = _join_names(each for each in self.operations if each) or "none with a name"

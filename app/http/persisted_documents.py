@@ -50,7 +50,7 @@ def read_manifest(file: Path) -> Iterator[tuple[str, Any]]:
         manifest = orjson.loads(file.read_bytes())
     except OSError as error:
         raise SettingsError(
-            f"GROUNDS_DOCUMENTS: cannot read {file}, {error.strerror} (set it to a JSON file)"
+            f"GROUNDS_DOCUMENTS: cannot read {file}, {error.strerror} (name a readable JSON file)"
         ) from None
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"

@@ -16,7 +16,7 @@ from db.connection import Connection
 from db.delivery.ledger import COLUMNS, Checkpoint, TrustedCheckpoint, signing_key
 
 UNNOTICED: Final = "a restore of the database is not noticed (set GROUNDS_CHECKPOINTS)"
-_ACCEPT: Final = "see app/README.md, Restore; then run grounds restored"
+_ACCEPT: Final = "read the section Restore of app/README.md, then run grounds restored"
 
 
 class CheckpointError(Exception):
@@ -73,21 +73,21 @@ async def export_newest_checkpoint(connection: Connection, key: Ed25519PrivateKe
     checkpoint = Checkpoint(*row) if row else None
     newest = _exported_files(folder)[-1:]
     if newest and (checkpoint is None or newest[0].name > _file_name(checkpoint)):
-        raise CheckpointError("a newer checkpoint was exported: the database was replaced while the server ran")
+        raise CheckpointError("a newer checkpoint was exported, so the database was replaced while the server ran")
     if checkpoint is None:
         return
     file = folder / _file_name(checkpoint)
     if not file.exists():
         _write_durably(file, checkpoint_as_json(checkpoint, key.public_key().public_bytes_raw().hex()))
     elif read_checkpoint(file).checkpoint != checkpoint:
-        raise CheckpointError("another checkpoint of this number was exported: the database was replaced")
+        raise CheckpointError("another checkpoint with this number was exported, so the database was replaced")
 
 
 def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
     """Raise SettingsError if the server's database lacks the newest checkpoint that the folder has."""
     if not folder.is_dir():
         raise SettingsError(
-            f"GROUNDS_CHECKPOINTS: there is no folder {folder} (create it, or see whether its disk is mounted)"
+            f"GROUNDS_CHECKPOINTS: the folder {folder} does not exist (create it, or check that its disk is mounted)"
         )
     files = _exported_files(folder)
     if not files:
@@ -95,7 +95,7 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
     exported = read_checkpoint(files[-1]).checkpoint
     if not exported.is_signed_by(signing_key(secret).public_key()):
         raise SettingsError(
-            f"GROUNDS_CHECKPOINTS: {files[-1]} was edited, or belongs to another gateway (name this gateway's folder)"
+            f"GROUNDS_CHECKPOINTS: {files[-1]} was edited, or belongs to another gateway (use this gateway's folder)"
         )
     stored, newest = _stored_checkpoints(url, exported.number)
     if stored == exported:
@@ -106,8 +106,8 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
         ends = f"checkpoint {newest.number} of {newest.sealed_at}Z" if newest else "no checkpoint"
         found = f"ends with {ends}, but checkpoint {exported.number} of {exported.sealed_at}Z was exported"
     raise SettingsError(
-        f"the database {found}. It was restored, or is a standby that was behind: objections, withdrawals and"
-        f" deliveries after its last moment are missing ({_ACCEPT})"
+        f"the database {found}, so it was restored or is a standby that lagged behind, and lacks later objections,"
+        f" withdrawals and deliveries ({_ACCEPT})"
     )
 
 

@@ -30,8 +30,8 @@ async def audit_offers(worker: Connection) -> int:
     found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
     if found:
         raise OffersNotPermitted(
-            f"{found} offers were not permitted; pages are read from the rules (report this as a fault, and serve once"
-            " with GROUNDS_OFFERS=false before offers are built anew)"
+            f"{found} offers were not permitted; pages are read from the rules (report this to the developers, and run"
+            " the gateway once with GROUNDS_OFFERS=false to build the offers again)"
         )
     return 0
 

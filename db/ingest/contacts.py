@@ -88,12 +88,11 @@ class ContactError(ValueError):
 
 
 _REASONS = {
-    ContactProblem.EMAIL: "is not a whole e-mail address (write it like name@example.org)",
-    ContactProblem.PHONE: "is no phone number that can be told without its country (write it like +353 1 234 5678; "
-    "a user name of digits has an @ before it)",
-    ContactProblem.COUNTRY: "is a phone number in more than one country: {countries} (write it with its country code, "
-    "or state the country)",
-    ContactProblem.NAME: "is no e-mail address, phone number, user name or SHA-256 (correct it)",
+    ContactProblem.EMAIL: "must be a complete e-mail address (write it like name@example.org)",
+    ContactProblem.PHONE: "must be a phone number with its country code (write it like +353 1 234 5678, or put an @ "
+    "before a user name of digits)",
+    ContactProblem.COUNTRY: "is a phone number in {countries} (write it with its country code, or state the country)",
+    ContactProblem.NAME: "must be an e-mail address, a phone number, a user name or a SHA-256 (correct it)",
 }
 
 

@@ -61,7 +61,7 @@ class TargetError(ValueError):
 _REASONS = {
     TargetProblem.MISSING: "must have one of account, person and contact (state one)",
     TargetProblem.AMBIGUOUS: "must have only one of account, person and contact (remove the others)",
-    TargetProblem.ADDRESS: "is an e-mail address or phone number, stored by its hash only (name it as contact)",
+    TargetProblem.ADDRESS: "must not be an e-mail address or phone number (pass it as contact)",
     TargetProblem.ID: f"must have 1 to {MAX_ID_LENGTH} printable characters (state the platform's id)",
 }
 
@@ -91,7 +91,9 @@ def stated_target(
 def stated_contact(typed: str, country: str | None = None, language: str | None = None) -> Contact:
     """Read the contact that an objection states, as people type it. Raises TargetError for what is none."""
     if not typed.strip():
-        raise TargetError(TargetProblem.MISSING, "contact", "is empty (write an address)")
+        raise TargetError(
+            TargetProblem.MISSING, "contact", "is empty (write an e-mail address, a phone number or a user name)"
+        )
     try:
         return read_contact(typed, country, language)
     except ContactError as error:

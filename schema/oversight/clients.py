@@ -38,8 +38,8 @@ class ClientSuspension:
     )
     resume_requested_at: datetime | None = governed(
         EXAMINERS,
-        description="The time at which the end of the suspension was requested, null if it was not; a second officer"
-        " must confirm it.",
+        description="The time of the request to end the suspension, null if there is none; a second officer must"
+        " confirm the request.",
     )
     resumed_by: str | None = governed(
         EXAMINERS, description="The name of the officer who confirmed the end of the suspension, null until then."
@@ -95,8 +95,7 @@ class BackgroundJob:
     )
     is_overdue: bool = governed(
         EXAMINERS,
-        description="True if the job has not succeeded for ten minutes and twice its interval, for example because it"
-        " hangs.",
+        description="Whether the job is overdue, because it has not succeeded for ten minutes and twice its interval.",
     )
 
 

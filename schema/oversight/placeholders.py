@@ -61,7 +61,9 @@ class SharedLink:
 
 Value = Annotated[
     str,
-    strawberry.argument(description="The platform's person id, or a contact: an address of a person, or its SHA-256."),
+    strawberry.argument(
+        description="The platform's person id, or a contact: an e-mail address, phone number, user name, or SHA-256."
+    ),
 ]
 
 

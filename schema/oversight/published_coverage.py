@@ -58,7 +58,7 @@ def raise_if_purpose_unknown(snapshot: CoverageSnapshot) -> None:
     """Raise BadInput for a purpose of `coverage` that the snapshot's policy does not have."""
     if snapshot.purpose not in snapshot.purposes:
         known = ", ".join(snapshot.purposes)
-        raise BadInput(f"purpose: is none of policy {snapshot.policy} (ask for one of {known})")
+        raise BadInput(f"purpose: must be a purpose of policy {snapshot.policy} (use one of {known})")
 
 
 def _published_table_name(asked: Iterable[Dimension]) -> str | None:

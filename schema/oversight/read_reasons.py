@@ -45,5 +45,5 @@ def raise_if_reason_missing(role: Role, fields: Sequence[str]) -> None:
     about = [name for name in fields if name not in ABOUT_NO_PERSON]
     if about and role in EXAMINERS:
         raise ReasonRequired(
-            f"extensions.reason: is missing, and {about[0]} reads people's data (state in one line why you read it)"
+            f"extensions.reason: is missing, and {about[0]} reads people's data (state the reason in one line)"
         )

@@ -259,7 +259,7 @@ class Consent:
     legal_basis: LegalBasis = governed(EXAMINERS_AND_OWNER, description="The legal basis for the use of the content.")
     asked_for: bool = governed(
         EXAMINERS_AND_OWNER,
-        description="Whether the policy in force uses any content of the account only with consent.",
+        description="Whether the policy in force requires consent for any content of the account.",
     )
     given_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time from which the account's consent counts, null without consent."

@@ -7,7 +7,7 @@ from app.http.graphql import REASON_LIMIT, is_reason
 from app.web.dashboard.layout import local_page
 from app.web.pages import PageRequest
 
-UNSAVED = "The change was not saved, because your session has no reason yet. State it, then repeat the change."
+UNSAVED = "The change was not saved, because your session has no reason yet. State a reason, then repeat the change."
 
 
 class ReasonPage:
@@ -24,9 +24,9 @@ class ReasonPage:
         fields = await request.form()
         wanted, reason = fields.get("next"), fields.get("reason", "").strip()
         if not reason:
-            return _respond_with_form(request, wanted, reason, "The reason is missing. Write it in one line.", 422)
+            return _respond_with_form(request, wanted, reason, "The reason is missing. Write one line.", 422)
         if not is_reason(reason):
-            problem = f"The reason is not one line of at most {REASON_LIMIT} characters. Shorten it."
+            problem = f"The reason must be one line of at most {REASON_LIMIT} characters. Shorten the text."
             return _respond_with_form(request, wanted, reason, problem, 422)
         response = RedirectResponse(local_page(wanted), 303)
         self._sessions.state_reason(response, request.session, reason)

@@ -83,7 +83,8 @@ def _add_usage(parser: argparse.ArgumentParser) -> None:
 
 def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path]) -> None:
     """Add the option --operations to a parser of `grounds-client`."""
-    words = f"A file or folder with operations. Can be repeated. Default: {'this folder' if default else 'none'}."
+    words = "A file or folder with operations; repeat the option for several."
+    words += f" Default: {'this folder' if default else 'none'}."
     parser.add_argument("--operations", type=Path, action="append", metavar="PATH", help=words)
     parser.set_defaults(default_operations=default)
 

@@ -51,8 +51,8 @@ async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -
     for named, fault in (
         ([], "pass exactly one of --account, --person, --contact and --contact-file"),
         (["--account", "a", "--person", "p"], "pass exactly one of --account, --person, --contact and --contact-file"),
-        (["--contact", "anna doe"], "--contact: is no e-mail address"),
-        (["--account", "anna@example.org"], "--account: is an e-mail address or phone number, stored by its hash only"),
+        (["--contact", "anna doe"], "--contact: must be an e-mail address"),
+        (["--account", "anna@example.org"], "--account: must not be an e-mail address or phone number"),
         (["--account", ""], "--account: must have 1 to 200 printable characters"),
         (["--contact-file", "/nowhere"], "No such file"),
     ):

@@ -39,11 +39,11 @@ REQUEST_ERRORS = [
     ),
     (
         {"query": "query Q { viewer { role } } query R { viewer { role } }"},
-        "operationName: is missing, and the document does not have exactly one operation but ",
+        "operationName: is missing, and the operations of the document are ",
     ),
     (
         {"query": "fragment F on Query { viewer { role } }"},
-        "operationName: is missing, and the document does not have exactly one operation but ",
+        "operationName: is missing, and the operations of the document are ",
     ),
     ({"query": "subscription { viewer { role } }"}, "subscription"),
     ({"query": "mutation { viewer { role } }"}, "on type 'Mutation'"),

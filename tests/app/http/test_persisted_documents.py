@@ -101,7 +101,7 @@ async def test_variables_and_the_name_of_an_operation_go_with_a_trusted_document
     answer = (await send(trusting, Role.DASHBOARD, {"documentId": identifier(TWO), "operationName": "First"})).json()
     assert answer == {"data": {"viewer": {"role": "DASHBOARD"}}}
     for name, said in (
-        (None, "operationName: is missing, and the document does not have exactly one operation but "),
+        (None, "operationName: is missing, and the operations of the document are "),
         ("Third", "operationName: must be an operation of the document, which has "),
     ):
         refused = await send(trusting, Role.DASHBOARD, {"documentId": identifier(TWO), "operationName": name})
@@ -266,7 +266,7 @@ def test_a_wrong_manifest_stops_the_server_in_its_own_words(database_url: str, t
     env = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode(), "GROUNDS_DOCUMENTS": str(file)}
     env["GROUNDS_DOCUMENTS_ONLY"] = "TRAINING_CLIENT,DASHBOARD"
     told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)
-    said = f"grounds: GROUNDS_DOCUMENTS: cannot read {file}, No such file or directory (set it to a JSON file)\n"
+    said = f"grounds: GROUNDS_DOCUMENTS: cannot read {file}, No such file or directory (name a readable JSON file)\n"
     assert (told.returncode, told.stdout, told.stderr) == (2, "", said)
     file.write_text(json.dumps({identifier(VIEWER): f"{{ {CANARY} }}"}))
     told = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)

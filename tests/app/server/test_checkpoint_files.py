@@ -100,7 +100,7 @@ async def test_an_empty_database_is_behind(database_url: str, tmp_path: Path) ->
 
 
 async def test_a_folder_that_cannot_vouch_for_anything_is_refused(database_url: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is no folder"):
+    with pytest.raises(SettingsError, match="does not exist"):
         raise_if_restored(database_url, SECRET, tmp_path / "not mounted")
     await seal(database_url, tmp_path)
     with pytest.raises(SettingsError, match="belongs to another gateway"):

@@ -126,7 +126,7 @@ async def test_each_purpose_of_the_policy_has_counts_of_its_own(
         assert by_default == found["GENAI_TRAINING"]
         assert (by_default["purpose"], by_default["purposes"]) == ("GENAI_TRAINING", ["GENAI_TRAINING", "RESEARCH"])
         said = await refused(gateway, "KIND", role=role, purpose="ADVERTISING")
-        assert said == "purpose: is none of policy research-too (ask for one of GENAI_TRAINING, RESEARCH)"
+        assert said == "purpose: must be a purpose of policy research-too (use one of GENAI_TRAINING, RESEARCH)"
 
 
 async def test_there_is_nothing_before_the_first_snapshot(gateway: TestGateway) -> None:

@@ -108,8 +108,8 @@ async def test_an_officer_names_an_account_by_our_id_too(subject_gateway: TestGa
     [
         ({}, "input: must have one of account, person and contact"),
         ({"account": "a", "person": "p"}, "input: must have only one of"),
-        ({"contact": "anna doe"}, "contact: is no"),
-        ({"contact": "+353"}, "contact: is no"),
+        ({"contact": "anna doe"}, "contact: must be an e-mail address"),
+        ({"contact": "+353"}, "contact: must be a phone number"),
         ({"account": ""}, "account: must have 1 to 200"),
         ({"person": "p" * 201}, "person: must have 1 to 200 printable characters"),
         ({"account": "a\0"}, "account: must have 1 to 200"),

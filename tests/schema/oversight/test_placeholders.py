@@ -128,7 +128,9 @@ async def test_it_takes_two_officers_and_a_reason(linked: TestGateway) -> None:
     assert (await refusal(linked, DECLARE, **asked)).startswith("value: you already declared this")
     assert (await officer(linked, DECLARE, "second", **asked))["approvedBy"] == "second"
     assert (await officer(linked, DECLARE, "third", **asked))["approvedBy"] == "second"
-    assert (await refusal(linked, DECLARE, kind="CONTACT", value="0")).startswith("value: is no phone number")
+    assert (await refusal(linked, DECLARE, kind="CONTACT", value="0")).startswith(
+        "value: must be a phone number with its country code"
+    )
     assert (await refusal(linked, DECLARE, kind="PERSON", value="")).startswith("value: must have 1 to ")
 
 
