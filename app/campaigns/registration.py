@@ -13,7 +13,7 @@ from app.settings import SettingsError
 from db.connection import Database, connection
 from db.ingest.merge import ingest_lines
 from db.ingest.records import Campaign
-from db.ingest.rejection import Rejected, first_fault
+from db.ingest.rejection import Rejected, record_faults
 from db.ingest.staging import Stager
 from db.notices.campaign_texts import StoredCampaign, register_texts, stored_campaign
 from db.notices.outbox import hold_campaign_lock
@@ -65,8 +65,11 @@ def _parse_campaign(document: bytes) -> Campaign:
     try:
         record = Campaign.model_validate_json(document)
     except ValidationError as error:
-        place, reason = first_fault(error)
-        raise SettingsError(f"campaign: {place}: {reason}" if place else f"campaign: {reason}") from None
+        faults = record_faults("campaign", error)
+        said = (
+            f"campaign: {each.field}: {each.reason}" if each.field else f"campaign: {each.reason}" for each in faults
+        )
+        raise SettingsError("\n".join(said)) from None
     if not record.uses:
         raise SettingsError(f"campaign {record.id}: told is empty (state purposes, kinds and products)")
     return record

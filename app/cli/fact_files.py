@@ -7,14 +7,18 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, Protocol, Self, cast
 
+from db.ingest.file_format import GZIP, ZSTD, format_fault
 from db.ingest.records import LINE_LIMIT
 from db.ingest.rejection import Rejected
 
 BLOCK_BYTES = 256 * 1024
+PACKED_BYTES = 4096
+"""Read at once of a Zstandard file: as much as 128 MB can come of it."""
 
 
 class FactFile:
@@ -36,8 +40,13 @@ class FactFile:
         a bad one.
         """
         held = bytearray()
+        is_first = True
         try:
             for block in self._unpacked(at):
+                if is_first and (fault := format_fault(block)):
+                    self.fault = f"{self.name}: {fault}"
+                    return
+                is_first = False
                 held += block
                 end = held.rfind(b"\n") + 1 if len(held) <= LINE_LIMIT else len(held)
                 yield bytes(held[:end])
@@ -45,21 +54,69 @@ class FactFile:
         except (EOFError, zlib.error, OSError) as error:
             what = error.strerror if isinstance(error, OSError) and error.strerror else "is incomplete or damaged"
             self.fault = (
-                f"{self.name}: {what} (the lines before the damage are loaded; get the file again and repeat the"
-                " command)"
+                f"{self.name}: {what} (the lines before the damage are read; get the file again and repeat the command)"
             )
         else:
             yield bytes(held)
 
     def _unpacked(self, at: Callable[[int], object]) -> Iterator[bytes]:
-        """Yield the bytes of a file of `grounds ingest`, or of standard input, decompressed if it is gzip."""
+        """Yield the bytes of a file of `grounds ingest`, or of standard input, unpacked: its content says of what."""
         with nullcontext(sys.stdin.buffer) if self.name == "-" else Path(self.name).open("rb") as file:
-            unpacked = gzip.GzipFile(fileobj=file) if self.name.endswith(".gz") else cast(BufferedReader, file)
+            buffered = cast(BufferedReader, file)
+            unpacked = _decompressed(buffered, buffered.peek(len(ZSTD)))
             # One read at a time, as reading on would lose what was unpacked before a fault.
             while block := unpacked.read1(BLOCK_BYTES):
                 yield block
                 if file.seekable():
                     at(file.tell())
+
+
+class Unpacked(Protocol):
+    """A file of `grounds ingest` that is read without its compression."""
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Read what one read of the file brings."""
+
+
+def _decompressed(file: BufferedReader, head: bytes) -> Unpacked:
+    """Open a file of `grounds ingest` by its first bytes, whatever its name ends in."""
+    if head.startswith(GZIP):
+        return gzip.GzipFile(fileobj=file)
+    if head.startswith(ZSTD):
+        if find_spec("zstandard") is None:
+            raise OSError(0, "is compressed by Zstandard, which is not installed here (unpack it by zstd -d)")
+        return _Zstandard(file)
+    return file
+
+
+class _Zstandard:
+    """A Zstandard file of `grounds ingest`, of one frame or several."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        from zstandard import ZstdDecompressor  # only where there is such a file: it takes 20 ms to import
+
+        self._file = file
+        self._decompressor = ZstdDecompressor()
+        self._frame = self._decompressor.decompressobj()
+        self._left = b""
+
+    def read1(self, _: int = -1, /) -> bytes:
+        """Read a block of a Zstandard file. Raises EOFError for one that is cut short or damaged."""
+        from zstandard import ZstdError
+
+        while packed := self._left or self._file.read1(PACKED_BYTES):
+            if self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+            try:
+                block = self._frame.decompress(packed)
+            except ZstdError:
+                raise EOFError from None
+            self._left = self._frame.unused_data if self._frame.eof else b""
+            if block:
+                return block
+        if not self._frame.eof:
+            raise EOFError
+        return b""
 
 
 class RejectsFile:

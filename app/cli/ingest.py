@@ -1,6 +1,8 @@
 """The command `grounds ingest`."""
 
 import sys
+from datetime import UTC, datetime
+from json import dumps as dump_json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,7 @@ from db.connection import Connection, connection, open_database
 if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other command would too
     from app.cli.fact_files import FactFile
     from db.ingest.merge import Summary
+    from db.ingest.rejection import Rejected
     from db.ingest.staging import Stager
 
 
@@ -25,6 +28,10 @@ def ingest_command(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="The NDJSON or .gz files to load. Use - for standard input.")
     ],
+    check: Annotated[bool, typer.Option("--check", help="Only name the faults of each line; store nothing.")] = False,
+    product: Annotated[
+        list[str] | None, typer.Option(help="With --check: a product of your policy that the default one lacks.")
+    ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
@@ -36,6 +43,9 @@ def ingest_command(
     for name in files:
         if name != "-" and (Path(name).is_dir() or not Path(name).exists()):
             exit_with_error(f"{name}: does not exist or is a folder (pass files, or - for standard input)")
+    if check:
+        _check_files(files, frozenset(product or ()), as_json=json)
+        return
     summaries: list[dict[str, Any]] | None = [] if json else None
     with open_database_of(data) as (settings, url):
         rejected, faults = uvloop.run(_ingest_files(settings, url, files, summaries))
@@ -45,6 +55,52 @@ def ingest_command(
         exit_with_error("\n".join(faults))
     if rejected:
         raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _check_files(files: list[str], products: frozenset[str], *, as_json: bool) -> None:
+    """Check the files of `grounds ingest --check`, and exit as `grounds ingest` would."""
+    from app.cli.fact_files import FactFile
+
+    faulty = False
+    sources = [FactFile(name) for name in files]
+    for source in sources:
+        counts, rejects = _check_file(source, products)
+        faulty = faulty or bool(rejects)
+        if as_json:
+            print_json({"file": source.name, "records": counts, "rejects": rejects})
+        else:
+            _print_line_faults(source.name, rejects)
+            print(f"{source.name}: {sum(counts.values())} records are right, {len(rejects)} are not")
+    if damaged := [source.fault for source in sources if source.fault]:
+        exit_with_error("\n".join(damaged))
+    if faulty:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _check_file(source: "FactFile", products: frozenset[str]) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Check a file of `grounds ingest --check`; return how many records are right, by type, and the rejected lines."""
+    from db.ingest.dry_run import check_lines
+    from db.vocabulary import PLATFORM_PRODUCTS
+
+    rejects: list[dict[str, Any]] = []
+
+    def note(rejected: "Rejected") -> None:
+        """Keep a rejected line of `grounds ingest --check`."""
+        rejects.append(rejected.as_dict())
+
+    blocks = source.blocks(lambda _: None)
+    counts = uvloop.run(check_lines(blocks, PLATFORM_PRODUCTS | products, datetime.now(UTC), note))
+    return dict(sorted(counts.items())), rejects
+
+
+def _print_line_faults(name: str, rejects: list[dict[str, Any]]) -> None:
+    """Print each fault that `grounds ingest --check` found: its place, the reason, and an example of a right value."""
+    for line in rejects:
+        named = " ".join(filter(None, (line["record"], line["id"])))
+        for fault in line["faults"]:
+            said = ": ".join(filter(None, (f"{name}:{line['line']}", named, fault["field"], fault["reason"])))
+            example = fault["example"]
+            print(said if example is None else f"{said}, such as {dump_json(example, ensure_ascii=False)}")
 
 
 async def _ingest_files(

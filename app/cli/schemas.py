@@ -1,8 +1,10 @@
-"""The commands `grounds schema export` and `visibility`."""
+"""The commands `grounds schema export`, `records` and `visibility`."""
 
 import typer
 
-schema_commands = typer.Typer(no_args_is_help=True, help="Print the GraphQL schema and its access rules.")
+schema_commands = typer.Typer(
+    no_args_is_help=True, help="Print the GraphQL schema, its access rules, and the schema of facts."
+)
 
 
 @schema_commands.command("export")
@@ -11,6 +13,16 @@ def schema_export_command() -> None:
     from schema.build import build_schema
 
     print(build_schema().as_str())
+
+
+@schema_commands.command("records")
+def schema_records_command() -> None:
+    """Print the JSON Schema of the records that `grounds ingest` loads."""
+    from json import dumps
+
+    from db.ingest.records import records_schema
+
+    print(dumps(records_schema(), indent=2, ensure_ascii=False))
 
 
 @schema_commands.command("visibility")

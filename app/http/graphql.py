@@ -92,14 +92,17 @@ class Documents:
         self._texts = frozenset(document.text for document in trusted.values())
         self._only = only
 
-    def find(self, query: str | None, identifier: str | None, role: Role) -> Document:
+    def find(self, query: str | None, identifier: str | None, role: Role, *, by_apollo: bool = False) -> Document:
         """Find the document of an HTTP request to /graphql by its text, or by its identifier where there is no text.
 
         Raises GraphQLError for one that cannot be parsed, is not known, or is not for the role, and HTTPError where
-        text and identifier disagree.
+        text and identifier disagree. An unknown identifier `by_apollo` is answered as Apollo's clients expect: they
+        send the text instead. No document is registered by sending it.
         """
         if query is None:
             document = self._trusted.get(identifier or "")
+            if document is None and by_apollo:
+                raise GraphQLError(_APOLLO_MESSAGE, extensions={"code": _APOLLO_CODE})
             if document is None:
                 raise BadInput(
                     "documentId: is not a trusted document of this gateway (send another one, or ask the"
@@ -114,6 +117,10 @@ class Documents:
                 " documentId of a trusted document)"
             )
         return read_document(query)
+
+
+_APOLLO_MESSAGE: Final = "PersistedQueryNotSupported"
+_APOLLO_CODE: Final = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 
 @lru_cache(maxsize=256)
@@ -133,6 +140,8 @@ class GraphQLRequest:
     read_only: bool
     reason: str | None = None
     """Why an officer or auditor reads people's data, as `extensions.reason` states it."""
+    by_apollo: bool = False
+    """Whether `document` came by Apollo's `extensions.persistedQuery` alone."""
 
 
 class GraphQLEndpoint:
@@ -160,7 +169,7 @@ class GraphQLEndpoint:
     async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
         """Execute a request to /graphql as an actor. Raises HTTPError."""
         try:
-            document = self._documents.find(asked.query, asked.document, actor.role)
+            document = self._documents.find(asked.query, asked.document, actor.role, by_apollo=asked.by_apollo)
             operation = document.operation(asked.operation)
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])
@@ -205,6 +214,10 @@ async def _read_request(request: Request) -> GraphQLRequest:
         media_type, is_utf8 = body_type(request)
         if media_type != JSON:
             raise HTTPError(415, f"Content-Type: must be {JSON} (send the body as JSON)")
+        if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise HTTPError(
+                415, "Content-Encoding: must not be set (send the body uncompressed)", {"Accept-Encoding": "identity"}
+            )
         if not is_utf8:
             raise HTTPError(415, "Content-Type: must have the charset UTF-8 (send the body in UTF-8)")
         asked = _parse_json(await read_body(request, BODY_LIMIT, "split the request into several"), "the body")
@@ -237,7 +250,9 @@ def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
     if reason is not None and not (isinstance(reason, str) and is_reason(reason)):
         raise HTTPError(400, f"extensions.reason: must be one line of at most {REASON_LIMIT} characters (shorten it)")
     reason = (reason or "").strip() or None
-    return GraphQLRequest(query, document, asked.get("variables") or None, operation or None, read_only, reason)
+    by_apollo = document is not None and not asked.get("documentId")
+    variables = asked.get("variables") or None
+    return GraphQLRequest(query, document, variables, operation or None, read_only, reason, by_apollo)
 
 
 def is_reason(text: str) -> bool:

@@ -12,6 +12,7 @@ from app.auth.authenticator import Authenticator
 from app.http.boundary import HTTPError, render_json
 from app.telemetry import observe
 from db.connection import Database, connection
+from db.ingest.file_format import GZIP, HEAD_BYTES, ZSTD, format_fault
 from db.ingest.merge import Summary, ingest_lines
 from db.ingest.records import LINE_LIMIT
 from db.ingest.rejection import Rejected
@@ -60,6 +61,8 @@ class IngestEndpoint:
 
         body = _Body(request)
         await body.wait()
+        if fault := body.fault:
+            raise HTTPError(400, f"the body {fault}")
         if body.is_idle and not body.has_whole_line:
             raise HTTPError(408, _IDLE)
         async with connection(self._database.ingest) as borrowed:
@@ -111,6 +114,12 @@ class _Body:
     def has_whole_line(self) -> bool:
         """Return whether the first bytes of `POST /ingest` have something to store."""
         return b"\n" in self._first
+
+    @property
+    def fault(self) -> str | None:
+        """Return what the body of `POST /ingest` is by its first bytes, where it is no lines of JSON."""
+        head = bytes(self._first[:HEAD_BYTES])
+        return "is compressed (send the lines as they are)" if head.startswith((GZIP, ZSTD)) else format_fault(head)
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """Yield the body of `POST /ingest` in blocks, without half a line where the stream falls idle."""

@@ -12,7 +12,9 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    TypeAdapter,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -35,7 +37,9 @@ from db.vocabulary import (
 )
 
 LINE_LIMIT = 1024 * 1024
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
 MAX_TOLD = 30
 """How many entries each list of a campaign can have."""
 _LAST_YEAR = 9000  # a period after a later instant would leave the calendar
@@ -109,9 +113,16 @@ Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 Epoch = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 Product = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Instant = Annotated[datetime, PlainValidator(_stated_instant)]
-MaybeInstant = Annotated[datetime | None, PlainValidator(_instant)]
-BirthDate = Annotated[str | None, PlainValidator(_birth_date)]
+_IS_INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
+_IS_BIRTH_DATE: dict[str, Any] = {"type": "string", "pattern": r"^\d{4}(-\d\d(-\d\d)?)?$"}
+_OR_NULL = {"type": "null"}
+Instant = Annotated[datetime, PlainValidator(_stated_instant), WithJsonSchema(_IS_INSTANT)]
+MaybeInstant = Annotated[
+    datetime | None, PlainValidator(_instant), WithJsonSchema({"anyOf": [_IS_INSTANT, _OR_NULL], "default": None})
+]
+BirthDate = Annotated[
+    str | None, PlainValidator(_birth_date), WithJsonSchema({"anyOf": [_IS_BIRTH_DATE, _OR_NULL], "default": None})
+]
 
 
 class _RecordPart(BaseModel):
@@ -275,6 +286,10 @@ class NoticeRecord(_RecordPart):
     observed_at: Instant
 
 
+TARGETS = ("account", "person", "contact")
+UNTARGETED = "must have an account, a person or a contact (state one of them)"
+
+
 class ObjectionRecord(_RecordPart):
     """An objection: by account, person or contact hash, at least one of them."""
 
@@ -293,7 +308,7 @@ class ObjectionRecord(_RecordPart):
     def _targeted(self) -> Self:
         """Refuse an objection's record of ingest that names no target."""
         if self.account is None and self.person is None and self.contact is None:
-            raise ValueError("must have an account, a person or a contact (state one of them)")
+            raise ValueError(UNTARGETED)
         return self
 
 
@@ -348,3 +363,9 @@ MODELS: dict[str, type[Record]] = {
     "consent": ConsentRecord,
     "campaign": Campaign,
 }
+
+
+def records_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line: a record, told apart by `record`."""
+    lines: TypeAdapter[Any] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | lines.json_schema()

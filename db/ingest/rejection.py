@@ -3,19 +3,35 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
+from db.ingest.examples import example_of
 from db.ingest.records import MODELS, Instant, Line
 from db.ingest.stages import Row
 from db.vocabulary import PRIVATE_KINDS, ContentKind
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+MAX_FAULTS = 50
+"""How many faults of a line are told, one by one."""
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a line: its place, the reason, and an example of a right value."""
+
+    field: str | None
+    reason: str
+    example: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Describe the fault for the sender of its line."""
+        return {"field": self.field, "reason": self.reason, "example": self.example}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +54,12 @@ class Rejected:
     received_at: datetime | None = None
     original: bytes | None = dataclass_field(default=None, repr=False)
     further_ids: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Describe a rejected line of ingest for its sender: its place and what to correct; never its content."""
-        return {"line": self.number, "record": self.record, "id": self.id, "field": self.field, "reason": self.reason}
+        said = {"line": self.number, "record": self.record, "id": self.id, "field": self.field, "reason": self.reason}
+        return said | {"faults": [each.as_dict() for each in self.faults or (Fault(self.field, self.reason),)]}
 
     @property
     def rows(self) -> list[Row]:
@@ -55,22 +73,24 @@ class Rejected:
         return [(self.number, self.record, each, *said) for each in (name, *self.further_ids)]
 
 
-def reject(line: Line, now: datetime, field: str | None, reason: str) -> Rejected:
-    """Reject a line of ingest with what can be read of it."""
+def reject(line: Line, now: datetime, faults: Sequence[Fault]) -> Rejected:
+    """Reject a line of ingest with what is wrong with it, and what can be read of it."""
+    more = f"; the record has {len(faults)} faults" if len(faults) > 1 else ""
     said = _readable_fields(line)
     record = _readable_name(said.get("record"))
     observed_at = _believable(said.get("observed_at"), now)
     ids = _ids(line, said)
     return Rejected(
         line.number,
-        field,
-        reason,
+        faults[0].field,
+        faults[0].reason + more,
         hashlib.blake2b(line.data, digest_size=16).digest(),
         record if record in MODELS else None,
         *(next(iter(ids), None), observed_at, _readable_name(said.get("account"))),
         *(_said_of_objection(said) if record == "objection" else (None, None, None)),
         line.data if _may_be_shown(line) else None,
         tuple(ids[1:]),
+        tuple(faults[:MAX_FAULTS]),
     )
 
 
@@ -82,30 +102,40 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return said
 
 
-def unreadable(data: bytes) -> tuple[str | None, str]:
-    """Return what is wrong with a line of ingest that states no known record: the field, and the reason."""
+def unreadable(data: bytes) -> Fault:
+    """Return what is wrong with a line of ingest that states no known record."""
     try:
         said = from_json(data)
     except ValueError as error:
-        return None, f"is not JSON, {str(error).partition(' at line')[0]} (write one JSON object per line, in UTF-8)"
+        return _not_json(str(error))
     if not isinstance(said, dict):
-        return None, "must be a JSON object (write one JSON object per line)"
-    return "record", f"must be one of {', '.join(MODELS)} (state the type of the record)"
+        return Fault(None, "must be a JSON object (write one JSON object per line)")
+    return Fault("record", f"must be one of {', '.join(MODELS)} (state the type of the record)", "content")
 
 
-def first_fault(error: ValidationError) -> tuple[str | None, str]:
-    """Return what is wrong first with a record of ingest: the field, and the reason."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    fault = faults[0]
-    if fault["type"] == "json_invalid":
-        reason = fault["msg"].removeprefix("Invalid JSON: ").partition(" at line")[0]
-        return None, f"is not JSON, {reason} (write one JSON object per line, in UTF-8)"
-    more = f"; the record has {len(faults)} faults" if len(faults) > 1 else ""
-    place = ".".join(str(part) for part in fault["loc"])[:_FIELD_SHOWN] or None
-    reason = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "string_pattern_mismatch" and r"[^\x00]" in reason:
+def record_faults(record: str, error: ValidationError) -> list[Fault]:
+    """Return everything that is wrong with a record."""
+    return [_record_fault(record, each) for each in error.errors(include_url=False, include_input=False)]
+
+
+def _record_fault(record: str, said: ErrorDetails) -> Fault:
+    """Describe one fault that pydantic found in a record of ingest."""
+    if said["type"] == "json_invalid":
+        return _not_json(said["msg"].removeprefix("Invalid JSON: "))
+    place = ".".join(str(part) for part in said["loc"])[:_FIELD_SHOWN] or None
+    reason = said["msg"].removeprefix("Value error, ")
+    if said["type"] == "string_pattern_mismatch" and r"[^\x00]" in reason:
         reason = "contains the character NUL, which cannot be stored (remove it)"
-    return place, _REASONS.get(fault["type"], reason) + more
+    example = None if said["type"] == "extra_forbidden" else example_of(record, said["loc"])
+    return Fault(place, _REASONS.get(said["type"], reason), example)
+
+
+def _not_json(said: str) -> Fault:
+    """Name the place at which a line of ingest is no JSON; the parser counts columns from 1."""
+    reason, _, place = said.partition(" at line")
+    column = place.rpartition("column ")[2].strip()
+    at = f" at column {column}" if column.isdecimal() else ""
+    return Fault(None, f"is not JSON, {reason}{at} (write one JSON object per line, in UTF-8)")
 
 
 # What a broken line says of itself. No quote stands behind a backslash, so no text in a string is taken for a key.
@@ -163,6 +193,12 @@ def _readable_name(value: object) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= 200 or "\0" in value:
         return None
     return None if _HALF_OF_A_PAIR.search(value) else value
+
+
+def is_ahead(value: object, now: datetime) -> bool:
+    """Return whether an instant is further ahead of the clock than a record's can be."""
+    instant = _instant(value)
+    return instant is not None and instant > now + CLOCK_TOLERANCE
 
 
 def _believable(value: object, now: datetime) -> datetime | None:

@@ -24,8 +24,17 @@ from typing import Any
 from asyncpg import Range
 from pydantic import ValidationError
 
-from db.ingest.records import LINE_LIMIT, MODELS, AccountRecord, Line
-from db.ingest.rejection import CLOCK_TOLERANCE, Rejected, first_fault, named_once, reject, unreadable
+from db.ingest.records import LINE_LIMIT, MODELS, TARGETS, UNTARGETED, AccountRecord, Line
+from db.ingest.rejection import (
+    CLOCK_TOLERANCE,
+    Fault,
+    Rejected,
+    is_ahead,
+    named_once,
+    record_faults,
+    reject,
+    unreadable,
+)
 from db.ingest.stages import STAGES, Row
 
 Staged = tuple[str, str, Row]
@@ -34,6 +43,8 @@ Staged = tuple[str, str, Row]
 CHUNK_BYTES = 2 * LINE_LIMIT
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BETWEEN = re.compile("[ \\t\\r\\ufeff]*")
+_AROUND_A_VALUE = BYTE_ORDER_MARK + b" \t\r"  # no byte of a mark can begin or end a JSON value
+_BLANK = _AROUND_A_VALUE + b"\n\v\f"
 _JOINED = re.compile(rb"\}[\s\xef\xbb\xbf]*[^\s,\]}]")
 _RECORD = re.compile(rb'"record"\s*:\s*"([a-z]{1,20})"')
 _NAMES = re.compile(rb'"(\w+)"\s*:')
@@ -117,7 +128,7 @@ def split_lines(block: bytes, first: int = 1) -> Iterator[Line]:
     """Yield the lines of a block of ingest with their numbers; blank ones are counted and left out."""
     for number, data in enumerate(block.split(b"\n"), first):
         too_long = len(data) > LINE_LIMIT
-        if too_long or data.strip():
+        if too_long or data.strip(_BLANK):
             yield Line(number, data[:LINE_LIMIT], too_long)
 
 
@@ -152,7 +163,7 @@ def stage_chunk(lines: Iterable[Line], products: frozenset[str], now: datetime) 
 
 def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[Staged | Rejected]:
     """Stage every JSON value of a line of ingest; a line that is valid as a whole is not examined again."""
-    whole = line._replace(data=line.data.removeprefix(BYTE_ORDER_MARK))
+    whole = line._replace(data=line.data.strip(_AROUND_A_VALUE))
     staged = stage_line(whole, products, now)
     if isinstance(staged, Rejected) and not line.too_long and _JOINED.search(whole.data):
         values = values_of(whole)
@@ -186,25 +197,57 @@ def values_of(line: Line) -> list[Line]:
 def stage_line(line: Line, products: frozenset[str], now: datetime) -> Staged | Rejected:
     """Turn a line of ingest into its record's name, its id and its row, or into a rejection."""
     if line.too_long:
-        return reject(line, now, None, f"must have at most {LINE_LIMIT} bytes (shorten the record)")
+        return reject(line, now, [Fault(None, f"must have at most {LINE_LIMIT} bytes (shorten the record)")])
     found = _RECORD.search(line.data)
-    model = MODELS.get(found[1].decode()) if found else None
+    name = found[1].decode() if found else ""
+    model = MODELS.get(name)
     if model is None:
-        return reject(line, now, *unreadable(line.data))
+        return reject(line, now, [unreadable(line.data)])
+    faults: list[Fault] = []
+    record = None
     try:
         record = model.model_validate_json(line.data)
     except ValidationError as error:
-        return reject(line, now, *first_fault(error))
-    if states_a_field_twice(line.data):
-        return reject(
-            line, now, None, "states a field twice, and parsers differ in which value they use (state it once)"
-        )
+        faults = record_faults(name, error)
+    if record is None or states_a_field_twice(line.data):
+        faults += _faults_beside_fields(line.data, {each.field for each in faults}, products, now)
+        return reject(line, now, faults)
     if record.observed_at > now + CLOCK_TOLERANCE:
-        return reject(line, now, "observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
+        faults.append(_AHEAD)
     if isinstance(record, AccountRecord) and record.product not in products:
-        known = ", ".join(sorted(products))
-        return reject(line, now, "product", f"must be one of {known} (correct it, or add it to the policy)")
+        faults.append(_unknown_product(products))
+    if faults:
+        return reject(line, now, faults)
     return record.record, record.id, STAGES[record.record].row(line.number, record)
+
+
+_AHEAD = Fault("observed_at", "is more than 5 minutes ahead of the clock (correct the clock)", "2026-01-01T00:00:00Z")
+_TWICE = Fault(None, "states a field twice, and parsers differ in which value they use (state it once)")
+
+
+def _unknown_product(products: frozenset[str]) -> Fault:
+    """Return the fault of a line whose account is of a product that the policy does not name."""
+    known = sorted(products)
+    return Fault("product", f"must be one of {', '.join(known)} (correct it, or add it to the policy)", known[0])
+
+
+def _faults_beside_fields(data: bytes, known: set[str | None], products: frozenset[str], now: datetime) -> list[Fault]:
+    """Return what else is wrong with a line that is set aside anyway, so that one look at it is enough."""
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        return []  # it is no JSON, which is said
+    if not isinstance(said, dict):
+        return []
+    faults = [_TWICE] if states_a_field_twice(data) else []
+    product, observed_at = said.get("product"), said.get("observed_at")
+    if said.get("record") == "account" and isinstance(product, str) and not {"product"} & known:
+        faults += [] if product in products else [_unknown_product(products)]
+    if isinstance(observed_at, str) and "observed_at" not in known and is_ahead(observed_at, now):
+        faults.append(_AHEAD)
+    if said.get("record") == "objection" and None not in known and not any(map(said.get, TARGETS)):
+        faults.append(Fault(None, UNTARGETED))
+    return faults
 
 
 def states_a_field_twice(data: bytes) -> bool:

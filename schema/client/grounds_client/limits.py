@@ -5,7 +5,7 @@ added wherever it is spread. (Expanding fragments without a memo let 835 bytes t
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from graphql import (
@@ -38,6 +38,10 @@ class Fragments(Generic[Measure]):
         self._measured: dict[str, Measure] = {}
         self._open: set[str] = set()
 
+    def selected(self, name: str) -> SelectionSetNode | None:
+        """Return what a fragment selects; None if it is unknown."""
+        return self._definitions[name].selection_set if name in self._definitions else None
+
     def measured(self, name: str, measure: Callable[[SelectionSetNode], Measure]) -> Measure:
         """Return the measure of a fragment of a client's document, or `nothing` if it is unknown or spreads itself."""
         if name not in self._definitions or name in self._open:
@@ -68,13 +72,24 @@ class DocumentSize:
 
     def of(self, operation: OperationDefinitionNode) -> Size:
         """Measure an operation of a client's document, its fragments included."""
-        return self._size(operation.selection_set)
+        return replace(self._size(operation.selection_set), directives=self._directives(operation.selection_set, set()))
+
+    def _directives(self, selected: SelectionSetNode | None, counted: set[str]) -> int:
+        """Count directives as they are written: those of a fragment once, however often it is spread."""
+        found = 0
+        for node in selected.selections if selected else ():
+            found += len(node.directives or ())
+            if not isinstance(node, FragmentSpreadNode):
+                found += self._directives(getattr(node, "selection_set", None), counted)
+            elif node.name.value not in counted:
+                counted.add(node.name.value)
+                found += self._directives(self._fragments.selected(node.name.value), counted)
+        return found
 
     def _size(self, selected: SelectionSetNode | None) -> Size:
-        """Measure a selection of a client's document: its depth, aliases, directives and fields."""
-        depth = aliases = directives = fields = width = 0
+        """Measure a selection of a client's document: its depth, aliases and fields."""
+        depth = aliases = fields = width = 0
         for node in selected.selections if selected else ():
-            directives += len(node.directives or ())
             if isinstance(node, FieldNode):
                 beneath = self._size(node.selection_set)
                 # graphql-core bounds introspection by a rule of its own; its standard query is deeper than ours may be.
@@ -90,9 +105,8 @@ class DocumentSize:
                 depth = max(depth, beneath.depth)
                 width += beneath.width
             aliases += beneath.aliases
-            directives += beneath.directives
             fields += beneath.fields
-        return Size(depth, aliases, directives, fields, width)
+        return Size(depth, aliases, fields=fields, width=width)
 
 
 def limit_errors(document: DocumentNode) -> Iterator[GraphQLError]:

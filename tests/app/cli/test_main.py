@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import zstandard
 
 from app.demo.population import population_lines
 from db.embedded_postgres import remove_embedded_postgres
@@ -118,15 +119,15 @@ def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving,
     texts = ["".join(random.choices(ascii_letters, k=600)) for _ in range(200)]
     records = [json.dumps(fact("content", id=f"packed-{number}", text=text)) for number, text in enumerate(texts)]
     whole = gzip.compress("\n".join([*records, ""]).encode())
-    cut, bent, other = tmp_path / "cut.gz", tmp_path / "bent.gz", tmp_path / "other.gz"
+    cut, bent, other = tmp_path / "cut.gz", tmp_path / "bent.gz", tmp_path / "other.zst"
     cut.write_bytes(whole[: len(whole) // 2])
     bent.write_bytes(whole[:-8] + b"\0" * 8)
     last = write(tmp_path / "last.ndjson", fact("content", id="last"))
-    other.write_bytes(last.read_bytes())
+    other.write_bytes(zstandard.compress(last.read_bytes())[:-9])
     told = grounds("ingest", cut, bent, other, last, data=served.data)
     assert told.returncode == 2
     advice = (
-        "is incomplete or damaged (the lines before the damage are loaded; get the file again and repeat the command)"
+        "is incomplete or damaged (the lines before the damage are read; get the file again and repeat the command)"
     )
     assert told.stderr.replace("grounds: ", "").splitlines() == [f"{file}: {advice}" for file in (cut, bent, other)]
     taken, before, nothing, after = summaries(told.stdout)

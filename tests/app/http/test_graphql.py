@@ -1,6 +1,7 @@
 """GraphQL over HTTP, to the letter of its specification; and every bad request told what was wrong and what to do."""
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -159,6 +160,18 @@ async def test_only_json_in_utf_8_is_taken(gateway: TestGateway) -> None:
     )
     for kind in ("application/json; charset=UTF-8", 'application/json;charset="utf-8"', "Application/JSON"):
         assert (await send(gateway, body.encode(), Content_Type=kind)).json() == ANSWERED
+
+
+async def test_a_compressed_body_is_refused_by_its_encoding(gateway: TestGateway) -> None:
+    headers = {"Authorization": f"Bearer {gateway.token(Role.AUDITOR)}", "Content-Type": "application/json"}
+    body = gzip.compress(b'{"query": "{ viewer { role } }"}')
+    for encoding in ("gzip", "br", "GZIP"):
+        response = await gateway.client.post("/graphql", content=body, headers=headers | {"Content-Encoding": encoding})
+        said = "Content-Encoding: must not be set (send the body uncompressed)"
+        assert (response.status_code, error_message(response)) == (415, said)
+    plain = gzip.decompress(body)
+    response = await gateway.client.post("/graphql", content=plain, headers=headers | {"Content-Encoding": "identity"})
+    assert response.json() == {"data": {"viewer": {"role": "AUDITOR"}}}
 
 
 async def test_the_media_type_of_the_answer_is_negotiated(gateway: TestGateway) -> None:

@@ -84,7 +84,7 @@ async def test_each_bad_line_is_told_of_by_number_field_and_reason_and_the_good_
     assert answer["total"] == {"accepted": len(BAD) + 2, "unchanged": 0, "stale": 0, "rejected": len(BAD)}
     assert len(await gateway.pull()) == len(BAD)
     for number, (rejected, (_, place, reason)) in enumerate(zip(answer["rejects"], BAD, strict=True)):
-        assert rejected.keys() == {"line", "record", "id", "field", "reason"}, "and never what the line says"
+        assert rejected.keys() == {"line", "record", "id", "field", "reason", "faults"}, "and never what the line says"
         assert rejected["line"] == 3 + 3 * number
         assert rejected | place == rejected, reason
         assert reason in rejected["reason"]

@@ -38,6 +38,33 @@ def test_an_ordinary_document_and_introspection_are_within_the_limits() -> None:
     assert faults(get_introspection_query()) == []
 
 
+SGQLC = """
+query IntrospectionQuery($includeDescription: Boolean!, $includeDeprecated: Boolean!) { __schema {
+    queryType { name } mutationType { name } subscriptionType { name } types { ...FullType }
+    directives { name description @include(if: $includeDescription) locations args { ...InputValue } } } }
+fragment FullType on __Type { kind name description @include(if: $includeDescription)
+    fields(includeDeprecated: $includeDeprecated) { name description @include(if: $includeDescription)
+        args { ...InputValue } type { ...TypeRef } isDeprecated @include(if: $includeDeprecated)
+        deprecationReason @include(if: $includeDeprecated) }
+    inputFields { ...InputValue } interfaces { ...TypeRef }
+    enumValues(includeDeprecated: $includeDeprecated) { name description @include(if: $includeDescription)
+        isDeprecated @include(if: $includeDeprecated) deprecationReason @include(if: $includeDeprecated) }
+    possibleTypes { ...TypeRef } }
+fragment InputValue on __InputValue {
+    name description @include(if: $includeDescription) type { ...TypeRef } defaultValue }
+fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
+"""
+"""The introspection of sgqlc, a client of Python, as its generator of code sends it."""
+
+
+def test_directives_count_as_they_are_written_however_often_a_fragment_is_spread() -> None:
+    assert faults(SGQLC) == []
+    assert SGQLC.count("@include") == 9
+    spread = "{ viewer { " + "...A " * 20 + "} } fragment A on Viewer { "
+    assert faults(spread + "name @skip(if: false) " * 10 + "}") == []
+    assert any("10 directives" in each for each in faults(spread + "name @skip(if: false) " * 11 + "}"))
+
+
 @pytest.mark.parametrize("leaf", ["viewer { name }", "...Unknown", "...F0"])
 def test_nested_fragments_cost_no_more_than_their_length(leaf: str) -> None:
     doublings = 98
