@@ -102,7 +102,8 @@ class Documents:
         if query is None:
             document = self._trusted.get(identifier or "")
             if document is None and by_apollo:
-                raise GraphQLError(_APOLLO_MESSAGE, extensions={"code": _APOLLO_CODE})
+                code = "PERSISTED_QUERY_NOT_SUPPORTED"
+                raise GraphQLError("PersistedQueryNotSupported", extensions={"code": code})
             if document is None:
                 raise BadInput(
                     "documentId: is not a trusted document of this gateway (send another one, or ask the"
@@ -117,10 +118,6 @@ class Documents:
                 " documentId of a trusted document)"
             )
         return read_document(query)
-
-
-_APOLLO_MESSAGE: Final = "PersistedQueryNotSupported"
-_APOLLO_CODE: Final = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 
 @lru_cache(maxsize=256)
@@ -215,9 +212,8 @@ async def _read_request(request: Request) -> GraphQLRequest:
         if media_type != JSON:
             raise HTTPError(415, f"Content-Type: must be {JSON} (send the body as JSON)")
         if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            raise HTTPError(
-                415, "Content-Encoding: must not be set (send the body uncompressed)", {"Accept-Encoding": "identity"}
-            )
+            plain = {"Accept-Encoding": "identity"}
+            raise HTTPError(415, "Content-Encoding: must not be set (send the body uncompressed)", plain)
         if not is_utf8:
             raise HTTPError(415, "Content-Type: must have the charset UTF-8 (send the body in UTF-8)")
         asked = _parse_json(await read_body(request, BODY_LIMIT, "split the request into several"), "the body")
