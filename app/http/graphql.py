@@ -246,8 +246,7 @@ def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
     if reason is not None and not (isinstance(reason, str) and is_reason(reason)):
         raise HTTPError(400, f"extensions.reason: must be one line of at most {REASON_LIMIT} characters (shorten it)")
     reason = (reason or "").strip() or None
-    by_apollo = document is not None and not asked.get("documentId")
-    variables = asked.get("variables") or None
+    by_apollo, variables = document is not None and not asked.get("documentId"), asked.get("variables") or None
     return GraphQLRequest(query, document, variables, operation or None, read_only, reason, by_apollo)
 
 
