@@ -96,7 +96,7 @@ def _can_log_in(url: str, secret: bytes) -> bool:
 
 
 def set_passwords(connection: psycopg.Connection, secret: bytes) -> None:
-    """Set the password of every database role as a SCRAM verifier: a clear one would stand in PostgreSQL's log."""
+    """Set each login role's password at setup, as a SCRAM verifier: a clear one would stand in PostgreSQL's log."""
     with connection.transaction():
         for role in LOGIN_ROLES:
             password = role_password(secret, role).encode()
