@@ -246,7 +246,7 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
         (wrong, [f"policy.json: {place}: " for place in places]),
         (
             {"effective_until": sound["effective_from"]},
-            ["policy 2025-05-27: effective_until is not after effective_from"],
+            ["policy 2025-05-27: effective_until must be after effective_from"],
         ),
     ]
     for kind in ("PRIVATE_MESSAGE", "BUSINESS_MESSAGE"):

@@ -154,7 +154,7 @@ async def test_the_commands_refuse_and_accept_it_with_words(database_url: str, t
     accepted = grounds("restored", data=data, env=env)
     assert (accepted.returncode, accepted.stdout.splitlines()[0][:35]) == (0, "1 exported checkpoints (2 to 2, sea")
     again = grounds("restored", data=data, env=env)
-    assert again.stdout == "Every exported checkpoint is in the database: nothing was restored.\n"
+    assert again.stdout == "Every exported checkpoint is in the database, so there is nothing to accept.\n"
 
 
 async def test_without_the_setting_a_start_says_that_a_restore_is_not_noticed(

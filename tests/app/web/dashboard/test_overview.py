@@ -90,7 +90,7 @@ async def test_each_purpose_of_the_policy_is_shown(counted_gateway: TestGateway)
         assert "no count before" in (await browser.get("/dashboard?purpose=RESEARCH")).text
         assert "/dashboard/conditions?purpose=RESEARCH" in (await browser.get("/dashboard/conditions")).text
         unknown = await browser.get("/dashboard?purpose=ADVERTISING")
-        assert (unknown.status_code, "ask for one of GENAI_TRAINING, RESEARCH" in unknown.text) == (422, True)
+        assert (unknown.status_code, "use one of GENAI_TRAINING, RESEARCH" in unknown.text) == (422, True)
 
 
 async def test_before_anything_was_counted_the_pages_say_so(gateway: TestGateway) -> None:
