@@ -43,14 +43,21 @@ async def test_a_job_that_fails_is_named_until_it_succeeds(gateway: TestGateway)
     assert await failing(gateway, set()) == {}
 
 
-HANGING = "UPDATE grounds.job SET started_at = now() - interval '1 day', last_success_at = now() - interval '1 day'"
+HANGING = (
+    "UPDATE grounds.job SET started_at = now() - interval '1 day', last_success_at = now() - interval '1 day'"
+    " WHERE name = 'retract'"
+)
+RECORDED = "SELECT FROM grounds.job WHERE name = 'retract' AND seconds > 0 AND last_success_at IS NOT NULL"
 JOBS = "{ backgroundJobs { name lastSuccessAt failingSince errorKind isOverdue } }"
 
 
 async def seen_of_a_hanging_job(gateway: TestGateway) -> tuple[set[str], set[str], bool]:
     """Let another process hang in the job `retract`; return what /ready, the API and the dashboard name."""
+    for _ in range(600):
+        if gateway.execute(RECORDED):  # the start of the job, and its first success
+            break
+        await asyncio.sleep(0.1)
     async with open_database(gateway.database_url, SECRET) as other, hold_job_lock(other, "retract"):
-        gateway.execute("SELECT grounds.start_jobs('{retract}', '{1}')")
         gateway.execute(HANGING)
         await asyncio.sleep(3)
         named = (await ready(gateway)).get("failing_jobs", {})
