@@ -108,9 +108,9 @@ described_enum(
 )(NoticeChannel)
 described_enum(
     "The kind of a message of a campaign.",
-    NOTICE="The notice, which counts once it is delivered.",
-    REMINDER="A reminder before the notice period ends, which counts for no condition.",
-    EDUCATION="A message that explains the use of content for training, which counts for no condition.",
+    NOTICE="The notice of the campaign; it counts for conditions once it is delivered.",
+    REMINDER="A reminder that is sent before the notice period ends; it counts for no condition.",
+    EDUCATION="A message that explains the use of content for training; it counts for no condition.",
 )(MessageKind)
 described_enum(
     "The content that an objection covers.",
@@ -128,7 +128,7 @@ described_enum(
     THIRD_PARTY="A representative of the person.",
 )(ObjectionChannel)
 described_enum(
-    "The kind of identifier that an objection states.",
+    "The kind of an identifier in an objection.",
     name="ObjectionTargetKind",
     ACCOUNT="An account, identified by the platform's id.",
     PERSON="A person, identified by the platform's id.",
@@ -141,7 +141,7 @@ described_enum(
     AIPREF="The Content-Usage header or rule of the IETF's AI Preferences.",
     TDMREP="The TDM Reservation Protocol of a W3C community group.",
     C2PA="An assertion of C2PA or CAWG in the metadata of a media file.",
-    IPTC="The metadata property Data Mining of IPTC and PLUS.",
+    IPTC="The metadata property `Data Mining` of the standards IPTC and PLUS.",
     ATPROTO="A record of AT Protocol.",
     ACTIVITYPUB="A flag of ActivityPub.",
     CONTENT_SIGNALS="A Content Signals line in a robots.txt file.",
@@ -152,9 +152,9 @@ described_enum(
 
 @described_enum(
     "The meaning of a signal for training.",
-    ALLOWED="The signal allows training, which alone does not make an item permitted.",
-    RESERVED="The signal reserves the item against training.",
-    UNKNOWN="The signal does neither, or could not be read.",
+    ALLOWED="The signal allows training; this alone does not make the item permitted.",
+    RESERVED="The signal opts the item out of training.",
+    UNKNOWN="The signal neither allows training nor opts the item out, or it could not be read.",
 )
 class TrainingStatement(StrEnum):
     ALLOWED = "ALLOWED"
@@ -164,7 +164,7 @@ class TrainingStatement(StrEnum):
 
 @described_enum(
     "The code of a condition in the catalogue.",
-    PROGRAMME_ACTIVE="The policy is in effect, and no review or assessment of the policy that stops use is overdue.",
+    PROGRAMME_ACTIVE="The policy is in effect, and no overdue review or assessment stops the policy.",
     PURPOSE_MATCH="The policy permits the client's purpose, and the client is not suspended.",
     NO_REGULATORY_HOLD="No open hold covers the item.",
     REGION_COVERED="The author's country is one that the policy covers.",
@@ -173,20 +173,21 @@ class TrainingStatement(StrEnum):
     AUTHOR_ADULT_NOW="The author is an adult at the time of the decision.",
     AUTHOR_ADULT_AT_CREATION="The author was an adult when the item was created.",
     NOT_COMPROMISED_AT_CREATION="The author's account was not compromised when the item was created.",
-    NOTICE_DELIVERED="A notice that covers the purpose, kind and product was delivered to the author's account.",
+    NOTICE_DELIVERED="A notice of this purpose, kind of content and product was delivered to the author's account.",
     NOTICE_PERIOD_ELAPSED="The notice period that began with the delivery of the notice has ended.",
     NO_ACTIVE_OBJECTION="No objection that covers the item is active for the author.",
-    CONTENT_KIND_COVERED="The ground covers this kind of content on this product.",
+    CONTENT_KIND_COVERED="The ground covers the item's kind of content on the item's product.",
     AUDIENCE_PUBLIC="The item, and every item that it belongs to, is public.",
     CONVERSATION_OWN="If the item is a prompt, only the author and the AI assistant take part in the conversation.",
     AUDIENCE_STABLE="The audience of the item has been the same for at least the policy's waiting time.",
     CONTENT_LIVE="The item has not been deleted.",
     CONTENT_SETTLED=(
-        "The item has not changed for at least the policy's waiting time, and no protection of it was removed recently."
+        "The item has not changed for at least the policy's waiting time, and no fact that protected the item was "
+        "withdrawn recently."
     ),
     NO_OBJECTOR_REFERENCED="No account that the item or its family references has an active objection.",
-    NO_MINOR_REFERENCED="No account that the item or its family references belongs to a minor, and no scan found one.",
-    NO_RIGHTS_RESERVATION="No rights statement or signal reserves the item or its family against training.",
+    NO_MINOR_REFERENCED="The item and its family reference no account of a minor, and no scan found a minor.",
+    NO_RIGHTS_RESERVATION="No rights statement or signal opts the item or its family out of training.",
     NO_SPECIAL_CATEGORY="The scans of the item and its family found no special categories of personal data.",
     CONTENT_SAFE="The safety scans found nothing in the item or its family.",
     DEIDENTIFIED="The text and all media of the item are de-identified.",

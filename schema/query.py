@@ -77,14 +77,14 @@ async def _resolve_own_account(info: Info) -> Account | None:
 
 @strawberry.type(description="The holder of the access token.")
 class Viewer(OwnRecords):
-    name: str = governed(EVERYONE, description="The name that the token states.")
-    role: Role = governed(EVERYONE, description="The role that the token states.")
+    name: str = governed(EVERYONE, description="The name in the token.")
+    role: Role = governed(EVERYONE, description="The role in the token.")
     client: str | None = governed(EVERYONE, description="The name of the training client, null for other roles.")
     purpose: str | None = governed(EVERYONE, description="The purpose of the training client, null for other roles.")
     account: Account | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_own_account,
-        description="The data subject's own account, null if the account is unknown, and for other roles.",
+        description="The data subject's own account, null for other roles and while the account is unknown.",
     )
 
 

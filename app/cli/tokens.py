@@ -21,7 +21,7 @@ def token_command(
         str | None, typer.Option(help="The platform's id of the account, for the role DATA_SUBJECT.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The name that the token states. A second officer needs another name.")
+        str | None, typer.Option(help="The name in the token. A second officer needs another name.")
     ] = None,
     data: Data = None,
 ) -> None:

@@ -11,14 +11,16 @@ from schema.relay.ids import IdKind
 
 
 @strawberry.type(
-    description="A delivery that was stopped, and a hold that was opened, because the delivery contained a canary."
+    description=(
+        "A delivery that the gateway stopped because the delivery contained a canary; the gateway also opened a hold."
+    )
 )
 class CanaryIncident:
     client: str | None = governed(
-        OFFICERS, description="The name of the client, null if the delivery was for no client."
+        OFFICERS, description="The name of the client that requested the delivery, null if no client requested it."
     )
     purpose: str | None = governed(
-        OFFICERS, description="The purpose of the client, null if the delivery was for no client."
+        OFFICERS, description="The purpose of the client that requested the delivery, null if no client requested it."
     )
     policy_version: str | None = governed(
         OFFICERS,
@@ -41,7 +43,7 @@ class Canary:
     content_id: strawberry.ID = governed(OFFICERS, description="The id of the item.")
     platform_id: str = governed(OFFICERS, description="The platform's id of the item.")
     reason: str = governed(OFFICERS, description="The reason why the item can never qualify.")
-    planted_by: str = governed(OFFICERS, description="The name that the operator gave when planting the item.")
+    planted_by: str = governed(OFFICERS, description="The name of the operator who planted the item.")
     planted_at: datetime = governed(OFFICERS, description="The time at which the item was planted.")
     incidents: list[CanaryIncident] = governed(
         OFFICERS,

@@ -34,12 +34,14 @@ class ClientSuspension:
     suspended_at: datetime = governed(EXAMINERS, description="The time of the suspension.")
     resume_requested_by: str | None = governed(
         EXAMINERS,
-        description="The name of the officer who requested the end of the suspension, null if this was not requested.",
+        description="The name of the officer who requested the end of the suspension, null if no officer requested it.",
     )
     resume_requested_at: datetime | None = governed(
         EXAMINERS,
-        description="The time of the request to end the suspension, null if there is none; a second officer must"
-        " confirm the request.",
+        description=(
+            "The time of the request to end the suspension, null without a request; a second officer must confirm "
+            "the request."
+        ),
     )
     resumed_by: str | None = governed(
         EXAMINERS, description="The name of the officer who confirmed the end of the suspension, null until then."
@@ -59,8 +61,10 @@ class Client:
     )
     overdue_since: datetime | None = governed(
         EXAMINERS,
-        description="The time at which deliveries stopped because a retraction was not acknowledged in time, null"
-        " if they are not stopped.",
+        description=(
+            "The time at which deliveries stopped because a retraction was not acknowledged in time, null if no "
+            "retraction is overdue."
+        ),
     )
     pages: int = governed(EXAMINERS, description="The number of pages that were delivered to the client.")
     items: int = governed(
@@ -76,7 +80,8 @@ class Client:
         EXAMINERS, description="The number of retractions that the client has not acknowledged."
     )
     overdue: int = governed(
-        EXAMINERS, description="The number of retractions that the client has not acknowledged before their deadline."
+        EXAMINERS,
+        description=("The number of retractions whose deadline passed without an acknowledgement by the client."),
     )
     webhook: Webhook | None = governed(EXAMINERS, description="The webhook of the client, null if there is none.")
 
@@ -95,21 +100,26 @@ class BackgroundJob:
     )
     is_overdue: bool = governed(
         EXAMINERS,
-        description="Whether the job is overdue, because it has not succeeded for ten minutes and twice its interval.",
+        description=(
+            "Whether the last success of the job is longer ago than ten minutes plus twice the interval of the job."
+        ),
     )
 
 
 @strawberry.type(description="The result of a run of `grounds verify`, as recorded in the database.")
 class LedgerVerification:
     verified_at: datetime = governed(EXAMINERS, description="The time of the run.")
-    verified_by: str = governed(EXAMINERS, description="The database login of the administrator that ran the command.")
+    verified_by: str = governed(
+        EXAMINERS, description=("The database login of the administrator who ran `grounds verify`.")
+    )
     checkpoints: int = governed(EXAMINERS, description="The number of checkpoints that were verified.")
     receipts: int = governed(EXAMINERS, description="The number of receipts that were verified.")
     unsealed: int = governed(
         EXAMINERS, description="The number of receipts that are not sealed yet, and therefore were not verified."
     )
     findings: int = governed(
-        EXAMINERS, description="The number of differences between the database and the sealed state."
+        EXAMINERS,
+        description=("The number of differences that the run found between the database and the sealed checkpoints."),
     )
     newest_checkpoint_at: datetime | None = governed(
         EXAMINERS, description="The time at which the newest checkpoint was sealed, null if there is none."
@@ -156,8 +166,10 @@ async def _register_client(
     webhook: Annotated[
         str | None,
         strawberry.argument(
-            description="The HTTPS address to which retractions are posted; pass null to remove it, or omit it to keep"
-            " the present address."
+            description=(
+                "The HTTPS address to which retractions are posted; pass null to remove the address, or omit the "
+                "argument to keep the address."
+            )
         ),
     ] = strawberry.UNSET,
 ) -> RegisteredClient:
@@ -227,7 +239,9 @@ class ClientMutation:
     register_client: RegisteredClient = governed(
         OFFICERS,
         resolver=_register_client,
-        description="Registers a training client with its webhook and returns its signing secret.",
+        description=(
+            "Registers a training client, and returns the secret that signs the requests to the client's webhook."
+        ),
     )
     suspend_client: Client = governed(
         OFFICERS,

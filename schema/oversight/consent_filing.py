@@ -13,7 +13,7 @@ from schema.governed import governed
 CONSENTING = (Role.DATA_SUBJECT,)
 
 
-@strawberry.type(description="A consent that was given and counts from `givenAt`, unless an objection is active.")
+@strawberry.type(description="A consent that counts from `givenAt`, unless an objection is active.")
 class GivenConsent:
     reference: str = governed(CONSENTING, description="The reference of the consent.")
     given_at: datetime = governed(CONSENTING, description="The time from which the consent counts.")

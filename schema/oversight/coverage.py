@@ -34,13 +34,13 @@ from schema.oversight.published_coverage import NO_VALUE, answer_from_published,
 
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
-MARGIN = "The maximum error of these counts, at the probability `protection.confidence`, 0 if the counts are exact."
+MARGIN = "The maximum error of these counts with the probability `protection.confidence`; 0 if the counts are exact."
 
 
 @described_enum(
     "A dimension by which items are counted.",
     KIND="The kind of the item.",
-    PRODUCT="The product of the account.",
+    PRODUCT="The product of the platform, such as an app or a site, to which the author's account belongs.",
     COUNTRY="The author's country.",
     LANGUAGE="The language of the item without its dialect, in lower case.",
     MONTH="The month in which the item was created.",
@@ -62,13 +62,18 @@ class CoverageValue:
     dimension: CoverageDimension = governed(STAFF, description="The dimension of the value.")
     value: str = governed(
         STAFF,
-        description="The value; months are YYYY-MM, missing values `unknown`, and rare values in dashboards `other`.",
+        description=(
+            "The value; a month is given as YYYY-MM, a missing value as `unknown`, and a rare value in dashboards "
+            "as `other`."
+        ),
     )
 
 
 @strawberry.type(
-    description="The number of items that one condition excludes, out of those whose ground requires the condition;"
-    " null if suppressed."
+    description=(
+        "The number of items that one condition excludes, among the items whose ground requires the condition; "
+        "null if suppressed."
+    )
 )
 class Exclusion:
     condition: str = governed(STAFF, description="The code of the condition.")
@@ -146,13 +151,15 @@ class CoverageRow:
     dialects: list[CoverageDialect] = governed(
         EXAMINERS,
         resolver=_resolve_dialects,
-        description="The counts by dialect, empty unless the rows are grouped by LANGUAGE only, without a filter.",
+        description="The counts by dialect; empty unless `groupBy` is LANGUAGE only and there is no filter.",
     )
     exclusions: list[Exclusion] = governed(
         STAFF,
         resolver=_resolve_exclusions,
-        description="The number of items that each condition excludes, in the order of the catalogue; dashboards get it"
-        " for all items only.",
+        description=(
+            "The number of items that each condition excludes, in the order of the catalogue; for dashboards, only "
+            "the total has these numbers."
+        ),
     )
 
 
@@ -161,24 +168,28 @@ class CoverageRow:
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        STAFF, description="The maximum number of items for which one person is counted in the counts of all items."
+        STAFF, description="The maximum number of items of one person that are counted in the counts of all items."
     )
     max_items_in_tables: int = governed(
         STAFF,
         description=(
-            "The maximum number of items for which one person is counted in tables, which are then scaled to the total."
+            "The maximum number of items of one person that are counted in a table; each table is then scaled "
+            "to the total."
         ),
     )
     confidence: float = governed(STAFF, description="The probability that the error of a count is at most its margin.")
     privacy_loss: float = governed(
         STAFF,
-        description="The privacy loss of one publication with all its purposes, as the parameter mu of Gaussian"
-        " differential privacy.",
+        description=(
+            "The privacy loss of one publication of all purposes, as the parameter mu of Gaussian differential privacy."
+        ),
     )
     greatest_advantage: float = governed(
         STAFF,
-        description="The maximum accuracy, minus 0.5, of a guess from the publications of 30 days at whether a"
-        " person is counted or has changed.",
+        description=(
+            "The maximum advantage over chance of a guess whether a person is counted or has changed, from the "
+            "publications of 30 days: accuracy minus 0.5."
+        ),
     )
 
 
@@ -192,27 +203,32 @@ PROTECTION = CoverageProtection(
 
 
 @strawberry.type(
-    description="The counts of one snapshot, exact for officers and auditors; for dashboards, one snapshot per month"
-    " with noise and suppressed counts."
+    description=(
+        "The counts of one snapshot; officers and auditors get exact counts, and dashboards get counts with noise "
+        "once a month."
+    )
 )
 class Coverage:
     day: date = governed(STAFF, description="The day of the snapshot in UTC.")
     taken_at: datetime = governed(STAFF, description="The time of the snapshot.")
     policy_version: str = governed(STAFF, description="The version of the policy that was used for the decisions.")
-    purpose: str = governed(STAFF, description="The purpose for which the items were judged.")
+    purpose: str = governed(STAFF, description="The purpose for which the items were decided.")
     purposes: list[str] = governed(STAFF, description="The purposes of the policy, each of which has its own counts.")
     exact: bool = governed(
-        STAFF, description="Whether the counts are exact, which they are for officers and auditors only."
+        STAFF, description="Whether the counts are exact; only officers and auditors get exact counts."
     )
     protection: CoverageProtection = governed(
         STAFF, description="The privacy protection that applies to counts that are not exact."
     )
     rows: list[CoverageRow] = governed(
-        STAFF, description="The rows, one for each combination of values with items, empty without `groupBy`."
+        STAFF, description="One row for each combination of values that at least one item has; empty without `groupBy`."
     )
     total: CoverageRow = governed(STAFF, description="The counts of all items that match the filter.")
     funnel: list[CoverageStep] = governed(
-        STAFF, description="The steps from all counted items to the permitted ones, empty for dashboards with a filter."
+        STAFF,
+        description=(
+            "The steps from all counted items to the permitted items; empty for a dashboard that passes a filter."
+        ),
     )
 
 
@@ -232,7 +248,9 @@ Day = Annotated[
 
 ForPurpose = Annotated[
     str | None,
-    strawberry.argument(description="The purpose that items are judged for, by default the first of the policy's."),
+    strawberry.argument(
+        description=("The purpose for which items are decided, by default the first purpose of the policy.")
+    ),
 ]
 
 

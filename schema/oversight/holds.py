@@ -66,8 +66,10 @@ class Hold:
     lift_requested_at: datetime | None = governed(
         EXAMINERS,
         row=Column("lift_requested_at"),
-        description="The time of the request to lift the hold, null if there is none; a second officer must confirm the"
-        " request.",
+        description=(
+            "The time of the request to lift the hold, null without a request; a second officer must confirm the "
+            "request."
+        ),
     )
     lift_requested_by: str | None = governed(
         EXAMINERS,

@@ -25,8 +25,8 @@ YEARS = range(2000, 9001)
     "The state of a notice of a campaign.",
     PENDING="The notice waits to be sent.",
     SENDING="The notice is being sent.",
-    SENT="The notice was sent but is not known to have been delivered.",
-    UNKNOWN="Sending was interrupted, so the result is not known.",
+    SENT="The notice was sent, and no report of its delivery has arrived.",
+    UNKNOWN="Sending was interrupted, and it is not known whether the notice was sent.",
     DELIVERED="The notice was delivered.",
     BOUNCED="The notice bounced and does not count.",
     FAILED="The notice could not be sent.",
@@ -58,7 +58,7 @@ class PendingNotice:
     )
 
 
-@strawberry.type(description="The state of a notice after a report.")
+@strawberry.type(description="The state of a notice after a report on the notice was recorded.")
 class NoticeDelivery:
     notice_id: strawberry.ID = governed(PLATFORM, description="The id of the notice.")
     state: NoticeState | None = governed(

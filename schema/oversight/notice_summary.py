@@ -14,7 +14,8 @@ from schema.governed import EXAMINERS, governed
 
 @strawberry.type(
     description=(
-        "The number of accounts by the state of their notices; each account counts once, by its most advanced notice."
+        "The number of accounts by the state of their notices; each account counts once, under the furthest "
+        "state that its notices reached."
     )
 )
 class NoticeCount:
@@ -24,9 +25,10 @@ class NoticeCount:
     channel: NoticeChannel | None = governed(
         EXAMINERS, description="The channel of the notices, null for all channels together."
     )
-    accounts: int = governed(EXAMINERS, description="The number of accounts that require a notice or received one.")
+    accounts: int = governed(EXAMINERS, description="The number of accounts that need a notice or received a notice.")
     delivered: int = governed(
-        EXAMINERS, description="The number of accounts to which a notice of the epoch or later was delivered."
+        EXAMINERS,
+        description=("The number of accounts to which a notice of this epoch or of a later epoch was delivered."),
     )
     pending: int = governed(
         EXAMINERS,
@@ -34,7 +36,10 @@ class NoticeCount:
     )
     unknown: int = governed(
         EXAMINERS,
-        description="The number of accounts whose notice has an unknown result, because sending was interrupted.",
+        description=(
+            "The number of accounts for which it is not known whether the notice was sent, because sending was "
+            "interrupted."
+        ),
     )
     bounced: int = governed(EXAMINERS, description="The number of accounts whose notice bounced.")
     not_sent: int = governed(EXAMINERS, description="The number of accounts to which no notice was sent.")
@@ -45,7 +50,7 @@ class NoticeSummary:
     epoch: str = governed(EXAMINERS, description="The epoch of the campaign, as YYYY-MM.")
     counted_at: datetime = governed(EXAMINERS, description="The time of the count.")
     requiring_notice: int = governed(
-        EXAMINERS, description="The number of accounts to which no notice was delivered, in all countries."
+        EXAMINERS, description="The number of accounts in all countries to which no notice was delivered."
     )
     counts: list[NoticeCount] = governed(
         EXAMINERS, description="The counts by country and channel, beginning with the overall count."

@@ -53,7 +53,7 @@ class WithdrawnObjection:
     )
 
 
-@strawberry.type(description="An identifier of an account, person or contact that an objection states.")
+@strawberry.type(description="An identifier in an objection, of an account, a person or a contact.")
 class ObjectionTarget:
     kind: TargetKind = governed(OFFICERS, description="The kind of the identifier.")
     value: str = governed(OFFICERS, description="The platform's id, or the SHA-256 of a contact.")
@@ -65,7 +65,9 @@ def targets_of(listed: list[str]) -> list[ObjectionTarget]:
     return [ObjectionTarget(kind=TargetKind(kind), value=value) for kind, _, value in pairs]
 
 
-@strawberry.type(description="An objection that matches no known account and is retained until one appears.")
+@strawberry.type(
+    description=("An objection that matches no known account; it is retained until a matching account appears.")
+)
 class UnmatchedObjection:
     id: strawberry.ID = governed(OFFICERS, row=FromList("ids"), description="The id of the objection.")
     reference: str = governed(OFFICERS, row=Column("reference"), description="The reference of the objection.")
@@ -78,7 +80,7 @@ class UnmatchedObjection:
         description="The channel through which the objection was received, null if unknown.",
     )
     received_at: datetime = governed(OFFICERS, row=Column("received_at"), description="The time of receipt.")
-    targets: list[ObjectionTarget] = governed(OFFICERS, description="The identifiers that the objection states.")
+    targets: list[ObjectionTarget] = governed(OFFICERS, description="The identifiers in the objection.")
 
 
 class UnmatchedPage(KeysetPage):
@@ -124,7 +126,8 @@ class FileObjectionInput:
         default=ObjectionScope.ALL, description="The content that the objection covers."
     )
     account: str | None = strawberry.field(
-        default=None, description="The gateway's id or the platform's id of the account, which need not be known yet."
+        default=None,
+        description=("The gateway's id or the platform's id of the account; the account need not be known yet."),
     )
     person: str | None = strawberry.field(default=None, description="The platform's id of the person.")
     contact: str | None = strawberry.field(

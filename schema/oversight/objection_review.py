@@ -59,7 +59,10 @@ class ObjectionSummary:
     rejected: int = governed(EXAMINERS, description="The number of rejected objections.")
     time_to_effect: TimeToEffect | None = governed(
         EXAMINERS,
-        description="The time to effect of the objections received in the last 90 days, null if none were received.",
+        description=(
+            "How long the objections of the last 90 days took from receipt to effect, null if no objections were "
+            "received."
+        ),
     )
     by_day: list[DailyObjectionCount] = governed(
         EXAMINERS,
@@ -118,7 +121,7 @@ class ObjectionRecord:
         EXAMINERS, description="The rejection of the objection, null if none was requested."
     )
     targets: list[ObjectionTarget] = governed(
-        OFFICERS, description="The identifiers that the objection states, empty once it matches an account."
+        OFFICERS, description="The identifiers in the objection; empty once the objection matches an account."
     )
 
 

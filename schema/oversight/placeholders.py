@@ -30,9 +30,7 @@ class LinkKind(StrEnum):
     CONTACT = "CONTACT"
 
 
-@strawberry.type(
-    description="A person id or contact that officers declared a placeholder, because it identifies no real person."
-)
+@strawberry.type(description="A person id or a contact that identifies no real person, as declared by an officer.")
 class Placeholder:
     kind: LinkKind = governed(OFFICERS, description="The kind of the link.")
     value: str = governed(OFFICERS, description="The person id, or the SHA-256 of the contact.")
@@ -149,8 +147,10 @@ class PlaceholderMutation:
     declare_placeholder: Placeholder = governed(
         OFFICERS,
         resolver=_declare_placeholder,
-        description="Declares a placeholder, or approves one that another officer declared; it takes effect after the"
-        " waiting time that also applies to withdrawals.",
+        description=(
+            "Declares a placeholder, or approves one that another officer declared; an approved placeholder takes "
+            "effect after the waiting time for withdrawals."
+        ),
     )
     revoke_placeholder: Placeholder = governed(
         OFFICERS, resolver=_revoke_placeholder, description="Revokes a placeholder that is not in effect yet."

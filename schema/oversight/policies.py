@@ -66,7 +66,9 @@ class PolicyVersion:
     )
 
 
-@strawberry.type(description="The number of items that a policy would gain and lose for one value.")
+@strawberry.type(
+    description=("The number of items that a policy would gain and lose for one purpose, kind, country or condition.")
+)
 class SimulatedChange:
     name: str | None = governed(EXAMINERS, description="The purpose, kind, country or condition, null if unknown.")
     gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
@@ -83,7 +85,8 @@ class UntoldAccounts:
     untold: int = governed(
         EXAMINERS,
         description=(
-            "The number of these accounts to which no notice of this purpose and kind of content was delivered."
+            "The number of these accounts to which no notice that announced this purpose and kind of content "
+            "was delivered."
         ),
     )
 

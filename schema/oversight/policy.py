@@ -37,12 +37,17 @@ class Controller:
     dpo: str = governed(EVERYONE, description="The contact of the data protection officer.")
     authority: str = governed(EVERYONE, description="The supervisory authority for complaints.")
     storage: list[ControllerStatement] = governed(
-        EVERYONE, description="How long the data are stored, in each language; empty if the policy does not state it."
+        EVERYONE,
+        description=(
+            "How long personal data are stored, in each language; empty if the policy does not state how long."
+        ),
     )
     transfers: list[ControllerStatement] = governed(
         EVERYONE,
-        description="The transfers to countries outside the European Economic Area, in each language; empty if the"
-        " policy does not state them.",
+        description=(
+            "The transfers to countries outside the European Economic Area, in each language; empty if the policy "
+            "states no transfers."
+        ),
     )
 
 
@@ -85,14 +90,17 @@ class Policy:
     grounds: list[PolicyGround] = governed(EVERYONE, description="The content that the policy permits on each ground.")
     controller: Controller | None = governed(
         EVERYONE,
-        description="The controller of the personal data, null if not stated, in which case no notice can be sent.",
+        description=(
+            "The controller of the personal data, null if the policy states none; without a controller, no notice "
+            "can be sent."
+        ),
     )
     review_by: str | None = governed(
         STAFF, description="The day or time by which the policy must be reviewed, null if none is set."
     )
     assessments: list[PolicyAssessment] = governed(STAFF, description="The assessments on which the policy is based.")
     warnings: list[str] = governed(
-        STAFF, description="The present warnings about the policy, such as an overdue assessment."
+        STAFF, description="The current warnings about the policy, such as an overdue assessment."
     )
     document: str = governed(STAFF, description="The policy document in JSON.")
 

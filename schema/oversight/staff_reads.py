@@ -20,10 +20,12 @@ LATEST_READS = 100
 )
 class StaffRead:
     read_at: datetime = governed(EXAMINERS, description="The time of the read.")
-    reader: str = governed(EXAMINERS, description="The name that the reader's token states.")
+    reader: str = governed(EXAMINERS, description="The name in the reader's token.")
     role: Role = governed(EXAMINERS, description="The role of the reader.")
     fields: list[str] = governed(EXAMINERS, description="The root fields of the operation.")
-    reason: str | None = governed(EXAMINERS, description="The reason that the request stated, null if it stated none.")
+    reason: str | None = governed(
+        EXAMINERS, description=("The reason that the request gave, null if the request gave no reason.")
+    )
     accounts: int = governed(EXAMINERS, description="The number of accounts whose data the response contained.")
     objections: int = governed(EXAMINERS, description="The number of objections that the response contained.")
 

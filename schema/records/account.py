@@ -67,7 +67,11 @@ def _birth_year(born_on: str | None) -> int | None:
 class Account(Node):
     row: strawberry.Private[AccountRow]
     id: strawberry.ID = governed(EXAMINERS_AND_OWNER, row=FromList("ids"), description="The id of the account.")
-    product: str = governed(EXAMINERS_AND_OWNER, row=Column("product"), description="The product of the account.")
+    product: str = governed(
+        EXAMINERS_AND_OWNER,
+        row=Column("product"),
+        description=("The product of the platform, such as an app or a site, to which the account belongs."),
+    )
     kind: AccountKind = governed(
         EXAMINERS_AND_OWNER, row=EnumColumn("kind", AccountKind), description="The kind of the account."
     )
@@ -92,12 +96,12 @@ class Account(Node):
     consent: Consent = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_consent_of_account,
-        description="The account's position on the use of its content for training.",
+        description="The account's position on the use of the account's content for training.",
     )
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_signals_of_account,
-        description="The signals about the account, which apply to every item of the account.",
+        description="The signals about training that apply to every item of the account.",
     )
     staff_reads: Connection[StaffRead] = governed(
         EXAMINERS,

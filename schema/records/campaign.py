@@ -25,8 +25,10 @@ class CampaignText:
     sha256: str = governed(EXAMINERS_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
     text: str | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The text that was sent, with `{{ object_link }}` and `{{ information_link }}` in place of"
-        " the links, null if the text was not registered in the gateway.",
+        description=(
+            "The text of the message, null if the gateway does not have the text; `{{ object_link }}` and `{{ "
+            "information_link }}` stand for the links."
+        ),
     )
 
 
@@ -38,7 +40,10 @@ class Campaign:
     )
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
-        description="The uses that only some versions of the campaign's record state; no notice counts for them.",
+        description=(
+            "The uses of content that some versions of the campaign's record state and others omit; no notice "
+            "counts for these uses."
+        ),
     )
     texts: list[CampaignText] = governed(
         EXAMINERS_AND_OWNER, description="The text of each message of the campaign in each language."

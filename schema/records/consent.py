@@ -30,7 +30,7 @@ MAX_PAGE_SIZE = 100
 
 
 @described_enum(
-    "An account's position on the use of its content for training.",
+    "An account's position on the use of the account's content for training.",
     NOT_NOTICED="No notice was delivered.",
     NOTICE_PERIOD="The notice period has not ended.",
     NOT_OBJECTED="The notice period ended without an objection.",
@@ -91,7 +91,9 @@ class Notice:
     sent_text: CampaignText | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_sent_text,
-        description="The text of the notice as registered for the campaign, null if it is not known.",
+        description=(
+            "The text of the notice as registered for the campaign, null if the gateway does not know the text."
+        ),
     )
     campaign: Campaign | None = governed(
         EXAMINERS_AND_OWNER,
@@ -99,7 +101,7 @@ class Notice:
         description="The campaign of the notice, null if the gateway does not know the campaign.",
     )
     sent_at: datetime | None = governed(
-        EXAMINERS_AND_OWNER, description="The time at which the notice was sent, null if that is not known."
+        EXAMINERS_AND_OWNER, description="The time at which the notice was sent, null if the time is not known."
     )
     delivered_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time at which the notice was delivered, null if it was not delivered."
@@ -228,7 +230,7 @@ async def _resolve_events(
     return await events_page(info.context, first, after, root.account.id)
 
 
-@strawberry.type(description="An account's position on the use of its content for one purpose.")
+@strawberry.type(description="An account's position on the use of the account's content for one purpose.")
 class PurposePosition:
     """A position for a purpose."""
 
@@ -240,18 +242,18 @@ class PurposePosition:
     )
 
 
-@strawberry.type(description="An account's position on the use of its content for training.")
+@strawberry.type(description="An account's position on the use of the account's content for training.")
 class Consent:
     account: strawberry.Private[AccountRow]
     position: ConsentPosition = governed(
-        EXAMINERS_AND_OWNER, description="The position for the first purpose of the policy."
+        EXAMINERS_AND_OWNER, description="The account's position for the first purpose of the policy."
     )
     since: datetime | None = governed(
         EXAMINERS_AND_OWNER,
         description="The time from which the account has had this position, null if no notice was delivered.",
     )
     purposes: list[PurposePosition] = governed(
-        EXAMINERS_AND_OWNER, description="The position for each purpose of the policy."
+        EXAMINERS_AND_OWNER, description="The account's position for each purpose of the policy."
     )
     scope: ObjectionScope | None = governed(
         EXAMINERS_AND_OWNER, description="The content that the active objection covers, null if there is none."
@@ -259,7 +261,7 @@ class Consent:
     legal_basis: LegalBasis = governed(EXAMINERS_AND_OWNER, description="The legal basis for the use of the content.")
     asked_for: bool = governed(
         EXAMINERS_AND_OWNER,
-        description="Whether the policy in force requires consent for any content of the account.",
+        description="Whether the policy in force requires consent for at least some content of the account.",
     )
     given_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time from which the account's consent counts, null without consent."
@@ -271,7 +273,9 @@ class Consent:
         EXAMINERS_AND_OWNER, resolver=_resolve_objections, description="The objections that apply to the account."
     )
     events: Connection[ConsentEvent] = governed(
-        EXAMINERS_AND_OWNER, resolver=_resolve_events, description="The events in the history of the position."
+        EXAMINERS_AND_OWNER,
+        resolver=_resolve_events,
+        description=("The events in the history of the account's position."),
     )
 
 

@@ -102,7 +102,9 @@ class Content(Node):
     product: str | None = governed(
         EXAMINERS_AND_OWNER,
         row=Column("product"),
-        description="The product of the item's account, null while the account is unknown.",
+        description=(
+            "The product of the platform to which the item's account belongs, null while the account is unknown."
+        ),
     )
     audience: Audience | None = governed(
         EXAMINERS_AND_OWNER,
@@ -131,8 +133,8 @@ class Content(Node):
     number: int | None = governed(
         SUBJECTS,
         resolver=_resolve_own_number,
-        description="The position of the item among the data subject's own items, 1 for the first that was received,"
-        f" null unless the item is one of the latest {LATEST_ITEMS}.",
+        description="The number of the item among the data subject's own items, counted from 1 in order of receipt,"
+        f" null for all but the latest {LATEST_ITEMS} items.",
     )
     text_preview: str | None = governed(
         (*OFFICERS, *SUBJECTS),
@@ -152,7 +154,7 @@ class Content(Node):
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_signals_of_content,
-        description="The signals about the item, and the rights that the platform stated for it.",
+        description="The signals about the item, and the rights that the platform stated for the item.",
     )
     eligibility: Eligibility = governed(
         EXAMINERS_AND_OWNER,
@@ -170,7 +172,7 @@ class Content(Node):
     canary: Canary | None = governed(
         OFFICERS,
         resolver=_resolve_canary,
-        description="The record of the item as a canary, null for all other items.",
+        description="The canary that the item is, null if the item is not a canary.",
     )
     timeline: Connection[TimelineEntry] = governed(
         EXAMINERS,

@@ -23,7 +23,7 @@ _READERS = (*TRAINING, *EXAMINERS_AND_OWNER)
 
 
 @described_enum(
-    "The outcome of a condition; an item is permitted only if all required conditions are PASS.",
+    "The outcome of a condition; an item is permitted only if all required conditions have the outcome PASS.",
     PASS="The condition holds.",  # noqa: S106 - an outcome, no password
     FAIL="The condition does not hold.",
     UNKNOWN="The facts do not show whether the condition holds.",
@@ -59,8 +59,10 @@ class Condition:
     source: str = governed(EVERYONE, description="The legal source of the condition.")
     predicate: str = governed(
         STAFF,
-        description="The rule as an SQL expression that is true, false or unknown, in which `c` is the item and `s` the"
-        " author's standing.",
+        description=(
+            "The rule as an SQL expression with the value true, false or null; `c` is the item and `s` is the "
+            "author's standing."
+        ),
     )
     grounds: list[GroundCode] = governed(EVERYONE, description="The grounds that require the condition.")
 
@@ -76,7 +78,8 @@ class ConditionResult:
         _READERS,
         row=Column("evidence"),
         description=(
-            "The facts behind the outcome, with times given as weeks or months, null if there are none to show."
+            "The facts that decided the outcome, null if there are no facts to show; times are given as weeks "
+            "or months."
         ),
     )
 
@@ -130,7 +133,7 @@ ForPurpose = Annotated[
 class AsOf:
     valid_at: datetime = strawberry.field(description="The time for which the decision is repeated.")
     known_at: datetime | None = strawberry.field(
-        default=None, description="The decision uses only facts that the gateway knew at this time, by default now."
+        default=None, description="The decision uses only facts that the gateway knew at this time; the default is now."
     )
 
 

@@ -12,9 +12,7 @@ from schema.governed import EXAMINERS_AND_OWNER, governed
 _STATEMENTS = {"y": TrainingStatement.ALLOWED, "n": TrainingStatement.RESERVED, "unknown": TrainingStatement.UNKNOWN}
 
 
-@strawberry.type(
-    description="A signal that was found, or a right that the platform stated, with its meaning for training."
-)
+@strawberry.type(description="A signal about training that was found, or a right that the platform stated.")
 class RightsSignal:
     source: RightsSource | None = governed(
         EXAMINERS_AND_OWNER,
@@ -26,8 +24,10 @@ class RightsSignal:
     )
     reserves: bool = governed(
         EXAMINERS_AND_OWNER,
-        description="Whether the signal reserves the item against training, after all signals of the same standard were"
-        " weighed.",
+        description=(
+            "Whether the signal opts the item out of training, when all signals of the same standard are "
+            "considered together."
+        ),
     )
     form: str | None = governed(
         EXAMINERS_AND_OWNER, description="The form in which the signal was found, null if the platform stated a right."

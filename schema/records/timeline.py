@@ -20,7 +20,7 @@ from schema.training.retractions import RetractionKind
 
 @described_enum(
     "The state of the latest retraction of an item for a client.",
-    NONE="The item was not retracted, or was delivered again since.",
+    NONE="The item was not retracted, or was delivered again after the retraction.",
     UNACKNOWLEDGED="The client has not acknowledged the retraction.",
     ACKNOWLEDGED="The client acknowledged the retraction.",
     OVERDUE="The deadline passed without an acknowledgement.",
@@ -43,7 +43,9 @@ class Recipient:
     )
     retraction: RetractionState = governed(
         EXAMINERS,
-        description="The state of the latest retraction, NONE if there is none or the item was delivered again.",
+        description=(
+            "The state of the latest retraction, NONE if there is no retraction or the item was delivered again."
+        ),
     )
     retraction_kind: RetractionKind | None = governed(
         EXAMINERS, description="The action that the client must take, null if the item was not retracted."
@@ -57,7 +59,7 @@ class Recipient:
     CONTENT_DELETED="The item was deleted.",
     CONTENT_CHANGED="Another fact of the item changed.",
     AUDIENCE_CHANGED="The audience of the item changed.",
-    RIGHTS_RESERVED="A reservation of rights was stated or withdrawn.",
+    RIGHTS_RESERVED="An opt-out from training (a reservation of rights) was stated or withdrawn.",
     SCANNED="A scan of the item gave a new result.",
     TEXT_REMOVED="The text was removed from the gateway or sent again.",
     ACCOUNT_RECORDED="The account was recorded.",
@@ -106,7 +108,7 @@ class TimelineEntryKind(StrEnum):
 class TimelineEntry:
     kind: TimelineEntryKind = governed(EXAMINERS, description="The kind of the event.")
     occurred_at: datetime = governed(
-        EXAMINERS, description="The time of the event, as the source of the fact stated it."
+        EXAMINERS, description="The time of the event according to the source of the fact."
     )
     recorded_at: datetime = governed(EXAMINERS, description="The time at which the gateway learned of the event.")
     sentence: str = governed(EXAMINERS, description="The event in one sentence.")

@@ -7,4 +7,6 @@ from schema.governed import EVERYONE, governed
 
 @strawberry.interface(description="An object with an id.")
 class Node:
-    id: strawberry.ID = governed(EVERYONE, description="The id of the object, which can differ by role and by client.")
+    id: strawberry.ID = governed(
+        EVERYONE, description=("The id of the object; the same object can have another id for another role or client.")
+    )

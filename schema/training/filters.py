@@ -23,8 +23,10 @@ Value = TypeVar("Value")
 
 
 @strawberry.input(
-    description="A reproducible sample of all items: the same seed gives the same sample on every page, for every"
-    " client and on every day."
+    description=(
+        "A reproducible sample of all items; the same seed gives the same sample on every page, for every client "
+        "and on every day."
+    )
 )
 class SampleInput:
     share: float = strawberry.field(description="The share of the items in the sample, above 0 and at most 1.")
@@ -32,7 +34,7 @@ class SampleInput:
 
 
 @strawberry.input(
-    description="A filter for trainable content; an item must match all fields, and one of the values of each field."
+    description=("A filter for trainable content; an item must match at least one value of every field of the filter.")
 )
 class TrainableContentFilter:
     kinds: list[ContentKind] | None = strawberry.field(default=None, description="Match items of these kinds.")

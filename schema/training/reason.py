@@ -163,7 +163,7 @@ def _object_type_of(declared: GraphQLField) -> GraphQLObjectType:
 
 
 @strawberry.type(
-    description="The reason why an item qualified, decided by the database statement that delivered the item."
+    description="The reason why an item qualified, computed by the database statement that delivered the item."
 )
 class QualifyingReason:
     ground: GroundCode = governed(TRAINING, row=Column("ground"), description="The ground on which the item qualified.")
@@ -178,7 +178,7 @@ class QualifyingReason:
     conditions: list[ConditionResult] = governed(
         TRAINING,
         row=_PassedConditions(),
-        description="The conditions that the ground requires, all of which passed.",
+        description="The conditions that the ground requires, all with the outcome PASS.",
     )
     policy_version: str = governed(
         TRAINING,

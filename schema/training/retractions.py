@@ -43,7 +43,7 @@ class RetractionKind(StrEnum):
 
 
 @described_enum(
-    "The cause of a retraction, which does not disclose whether the author objected.",
+    "The cause of a retraction; the cause does not disclose whether the author objected.",
     NO_LONGER_PERMITTED="The item is no longer permitted.",
     EDITED="The item was edited.",
     AUTHORITY="An authority ordered or lifted a hold.",
@@ -73,8 +73,10 @@ class Retraction:
     retracted_at: datetime = governed(TRAINING, description="The time of the retraction.")
     due_by: datetime | None = governed(
         TRAINING,
-        description="The deadline for the acknowledgement, null if there is none; after it, deliveries stop until the"
-        " acknowledgement arrives.",
+        description=(
+            "The deadline for the acknowledgement, null if there is none; after the deadline, deliveries stop "
+            "until the acknowledgement arrives."
+        ),
     )
 
 
@@ -97,7 +99,7 @@ class Incident:
     PERMITTED="The client can use the item.",
     HELD="The client must keep the item but not use it.",
     RETRACTED="The client must delete the item, or no item has this id.",
-    ASK_AGAIN="The decision is pending for some seconds; until then, the client must neither use nor delete the item.",
+    ASK_AGAIN="The decision takes some more seconds; until then, the client must neither use nor delete the item.",
 )
 class EligibilityState(StrEnum):
     PERMITTED = "PERMITTED"
@@ -256,5 +258,5 @@ class RetractionMutation:
     acknowledge_retractions: RetractionAcknowledgement = governed(
         TRAINING,
         resolver=_resolve_acknowledge_retractions,
-        description="Acknowledges all retractions up to and including the given one.",
+        description="Acknowledges all retractions up to and including the retraction `upTo`.",
     )

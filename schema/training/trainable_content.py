@@ -49,7 +49,9 @@ class Media:
     type: str = governed(TRAINING, description="The media type, such as `image/jpeg`.")
     url: str = governed(TRAINING, description="The address of the file.")
     sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
-    alt: str | None = governed(TRAINING, description="The de-identified description of the file, null if it has none.")
+    alt: str | None = governed(
+        TRAINING, description=("The de-identified description of the file, null if the file has no description.")
+    )
 
 
 @strawberry.type(description="The author of an item, identified by a pseudonym.")
