@@ -51,12 +51,14 @@ def from_another(number: int) -> dict[str, str]:
 
 
 def reached(gateway: TestGateway) -> set[str]:
-    """Name the accounts that the latest objection reaches."""
+    """Name the accounts at which the latest objection is filed, whether or not others are there already."""
     return {
         name
         for (name,) in gateway.execute(
-            "SELECT a.platform_id FROM grounds.accounts_targeted(ARRAY[(SELECT max(id) FROM grounds.objection)]) t (id)"
-            " JOIN grounds.account a ON a.id = t.id"
+            "SELECT a.platform_id FROM grounds.objection_target t JOIN grounds.account a"
+            " ON a.own_contact = t.value OR EXISTS (SELECT FROM grounds.account_contact c"
+            " WHERE c.account = a.id AND c.contact = t.value)"
+            " WHERE t.objection = (SELECT max(id) FROM grounds.objection) AND t.kind = 'CONTACT'"
         )
     }
 
