@@ -322,7 +322,7 @@ async def test_an_instant_ahead_of_the_clock_is_refused_and_doubts_what_is_store
 async def test_only_a_client_that_may_ask_is_served(known: TestGateway) -> None:
     assert await pulled(known) == 1
     answer = (await known.post(Role.TRAINING_CLIENT, PAGE, {"first": 10}, purpose="ADVERTISING")).json()
-    assert "which are GENAI_TRAINING" in answer["errors"][0]["message"]
+    assert "use a token for GENAI_TRAINING" in answer["errors"][0]["message"]
     known.execute("UPDATE grounds.client SET suspended = TRUE")
     with pytest.raises(AssertionError, match="nothing is delivered to this client while it is suspended"):
         await pulled(known)
