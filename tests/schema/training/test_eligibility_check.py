@@ -43,7 +43,7 @@ async def test_ten_thousand_items_can_be_asked_about_and_no_more(serving: TestGa
     many = [kept, *(f"{number:022}" for number in range(9_999))]
     assert await check(serving, many) == ["PERMITTED", *["RETRACTED"] * 9_999]
     answer = (await serving.post(Role.TRAINING_CLIENT, CHECK, {"ids": [*many, "x"]})).json()
-    assert answer["errors"][0]["message"].startswith("ids: has 10001 values")
+    assert answer["errors"][0]["message"].startswith("ids: must have at most 10000 values, not 10001")
 
 
 async def test_under_a_hold_what_was_received_is_kept(serving: TestGateway) -> None:

@@ -146,7 +146,7 @@ def _forbidden_fields(schema: GraphQLSchema, operation: Operation, role: str) ->
         readers = frozenset[str]().union(*(each for each in declared if each is not None))
         if role not in readers:
             allowed = ", ".join(sorted(readers)) or "no role, because it declares no readers"
-            message = f"{coordinate} is for {allowed}, and {role} may not read it (remove the field)"
+            message = f"{coordinate} is for {allowed}; {role} may not read it (remove the field)"
             yield Finding(Verdict.FAILS, message, line)
 
 
