@@ -12,9 +12,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Protocol, Self, cast
 
-from db.ingest.file_format import GZIP, ZSTD, format_fault
 from db.ingest.records import LINE_LIMIT
 from db.ingest.rejection import Rejected
+from db.ingest.staging import GZIP, ZSTD, format_fault
 
 BLOCK_BYTES = 256 * 1024
 PACKED_BYTES = 4096

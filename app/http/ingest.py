@@ -12,11 +12,10 @@ from app.auth.authenticator import Authenticator
 from app.http.boundary import HTTPError, render_json
 from app.telemetry import observe
 from db.connection import Database, connection
-from db.ingest.file_format import GZIP, HEAD_BYTES, ZSTD, format_fault
 from db.ingest.merge import Summary, ingest_lines
 from db.ingest.records import LINE_LIMIT
 from db.ingest.rejection import Rejected
-from db.ingest.staging import Stager
+from db.ingest.staging import GZIP, HEAD_BYTES, ZSTD, Stager, format_fault
 from schema.actor import Role
 
 MAX_REJECTS_SHOWN = 1000

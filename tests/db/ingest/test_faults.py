@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 from db.ingest.examples import example_records
-from db.ingest.file_format import format_fault
 from db.ingest.records import MODELS, Line
 from db.ingest.rejection import MAX_FAULTS, Rejected
-from db.ingest.staging import stage_line
+from db.ingest.staging import format_fault, stage_line
 from db.vocabulary import PLATFORM_PRODUCTS
 from tests.support.facts import NOW, fact
 
