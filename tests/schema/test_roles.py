@@ -214,8 +214,12 @@ async def ids_for(gateway: TestGateway, role: Role, claims: dict[str, Any]) -> d
     return {"item": '"unknown"'}
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(retracted: TestGateway, role: Role) -> None:
+async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(retracted: TestGateway) -> None:
+    for role in Role:
+        await reads_exactly_what_is_granted(retracted, role)
+
+
+async def reads_exactly_what_is_granted(retracted: TestGateway, role: Role) -> None:
     claims: dict[str, Any] = {"subject": SUBJECT} if role is Role.DATA_SUBJECT else {}
     ids = await ids_for(retracted, role, claims)
     await retracted.ask(Role.AUDITOR, "{ accounts(first: 100) { nodes { id } } }")  # a read, for its people to see
