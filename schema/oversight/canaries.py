@@ -43,7 +43,7 @@ class Canary:
     content_id: strawberry.ID = governed(OFFICERS, description="The id of the item.")
     platform_id: str = governed(OFFICERS, description="The platform's id of the item.")
     reason: str = governed(OFFICERS, description="The reason why the item can never qualify.")
-    planted_by: str = governed(OFFICERS, description="The name of the operator who planted the item.")
+    planted_by: str = governed(OFFICERS, description="The name of the operator, as given when the item was planted.")
     planted_at: datetime = governed(OFFICERS, description="The time at which the item was planted.")
     incidents: list[CanaryIncident] = governed(
         OFFICERS,

@@ -15,7 +15,7 @@ from schema.governed import EXAMINERS, governed
 @strawberry.type(
     description=(
         "The number of accounts by the state of their notices; each account counts once, under the furthest "
-        "state that its notices reached."
+        "state of its notices."
     )
 )
 class NoticeCount:
