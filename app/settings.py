@@ -114,7 +114,10 @@ class Settings(BaseSettings):
     )
     checkpoints: Path | None = Field(
         None,
-        description="The folder to which checkpoints are exported, and with which the database is compared.",
+        description=(
+            "The folder to which checkpoints are exported. At the start, the database must contain the newest of "
+            "these checkpoints."
+        ),
     )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."
@@ -156,7 +159,9 @@ class Settings(BaseSettings):
     )
     offers: bool = Field(
         False,
-        description="Whether pages are read from offers, which background jobs maintain, and not only from the rules.",
+        description=(
+            "Whether pages are served from offers, which background jobs prepare; if not, the rules decide each page."
+        ),
     )
     reason_required: bool = Field(
         False, description="Whether officers and auditors state a reason for each read of people's data."

@@ -52,8 +52,8 @@ async def register_campaign(
     if refused:
         raise SettingsError(
             "\n".join(
-                f"{language}.txt: the text differs from the registered text, which cannot change (restore the"
-                " registered text)"
+                f"{language}.txt: the text differs from the registered text (restore the registered text, which "
+                "cannot be changed)"
                 for language in refused
             )
         )
@@ -71,7 +71,7 @@ def _parse_campaign(document: bytes) -> Campaign:
         )
         raise SettingsError("\n".join(said)) from None
     if not record.uses:
-        raise SettingsError(f"campaign {record.id}: told is empty (state purposes, kinds and products)")
+        raise SettingsError(f"campaign {record.id}: the field `told` is empty (state purposes, kinds and products)")
     return record
 
 
@@ -82,7 +82,7 @@ def _raise_if_changed(record: Campaign, stored: StoredCampaign | None) -> None:
     changes = [f"adds {use}" for use in sorted(set(record.uses) - stored.told)]
     changes += [f"lacks {use}" for use in sorted(stored.told - set(record.uses))]
     raise SettingsError(
-        f"campaign {record.id}: told must not change, and this record {', '.join(changes)} (register a new"
+        f"campaign {record.id}: the field `told` must not change, but this record {', '.join(changes)} (register a new"
         " campaign with another epoch)"
     )
 
@@ -96,8 +96,8 @@ def _raise_if_hashes_differ(record: Campaign, stored: StoredCampaign | None, has
             faults.append(f"texts.{language}: the text in this language is missing (add {language}.txt)")
         elif {digest, stated.get(language, digest)} != {hashes[language]}:
             faults.append(
-                f"texts.{language}: the SHA-256 of the text is {hashes[language]} and not the stated one"
-                " (correct the text or the hash)"
+                f"texts.{language}: the SHA-256 of the text is {hashes[language]}, which differs from the "
+                "stated SHA-256 (correct the text or the hash)"
             )
     if faults:
         raise SettingsError("\n".join(f"campaign {record.id}: {fault}" for fault in faults))

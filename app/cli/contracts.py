@@ -21,11 +21,11 @@ contract_commands = typer.Typer(
 document_commands = typer.Typer(no_args_is_help=True, help="Register trusted documents.")
 
 Client = Annotated[
-    str | None, typer.Option(help="The name of the consumer. Default: the name of the folder of each file.")
+    str | None, typer.Option(help="The name of the consumer. Default: the name of the folder that contains each file.")
 ]
 Operations = Annotated[
     list[Path] | None,
-    typer.Option("--operations", help="A file or folder with operations. Repeat the option for several."),
+    typer.Option("--operations", help="A file or folder with operations. Repeat the option for each file or folder."),
 ]
 Schema = Annotated[
     str | None,
@@ -116,7 +116,7 @@ def documents_register_command(
     ],
     client: Annotated[str, typer.Option(help="The name of the client that sends the documents.")],
     manifest: Annotated[
-        Path, typer.Option(envvar="GROUNDS_DOCUMENTS", help="The manifest into which to merge the documents.")
+        Path, typer.Option(envvar="GROUNDS_DOCUMENTS", help="The manifest file to which the documents are added.")
     ] = Path("documents.json"),
 ) -> None:
     """Add documents to the manifest of trusted documents, and print their ids."""

@@ -54,7 +54,8 @@ class FactFile:
         except (EOFError, zlib.error, OSError) as error:
             what = error.strerror if isinstance(error, OSError) and error.strerror else "is incomplete or damaged"
             self.fault = (
-                f"{self.name}: {what} (the lines before the damage are read; get the file again and repeat the command)"
+                f"{self.name}: {what} (only the lines before the damage were read; get the file again and "
+                "repeat the command)"
             )
         else:
             yield bytes(held)

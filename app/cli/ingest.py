@@ -28,9 +28,10 @@ def ingest_command(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="The NDJSON or .gz files to load. Use - for standard input.")
     ],
-    check: Annotated[bool, typer.Option("--check", help="Only name the faults of each line; store nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only report the faults of each line; store nothing.")] = False,
     product: Annotated[
-        list[str] | None, typer.Option(help="With --check: a product of your policy that the default one lacks.")
+        list[str] | None,
+        typer.Option(help="With --check: a product that your policy has and the default policy lacks."),
     ] = None,
     data: Data = None,
     json: AsJson = False,
@@ -70,7 +71,7 @@ def _check_files(files: list[str], products: frozenset[str], *, as_json: bool) -
             print_json({"file": source.name, "records": counts, "rejects": rejects})
         else:
             _print_line_faults(source.name, rejects)
-            print(f"{source.name}: {sum(counts.values())} records are right, {len(rejects)} are not")
+            print(f"{source.name}: {sum(counts.values())} records are valid, {len(rejects)} are not")
     if damaged := [source.fault for source in sources if source.fault]:
         exit_with_error("\n".join(damaged))
     if faulty:
@@ -78,7 +79,7 @@ def _check_files(files: list[str], products: frozenset[str], *, as_json: bool) -
 
 
 def _check_file(source: "FactFile", products: frozenset[str]) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Check a file of `grounds ingest --check`; return how many records are right, by type, and the rejected lines."""
+    """Check a file of `grounds ingest --check`; return how many records are valid, by type, and the rejected lines."""
     from db.ingest.dry_run import check_lines
     from db.vocabulary import PLATFORM_PRODUCTS
 
@@ -164,15 +165,18 @@ def _print_remarks(summary: "Summary", rejects: Path) -> int:
     if summary.unreadable_signals:
         print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects})", file=sys.stderr)
     if summary.changed_campaigns:
-        told = f"{len(summary.changed_campaigns)} campaigns tell otherwise than they did (see {rejects})"
+        told = (
+            f"{len(summary.changed_campaigns)} campaign records differ from earlier records of the same campaign "
+            f"(see {rejects})"
+        )
         print(told, file=sys.stderr)
     rejected, aside = summary.total("rejected"), summary.still_set_aside.total()
     if rejected:
         print(f"{rejected} lines were rejected (see {rejects})", file=sys.stderr)
     if aside:
         print(
-            f"{aside} good lines are not later than a bad line of the same record, which stays quarantined"
-            " (send them again with a later observed_at)",
+            f"{aside} valid lines are not newer than an invalid line of the same record, and the record stays "
+            "quarantined (send the valid lines again with a later observed_at)",
             file=sys.stderr,
         )
     return rejected + aside + len(summary.changed_campaigns)

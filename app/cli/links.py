@@ -12,7 +12,8 @@ from app.settings import read_settings
 def link_command(
     account: Annotated[str, typer.Argument(help="The platform's id of the account.")],
     me: Annotated[
-        bool, typer.Option("--me", help="Link to the page with the person's own data instead of the objection form.")
+        bool,
+        typer.Option("--me", help="Print a link to the page with the person's own data, not to the objection form."),
     ] = (False),
     days: Annotated[int, typer.Option(min=1, max=3650, help="The number of days for which the link is valid.")] = 30,
     data: Data = None,

@@ -34,7 +34,7 @@ RetryUnknown = Annotated[
     bool,
     typer.Option(
         "--retry-unknown",
-        help="Send the messages again whose result is unknown. Some of them might arrive twice.",
+        help="Send the messages with an unknown result again. Some messages might arrive twice.",
     ),
 ]
 

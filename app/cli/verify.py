@@ -84,11 +84,13 @@ async def _record_findings(url: str, audit: Audit) -> None:
 def verify_command(
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="The exported checkpoint to compare with. Repeat the option for several checkpoints."),
+        typer.Option(
+            help="An exported checkpoint with which to compare the ledger. Repeat the option for each checkpoint."
+        ),
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(help="The file to which to write the newest checkpoint. Keep a copy on another system."),
+        typer.Option(help="Write the newest checkpoint to this file. Keep a copy of the file on another system."),
     ] = None,
     data: Data = None,
 ) -> None:

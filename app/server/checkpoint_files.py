@@ -73,14 +73,20 @@ async def export_newest_checkpoint(connection: Connection, key: Ed25519PrivateKe
     checkpoint = Checkpoint(*row) if row else None
     newest = _exported_files(folder)[-1:]
     if newest and (checkpoint is None or newest[0].name > _file_name(checkpoint)):
-        raise CheckpointError("a newer checkpoint was exported, so the database was replaced while the server ran")
+        raise CheckpointError(
+            "the folder has a newer checkpoint than the database: the database was replaced while the server "
+            "ran (restart the gateway)"
+        )
     if checkpoint is None:
         return
     file = folder / _file_name(checkpoint)
     if not file.exists():
         _write_durably(file, checkpoint_as_json(checkpoint, key.public_key().public_bytes_raw().hex()))
     elif read_checkpoint(file).checkpoint != checkpoint:
-        raise CheckpointError("another checkpoint with this number was exported, so the database was replaced")
+        raise CheckpointError(
+            "the folder has a different checkpoint with this number: the database was replaced while the "
+            "server ran (restart the gateway)"
+        )
 
 
 def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
@@ -101,13 +107,13 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
     if stored == exported:
         return
     if stored is not None:
-        found = f"has another checkpoint {exported.number} than the one that was exported"
+        found = f"has a checkpoint {exported.number} that differs from the exported one"
     else:
         ends = f"checkpoint {newest.number} of {newest.sealed_at}Z" if newest else "no checkpoint"
         found = f"ends with {ends}, but checkpoint {exported.number} of {exported.sealed_at}Z was exported"
     raise SettingsError(
-        f"the database {found}, so it was restored or is a standby that lagged behind, and lacks later objections,"
-        f" withdrawals and deliveries ({_ACCEPT})"
+        f"the database {found}: the database was restored, or is a standby that lagged behind. Objections, "
+        f"withdrawals and deliveries after that time are missing ({_ACCEPT})"
     )
 
 

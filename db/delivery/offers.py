@@ -30,7 +30,8 @@ async def audit_offers(worker: Connection) -> int:
     found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
     if found:
         raise OffersNotPermitted(
-            f"{found} offers were not permitted; pages are read from the rules (report this to the developers, and run"
+            f"{found} offers were for items that are not permitted; until offers are built again, the rules "
+            "decide each page (report this to the developers, and run"
             " the gateway once with GROUNDS_OFFERS=false to build the offers again)"
         )
     return 0

@@ -261,8 +261,8 @@ def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
     """Describe a signal in a record of ingest that cannot be read, though the record is stored."""
     place, _, reason = fault.partition(": ")
     consequence = (
-        "the line is stored, and an unreadable signal counts as a reservation, except that of AIPREF (correct"
-        " the signal)"
+        "the line is stored; an unreadable signal counts as an opt-out from training, unless the signal is of "
+        "AIPREF (correct the signal)"
     )
     return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
 
@@ -271,7 +271,10 @@ def _told_otherwise(changes: list[str]) -> str:
     """Word what a version of a campaign changes: the first changes where there are many."""
     more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
     said = ", ".join(changes[:MAX_CHANGES]) + more
-    return f"{said}: set aside, as only what every version says counts (tell it by a campaign with an epoch of its own)"
+    return (
+        f"{said}: not counted, because a use counts only if every version of the record states it (announce it in a "
+        "campaign with another epoch)"
+    )
 
 
 def statement(name: str, record: str) -> str:

@@ -139,7 +139,7 @@ class Window(_RecordPart):
     def _ordered(self) -> Self:
         """Refuse a window in a record of ingest that ends before it begins."""
         if self.since and self.until and self.since > self.until:
-            raise ValueError("ends before it begins (swap from and to)")
+            raise ValueError("ends before it begins (swap `from` and `to`)")
         return self
 
 
@@ -175,7 +175,7 @@ class Reference(_RecordPart):
     def _names_one(self) -> Self:
         """Refuse a reference in a record of ingest unless it names either an account or a contact."""
         if (self.account is None) == (self.contact is None):
-            raise ValueError("must have either account or contact (state one of them)")
+            raise ValueError("must have either `account` or `contact` (state one of them)")
         return self
 
 
@@ -204,7 +204,7 @@ class Signal(_RecordPart):
         """Refuse a signal in a record of ingest that is too long."""
         text = value if isinstance(value, str) else json.dumps(value)
         if len(text) > MAX_VALUE_BYTES or len(text.encode()) > MAX_VALUE_BYTES:
-            raise ValueError(f"is longer than {MAX_VALUE_BYTES} bytes (send the part about training)")
+            raise ValueError(f"is longer than {MAX_VALUE_BYTES} bytes (send only the part about training)")
         return value
 
 

@@ -70,7 +70,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "PURPOSE_MATCH",
-        "The policy has the client's purpose, and the client is not suspended.",
+        "The policy permits the client's purpose, and the client is not suspended.",
         "GDPR Article 5(1)(b), purpose limitation",
         ("{claimed_purpose} IN ({purposes}) AND NOT {client_suspended}",),
         Evidence("{purposes}", "for {}", of_policy=True),
@@ -98,7 +98,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "ACCOUNT_IN_GOOD_STANDING",
-        "The author's account has been active for at least the policy's waiting time, and its record is not in doubt.",
+        "The author's account has been active for at least the policy's waiting time, and the account's record "
+        "is not in doubt.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             "s.status = 'ACTIVE'",
@@ -152,7 +153,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NOTICE_PERIOD_ELAPSED",
-        "The notice period that began with the earliest such notice has ended.",
+        "The notice period, which began with the earliest delivered notice of this use, has ended.",
         "The controller's safeguard in the balance of GDPR Article 6(1)(f) (EDPB Opinion 28/2024); weekends "
         "by analogy with Regulation (EEC, Euratom) 1182/71 Article 3",
         (
@@ -218,8 +219,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "CONTENT_SETTLED",
-        "The item has not changed for at least the policy's waiting time, no protection of it or its family was "
-        "removed recently, and its record is not in doubt.",
+        "The item has not changed for at least the policy's waiting time, no fact that protected the item or "
+        "its family was withdrawn recently, and the item's record is not in doubt.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             Since("c.settled_at", "content"),
@@ -230,22 +231,22 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
-        "The item and its family refer to no account or contact with an active objection (as a tag, a mention, an "
-        "image or a quotation).",
+        "The item and its family do not refer, by a tag, a mention, an image or a quotation, to an account or "
+        "contact with an active objection.",
         "GDPR Article 21",
         (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
     ),
     Condition(
         "NO_MINOR_REFERENCED",
-        "The item and its family refer only to adults (as a tag, a mention, an image or a quotation), and the "
-        "scanner for minors found none.",
+        "The tags, mentions, images and quotations of the item and its family refer only to adults, and the "
+        "scanner found no minors.",
         "GDPR Article 6(1)(f), recital 38",
         (_NO_MINOR_SEEN, "(f.id IS NULL OR f.no_minor)", Referenced(_ADULT), _FAMILY_SOUND),
         Evidence("c.minors", "scan {}"),
     ),
     Condition(
         "NO_RIGHTS_RESERVATION",
-        "No signal of the item, its family or the author's account reserves the item against training.",
+        "No signal of the item, its family or the author's account opts the item out of training.",
         "Directive (EU) 2019/790 Article 4(3)",
         ("NOT c.reserved AND NOT s.reserved AND (f.id IS NULL OR f.unreserved)",),
         SignalEvidence(

@@ -52,7 +52,7 @@ def _matched(pattern: re.Pattern[str], text: str, position: int) -> tuple[str, i
     """Match a part of a signal's structured field. Raises StructuredFieldError."""
     found = pattern.match(text, position)
     if found is None:
-        raise StructuredFieldError(f"cannot be read from character {position + 1}")
+        raise StructuredFieldError(f"cannot be parsed: the error is at character {position + 1}")
     return found[0], found.end()
 
 
@@ -66,7 +66,7 @@ def _member_value(text: str, position: int) -> tuple[str | None, int]:
         position = _after_parameters(text, position)
         after = _matched(_SPACES, text, position)[1]
         if after == position and not text.startswith(")", position):
-            raise StructuredFieldError(f"cannot be read from character {position + 1}")
+            raise StructuredFieldError(f"cannot be parsed: the error is at character {position + 1}")
         position = after
     return None, position + 1
 
@@ -75,7 +75,7 @@ def _bare_item(text: str, position: int) -> tuple[str | None, int]:
     """Parse a bare item of a signal's structured field."""
     found = _BARE_ITEM.match(text, position)
     if found is None:
-        raise StructuredFieldError(f"cannot be read from character {position + 1}")
+        raise StructuredFieldError(f"cannot be parsed: the error is at character {position + 1}")
     return found["token"], found.end()
 
 

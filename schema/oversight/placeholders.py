@@ -117,8 +117,8 @@ async def _revoke_placeholder(
         raise BadInput("value: must be a declared placeholder (use a value from placeholders)")
     if outcome is ActOutcome.IN_EFFECT:
         raise BadInput(
-            "value: is in effect and can no longer be revoked (open holds for the accounts concerned, or"
-            " file objections)"
+            "value: is in effect and can no longer be revoked (open holds for the accounts that share the "
+            "value, or file objections)"
         )
     return _placeholder_of_row(row)
 

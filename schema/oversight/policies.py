@@ -160,7 +160,9 @@ async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
     policy = _parse_document(document)
     await _refuse_untold(info, policy)
     if await acting_officer(info.context).propose_policy(policy) is ActOutcome.KNOWN:
-        raise BadInput("document: has a version that was already proposed or in force (change version in the document)")
+        raise BadInput(
+            "document: the version was already proposed or in force (change the field `version` in the document)"
+        )
     return await _find_proposal(info, policy.version)
 
 

@@ -170,7 +170,10 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     ]
     answer = await known.ingest([*lines, told_of_video()])
     reported = {(each["line"], each["id"], each["field"], each["reason"]) for each in answer["changedCampaigns"]}
-    words = "set aside, as only what every version says counts (tell it by a campaign with an epoch of its own)"
+    words = (
+        "not counted, because a use counts only if every version of the record states it (announce it in a "
+        "campaign with another epoch)"
+    )
     assert reported == {
         (2, "2025-12", "told", f"adds GENAI_TRAINING VIDEO FACEBOOK: {words}"),
         (4, "2025-11", "told", f"adds GENAI_TRAINING POST FACEBOOK, lacks GENAI_TRAINING VIDEO FACEBOOK: {words}"),
@@ -185,7 +188,7 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     assert await outcome(known, "video") == ("FAIL", "UNKNOWN")
     async with dashboard_browser(known, Role.AUDITOR) as browser:
         page = (await browser.get("/dashboard/notices-and-objections")).text
-    assert "campaign 2025-12 differ in what it told: genai training for video on facebook." in page
+    assert "campaign 2025-12 differ in the uses that they state: genai training for video on facebook." in page
     assert (await known.ingest(lines[:1]))["changedCampaigns"] == [], "it says nothing else than what counts"
 
     narrow, statement = "INTERSECT SELECT unnest(s.told) ORDER", merge.statement

@@ -23,7 +23,10 @@ _STATES: Final = {
 _OUTCOMES: Final = {
     "matched": "The objection applies to that account from now on.",
     "reject-asked": "You asked to set the objection aside. It stays in this list until a second officer agrees.",
-    "rejected": "The objection is set aside. It is kept, and applies to any account that it matches later.",
+    "rejected": (
+        "The objection is set aside. The gateway keeps the objection and applies it to any account that it matches "
+        "later."
+    ),
 }
 
 
@@ -106,7 +109,7 @@ def _notices_table(summaries: list[dict[str, Any]]) -> Table:
     ]
     return Table(
         "notices",
-        "Accounts by the state of their notices; each account counts once, by its most advanced notice",
+        "Accounts by the state of their notices; each account counts once, under the furthest state of its notices",
         columns,
         rows,
     )

@@ -133,7 +133,7 @@ class OpenIDSignIn:
         )
         stated = await client.load_server_metadata()
         if stated.get("issuer") != self._issuer:
-            raise SignInError("The provider states another issuer than GROUNDS_OIDC_ISSUER. Tell the operator.")
+            raise SignInError("The provider's issuer differs from GROUNDS_OIDC_ISSUER. Tell the operator.")
         endpoints = {name: stated.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         schemes = (f"{self._issuer.partition(':')[0]}://", "https://")
         if not all(isinstance(each, str) and each.startswith(schemes) for each in endpoints.values()):
@@ -164,7 +164,7 @@ class OpenIDSignIn:
         except MismatchingStateError:
             raise SignInError("The response belongs to another sign-in. Start again.") from None
         except OAuthError:
-            raise SignInError("The provider did not accept its own code. Start again.") from None
+            raise SignInError("The sign-in provider rejected the code that it had issued. Start again.") from None
         except (JoseError, KeyError):
             raise SignInError("The ID token is not for this sign-in, or not from the provider. Start again.") from None
         if not isinstance(claims["sub"], str) or not is_identifier(claims["sub"]):

@@ -83,7 +83,7 @@ def _add_usage(parser: argparse.ArgumentParser) -> None:
 
 def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path]) -> None:
     """Add the option --operations to a parser of `grounds-client`."""
-    words = "A file or folder with operations; repeat the option for several."
+    words = "A file or folder with operations; repeat the option for each file or folder."
     words += f" Default: {'this folder' if default else 'none'}."
     parser.add_argument("--operations", type=Path, action="append", metavar="PATH", help=words)
     parser.set_defaults(default_operations=default)
@@ -91,7 +91,9 @@ def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path])
 
 def _add_client(parser: argparse.ArgumentParser) -> None:
     """Add the option --client to a parser of `grounds-client`."""
-    parser.add_argument("--client", help="The name of the consumer. Default: the name of the folder of each file.")
+    parser.add_argument(
+        "--client", help="The name of the consumer. Default: the name of the folder that contains each file."
+    )
 
 
 def _add_format(parser: argparse.ArgumentParser, formats: type[ReportFormat] | type[UsageFormat]) -> None:

@@ -55,13 +55,13 @@ async def test_a_registered_campaign_keeps_the_very_text_of_each_language(gatewa
     [
         (
             {"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]},
-            "told must not change, and this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
+            "the field `told` must not change, but this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
         ),
         (
             {"told": [ONE_USE[0] | {"kinds": ["VIDEO"]}]},
             "VIDEO FACEBOOK, lacks GENAI_TRAINING POST FACEBOOK (register",
         ),
-        ({"told": []}, "campaign 2026-05: told is empty"),
+        ({"told": []}, "campaign 2026-05: the field `told` is empty"),
         ({"texts": {"en": "0" * 64}}, "texts.en: the SHA-256 of the text is "),
         ({"texts": {"pl": "0" * 64}}, "texts.pl: the text in this language is missing (add pl.txt)"),
         ({"id": "May 2026"}, "campaign: id: "),
@@ -186,5 +186,8 @@ async def test_the_commands_register_and_list(gateway: TestGateway, tmp_path: Pa
     assert (first["epoch"], first["texts"]) == ("2025-04", {})
     write(file, json.dumps(campaign(told=[])))
     refused = grounds("campaign", "register", file, data=tmp_path / "data", env=env)
-    assert (refused.returncode, refused.stderr.splitlines()[-1][:40]) == (2, "grounds: campaign 2026-05: told is empty")
+    assert (refused.returncode, refused.stderr.splitlines()[-1][:54]) == (
+        2,
+        "grounds: campaign 2026-05: the field `told` is empty (",
+    )
     assert "POST FACEBOOK" in grounds("campaign", "list", data=tmp_path / "data", env=env).stdout

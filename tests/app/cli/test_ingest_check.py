@@ -30,11 +30,11 @@ def test_each_fault_is_printed_with_its_place_and_an_example(
     file = write(tmp_path / "bad.ndjson", fact("account", country="de", product="THREADS"), fact("content"))
     assert check(EXAMPLES, file) == 3
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{EXAMPLES}: 13 records are right, 0 are not"
+    assert said[0] == f"{EXAMPLES}: 13 records are valid, 0 are not"
     assert said[1].startswith(f"{file}:1: account author: country: ")
     assert said[1].endswith(', such as "DE"')
     assert said[2].startswith(f"{file}:1: account author: product: must be one of FACEBOOK")
-    assert said[3] == f"{file}: 1 records are right, 1 are not"
+    assert said[3] == f"{file}: 1 records are valid, 1 are not"
     assert check(file, as_json=True, product=["THREADS"]) == 3
     (reject,) = json.loads(capsys.readouterr().out)["rejects"]
     assert [fault["field"] for fault in reject["faults"]] == ["country"]
@@ -53,7 +53,7 @@ def test_a_file_is_known_by_what_is_in_it(tmp_path: Path, capsys: pytest.Capture
     for name, content in packed.items():
         (file := tmp_path / name).write_bytes(content)
         assert check(file) == 0, name
-        assert f"{26 if name == 'facts.zst' else 13} records are right" in capsys.readouterr().out
+        assert f"{26 if name == 'facts.zst' else 13} records are valid" in capsys.readouterr().out
     broken = {
         "cut.zst": (frames[:-9], "is incomplete or damaged"),
         "wide.ndjson": (lines.decode().encode("utf-16"), "is in UTF-16 (write it in UTF-8)"),

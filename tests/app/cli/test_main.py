@@ -127,7 +127,8 @@ def test_a_damaged_file_is_told_of_and_what_came_before_is_kept(served: Serving,
     told = grounds("ingest", cut, bent, other, last, data=served.data)
     assert told.returncode == 2
     advice = (
-        "is incomplete or damaged (the lines before the damage are read; get the file again and repeat the command)"
+        "is incomplete or damaged (only the lines before the damage were read; get the file again and repeat "
+        "the command)"
     )
     assert told.stderr.replace("grounds: ", "").splitlines() == [f"{file}: {advice}" for file in (cut, bent, other)]
     taken, before, nothing, after = summaries(told.stdout)
@@ -297,8 +298,8 @@ def test_a_policy_put_in_force_decides_the_next_statement(served: Serving, tmp_p
         told = grounds("policy", "activate", file, data=served.data)
         assert told.returncode == 2
         assert told.stderr == (
-            "grounds: policy narrow: another document was in force under this version"
-            " (change version in the document)\n"
+            "grounds: policy narrow: another document was in force under this version (change the field "
+            "`version` in the document)\n"
         )
         assert both & pulled(served, client) == {"Seen from NL."}
         assert grounds("policy", "activate", tmp_path / "a", data=served.data).returncode == 2

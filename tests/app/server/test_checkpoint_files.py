@@ -80,7 +80,7 @@ async def test_a_database_that_is_behind_or_another_is_refused_until_it_is_accep
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     await seal(database_url, elsewhere, pages=3)
-    with pytest.raises(SettingsError, match="has another checkpoint 3 than the one"):
+    with pytest.raises(SettingsError, match="has a checkpoint 3 that differs from the exported one"):
         raise_if_restored(database_url, SECRET, tmp_path)
     lost = accept_restored_database(database_url, tmp_path)
     assert [file.name for file in lost] == ["checkpoint-000000000002.json", "checkpoint-000000000003.json"]
