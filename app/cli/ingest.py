@@ -154,7 +154,10 @@ async def _ingest_file(
     if summaries is None:
         _print_summary(source.name, summary.as_dict())
         for epoch, count in sorted(summary.notices.items()):
-            print(f"{count} notices of the campaign {epoch} do not count until the campaign is known (load its record)")
+            print(
+                f"{count} notices of the campaign {epoch} do not count until the campaign is known"
+                " (load the campaign's record)"
+            )
     else:
         summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
     return _print_remarks(summary, rejects.path)

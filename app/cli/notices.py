@@ -54,9 +54,9 @@ def notice_send_command(
     ] = False,
     data: Data = None,
 ) -> None:
-    """Send the notice of a registered campaign to all accounts that require it.
+    """Send the notice of a registered campaign to all accounts that need the notice.
 
-    Run the command again to continue after an interruption. The exit code is 3 if any account remains.
+    Run the command again to continue after an interruption. The exit code is 3 if any account still needs the notice.
     """
     from app.campaigns.campaign import CampaignError, parse_campaign_options
     from app.campaigns.campaign import run_campaign as run

@@ -29,7 +29,7 @@ def policy_show_command(data: Data = None) -> None:
 
 @policy_commands.command("check")
 def policy_check_command(file: PolicyFile, data: Data = None) -> None:
-    """Check a policy document, also against the uses that campaigns announced, and print every error and warning."""
+    """Check a policy document, and compare it with the uses that campaigns announced; print each error and warning."""
     from db.policies.told import TOLD, raise_if_untold
     from db.policy.document import parse_policy
 

@@ -5,7 +5,7 @@ from app.server.checkpoint_files import accept_restored_database, read_checkpoin
 
 
 def restored_command(data: Data = None) -> None:
-    """Accept a restored database: set aside the exported checkpoints that it lacks, so that grounds serve starts."""
+    """Accept a restored database: set aside the exported checkpoints that the database lacks, and let it be served."""
     with open_database_of(data, migrate=True) as (settings, url):
         folder = settings.checkpoints
         if folder is None or not folder.is_dir():
@@ -17,7 +17,7 @@ def restored_command(data: Data = None) -> None:
         first, last = (read_checkpoint(file).checkpoint for file in (lost[0], lost[-1]))
         print(
             f"{len(lost)} exported checkpoints ({first.number} to {last.number}, sealed until {last.sealed_at}Z) are"
-            f" not in the database. They are in {lost[0].parent} now, and `grounds serve` starts.\n"
+            f" not in the database. They are in {lost[0].parent} now, and `grounds serve` can start.\n"
             "Send all objections, withdrawals and holds since the backup again, and have every training client check"
             " all items that it has."
         )

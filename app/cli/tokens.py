@@ -25,7 +25,7 @@ def token_command(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Print a bearer token of the development issuer, which is valid for one hour."""
+    """Print a bearer token of the development issuer; the token is valid for one hour."""
     from app.auth.dev_issuer import open_issuer
 
     with exit_on_errors():

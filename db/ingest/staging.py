@@ -317,16 +317,16 @@ _PACKED: Final = {
     b"PK\x03\x04": "a ZIP archive (unpack it)",
     b"BZh": "compressed by bzip2 (unpack it, or compress it by gzip or zstd)",
     b"\xfd7zXZ": "compressed by xz (unpack it, or compress it by gzip or zstd)",
-    b"PAR1": "a Parquet file (write one JSON object a line)",
-    b"Obj\x01": "an Avro file (write one JSON object a line)",
-    b"SQLite format 3": "a database of SQLite (write one JSON object a line)",
+    b"PAR1": "a Parquet file (write one JSON object per line)",
+    b"Obj\x01": "an Avro file (write one JSON object per line)",
+    b"SQLite format 3": "a database of SQLite (write one JSON object per line)",
 }
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ARRAY: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*(?:\{|\]\s*\Z|\Z)")
 _PRETTY: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*\n\s*"[^"\n]*"\s*:[^\n]*\n')
 _CSV: Final = re.compile(rb'(?:\xef\xbb\xbf)?"?\w+"?(?:([,;\t|])"?[\w. ]+"?)(?:\1"?[\w. ]*"?)*\r?(?:\n|\Z)')
-_ONE_A_LINE: Final = "write one JSON object a line"
+_ONE_A_LINE: Final = "write one JSON object per line"
 
 
 def format_fault(head: bytes) -> str | None:
