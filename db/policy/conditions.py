@@ -98,8 +98,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "ACCOUNT_IN_GOOD_STANDING",
-        "The author's account has been active for at least the policy's waiting time, and the account's record "
-        "is not in doubt.",
+        "The author's account has been active for at least the policy's waiting time and is not quarantined.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             "s.status = 'ACTIVE'",
@@ -118,7 +117,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "AUTHOR_ADULT_NOW",
-        "The author is an adult according to every known birth date of the person.",
+        "The author is an adult according to every birth date that is known for the person.",
         "GDPR Article 6(1)(f), recital 38",
         ("(NOT s.person_quarantined OR NULL)", Since("s.minor_until"), Since("s.adult_from")),
     ),
@@ -219,8 +218,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "CONTENT_SETTLED",
-        "The item has not changed for at least the policy's waiting time, no fact that protected the item or "
-        "its family was withdrawn recently, and the item's record is not in doubt.",
+        "The item has not changed for at least the policy's waiting time and is not quarantined. No protection of "
+        "the item or its family was removed within the policy's waiting time for removed protections.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             Since("c.settled_at", "content"),
@@ -274,10 +273,10 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "DEIDENTIFIED",
-        "The gateway replaced the identifiers that it looks for, and the personal spans that the platform found. "
-        "Each medium is marked as de-identified. If the policy requires it, the platform looked for names. The "
-        "gateway looks for e-mail, web and street addresses, handles, phone and card numbers, IBANs, national "
-        "numbers, documents, number plates, birth dates, coordinates and device addresses.",
+        "The gateway replaced identifiers in the text, and the personal data that the platform marked in it. "
+        "Each medium is marked as de-identified. If the policy requires a search for names, the platform did this "
+        "search. The gateway replaces e-mail, web and street addresses, handles, phone and card numbers, IBANs, "
+        "national numbers, documents, number plates, birth dates, coordinates and device addresses.",
         "GDPR Article 25, data protection by design",
         (
             "(c.pipeline IN (0, {pipeline}) OR NULL)",
