@@ -10,7 +10,15 @@ from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_
 from app.settings import Settings
 from app.telemetry import observe
 from db.connection import open_database
-from db.oversight.objection_filing import Filed, ObjectionSubmitter, Target, TargetError, file_objection, stated_target
+from db.oversight.objection_filing import (
+    Filed,
+    ObjectionSubmitter,
+    Target,
+    TargetError,
+    file_objection,
+    is_unmatched,
+    stated_target,
+)
 from db.vocabulary import ObjectionChannel, ObjectionScope
 
 objection_commands = typer.Typer(no_args_is_help=True, help="File objections.")
@@ -47,12 +55,14 @@ _TARGET_OPTIONS = "pass exactly one of --account, --person, --contact and --cont
 
 async def file_as_officer(
     settings: Settings, url: str, target: Target, scope: ObjectionScope, channel: ObjectionChannel
-) -> Filed:
-    """File an objection as an officer for `grounds objection file`."""
+) -> tuple[Filed, bool]:
+    """File an objection as an officer for `grounds objection file`; return it, and whether it matches no account."""
     async with open_database(url, settings.secret_bytes()) as database:
-        filed = await file_objection(ObjectionSubmitter.officer(database, "command line"), target, scope, channel)
+        officer = ObjectionSubmitter.officer(database, "command line")
+        filed = await file_objection(officer, target, scope, channel)
+        unmatched = await is_unmatched(officer, filed.reference)
     observe.objected(channel)
-    return filed
+    return filed, unmatched
 
 
 @objection_commands.command("file")
@@ -88,8 +98,16 @@ def objection_file_command(
         except ObjectionError as error:
             exit_with_error(str(error))
     with open_database_of(data) as (settings, url):
-        filed = uvloop.run(file_as_officer(settings, url, target, scope, channel))
-    if json:
-        print_json({"reference": filed.reference, "received_at": filed.received_at.isoformat()})
-    else:
-        print(f"{filed.reference}: is in effect since {filed.received_at.isoformat()}")
+        filed, unmatched = uvloop.run(file_as_officer(settings, url, target, scope, channel))
+    print_filed(filed, unmatched, json)
+
+
+def print_filed(filed: Filed, unmatched: bool, as_json: bool) -> None:
+    """Print the objection that `grounds objection file` filed."""
+    received_at = filed.received_at.isoformat()
+    if as_json:
+        print_json({"reference": filed.reference, "received_at": received_at, "unmatched": unmatched})
+        return
+    print(f"{filed.reference}: is in effect since {received_at}")
+    if unmatched:
+        print("No account matches this objection yet. Check the id or the address. The gateway keeps the objection.")

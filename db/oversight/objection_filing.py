@@ -173,6 +173,17 @@ async def file_objection(
     return Filed(*row)
 
 
+async def is_unmatched(officer: ObjectionSubmitter, reference: str) -> bool:
+    """Return whether a filed objection matches no known account. Only an officer can read it: the form tells nobody."""
+    async with write_transaction(officer.pool, **officer.claims) as borrowed:
+        unmatched: bool = await borrowed.fetchval(
+            "SELECT EXISTS (SELECT FROM grounds.objection_in_force o"
+            " JOIN grounds.unmatched_objections() n ON n.objection = o.id WHERE o.platform_id = $1)",
+            reference,
+        )
+    return unmatched
+
+
 async def withdraw_objection(filer: ObjectionSubmitter, reference: str) -> datetime | None:
     """Store that an objection was withdrawn; return when, or None where the submitter has no such one.
 

@@ -1,5 +1,6 @@
 """`grounds objection file`: what came by letter is in force when its reference is printed."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ async def test_what_came_by_letter_is_in_force_when_its_reference_is_printed(
         assert name not in (done.stdout + done.stderr).lower()
     filed = [("LETTER", "command line")] * len(ways)
     assert gateway.execute("SELECT channel, filed_by FROM grounds.objection") == filed
+
+
+async def test_an_objection_that_matches_no_account_is_kept_and_the_officer_is_told(gateway: TestGateway) -> None:
+    await gateway.ingest([fact("account")])
+    known, unknown = (file_objection(gateway, "--account", name) for name in ("author", "autor"))
+    assert ("No account matches" in known.stdout, "No account matches" in unknown.stdout) == (False, True)
+    assert json.loads(file_objection(gateway, "--account", "autor", "--json").stdout)["unmatched"] is True
+    # The same objection again is the same objection.
+    assert gateway.execute("SELECT count(DISTINCT target.value) FROM grounds.objection_target target") == [(2,)]
 
 
 async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -> None:
