@@ -218,8 +218,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "CONTENT_SETTLED",
-        "The item has not changed for at least the policy's waiting time and is not quarantined. No protection of "
-        "the item or its family was removed within the policy's waiting time for removed protections.",
+        "The item has not changed for at least the policy's waiting time and is not quarantined. If a protection of "
+        "the item or its family was removed, the policy's waiting time for removed protections has passed since then.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             Since("c.settled_at", "content"),
