@@ -62,7 +62,7 @@ def test_a_role_is_told_what_it_may_not_read(project: Path) -> None:
     assert check(project, "--role", "AUDITOR").exit_code == 0
     done = check(project, "--role", "TRAINING_CLIENT")
     assert done.exit_code == 1
-    assert "fails: line 1: Query.a is for AUDITOR, and TRAINING_CLIENT may not read it" in done.stdout
+    assert "fails: line 1: Query.a is for AUDITOR; TRAINING_CLIENT may not read it" in done.stdout
 
 
 def test_a_role_is_named_in_any_case_and_only_one_of_the_schemas(project: Path) -> None:

@@ -16,7 +16,8 @@ def run_consumers_tests(project: Path, options: str = "") -> "subprocess.Complet
         f"test_contract = grounds_contract('red', 'blue', schema='schema.graphql'{options})\n"
     )
     command = [sys.executable, "-m", "pytest", "-v"]
-    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # ours need not be a consumer's
+    # Our plugins and options need not be a consumer's.
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=project, env=alone, capture_output=True, text=True, check=False)
 
 
