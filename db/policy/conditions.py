@@ -191,7 +191,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "AUDIENCE_PUBLIC",
-        "The item is public, and every item above it (for a comment or a caption) is public and not deleted.",
+        "The item is public. If it is a comment or a caption, every item above it is public and not deleted.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
         (f"c.audience = 'PUBLIC' AND ({_TOP.format('c')} OR {_PARENTS_PUBLIC})",),
         Evidence("c.audience", "{}"),
