@@ -185,7 +185,7 @@ class TrainingStatement(StrEnum):
         "The item has not changed for at least the policy's waiting time, and no fact that protected the item was "
         "withdrawn recently."
     ),
-    NO_OBJECTOR_REFERENCED="No account that the item or its family references has an active objection.",
+    NO_OBJECTOR_REFERENCED="The item and its family reference no account with an active objection.",
     NO_MINOR_REFERENCED="The item and its family reference no account of a minor, and no scan found a minor.",
     NO_RIGHTS_RESERVATION="No rights statement or signal opts the item or its family out of training.",
     NO_SPECIAL_CATEGORY="The scans of the item and its family found no special categories of personal data.",

@@ -100,7 +100,7 @@ async def _resolve_eligibility(
     as_of: Annotated[
         AsOf | None,
         strawberry.argument(
-            description="An earlier time for which to repeat the decision, for officers and auditors only."
+            description="An earlier time for which to repeat the decision; only officers and auditors can pass a time."
         ),
     ] = None,
     purpose: ForPurpose = None,
@@ -131,7 +131,9 @@ async def _resolve_contents(
     platform_ids: Annotated[
         list[str] | None,
         strawberry.argument(
-            description="The platform's ids of the items to return, at most 100, for officers and auditors only."
+            description=(
+                "The platform's ids of the items to return, at most 100; only officers and auditors can pass ids."
+            )
         ),
     ] = None,
 ) -> Connection[Content]:
@@ -269,16 +271,18 @@ class Query:
         EXAMINERS,
         resolver=resolve_campaigns,
         description=(
-            "Returns the campaigns with the uses that they announced and the texts of their messages, newest first."
+            "Returns the campaigns, newest first, with the uses that they announced and the texts of their messages."
         ),
     )
     notice_summary: list[NoticeSummary] = governed(
         EXAMINERS,
         resolver=resolve_notice_summary,
-        description="Returns the number of accounts by the state of their notices, for each campaign, newest first.",
+        description="Returns the campaigns, newest first, with the number of accounts by the state of their notices.",
     )
     objections: Connection[ObjectionRecord] = governed(
-        EXAMINERS, resolver=objections_page, description="Returns all objections, in the order of receipt."
+        EXAMINERS,
+        resolver=objections_page,
+        description="Returns all objections, in the order in which they were received.",
     )
     objection_summary: ObjectionSummary = governed(
         EXAMINERS, resolver=resolve_objection_summary, description="Returns the number of objections by state."

@@ -63,7 +63,7 @@ async def _register(
 
 @campaign_commands.command("list")
 def campaign_list_command(data: Data = None, json: AsJson = False) -> None:
-    """List all campaigns with the uses that they announced and the languages of their texts, newest first."""
+    """List all campaigns, newest first, with the uses that they announced and the languages of their texts."""
     with open_database_of(data) as (_, url), psycopg.connect(url, row_factory=dict_row) as connection:
         campaigns = connection.execute(_CAMPAIGNS).fetchall()
     if json:

@@ -17,7 +17,7 @@ canary_commands = typer.Typer(
 
 Result = TypeVar("Result")
 Item = Annotated[str, typer.Argument(help="The platform's id of the item.")]
-Name = Annotated[str, typer.Option(help="The name of the operator to record.")]
+Name = Annotated[str, typer.Option(help="The operator's name, which the gateway records.")]
 
 _NOT_PLANTED = {
     None: "is not a known item (load its records first)",

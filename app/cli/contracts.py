@@ -45,7 +45,9 @@ def contract_check_command(
         list[Path],
         typer.Argument(
             metavar="OPERATIONS...",
-            help="The .graphql files, folders, or persisted-documents.json of graphql-codegen to check.",
+            help=(
+                "The operations to check: .graphql files, folders, or the persisted-documents.json of graphql-codegen."
+            ),
         ),
     ],
     schema: Schema = None,
@@ -56,7 +58,7 @@ def contract_check_command(
     format: Format = ReportFormat.TEXT,
     strict: Strict = False,
 ) -> None:
-    """Report the operations that would fail, exceed a limit or use a deprecated element, by consumer."""
+    """For each consumer, report the operations that would fail, exceed a limit or use a deprecated element."""
     from grounds_client.contract.commands import check_report
 
     with _exit_on_contract_errors():
@@ -98,7 +100,7 @@ def contract_usage_command(
         UsageFormat, typer.Option(case_sensitive=False, help="The format of the report.")
     ] = UsageFormat.TEXT,
 ) -> None:
-    """Report the operations that use a field, among those in this folder or in --operations."""
+    """Report which operations in this folder, or in --operations, use a field."""
     from grounds_client.contract.commands import usage_report
 
     with _exit_on_contract_errors():

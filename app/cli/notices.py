@@ -34,7 +34,7 @@ RetryUnknown = Annotated[
     bool,
     typer.Option(
         "--retry-unknown",
-        help="Send the messages with an unknown result again. Some messages might arrive twice.",
+        help="Send again the messages whose result is unknown. Some messages might arrive twice.",
     ),
 ]
 
@@ -50,7 +50,7 @@ def notice_send_command(
     connections: Annotated[int, typer.Option(min=1, max=16, help="The number of connections to the SMTP server.")] = 4,
     retry_unknown: RetryUnknown = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be sent, without sending or storing anything.")
+        bool, typer.Option("--dry-run", help="Only print what would be sent; send and store nothing.")
     ] = False,
     data: Data = None,
 ) -> None:

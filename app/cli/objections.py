@@ -21,7 +21,7 @@ from db.oversight.objection_filing import (
 )
 from db.vocabulary import ObjectionChannel, ObjectionScope
 
-objection_commands = typer.Typer(no_args_is_help=True, help="File objections.")
+objection_commands = typer.Typer(no_args_is_help=True, help="File an objection for a person.")
 
 
 class ObjectionError(Exception):
@@ -74,11 +74,16 @@ def objection_file_command(
     ] = None,
     contact_file: Annotated[
         Path | None,
-        typer.Option(help="The file with the e-mail address, phone number or user name, which is not stored."),
+        typer.Option(
+            help=(
+                "The file that contains the e-mail address, phone number or user name. The gateway stores only its "
+                "SHA-256."
+            )
+        ),
     ] = None,
     country: Annotated[
         str | None,
-        typer.Option(help="The country of a phone number that is written without its country code, such as DE."),
+        typer.Option(help="The country, such as DE, of a phone number that does not begin with a code such as +49."),
     ] = None,
     scope: Annotated[
         ObjectionScope, typer.Option(case_sensitive=False, help="The content that the objection covers.")

@@ -5,7 +5,7 @@ from app.server.checkpoint_files import accept_restored_database, read_checkpoin
 
 
 def restored_command(data: Data = None) -> None:
-    """Accept a restored database: set aside the exported checkpoints that the database lacks, and let it be served."""
+    """Accept a restored database, and set aside the exported checkpoints that the database lacks."""
     with open_database_of(data, migrate=True) as (settings, url):
         folder = settings.checkpoints
         if folder is None or not folder.is_dir():

@@ -101,7 +101,7 @@ class BackgroundJob:
     is_overdue: bool = governed(
         EXAMINERS,
         description=(
-            "Whether the last success of the job is longer ago than ten minutes plus twice the interval of the job."
+            "Whether more than ten minutes plus twice the interval of the job have passed since the job last succeeded."
         ),
     )
 
@@ -240,7 +240,8 @@ class ClientMutation:
         OFFICERS,
         resolver=_register_client,
         description=(
-            "Registers a training client, and returns the secret that signs the requests to the client's webhook."
+            "Registers a training client, and returns the secret with which the requests to the client's "
+            "webhook are signed."
         ),
     )
     suspend_client: Client = governed(

@@ -34,13 +34,16 @@ from schema.oversight.published_coverage import NO_VALUE, answer_from_published,
 
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
-MARGIN = "The maximum error of these counts with the probability `protection.confidence`; 0 if the counts are exact."
+MARGIN = (
+    "The margin, 0 if the counts are exact; with the probability `protection.confidence`, the error of a count "
+    "is at most its margin."
+)
 
 
 @described_enum(
     "A dimension by which items are counted.",
     KIND="The kind of the item.",
-    PRODUCT="The product of the platform, such as an app or a site, to which the author's account belongs.",
+    PRODUCT="The product to which the author's account belongs, such as an app or a site of the platform.",
     COUNTRY="The author's country.",
     LANGUAGE="The language of the item without its dialect, in lower case.",
     MONTH="The month in which the item was created.",
@@ -71,8 +74,8 @@ class CoverageValue:
 
 @strawberry.type(
     description=(
-        "The number of items that one condition excludes, among the items whose ground requires the condition; "
-        "null if suppressed."
+        "The number of items that a condition excludes; only items whose ground requires the condition count, "
+        "and a suppressed number is null."
     )
 )
 class Exclusion:
@@ -151,7 +154,7 @@ class CoverageRow:
     dialects: list[CoverageDialect] = governed(
         EXAMINERS,
         resolver=_resolve_dialects,
-        description="The counts by dialect; empty unless `groupBy` is LANGUAGE only and there is no filter.",
+        description="The counts by dialect if `groupBy` contains only LANGUAGE and there is no filter, else empty.",
     )
     exclusions: list[Exclusion] = governed(
         STAFF,
@@ -168,27 +171,28 @@ class CoverageRow:
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        STAFF, description="The maximum number of items of one person that are counted in the counts of all items."
+        STAFF, description="The maximum number of items of one person that are included in the counts of all items."
     )
     max_items_in_tables: int = governed(
         STAFF,
         description=(
-            "The maximum number of items of one person that are counted in a table; each table is then scaled "
-            "to the total."
+            "The maximum number of items of one person that are included in a table; the counts of the table "
+            "are then multiplied so that they add up to the number of all items."
         ),
     )
     confidence: float = governed(STAFF, description="The probability that the error of a count is at most its margin.")
     privacy_loss: float = governed(
         STAFF,
         description=(
-            "The privacy loss of one publication of all purposes, as the parameter mu of Gaussian differential privacy."
+            "The privacy loss of one publication, which contains the counts for all purposes: the parameter "
+            "mu of Gaussian differential privacy."
         ),
     )
     greatest_advantage: float = governed(
         STAFF,
         description=(
-            "The maximum advantage over chance of a guess whether a person is counted or has changed, from the "
-            "publications of 30 days: accuracy minus 0.5."
+            "The maximum accuracy, minus 0.5, of an attacker that reads the publications of 30 days and guesses "
+            "whether a person is counted or has changed."
         ),
     )
 
@@ -204,8 +208,8 @@ PROTECTION = CoverageProtection(
 
 @strawberry.type(
     description=(
-        "The counts of one snapshot; officers and auditors get exact counts, and dashboards get counts with noise "
-        "once a month."
+        "The counts of one snapshot: exact for officers and auditors, and with noise for dashboards, whose "
+        "counts are published once a month."
     )
 )
 class Coverage:

@@ -51,7 +51,7 @@ class Hold:
     value: str | None = governed(
         EXAMINERS,
         row=FromList("values"),
-        description="The country, product or account id that the hold covers, null for GLOBAL.",
+        description="The country, the product or the id of the account that the hold covers, null for GLOBAL.",
     )
     authority: str = governed(EXAMINERS, row=Column("authority"), description="The authority that ordered the hold.")
     reason: str = governed(EXAMINERS, row=Column("reason"), description="The reason for the hold.")

@@ -14,8 +14,8 @@ from schema.governed import EXAMINERS, governed
 
 @strawberry.type(
     description=(
-        "The number of accounts by the state of their notices; each account counts once, under the furthest "
-        "state of its notices."
+        "The number of accounts by the state of their notices; each account counts once, under the most "
+        "advanced state of its notices."
     )
 )
 class NoticeCount:

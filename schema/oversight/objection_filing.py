@@ -37,10 +37,10 @@ from schema.relay.ids import IdKind
 OBJECTION_FILERS = (*OFFICERS, Role.DATA_SUBJECT)
 
 
-@strawberry.type(description="An objection that was filed and is active from the time of receipt.")
+@strawberry.type(description="An objection that was filed and is active from `receivedAt`.")
 class FiledObjection:
     reference: str = governed(OBJECTION_FILERS, description="The reference of the objection.")
-    received_at: datetime = governed(OBJECTION_FILERS, description="The time of receipt.")
+    received_at: datetime = governed(OBJECTION_FILERS, description="The time at which the objection was received.")
     scope: ObjectionScope = governed(OBJECTION_FILERS, description="The content that the objection covers.")
 
 
@@ -53,7 +53,7 @@ class WithdrawnObjection:
     )
 
 
-@strawberry.type(description="An identifier in an objection, of an account, a person or a contact.")
+@strawberry.type(description="An identifier in an objection, which identifies an account, a person or a contact.")
 class ObjectionTarget:
     kind: TargetKind = governed(OFFICERS, description="The kind of the identifier.")
     value: str = governed(OFFICERS, description="The platform's id, or the SHA-256 of a contact.")
@@ -79,7 +79,9 @@ class UnmatchedObjection:
         row=EnumColumn("channel", ObjectionChannel),
         description="The channel through which the objection was received, null if unknown.",
     )
-    received_at: datetime = governed(OFFICERS, row=Column("received_at"), description="The time of receipt.")
+    received_at: datetime = governed(
+        OFFICERS, row=Column("received_at"), description="The time at which the objection was received."
+    )
     targets: list[ObjectionTarget] = governed(OFFICERS, description="The identifiers in the objection.")
 
 
@@ -135,7 +137,10 @@ class FileObjectionInput:
         description="An e-mail address, phone number, user name or profile address, or its SHA-256.",
     )
     country: str | None = strawberry.field(
-        default=None, description="The ISO 3166-1 code of the country of a phone number without its country code."
+        default=None,
+        description=(
+            "The country, as an ISO 3166-1 code, of a phone number that does not begin with a code such as +49."
+        ),
     )
     channel: ObjectionChannel | None = strawberry.field(
         default=None, description="The channel through which the objection was received, for officers only."
@@ -185,7 +190,7 @@ def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
     for name in ("account", "person", "contact", "country", "channel"):
         if getattr(stated, name) is not None:
             raise BadInput(
-                f"{name}: is for officers only, because a data subject objects for their own account (remove it)"
+                f"{name}: only officers can pass this; your objection applies to your own account (remove it)"
             )
     return Target(TargetKind.ACCOUNT, subject)
 

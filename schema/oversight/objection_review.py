@@ -36,7 +36,7 @@ class DailyObjectionCount:
     received: int = governed(EXAMINERS, description="The number of objections received.")
 
 
-@strawberry.type(description="The time from the receipt of an objection to its effect in the gateway, in seconds.")
+@strawberry.type(description="The seconds that passed from the arrival of an objection to its effect in the gateway.")
 class TimeToEffect:
     median: float = governed(EXAMINERS, description="The median.")
     p95: float = governed(EXAMINERS, description="The 95th percentile.")
@@ -60,8 +60,8 @@ class ObjectionSummary:
     time_to_effect: TimeToEffect | None = governed(
         EXAMINERS,
         description=(
-            "How long the objections of the last 90 days took from receipt to effect, null if no objections were "
-            "received."
+            "How soon after their arrival the objections of the last 90 days took effect, null if no objections "
+            "were received."
         ),
     )
     by_day: list[DailyObjectionCount] = governed(
@@ -72,7 +72,10 @@ class ObjectionSummary:
 
 
 @strawberry.type(
-    description="The rejection of an unmatched objection, requested by one officer and confirmed by another."
+    description=(
+        "The rejection of an unmatched objection, requested by one officer and confirmed by another; the "
+        "objection still applies to accounts that it matches later."
+    )
 )
 class ObjectionRejection:
     reason: str = governed(EXAMINERS, description="The reason for the rejection.")
@@ -83,8 +86,7 @@ class ObjectionRejection:
     )
     rejected_at: datetime | None = governed(
         EXAMINERS,
-        description="The time of the confirmation, null until then; the objection still applies to accounts that it"
-        " matches later.",
+        description="The time of the confirmation, null until then.",
     )
 
 
@@ -100,7 +102,9 @@ class ObjectionRecord:
         row=EnumColumn("channel", ObjectionChannel),
         description="The channel through which the objection was received, null if unknown.",
     )
-    received_at: datetime = governed(EXAMINERS, row=Column("received_at"), description="The time of receipt.")
+    received_at: datetime = governed(
+        EXAMINERS, row=Column("received_at"), description="The time at which the objection was received."
+    )
     recorded_at: datetime = governed(
         EXAMINERS, row=Column("recorded_at"), description="The time at which the objection took effect in the gateway."
     )
@@ -234,7 +238,7 @@ async def _reject_objection(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of the objection.")],
     reason: Annotated[
-        str | None, strawberry.argument(description="The reason for the rejection, which the first officer gives.")
+        str | None, strawberry.argument(description="The reason for the rejection, required from the first officer.")
     ] = None,
 ) -> ObjectionRecord:
     """Resolve the officers' mutation `rejectObjection`: ask to reject one, or agree as the second officer."""

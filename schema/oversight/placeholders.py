@@ -60,7 +60,9 @@ class SharedLink:
 Value = Annotated[
     str,
     strawberry.argument(
-        description="The platform's person id, or a contact: an e-mail address, phone number, user name, or SHA-256."
+        description=(
+            "The platform's person id, or a contact: an e-mail address, phone number or user name, or its SHA-256."
+        )
     ),
 ]
 

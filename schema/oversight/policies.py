@@ -85,8 +85,7 @@ class UntoldAccounts:
     untold: int = governed(
         EXAMINERS,
         description=(
-            "The number of these accounts to which no notice that announced this purpose and kind of content "
-            "was delivered."
+            "The number of these accounts without a delivered notice that announced this purpose and kind of content."
         ),
     )
 

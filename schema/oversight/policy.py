@@ -39,14 +39,14 @@ class Controller:
     storage: list[ControllerStatement] = governed(
         EVERYONE,
         description=(
-            "How long personal data are stored, in each language; empty if the policy does not state how long."
+            "The statement in each language of how long personal data are stored; empty if the policy has none."
         ),
     )
     transfers: list[ControllerStatement] = governed(
         EVERYONE,
         description=(
-            "The transfers to countries outside the European Economic Area, in each language; empty if the policy "
-            "states no transfers."
+            "The statement in each language about transfers to countries outside the European Economic Area; "
+            "empty if the policy has none."
         ),
     )
 

@@ -70,7 +70,7 @@ class Account(Node):
     product: str = governed(
         EXAMINERS_AND_OWNER,
         row=Column("product"),
-        description=("The product of the platform, such as an app or a site, to which the account belongs."),
+        description=("The product to which the account belongs, such as an app or a site of the platform."),
     )
     kind: AccountKind = governed(
         EXAMINERS_AND_OWNER, row=EnumColumn("kind", AccountKind), description="The kind of the account."

@@ -121,7 +121,7 @@ class Objection:
     channel: ObjectionChannel | None = governed(
         EXAMINERS_AND_OWNER, description="The channel through which the objection was received, null if unknown."
     )
-    received_at: datetime = governed(EXAMINERS_AND_OWNER, description="The time of receipt.")
+    received_at: datetime = governed(EXAMINERS_AND_OWNER, description="The time at which the objection was received.")
     withdrawn_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time of the withdrawal, null if the objection was not withdrawn."
     )

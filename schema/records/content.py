@@ -102,9 +102,7 @@ class Content(Node):
     product: str | None = governed(
         EXAMINERS_AND_OWNER,
         row=Column("product"),
-        description=(
-            "The product of the platform to which the item's account belongs, null while the account is unknown."
-        ),
+        description=("The product to which the item's account belongs, null while the account is unknown."),
     )
     audience: Audience | None = governed(
         EXAMINERS_AND_OWNER,
@@ -114,8 +112,10 @@ class Content(Node):
     conversation: Conversation | None = governed(
         EXAMINERS_AND_OWNER,
         row=EnumColumn("conversation", Conversation),
-        description="The participants of the conversation of a prompt to the AI assistant, null if unknown or if the"
-        " item is not a prompt.",
+        description=(
+            "The participants of the conversation if the item is a prompt to the AI assistant, null for other "
+            "items or if unknown."
+        ),
     )
     language: str | None = governed(
         EXAMINERS_AND_OWNER,
@@ -133,8 +133,8 @@ class Content(Node):
     number: int | None = governed(
         SUBJECTS,
         resolver=_resolve_own_number,
-        description="The number of the item among the data subject's own items, counted from 1 in order of receipt,"
-        f" null for all but the latest {LATEST_ITEMS} items.",
+        description="The number of the item among the data subject's own items, where 1 is the item that the gateway "
+        f"received first; only the latest {LATEST_ITEMS} items have a number.",
     )
     text_preview: str | None = governed(
         (*OFFICERS, *SUBJECTS),

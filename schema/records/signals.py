@@ -25,8 +25,7 @@ class RightsSignal:
     reserves: bool = governed(
         EXAMINERS_AND_OWNER,
         description=(
-            "Whether the signal opts the item out of training, when all signals of the same standard are "
-            "considered together."
+            "Whether this signal, together with all other signals of the same standard, opts the item out of training."
         ),
     )
     form: str | None = governed(
@@ -37,7 +36,7 @@ class RightsSignal:
     )
     path: str | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The path of the item to which the signal applies, null if the standard has no rules by path.",
+        description="The path of the item, which selects the signal's rule; null if the standard has no rules by path.",
     )
     seen_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time at which the signal was seen, null if unknown."

@@ -18,7 +18,7 @@ LATEST_ITEMS = MAX_ITEMS
 """How many of a data subject's items are numbered, and covered by `deliveries` unless it names some."""
 
 
-@strawberry.type(description="A page with the data subject's own items that a training client received.")
+@strawberry.type(description="A page that a training client received and that contains items of the data subject.")
 class OwnDelivery:
     id: strawberry.ID = governed(SUBJECTS, description="The id of the receipt.")
     client: str = governed(SUBJECTS, description="The name of the client.")

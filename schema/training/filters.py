@@ -34,7 +34,9 @@ class SampleInput:
 
 
 @strawberry.input(
-    description=("A filter for trainable content; an item must match at least one value of every field of the filter.")
+    description=(
+        "A filter for trainable content; an item must match at least one value in each field that the filter contains."
+    )
 )
 class TrainableContentFilter:
     kinds: list[ContentKind] | None = strawberry.field(default=None, description="Match items of these kinds.")
@@ -50,13 +52,13 @@ class TrainableContentFilter:
         default=None, description="Match items that qualify on these grounds."
     )
     created_months: list[date] | None = strawberry.field(
-        default=None, description="Match items created in these months, each given as any day of the month."
+        default=None, description="Match items created in these months; any day stands for its month."
     )
     created_from_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or later, given as any day of the month."
+        default=None, description="Match items created in this month or later; any day stands for its month."
     )
     created_until_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or earlier, given as any day of the month."
+        default=None, description="Match items created in this month or earlier; any day stands for its month."
     )
     media_types: list[str] | None = strawberry.field(
         default=None, description="Match items that have media of at least one of these media types."

@@ -82,7 +82,8 @@ class Retraction:
 
 @strawberry.type(
     description=(
-        "A delivery of an item after an objection had been received and before the gateway knew of the objection."
+        "A delivery of an item between the arrival of an objection and the time at which the gateway "
+        "learned of the objection."
     )
 )
 class Incident:

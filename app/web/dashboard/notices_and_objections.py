@@ -109,7 +109,10 @@ def _notices_table(summaries: list[dict[str, Any]]) -> Table:
     ]
     return Table(
         "notices",
-        "Accounts by the state of their notices; each account counts once, under the furthest state of its notices",
+        (
+            "Accounts by the state of their notices; each account counts once, under the most advanced state of "
+            "its notices"
+        ),
         columns,
         rows,
     )

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `grounds-client contract check` to its parser."""
-    places = "The .graphql files, folders, or persisted-documents.json of graphql-codegen to check."
+    places = "The operations to check: .graphql files, folders, or the persisted-documents.json of graphql-codegen."
     parser.add_argument("operations", type=Path, nargs="+", metavar="OPERATIONS", help=places)
     parser.add_argument("--schema", required=True, metavar="FILE|URL", help=SCHEMA_HELP)
     parser.add_argument("--role", help="Also report the fields that this role may not read. Requires an SDL file.")

@@ -67,7 +67,7 @@ async def test_a_person_objects_for_the_own_account_and_takes_it_back(subject_ga
 async def test_a_person_names_nobody_else_and_no_other_channel(subject_gateway: TestGateway, field: str) -> None:
     value = {"account": "b", "person": "p", "contact": "b@example.org", "channel": "LETTER"}[field]
     message = await refused(subject_gateway, Role.DATA_SUBJECT, FILE, {"input": {field: value}}, **ME)
-    assert message == f"{field}: is for officers only, because a data subject objects for their own account (remove it)"
+    assert message == f"{field}: only officers can pass this; your objection applies to your own account (remove it)"
     assert await pulled(subject_gateway) == {"item", "theirs"}
 
 
