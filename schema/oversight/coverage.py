@@ -171,7 +171,7 @@ class CoverageRow:
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        STAFF, description="The maximum number of items of one person that are included in the counts of all items."
+        STAFF, description="The maximum number of items that one person adds to a count of all items."
     )
     max_items_in_tables: int = governed(
         STAFF,
@@ -184,8 +184,7 @@ class CoverageProtection:
     privacy_loss: float = governed(
         STAFF,
         description=(
-            "The privacy loss of one publication, which contains the counts for all purposes: the parameter "
-            "mu of Gaussian differential privacy."
+            "The parameter mu of Gaussian differential privacy, for one publication of the counts for all purposes."
         ),
     )
     greatest_advantage: float = governed(

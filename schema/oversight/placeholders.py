@@ -151,7 +151,7 @@ class PlaceholderMutation:
         resolver=_declare_placeholder,
         description=(
             "Declares a placeholder, or approves one that another officer declared; an approved placeholder takes "
-            "effect after the waiting time for withdrawals."
+            "effect after the same waiting time as the withdrawal of an objection."
         ),
     )
     revoke_placeholder: Placeholder = governed(

@@ -75,7 +75,7 @@ class SimulatedChange:
     lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
 
 
-@strawberry.type(description="The number of accounts that received no notice of one use of their items.")
+@strawberry.type(description="The number of accounts that were not told of a given use of their items.")
 class UntoldAccounts:
     purpose: str = governed(EXAMINERS, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
