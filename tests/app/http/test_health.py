@@ -47,7 +47,7 @@ HANGING = (
     "UPDATE grounds.job SET started_at = now() - interval '1 day', last_success_at = now() - interval '1 day'"
     " WHERE name = 'retract'"
 )
-RECORDED = "SELECT FROM grounds.job WHERE name = 'retract' AND seconds > 0 AND last_success_at IS NOT NULL"
+RECORDED = "SELECT name FROM grounds.job WHERE name = 'retract' AND seconds > 0 AND last_success_at IS NOT NULL"
 JOBS = "{ backgroundJobs { name lastSuccessAt failingSince errorKind isOverdue } }"
 
 
