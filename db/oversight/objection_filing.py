@@ -174,7 +174,7 @@ async def file_objection(
 
 
 async def is_unmatched(officer: ObjectionSubmitter, reference: str) -> bool:
-    """Return whether a filed objection matches no known account. Only an officer can read it: the form tells nobody."""
+    """Return whether a filed objection matches no known account. Only officers can ask; the form never shows it."""
     async with write_transaction(officer.pool, **officer.claims) as borrowed:
         unmatched: bool = await borrowed.fetchval(
             "SELECT EXISTS (SELECT FROM grounds.objection_in_force o"

@@ -96,9 +96,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE campaign = of_campaign AND state = 'SENDING'
 $$;
 
--- Take the task of an account for sending to the address of a hash, which is one of its contacts now: one of before may be
--- somebody else's, and a notice to it would count as the account's. Only what is CLAIMED may be sent; a notice that
--- bounced is sent anew to another address only, and then is another notice. The language of the text is kept before it leaves.
+-- Take the task of an account for sending to the address of a hash. The address must be a contact of the account now: a
+-- former contact can belong to another person, and a notice to it must not count for the account. Only a CLAIMED task may
+-- be sent. After a bounce, a notice is sent to another address only, as a new notice. The text's language is stored first.
 CREATE FUNCTION grounds.claim_notice(
     of_campaign bigint, account_name text, hash text, wanted_language text, retry_unknown boolean,
     OUT outcome text, OUT task bigint, OUT notice text, OUT language text, OUT claimed_at timestamptz

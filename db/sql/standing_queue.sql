@@ -146,8 +146,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Derive the oldest part of the backlog; give whether there was any. Nobody waits for its commit to reach the disk: what a
--- crash takes back is in the backlog again, and whatever is committed on top of it brings it to the disk before itself.
+-- Derive the oldest part of the backlog; return 1, or 0 if there is none. The commit does not wait for the disk: after a crash,
+-- a lost part is in the backlog again, and a later commit that waits for the disk writes this part first.
 CREATE FUNCTION grounds.derive_backlog() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = on SET enable_seqscan = off AS $$

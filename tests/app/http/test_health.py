@@ -57,6 +57,8 @@ async def seen_of_a_hanging_job(gateway: TestGateway) -> tuple[set[str], set[str
         if gateway.execute(RECORDED):  # the start of the job, and its first success
             break
         await asyncio.sleep(0.1)
+    else:
+        raise AssertionError("the job never succeeds")
     async with open_database(gateway.database_url, SECRET) as other, hold_job_lock(other, "retract"):
         gateway.execute(HANGING)
         await asyncio.sleep(3)
