@@ -24,12 +24,14 @@ UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_write
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="Run the tests that take minutes, or half an hour, too.")
+    parser.addoption(
+        "--long", action="store_true", help="Run CI's tests, and those that take minutes or half an hour, too."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("long"):
-        config.option.markexpr = config.option.markexpr.removeprefix("not long and not exhaustive and ")
+        config.option.markexpr = config.option.markexpr.removeprefix("not long and not exhaustive and not ci and ")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,6 +72,7 @@ class Shell:
         raise AssertionError("the tutorial's gateway does not listen")
 
 
+@pytest.mark.ci
 def test_a_newcomer_reaches_the_first_permitted_item_and_sees_it_retracted(shell: Shell) -> None:
     shell.run("ingest")
     pulled = json.loads(shell.run("pull"))

@@ -17,6 +17,7 @@ from tests.support.agreement import (
     reading,
 )
 from tests.support.gateway import TestGateway
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.worlds import make_batch
 
 pytestmark = pytest.mark.database
@@ -25,7 +26,7 @@ SEEDS, WORLDS, DECISIONS = 6, 80, 20_000
 LONG_BATCHES, LONG_WORLDS, LONG_INSTANTS, LONG_DECISIONS = 40, 400, 24, 2_000_000
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", ordinary_every(6, range(SEEDS)))
 async def test_the_gateway_counts_and_decides_as_the_oracle_does(gateway: TestGateway, seed: int) -> None:
     decided = await agree(gateway, seed, WORLDS, 6)
     assert decided * SEEDS >= DECISIONS
@@ -53,7 +54,7 @@ async def agree(gateway: TestGateway, seed: int, worlds: int, instants: int) -> 
 
 
 # In 103 a value that fails becomes unknown and then passes, in lines out of order.
-@pytest.mark.parametrize("seed", range(100, 105))
+@pytest.mark.parametrize("seed", ordinary_every(5, range(100, 105)))
 async def test_the_api_explains_every_item_and_a_client_pulls_exactly_what_is_permitted(
     gateway: TestGateway, seed: int
 ) -> None:
@@ -88,7 +89,7 @@ async def pull(gateway: TestGateway, first: int) -> tuple[list[str], list[str]]:
     return ids, items
 
 
-@pytest.mark.parametrize("seed", range(200, 204))
+@pytest.mark.parametrize("seed", ordinary_every(4, range(200, 204)))
 async def test_loading_the_same_lines_again_changes_nothing(gateway: TestGateway, seed: int) -> None:
     batch = make_batch(seed, 60)
     await enforce(gateway, batch)

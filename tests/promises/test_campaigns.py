@@ -17,6 +17,7 @@ from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.retractions import settled
 
 VIDEO_TOLD = {"purposes": ["GENAI_TRAINING"], "kinds": ["VIDEO"], "products": ["FACEBOOK"]}
@@ -109,12 +110,15 @@ async def test_an_explanation_says_which_campaign_was_delivered_and_which_was_ne
 
 @pytest.mark.parametrize(
     "told",
-    [
-        VIDEO_TOLD | {"kinds": ["AUDIO"]},
-        VIDEO_TOLD | {"products": ["INSTAGRAM"]},
-        VIDEO_TOLD | {"purposes": ["ADVERTISING"]},
-        VIDEO_TOLD | {"kinds": []},
-    ],
+    ordinary_every(
+        4,
+        [
+            VIDEO_TOLD | {"kinds": ["AUDIO"]},
+            VIDEO_TOLD | {"products": ["INSTAGRAM"]},
+            VIDEO_TOLD | {"purposes": ["ADVERTISING"]},
+            VIDEO_TOLD | {"kinds": []},
+        ],
+    ),
     ids=["another kind", "another product", "another purpose", "nothing"],
 )
 async def test_a_notice_counts_for_nothing_that_its_campaign_did_not_tell(
@@ -290,11 +294,14 @@ async def test_a_past_decision_knows_the_campaigns_of_its_time(known: TestGatewa
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
-    [
-        ("(c.kind || ' ' || s.product)", "('POST ' || s.product)", VIDEO_TOLD | {"kinds": ["POST"]}),
-        ("(c.kind || ' ' || s.product)", "(c.kind || ' INSTAGRAM')", VIDEO_TOLD | {"products": ["INSTAGRAM"]}),
-        ("t.purpose = ", "t.purpose <> ", VIDEO_TOLD | {"purposes": ["ADVERTISING"]}),
-    ],
+    ordinary_every(
+        3,
+        [
+            ("(c.kind || ' ' || s.product)", "('POST ' || s.product)", VIDEO_TOLD | {"kinds": ["POST"]}),
+            ("(c.kind || ' ' || s.product)", "(c.kind || ' INSTAGRAM')", VIDEO_TOLD | {"products": ["INSTAGRAM"]}),
+            ("t.purpose = ", "t.purpose <> ", VIDEO_TOLD | {"purposes": ["ADVERTISING"]}),
+        ],
+    ),
     ids=["a campaign's kind", "a campaign's product", "a campaign's purpose"],
 )
 async def test_a_gateway_that_ignores_what_a_campaign_told_is_caught(

@@ -17,6 +17,7 @@ import pytest
 from schema.actor import Role
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.repository import ROOT
 from tests.support.retraction_consumer import applied
 from tests.support.retractions import alter, deliver, fault, retract, retraction_ids, settled, supersede
@@ -106,7 +107,7 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.http.retraction_stream.POLL_SECONDS", 0.1)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ordinary_every(2, WAYS))
 async def test_a_consumer_that_is_killed_at_random_misses_nothing(
     gateway: TestGateway, tmp_path: Path, way: str
 ) -> None:

@@ -33,6 +33,7 @@ from schema.relay.ids import IdKind, Ids, ids_of
 from tests.promises.test_refusals import Line
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway, new_client
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.session_state import Inspection, differences, state
 
 pytestmark = pytest.mark.database
@@ -314,13 +315,16 @@ KEPT = rf"coalesce(nullif(current_setting('grounds.\1', TRUE), ''), {OUTLIVES})"
 @let_go
 @pytest.mark.parametrize(
     ("claim", "spoilt", "fault"),
-    [
-        ("client", OUTLIVES, "left over in pool training: claims"),
-        ("subject", OUTLIVES, "left over in pool subject: claims"),
-        ("examiner", OUTLIVES, "left over in pool staff: claims"),
-        ("purpose", KEPT, "another answer than alone"),
-        ("subject", KEPT, "another answer than alone"),
-    ],
+    ordinary_every(
+        5,
+        [
+            ("client", OUTLIVES, "left over in pool training: claims"),
+            ("subject", OUTLIVES, "left over in pool subject: claims"),
+            ("examiner", OUTLIVES, "left over in pool staff: claims"),
+            ("purpose", KEPT, "another answer than alone"),
+            ("subject", KEPT, "another answer than alone"),
+        ],
+    ),
     ids=["client outlives", "subject outlives", "examiner outlives", "purpose kept", "subject kept"],
 )
 def test_a_claim_of_the_session_is_noticed(
@@ -341,6 +345,7 @@ def test_a_claim_of_the_session_is_noticed(
     assert [each for each in storm.faults if each.startswith(fault)]
 
 
+@pytest.mark.ci
 @let_go
 def test_a_context_that_is_kept_for_the_next_request_is_noticed(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

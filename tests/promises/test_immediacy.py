@@ -28,6 +28,7 @@ from tests.support.facts import NOW, fact
 from tests.support.fork_server import BUILD, ForkedCommand
 from tests.support.gateway import SECRET, set_clock
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 
 pytestmark = [pytest.mark.database, pytest.mark.xdist_group("serve")]
 
@@ -282,12 +283,15 @@ def test_ten_thousand_acknowledged_objections_are_in_force_for_every_read_anywhe
 
 @pytest.mark.parametrize(
     ("build", "name"),
-    [
-        ("cached", "a cache of 10 s"),
-        ("hydrated", "ids first, then what they hold"),
-        ("repeatable", "a REPEATABLE READ session"),
-        ("shared", "FOR SHARE"),
-    ],
+    ordinary_every(
+        4,
+        [
+            ("cached", "a cache of 10 s"),
+            ("hydrated", "ids first, then what they hold"),
+            ("repeatable", "a REPEATABLE READ session"),
+            ("shared", "FOR SHARE"),
+        ],
+    ),
 )
 def test_a_build_that_serves_after_an_objection_is_noticed(
     database_url: str, tmp_path: Path, build: str, name: str, killed: Killed

@@ -22,6 +22,7 @@ from tests.promises.oracle import World
 from tests.support.agreement import Disagreement, compare, enforce, explain, load, reading
 from tests.support.gateway import TestGateway, open_gateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.turning_cases import INSTANTS, POLICY, batch_of_cases
 
 ENFORCED = parse_policy(json.dumps(POLICY))
@@ -238,7 +239,9 @@ async def test_the_gateway_as_it_is_agrees_with_the_oracle_on_every_case(gateway
     assert decided > 700
 
 
-@pytest.mark.parametrize("mutant", [*clauses(), *OF_VIEWS, *OF_STANDINGS], ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize(
+    "mutant", ordinary_every(4, [*clauses(), *OF_VIEWS, *OF_STANDINGS]), ids=lambda mutant: mutant.name
+)
 def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], mutant: Mutant, killed: Killed) -> None:
     url, oracle = loaded
     with reading(url) as connection, connection.transaction(force_rollback=True):
@@ -249,7 +252,7 @@ def test_a_gateway_that_decides_otherwise_is_caught(loaded: tuple[str, World], m
         killed(mutant.name, mutant.where, differs(connection, oracle))
 
 
-@pytest.mark.parametrize("mutant", OF_LOADS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ordinary_every(13, OF_LOADS), ids=lambda mutant: mutant.name)
 async def test_a_gateway_that_loads_otherwise_is_caught(
     gateway: TestGateway, mutant: Mutant, monkeypatch: pytest.MonkeyPatch, killed: Killed
 ) -> None:

@@ -105,6 +105,7 @@ def test_access_that_is_not_declared_is_noticed(database_url: str, killed: Kille
             killed(breach, "access check", first(found_after(database_url, breach), check))
 
 
+@pytest.mark.ci
 def test_a_rule_of_row_security_that_is_dropped_is_noticed(database_url: str, killed: Killed) -> None:
     for table, role, _ in POLICIES:
         found = found_after(database_url, f"DROP POLICY {role} ON grounds.{table}")

@@ -39,6 +39,7 @@ from tests.support.leak_probe import (
     put_view,
 )
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.turning_cases import POLICY
 from tests.support.worlds import BUILT_FEATURES, TICK
 
@@ -105,7 +106,7 @@ async def test_hidden_items_lie_among_and_behind_the_permitted_ones(hearing: Hea
 
 
 @CONNECTIONS
-@pytest.mark.parametrize("path", WALKS)
+@pytest.mark.parametrize("path", ordinary_every(4, WALKS))
 async def test_a_walk_delivers_what_is_permitted_and_nothing_else(
     hearing: Hearing, path: str, fresh: bool, every: bool
 ) -> None:

@@ -22,6 +22,7 @@ from tests.support.canaries import CanaryWorld, canary_database, canary_world, c
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import open_gateway
 from tests.support.leak_probe import SIZES
+from tests.support.ordinary_cases import ordinary_every
 
 pytestmark = pytest.mark.database
 
@@ -259,7 +260,7 @@ def filled(statement: str, words: dict[str, str]) -> str:
     return statement
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ordinary_every(3, ROLES))
 def test_no_attack_hears_anything(loaded: Loaded, role: str) -> None:
     heeded = 0
     with attacker(loaded, role) as attacking:
@@ -269,7 +270,7 @@ def test_no_attack_hears_anything(loaded: Loaded, role: str) -> None:
     assert heeded > 20, "the leaky functions were not even called"
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ordinary_every(3, ROLES))
 def test_no_catalogue_and_no_storage_holds_anything(loaded: Loaded, role: str) -> None:
     with psycopg.connect(loaded.url) as connection:
         relations = connection.execute(

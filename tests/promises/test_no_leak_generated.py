@@ -40,6 +40,8 @@ from tests.support.facts import NOW
 from tests.support.gateway import SECRET
 from tests.support.generated_questions import Pools, questions
 
+pytestmark = pytest.mark.ci
+
 QUESTIONS, LONG_QUESTIONS = 1_050, 50_400
 CLIENTS = ("client", "other")
 OF_NOBODY = ("viewer", "policy", "conditions")

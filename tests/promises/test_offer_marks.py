@@ -20,6 +20,7 @@ from tests.support.facts import HASH, NOW, SCANS, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
 from tests.support.offers import Offers, offering, offers_of
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.retractions import alter
 
 pytestmark = pytest.mark.database
@@ -150,23 +151,26 @@ async def follow(gateway: TestGateway, change: Change) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+@pytest.mark.parametrize("change", ordinary_every(4, CHANGES), ids=lambda change: change.name)
 async def test_a_change_that_forbids_an_item_passes_it_over_at_once(gateway: TestGateway, change: Change) -> None:
     assert await follow(gateway, change) is None
 
 
 @pytest.mark.parametrize(
     ("table", "trigger", "change"),
-    [
-        ("content", "offers_marked", ITEM),
-        ("family", "offers_marked", NEW_FAMILY),
-        ("family", "offers_marked_anew", FAMILY),
-        ("account_standing", "offers_marked", STANDING),
-        ("account_standing", "offers_arrived", NEW_STANDING),
-        ("referenced_contact", "offers_marked", CONTACT),
-        ("campaign_told", "offers_dropped", CAMPAIGN),
-        ("policy", "offers_dropped", POLICY),
-    ],
+    ordinary_every(
+        5,
+        [
+            ("content", "offers_marked", ITEM),
+            ("family", "offers_marked", NEW_FAMILY),
+            ("family", "offers_marked_anew", FAMILY),
+            ("account_standing", "offers_marked", STANDING),
+            ("account_standing", "offers_arrived", NEW_STANDING),
+            ("referenced_contact", "offers_marked", CONTACT),
+            ("campaign_told", "offers_dropped", CAMPAIGN),
+            ("policy", "offers_dropped", POLICY),
+        ],
+    ),
 )
 async def test_each_trigger_is_needed(
     gateway: TestGateway, killed: Killed, table: str, trigger: str, change: Change
@@ -188,14 +192,17 @@ async def test_the_trigger_of_arrivals_is_needed(gateway: TestGateway, killed: K
 
 @pytest.mark.parametrize(
     ("view", "old", "new", "change"),
-    [
-        ("offer_derivation", "(u.id * 4)", "((u.id * 4) + 3)", GRANDPARENT),
-        ("offer_derivation", "(c.account * 4)", "((- c.account) * 4)", STANDING),
-        ("offer_derivation", "COALESCE(((r.account * 4) + 1)", "COALESCE(((r.account * 4) + 3)", REFERENCED),
-        ("offer_derivation", "((r.contact * 4) + 2)", "((r.contact * 4) + 3)", CONTACT),
-        ("offered_content", "(m.place = ANY (o.depends_on))", "FALSE", ITEM),
-        ("offered_content", "(s.country = ANY", "('' = ANY", HOLD),
-    ],
+    ordinary_every(
+        4,
+        [
+            ("offer_derivation", "(u.id * 4)", "((u.id * 4) + 3)", GRANDPARENT),
+            ("offer_derivation", "(c.account * 4)", "((- c.account) * 4)", STANDING),
+            ("offer_derivation", "COALESCE(((r.account * 4) + 1)", "COALESCE(((r.account * 4) + 3)", REFERENCED),
+            ("offer_derivation", "((r.contact * 4) + 2)", "((r.contact * 4) + 3)", CONTACT),
+            ("offered_content", "(m.place = ANY (o.depends_on))", "FALSE", ITEM),
+            ("offered_content", "(s.country = ANY", "('' = ANY", HOLD),
+        ],
+    ),
 )
 async def test_each_dependency_is_needed(
     gateway: TestGateway, killed: Killed, view: str, old: str, new: str, change: Change

@@ -9,6 +9,7 @@ from tests.support.agreement import enforce, load
 from tests.support.changing_world import ChangingWorld
 from tests.support.gateway import TestGateway
 from tests.support.offers import Offers, offering, offers_of
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.turning_cases import batch_of_cases
 from tests.support.worlds import Batch, make_batch
 
@@ -19,7 +20,7 @@ SEEDS, CHANGES, KINDS = 2, 100, 30
 LONG_SEEDS, LONG_CHANGES = 20, 600
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", ordinary_every(2, range(SEEDS)))
 async def test_offers_are_what_the_rules_permit_whatever_changes(gateway: TestGateway, seed: int) -> None:
     world = ChangingWorld(gateway, seed)
     await run_changes(world, CHANGES)
@@ -27,7 +28,9 @@ async def test_offers_are_what_the_rules_permit_whatever_changes(gateway: TestGa
 
 
 @pytest.mark.parametrize(
-    "batch", [batch_of_cases(), make_batch(300, 60), make_batch(301, 60)], ids=["turns", "300", "301"]
+    "batch",
+    ordinary_every(3, [batch_of_cases(), make_batch(300, 60), make_batch(301, 60)]),
+    ids=["turns", "300", "301"],
 )
 async def test_offers_hold_from_the_very_instant_from_which_the_rules_permit(
     gateway: TestGateway, batch: Batch

@@ -15,6 +15,7 @@ import pytest
 from tests.support.facts import NOW
 from tests.support.gateway import clock_statement
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 
 OFFICERS = ("first", "second")
 DIFFERENT_GROUPS = """
@@ -247,7 +248,9 @@ MUTANTS = [
 NOTICED_BY = {"groups of before": 12, "who moved": 5, "sizes that are not counted": 4, "two groups that stay two": 4}
 
 
-@pytest.mark.parametrize(("name", "function", "old", "new"), MUTANTS, ids=[mutant[0] for mutant in MUTANTS])
+@pytest.mark.parametrize(
+    ("name", "function", "old", "new"), ordinary_every(7, MUTANTS), ids=[mutant[0] for mutant in MUTANTS]
+)
 def test_groups_that_are_kept_otherwise_are_noticed(
     database_url: str, name: str, function: str, old: str, new: str, killed: Killed
 ) -> None:

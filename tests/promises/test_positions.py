@@ -18,6 +18,7 @@ from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, OPTED_IN_POLICY, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 
 WITHDRAWN: dict[str, Any] = {"received_at": (NOW - 30 * DAY).isoformat()}
 NOTICED: dict[str, Any] = {"delivered_at": (NOW - 90 * DAY).isoformat()}
@@ -179,7 +180,7 @@ def _of_item(consent: dict[str, Any], item: dict[str, Any], shown: bool, deliver
         yield "the ground has another's basis"
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", ordinary_every(3, POLICIES))
 async def test_no_two_answers_about_a_position_contradict_each_other(
     gateway: TestGateway, policy: str, monkeypatch: pytest.MonkeyPatch, killed: Killed
 ) -> None:

@@ -88,6 +88,7 @@ def derive(gateway: TestGateway) -> None:
         pass
 
 
+@pytest.mark.ci
 async def test_an_objection_that_is_sent_again_pauses_nothing_and_stands_by_itself(shared: TestGateway) -> None:
     async with open_database(shared.database_url, SECRET) as database, hold_job_lock(database, "standings"):
         backlog, objected = await objected_again(shared)
@@ -127,6 +128,7 @@ def insert_objection(connection: psycopg.Connection, name: str, account: int, sc
     )
 
 
+@pytest.mark.ci
 async def test_an_objection_is_left_out_only_beside_one_that_stands_for_everything(
     database_url: str, tmp_path: Path, killed: Killed
 ) -> None:

@@ -53,7 +53,7 @@ class SharedServer:
         if not self._is_running:
             await self._start()
         url = self._database.url
-        made = self._settings(**settings)
+        made = self._settings(**settings) if settings else self._default
         status = ServerStatus()
         changed = {"settings": made, "hosts": host_names(made.hosts, "127.0.0.1"), "status": status}
         self._server.config.loaded_app = _build(**self._arguments | changed)
@@ -76,9 +76,10 @@ class SharedServer:
             self._arguments = signature(app.main.build_app).bind(*given).arguments
             return _build(*given)
 
+        self._default = self._settings()  # to read them takes 5 ms
         # Jobs run for a test, not for the server: one that has just begun does each at once.
         with mock.patch.multiple(app.server.serve, build_app=remembered, background_jobs=lambda *_: ()):
-            started = running_server(self._settings(), self._database.url, "127.0.0.1", listener=self._listener.dup())
+            started = running_server(self._default, self._database.url, "127.0.0.1", listener=self._listener.dup())
             self._server, self._pools = await self._running.enter_async_context(started)
         for number in (signal.SIGTERM, signal.SIGINT):  # which end the run, not the server in it
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -51,6 +51,7 @@ def test_a_damaged_key_pair_is_told_and_not_replaced(tmp_path: Path) -> None:
         assert (tmp_path / "issuer.json").read_text() == content
 
 
+@pytest.mark.ci
 def test_processes_and_threads_that_start_together_get_one_key_pair(tmp_path: Path) -> None:
     race = (
         "import pathlib, sys; from app.auth.dev_issuer import DevelopmentIssuer; print('ready', flush=True)"

@@ -88,6 +88,7 @@ def check_exactly_once_or_unknown(gateway: TestGateway, server: MailServer, coun
     assert Counter(found.values())["UNKNOWN"] <= 2 * 4, "two runs were killed, with four connections each"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("count", [120, pytest.param(10_000, marks=pytest.mark.exhaustive)])
 async def test_a_campaign_that_is_killed_twice_tells_each_once_or_says_that_nobody_knows(
     gateway: TestGateway, tmp_path: Path, count: int
@@ -96,6 +97,7 @@ async def test_a_campaign_that_is_killed_twice_tells_each_once_or_says_that_nobo
     check_exactly_once_or_unknown(gateway, server, count)
 
 
+@pytest.mark.ci
 async def test_claiming_after_sending_is_noticed(gateway: TestGateway, tmp_path: Path, killed: Killed) -> None:
     server = await killed_twice(gateway, tmp_path, 40, LATE_CLAIM)
     twice = sum(count > 1 for count in server.recipients.values())
@@ -311,6 +313,7 @@ def rows(gateway: TestGateway) -> dict[str, int]:
     return {name: gateway.execute(f"SELECT count(*) FROM grounds.{name}")[0][0] for name in tables}
 
 
+@pytest.mark.ci
 async def test_an_interrupted_run_ends_what_it_is_at_and_the_next_goes_on(gateway: TestGateway, tmp_path: Path) -> None:
     people = [f"p{number}" for number in range(60)]
     await peopled(gateway, *people)

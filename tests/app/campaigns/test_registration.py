@@ -27,6 +27,7 @@ from tests.support.command import grounds, write
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 
 pytestmark = pytest.mark.xdist_group("command")
 
@@ -52,21 +53,24 @@ async def test_a_registered_campaign_keeps_the_very_text_of_each_language(gatewa
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [
-        (
-            {"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]},
-            "the field `told` must not change, but this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
-        ),
-        (
-            {"told": [ONE_USE[0] | {"kinds": ["VIDEO"]}]},
-            "VIDEO FACEBOOK, lacks GENAI_TRAINING POST FACEBOOK (register",
-        ),
-        ({"told": []}, "campaign 2026-05: the field `told` is empty"),
-        ({"texts": {"en": "0" * 64}}, "texts.en: the SHA-256 of the text is "),
-        ({"texts": {"pl": "0" * 64}}, "texts.pl: the text in this language is missing (add pl.txt)"),
-        ({"id": "May 2026"}, "campaign: id: "),
-        ({"audience": 7}, "campaign: audience: is not a field of this record"),
-    ],
+    ordinary_every(
+        4,
+        [
+            (
+                {"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]},
+                "the field `told` must not change, but this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
+            ),
+            (
+                {"told": [ONE_USE[0] | {"kinds": ["VIDEO"]}]},
+                "VIDEO FACEBOOK, lacks GENAI_TRAINING POST FACEBOOK (register",
+            ),
+            ({"told": []}, "campaign 2026-05: the field `told` is empty"),
+            ({"texts": {"en": "0" * 64}}, "texts.en: the SHA-256 of the text is "),
+            ({"texts": {"pl": "0" * 64}}, "texts.pl: the text in this language is missing (add pl.txt)"),
+            ({"id": "May 2026"}, "campaign: id: "),
+            ({"audience": 7}, "campaign: audience: is not a field of this record"),
+        ],
+    ),
     ids=["wider", "another", "nothing", "another hash", "no text", "no epoch", "no field"],
 )
 async def test_a_campaign_that_changes_what_it_told_or_its_text_is_refused(

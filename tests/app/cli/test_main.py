@@ -156,6 +156,7 @@ def test_a_file_that_cannot_be_read_or_set_aside_is_told_of(served: Serving, tmp
     assert served.execute("SELECT count(*) FROM grounds.content WHERE platform_id = 'unseen'") == [(0,)]
 
 
+@pytest.mark.ci
 def test_a_run_that_is_killed_is_finished_by_the_next_in_little_memory(served: Serving, tmp_path: Path) -> None:
     lines = [line.replace(b'"content-', b'"big-') for line in population_lines(15_000, NOW)]
     (big := tmp_path / "big.ndjson").write_bytes(b"".join(lines))

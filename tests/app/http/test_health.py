@@ -4,6 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from app.server.scheduler import hold_job_lock
 from db.connection import open_database
 from schema.actor import Role
@@ -70,6 +72,7 @@ async def seen_of_a_hanging_job(gateway: TestGateway) -> tuple[set[str], set[str
     return named.keys(), {each["name"] for each in jobs if each["isOverdue"]}, "retract</strong>: has not" in page
 
 
+@pytest.mark.ci
 async def test_a_job_in_which_another_process_hangs_is_named(gateway: TestGateway) -> None:
     assert await seen_of_a_hanging_job(gateway) == ({"retract"}, {"retract"}, True)
     assert await failing(gateway, set()) == {}

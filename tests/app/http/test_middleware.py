@@ -316,6 +316,7 @@ async def ask(
     return await gateway.client.get("/graphql", params=params, headers=bearer(gateway, role))
 
 
+@pytest.mark.ci
 async def test_a_request_that_takes_longer_than_ten_seconds_is_ended(database_url: str, tmp_path: Path) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         name = connection.info.dbname

@@ -64,6 +64,7 @@ def test_a_second_signal_ends_it_at_once_and_sighup_ends_nothing(external: dict[
             assert server.stop(second) == 0, second
 
 
+@pytest.mark.ci
 def test_an_embedded_database_that_dies_ends_it_with_words(data: Path, tmp_path: Path) -> None:
     for workers in ("1", "2"):
         with serving(data, tmp_path / "log", "--workers", workers) as server:

@@ -101,6 +101,7 @@ def knows(server: Serving, account: str) -> bool:
     return answer["data"]["account"] is not None
 
 
+@pytest.mark.ci
 def test_two_that_start_at_once_on_a_new_folder_share_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with (
@@ -329,6 +330,7 @@ def asked_by_curl(command: list[str]) -> list[dict[str, Any]]:
     return nodes
 
 
+@pytest.mark.ci
 def test_the_demo_ends_while_it_loads_and_finishes_at_the_next_start(tmp_path: Path) -> None:
     data = tmp_path / "data"
     arguments = ("demo", "--port", 0, "--items", 4000)

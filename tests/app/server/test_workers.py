@@ -59,6 +59,7 @@ def started(server: Serving) -> int:
     return server.log.read_text().count('"event": "started"')
 
 
+@pytest.mark.ci
 def test_workers_answer_outlive_sighup_are_replaced_and_end_together(data: Path, tmp_path: Path) -> None:
     with serving(data, tmp_path / "log", "--workers", "2", build=SOON_STEADY) as server:
         assert soon(lambda: started(server) == 2)
@@ -79,6 +80,7 @@ def test_workers_answer_outlive_sighup_are_replaced_and_end_together(data: Path,
     assert (tmp_path / "log").read_text().count('"event": "stopped"') == 2
 
 
+@pytest.mark.ci
 def test_workers_do_not_outlive_who_started_them(data: Path, tmp_path: Path) -> None:
     with serving(data, tmp_path / "log", "--workers", "2") as server:
         assert soon(lambda: started(server) == 2)

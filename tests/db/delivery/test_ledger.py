@@ -92,6 +92,7 @@ def test_a_root_is_that_of_rfc_6962(size: int, salt: bytes) -> None:
     assert merkle_root(b"".join(leaves)) == root_of(leaves)
 
 
+@pytest.mark.ci
 def test_a_sealed_ledger_is_sound_whatever_its_size_and_its_batches(database_url: str) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.tuples(st.integers(0, 35), st.integers(1, 40)), max_size=2))

@@ -73,6 +73,7 @@ COMPARED = {
 }
 
 
+@pytest.mark.ci
 def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url: str) -> None:
     assert len(FILTERS) > 180
     with login(database_url, "grounds_training") as connection:

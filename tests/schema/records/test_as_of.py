@@ -15,6 +15,7 @@ from tests.support.agreement import enforce, load_lines, oracle_for
 from tests.support.facts import NOW, fact, instant
 from tests.support.gateway import SECRET, TestGateway, open_gateway
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.worlds import make_batch
 
 pytestmark = pytest.mark.database
@@ -224,7 +225,7 @@ async def test_text_of_what_was_retracted_for_good_goes_and_comes_only_from_the_
     assert len(await history_gateway.pull()) == 1
 
 
-@pytest.mark.parametrize("seed", range(300, 302))
+@pytest.mark.parametrize("seed", ordinary_every(2, range(300, 302)))
 async def test_every_decision_of_a_generated_world_is_reproduced_when_more_has_come(
     gateway: TestGateway, seed: int
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from schema.actor import Role
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
+from tests.support.ordinary_cases import ordinary_every
 
 KINDS = ["POST", "PHOTO", "AI_INTERACTION", "VIDEO"]
 PRODUCTS = ["FACEBOOK", "INSTAGRAM", "MESSENGER"]
@@ -53,35 +54,38 @@ def permitted(kind: str, of: str) -> bool:
 
 @pytest.mark.parametrize(
     "filter",
-    [
-        {},
-        {"kinds": ["POST"]},
-        {"kinds": ["POST", "AI_INTERACTION"]},
-        {"kinds": ["VIDEO"]},
-        {"kinds": []},
-        {"products": ["MESSENGER"]},
-        {"products": ["FACEBOOK", "MESSENGER", "FACEBOOK"]},
-        {"products": ["WHATSAPP"]},
-        {"products": ["MESSENGER"], "kinds": ["POST", "PHOTO"]},
-        {"products": ["MESSENGER", "INSTAGRAM"], "kinds": ["POST", "AI_INTERACTION"]},
-        {"languages": ["mt"]},
-        {"languages": ["mt", "de"], "kinds": ["PHOTO"]},
-        {"languages": ["mt", "xx", "fr", "yy", "de"]},
-        {"languages": ["xx", "yy"]},
-        {"languages": [f"x{letter}" for letter in "abcdefghijklmnopqrstuvw"] + ["fr"], "kinds": ["POST", "PHOTO"]},
-        {
-            "languages": ["mt", "de"],
-            "createdMonths": ["2026-01-01", "2026-02-01"],
-            "products": ["FACEBOOK", "INSTAGRAM"],
-        },
-        {"grounds": ["AI_INTERACTION"]},
-        {"grounds": ["AI_INTERACTION", "PUBLIC_CONTENT"], "products": ["INSTAGRAM"]},
-        {"grounds": ["PUBLIC_CONTENT"], "kinds": ["AI_INTERACTION"]},
-        {"grounds": ["OPTED_IN"]},
-        {"createdMonths": ["2026-02-17"]},
-        {"createdMonths": ["2026-01-01", "2026-01-31"], "languages": ["fr"], "grounds": ["PUBLIC_CONTENT"]},
-        {"kinds": ["POST"], "products": ["FACEBOOK"], "languages": ["de"], "createdMonths": ["2026-01-01"]},
-    ],
+    ordinary_every(
+        4,
+        [
+            {},
+            {"kinds": ["POST"]},
+            {"kinds": ["POST", "AI_INTERACTION"]},
+            {"kinds": ["VIDEO"]},
+            {"kinds": []},
+            {"products": ["MESSENGER"]},
+            {"products": ["FACEBOOK", "MESSENGER", "FACEBOOK"]},
+            {"products": ["WHATSAPP"]},
+            {"products": ["MESSENGER"], "kinds": ["POST", "PHOTO"]},
+            {"products": ["MESSENGER", "INSTAGRAM"], "kinds": ["POST", "AI_INTERACTION"]},
+            {"languages": ["mt"]},
+            {"languages": ["mt", "de"], "kinds": ["PHOTO"]},
+            {"languages": ["mt", "xx", "fr", "yy", "de"]},
+            {"languages": ["xx", "yy"]},
+            {"languages": [f"x{letter}" for letter in "abcdefghijklmnopqrstuvw"] + ["fr"], "kinds": ["POST", "PHOTO"]},
+            {
+                "languages": ["mt", "de"],
+                "createdMonths": ["2026-01-01", "2026-02-01"],
+                "products": ["FACEBOOK", "INSTAGRAM"],
+            },
+            {"grounds": ["AI_INTERACTION"]},
+            {"grounds": ["AI_INTERACTION", "PUBLIC_CONTENT"], "products": ["INSTAGRAM"]},
+            {"grounds": ["PUBLIC_CONTENT"], "kinds": ["AI_INTERACTION"]},
+            {"grounds": ["OPTED_IN"]},
+            {"createdMonths": ["2026-02-17"]},
+            {"createdMonths": ["2026-01-01", "2026-01-31"], "languages": ["fr"], "grounds": ["PUBLIC_CONTENT"]},
+            {"kinds": ["POST"], "products": ["FACEBOOK"], "languages": ["de"], "createdMonths": ["2026-01-01"]},
+        ],
+    ),
     ids=str,
 )
 async def test_a_filter_leaves_exactly_what_fits_it(filled: TestGateway, filter: dict[str, Any]) -> None:

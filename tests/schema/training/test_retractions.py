@@ -9,6 +9,7 @@ import pytest
 from schema.actor import Role
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.retractions import deliver, settled
 
 pytestmark = pytest.mark.database
@@ -59,7 +60,7 @@ CAUSES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("cause", ordinary_every(4, CAUSES))
 async def test_whatever_ends_a_permission_reaches_the_client_that_received_the_item(
     serving: TestGateway, cause: str
 ) -> None:
