@@ -63,13 +63,16 @@ CREATE FUNCTION grounds.refresh_contacts(contacts text[]) RETURNS void LANGUAGE 
     WHERE k.contact = s.contact
 $$;
 
--- Whatever an account's standing becomes, its contacts that are referenced become as well.
-CREATE FUNCTION grounds.refresh_contacts_of(accounts bigint[]) RETURNS void LANGUAGE sql AS $$
+-- Whatever an account's standing becomes, its contacts that are referenced become as well; but not those that a new
+-- objection names, for which it counts without their accounts.
+CREATE FUNCTION grounds.refresh_contacts_of(accounts bigint[], new_objection bigint DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$
     SELECT grounds.refresh_contacts(ARRAY(
-        SELECT DISTINCT k.contact FROM unnest(accounts) named
+        SELECT k.contact FROM unnest(accounts) named
         CROSS JOIN LATERAL (
             SELECT contact FROM grounds.account_contact WHERE account = named
-            UNION ALL SELECT own_contact FROM grounds.account WHERE id = named OFFSET 0) k))
+            UNION ALL SELECT own_contact FROM grounds.account WHERE id = named OFFSET 0) k
+        EXCEPT SELECT t.value FROM grounds.objection_target t WHERE t.objection = new_objection AND t.kind = 'CONTACT'))
     WHERE EXISTS (SELECT FROM grounds.referenced_contact)
 $$;
 

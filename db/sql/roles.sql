@@ -33,9 +33,10 @@ BEGIN
         EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', name);
     END LOOP;
     -- A process that stands still in the middle of a transaction, on a machine that was paused for example, must not keep
-    -- its locks from others. No transaction of these waits for anything but the database.
+    -- its locks from others. No transaction of these waits for anything but the database, except that of the webhooks' job: for
+    -- answers, 10 s at most.
     FOREACH name IN ARRAY ARRAY['grounds_training', 'grounds_staff', 'grounds_subject', 'grounds_dashboard',
-        'grounds_ingest'] LOOP
+        'grounds_ingest', 'grounds_worker'] LOOP
         EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''30s''', name);
     END LOOP;
 

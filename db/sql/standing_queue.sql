@@ -4,8 +4,8 @@
 -- fresh snapshot: an account, a link or a contact that another transaction brings in at this moment would be missed
 -- before it. So a change of an unknown account is left here too, and takes the lock.
 CREATE TABLE grounds.standing_queue (
-    change text NOT NULL CHECK (change IN ('ACCOUNT', 'PERSON', 'LINK', 'OBJECTION', 'ACCOUNT_NAME', 'NOTICE', 'CONSENT', 'CONTACT')),
-    ids bigint[], -- of accounts (PERSON: what they say of their person may be other) or of objections
+    change text NOT NULL CHECK (change IN ('ACCOUNT', 'PERSON', 'LINK', 'OBJECTION', 'TARGET', 'ACCOUNT_NAME', 'NOTICE', 'CONSENT', 'CONTACT')),
+    ids bigint[], -- of accounts (PERSON: what they say of their person may be other) or of objections (TARGET: they got targets)
     names text[]  -- the platform's ids of accounts, notices or consents; of LINK the persons, one for each account;
                   -- or contacts
 );
@@ -16,7 +16,8 @@ CREATE TABLE grounds.standing_backlog (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     accounts bigint[] NOT NULL,
     of_person boolean NOT NULL, -- what they say of their person may be other
-    own_facts boolean NOT NULL  -- their own facts may be other; FALSE: only what is known of their persons
+    own_facts boolean NOT NULL, -- their own facts may be other; FALSE: only what is known of their persons
+    objection bigint            -- nothing but this objection is new, which names them; NULL: something else is
 );
 
 -- Whether standings or rules are behind what was acknowledged: then nothing is delivered, retracted or told apart.
@@ -59,7 +60,7 @@ LANGUAGE sql STABLE AS $$
     WHERE c.change IN ('ACCOUNT', 'PERSON', 'LINK')
     UNION
     SELECT targeted, TRUE FROM grounds.accounts_targeted(ARRAY(
-        SELECT id FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) id WHERE c.change = 'OBJECTION')) targeted
+        SELECT id FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) id WHERE c.change IN ('OBJECTION', 'TARGET'))) targeted
     UNION
     SELECT a.id, TRUE FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.names) name
     JOIN grounds.account a ON a.platform_id = name WHERE c.change = 'ACCOUNT_NAME'
@@ -71,23 +72,30 @@ $$;
 
 -- Derive standings, of so many accounts at once: of those that may say something else of their person, of all accounts of
 -- the persons whose facts changed, and of others. The rest goes to the backlog. Where no account's own facts changed, but an
--- objection that reaches it, that is enough to look at; for the other accounts of a person it always is.
+-- objection that reaches it, that is enough to look at; for the other accounts of a person it always is. Where only one
+-- objection is new, its accounts need no look at anything else.
 CREATE FUNCTION grounds.derive_standings(
-    of_persons bigint[], others bigint[], at_once int, own_facts boolean DEFAULT TRUE
+    of_persons bigint[], others bigint[], at_once int, own_facts boolean DEFAULT TRUE, objection bigint DEFAULT NULL
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    changed bigint[];
+    named constant bigint[] := of_persons;
+    changed bigint[] := '{}';
     by_person bigint[];
 BEGIN
-    PERFORM grounds.leave_standings(of_persons[at_once + 1 :], TRUE, own_facts);
-    of_persons := of_persons[:at_once];
-    by_person := grounds.refresh_persons(of_persons);
-    IF own_facts THEN
-        changed := ARRAY(SELECT unnest(others) UNION SELECT unnest(of_persons) ORDER BY 1);
-        by_person := ARRAY(SELECT unnest(by_person) EXCEPT SELECT unnest(changed) ORDER BY 1);
+    PERFORM grounds.leave_standings(named[at_once + 1 :], TRUE, own_facts, objection);
+    of_persons := named[:at_once];
+    by_person := grounds.raise_objected(of_persons, objection);
+    IF by_person IS NOT NULL THEN
+        by_person := ARRAY(SELECT unnest(by_person) EXCEPT SELECT unnest(named) ORDER BY 1);
     ELSE
-        changed := '{}';
-        by_person := ARRAY(SELECT unnest(others) UNION SELECT unnest(of_persons) UNION SELECT unnest(by_person) ORDER BY 1);
+        by_person := grounds.refresh_persons(of_persons);
+        IF own_facts THEN
+            changed := ARRAY(SELECT unnest(others) UNION SELECT unnest(of_persons) ORDER BY 1);
+            by_person := ARRAY(SELECT unnest(by_person) EXCEPT SELECT unnest(changed) ORDER BY 1);
+        ELSE
+            by_person := ARRAY(
+                SELECT unnest(others) UNION SELECT unnest(of_persons) UNION SELECT unnest(by_person) ORDER BY 1);
+        END IF;
     END IF;
     PERFORM grounds.leave_standings(changed[at_once + 1 :], FALSE, TRUE);
     PERFORM grounds.leave_standings(by_person[at_once + 1 :], FALSE, FALSE);
@@ -97,10 +105,11 @@ BEGIN
 END $$;
 
 -- Leave accounts to the backlog, as many at a time as take some 6 ms: for so long others wait for the lock.
-CREATE FUNCTION grounds.leave_standings(accounts bigint[], of_person boolean, own_facts boolean) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO grounds.standing_backlog (accounts, of_person, own_facts)
-    SELECT array_agg(a.account ORDER BY a.place), of_person, own_facts
+CREATE FUNCTION grounds.leave_standings(
+    accounts bigint[], of_person boolean, own_facts boolean, objection bigint DEFAULT NULL
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO grounds.standing_backlog (accounts, of_person, own_facts, objection)
+    SELECT array_agg(a.account ORDER BY a.place), of_person, own_facts, objection
     FROM unnest(accounts) WITH ORDINALITY a (account, place)
     GROUP BY (a.place - 1) / CASE WHEN own_facts THEN 100 ELSE 250 END ORDER BY min(a.place)
 $$;
@@ -118,6 +127,7 @@ DECLARE
     moved bigint[];
     touched record;
     own_facts boolean;
+    objection bigint; -- the one that got targets, if nothing else changed
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'facts change in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
@@ -136,13 +146,15 @@ BEGIN
     FROM (SELECT account, bool_or(of_person) AS of_person FROM (
             SELECT * FROM grounds.accounts_touched(changes) UNION ALL SELECT m, TRUE FROM unnest(moved) m) t
           GROUP BY account) t;
-    own_facts := EXISTS (SELECT FROM unnest(changes) c WHERE c.change <> 'OBJECTION');
+    own_facts := EXISTS (SELECT FROM unnest(changes) c WHERE c.change NOT IN ('OBJECTION', 'TARGET'));
+    SELECT min(target) INTO objection FROM unnest(changes) c LEFT JOIN LATERAL unnest(c.ids) target ON TRUE
+    HAVING bool_and(c.change = 'TARGET') AND count(DISTINCT target) = 1;
     PERFORM grounds.derive_standings(coalesce(touched.of_persons, '{}'), coalesce(touched.others, '{}'),
-        CASE WHEN own_facts THEN 20000 ELSE 1000 END, own_facts);
+        CASE WHEN own_facts THEN 20000 ELSE 1000 END, own_facts, objection);
     PERFORM grounds.refresh_contacts(ARRAY( -- of which no account need be known
         SELECT unnest(c.names) FROM unnest(changes) c WHERE c.change = 'CONTACT'
         UNION SELECT t.value FROM unnest(changes) c CROSS JOIN LATERAL unnest(c.ids) objected
-        JOIN grounds.objection_target t ON t.objection = objected AND t.kind = 'CONTACT' WHERE c.change = 'OBJECTION'));
+        JOIN grounds.objection_target t ON t.objection = objected AND t.kind = 'CONTACT' WHERE c.change IN ('OBJECTION', 'TARGET')));
     RETURN NULL;
 END $$;
 
@@ -161,7 +173,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     ELSIF part.of_person THEN
-        PERFORM grounds.derive_standings(part.accounts, '{}', 1000, part.own_facts);
+        PERFORM grounds.derive_standings(part.accounts, '{}', 1000, part.own_facts, part.objection);
     ELSE
         PERFORM grounds.derive_standings('{}', part.accounts, 1000, part.own_facts);
     END IF;
@@ -222,7 +234,7 @@ CREATE FUNCTION grounds.target_touched() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO grounds.standing_queue (change, ids)
-    SELECT 'OBJECTION', array_agg(DISTINCT n.objection) FROM new_rows n HAVING count(*) > 0;
+    SELECT 'TARGET', array_agg(DISTINCT n.objection) FROM new_rows n HAVING count(*) > 0;
     RETURN NULL;
 END $$;
 

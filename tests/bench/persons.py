@@ -31,7 +31,7 @@ CONTACT = sha256(b"shared").hexdigest()
 Records = Iterable[dict[str, Any]]
 
 
-async def _load(database: Database, stager: Stager, records: Records) -> float:
+async def load_records(database: Database, stager: Stager, records: Records) -> float:
     """Load records; return the seconds."""
     began, lines = time.perf_counter(), [json.dumps(record).encode() + b"\n" for record in records]
 
@@ -85,12 +85,14 @@ def _chain(accounts: int) -> Records:
 
 async def measure(database: Database, stager: Stager, accounts: int) -> None:
     """Load and object, in the order of the docstring."""
-    await _load(database, stager, (fact("account", id=f"warm-{n}", person=f"warm-{n}") for n in range(accounts)))
-    apart = await _load(database, stager, (fact("account", id=f"a-{n}", person=f"a-{n}") for n in range(accounts)))
+    await load_records(database, stager, (fact("account", id=f"warm-{n}", person=f"warm-{n}") for n in range(accounts)))
+    apart = await load_records(
+        database, stager, (fact("account", id=f"a-{n}", person=f"a-{n}") for n in range(accounts))
+    )
     print(f"{accounts:,} accounts of as many persons  {apart:6.2f} s")
-    one = await _load(database, stager, (fact("account", id=f"b-{n}", person="one") for n in range(accounts)))
+    one = await load_records(database, stager, (fact("account", id=f"b-{n}", person="one") for n in range(accounts)))
     print(f"{accounts:,} accounts of one person       {one:6.2f} s  {one / apart:5.2f} x")
-    chain = await _load(database, stager, _chain(accounts))
+    chain = await load_records(database, stager, _chain(accounts))
     print(f"{accounts:,} accounts in a chain          {chain:6.2f} s  {chain / apart / 2:5.2f} x (a line)")
     officer = ObjectionSubmitter.officer(database, "officer")
     alone = []
@@ -104,13 +106,13 @@ async def measure(database: Database, stager: Stager, accounts: int) -> None:
     beside = await _beside(database, [f"a-{number}" for number in range(100, 1000)], busy)
     print(f"an objection by one of that person {await busy:8.2f} s; others {statistics.median(beside) * 1e3:.1f} ms")
     shared = (fact("account", id=f"c-{n}", person=f"c-{n}", contacts=[CONTACT]) for n in range(10 * accounts))
-    took = await _load(database, stager, shared)
+    took = await load_records(database, stager, shared)
     print(f"{10 * accounts:,} accounts with one contact    {took:6.2f} s  {took / apart / 10:5.2f} x (a line)")
     busy = asyncio.create_task(_object(database, TargetKind.CONTACT, CONTACT))
     beside = await _beside(database, [f"a-{number}" for number in range(1000, 2000)], busy)
     print(f"an objection by that contact       {await busy:8.2f} s; others {statistics.median(beside) * 1e3:.1f} ms")
     references = [{"account": f"a-{n}", "relation": "TAG"} for n in range(accounts)]
-    took = await _load(database, stager, [fact("content", account="a-9", references=references)])
+    took = await load_records(database, stager, [fact("content", account="a-9", references=references)])
     print(f"an item that names {accounts:,} accounts  {took:6.2f} s")
 
 

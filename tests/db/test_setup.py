@@ -74,9 +74,8 @@ def test_no_password_reaches_the_server_in_clear(with_passwords: str, tmp_path: 
     assert not any(role_password(SECRET, role) in sent for role in LOGIN_ROLES)
 
 
-def test_no_login_but_that_of_jobs_keeps_locks_while_its_process_stands_still(with_passwords: str) -> None:
+def test_no_login_keeps_locks_while_its_process_stands_still(with_passwords: str) -> None:
     for role in LOGIN_ROLES:
-        if role != WORKER:
-            with psycopg.connect(with_passwords, user=role, password=role_password(SECRET, role)) as connection:
-                shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
-            assert shown == ("30s",), role
+        with psycopg.connect(with_passwords, user=role, password=role_password(SECRET, role)) as connection:
+            shown = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert shown == ("30s",), role

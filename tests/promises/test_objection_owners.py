@@ -23,8 +23,9 @@ pytestmark = pytest.mark.database
 
 SHARED = contact_hash("anna@example.org") or ""
 ACCOUNT, PERSON, CONTACT = TargetKind
-READERS = ("author", "sharer", "linked", "former", "renamed", "stranger", "unknown")
-# The objections, each with the account that may read and withdraw it.
+READERS = ("author", "sharer", "namesake", "linked", "former", "renamed", "stranger", "unknown")
+# The objections, each with the account that may read and withdraw it. "by-form" is filed by the name "author", and nobody
+# has signed in: that is the id of one account and the user name of another, so it counts for both, and names neither.
 OWNERS = {
     "names": "author",
     "by-subject": "author",
@@ -44,6 +45,7 @@ OWNERS = {
 PEOPLE: list[dict[str, Any]] = [
     fact("account", person="p", contacts=[SHARED]),
     fact("account", id="sharer", contacts=[SHARED]),
+    fact("account", id="namesake", contacts=[contact_hash("author") or ""]),
     fact("account", id="linked", person="p"),
     fact("account", id="former", person="p"),
     fact("account", 3, id="former"),

@@ -15,7 +15,7 @@ from app.server.scheduler import hold_job_lock
 from db.connection import open_database
 from schema.actor import Role
 from tests.support.facts import NOW, fact
-from tests.support.gateway import PULL, SECRET, TestGateway, open_gateway
+from tests.support.gateway import PULL, SECRET, TestGateway, clock_statement, open_gateway
 from tests.support.mutants import Killed
 from tests.support.retractions import alter, settled
 
@@ -152,6 +152,43 @@ async def test_an_objection_is_left_out_only_beside_one_that_stands_for_everythi
             gateway.execute("DELETE FROM grounds.objection_target")
             gateway.execute("DELETE FROM grounds.objection")
             gateway.execute("UPDATE grounds.account SET observed_at = observed_at")
+
+
+def raised_by(connection: psycopg.Connection) -> list[str]:
+    """Return which of some objections that do not stand any longer decide alone what counts for an account."""
+    insert_objection(connection, "withdrawn", 0, "ALL")
+    connection.execute("UPDATE grounds.objection SET withdrawn_at = %s", [NOW])
+    insert_objection(connection, "of a placeholder", 1, "ALL")
+    connection.execute(
+        "INSERT INTO grounds.placeholder (kind, value, reason, declared_by, declared_at, in_effect_from)"
+        " VALUES ('CONTACT', %s, 'An export', 'one', %s, %s)",
+        [OWN_CONTACTS[1], NOW, NOW],
+    )
+    insert_objection(connection, "stands", 2, "ALL")
+    found = connection.execute(
+        "SELECT platform_id FROM grounds.objection WHERE grounds.raise_objected('{1}', id) IS NOT NULL ORDER BY 1"
+    )
+    return [name for (name,) in found]
+
+
+def test_an_objection_that_no_longer_stands_decides_nothing_alone(database_url: str, killed: Killed) -> None:
+    builds = {
+        "": ("", ""),
+        "an objection withdrawn before its part is derived": ("AND o.withdrawn_at IS NULL", ""),
+        "a contact that became a placeholder": ("grounds.links_nothing(t.kind, t.value)", "FALSE"),
+    }
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(clock_statement(NOW))
+        row = connection.execute("SELECT pg_get_functiondef('grounds.raise_objected'::regproc)").fetchone()
+        assert row is not None
+        for name, change in builds.items():
+            with connection.transaction(force_rollback=True):
+                connection.execute(row[0].replace(*change).encode())
+                found = raised_by(connection)
+            if name:
+                killed(name, "raise_objected()", None if found == ["stands"] else f"{found} decide alone")
+            else:
+                assert found == ["stands"]
 
 
 async def test_a_build_that_delivers_while_standings_are_behind_is_noticed(shared: TestGateway, killed: Killed) -> None:
