@@ -191,17 +191,14 @@ def walk(connection: psycopg.Connection, seed: int, transactions: int) -> str | 
 
 def leave_parts(connection: psycopg.Connection) -> None:
     """Let every change of more than one account leave the rest to the backlog, one by one."""
-    for function, changes in (
-        ("apply_standing_refresh", {"ELSE 1000": "ELSE 1"}),
-        ("leave_standings", {"ELSE 250": "ELSE 1"}),
+    for function, old, new in (
+        ("apply_standing_refresh", "ELSE 1000", "ELSE 1"),
+        ("leave_standings", "ELSE 250", "ELSE 1"),
     ):
         row = connection.execute("SELECT pg_get_functiondef(%s::regproc)", [f"grounds.{function}"]).fetchone()
         assert row is not None
-        altered = row[0]
-        for old, new in changes.items():
-            assert old in altered
-            altered = altered.replace(old, new)
-        connection.execute(altered.encode())
+        assert old in row[0]
+        connection.execute(row[0].replace(old, new).encode())
 
 
 @contextmanager
