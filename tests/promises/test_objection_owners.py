@@ -24,8 +24,8 @@ pytestmark = pytest.mark.database
 SHARED = contact_hash("anna@example.org") or ""
 ACCOUNT, PERSON, CONTACT = TargetKind
 READERS = ("author", "sharer", "namesake", "linked", "former", "renamed", "stranger", "unknown")
-# The objections, each with the account that may read and withdraw it. "by-form" is filed by the name "author" and
-# without a sign-in: this is the id of one account and the user name of another. So it counts for both, and names neither.
+# The objections, each with the account that may read and withdraw it. "by-form" is filed without a sign-in, by the name
+# "author": the id of one account and the user name of another. So it counts for both, and names neither.
 OWNERS = {
     "names": "author",
     "by-subject": "author",
