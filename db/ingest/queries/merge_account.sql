@@ -35,7 +35,8 @@ ON CONFLICT DO NOTHING;
 
 -- name: move_content!
 -- An item carries its account's product and country. This runs before the account is stored: only then is the old one known.
-UPDATE grounds.content c SET product = s.product, country = s.country
+-- `reference_count` is set to what it is, as in grounds.refresh_standing_by_person.
+UPDATE grounds.content c SET product = s.product, country = s.country, reference_count = c.reference_count
 FROM stage_account s JOIN grounds.account a ON a.platform_id = s.platform_id
 WHERE (s.outcome IS NULL OR s.outcome = 'changed') AND (a.product, a.country) IS DISTINCT FROM (s.product, s.country) AND c.account = a.id;
 
