@@ -91,10 +91,10 @@ async def measure(settings: Settings, connections: int, rounds: int) -> None:
         "/ready": lambda connection: connection.request("GET", "/ready"),
     }
     async with served(settings) as client:
-        medians(client, requests, 5)
-        alone = medians(client, requests, rounds)
+        await asyncio.to_thread(medians, client, requests, 5)
+        alone = await asyncio.to_thread(medians, client, requests, rounds)
         with greedy(client, connections, page_request(settings, "greedy", 1000)):
-            beside = medians(client, requests, rounds)
+            beside = await asyncio.to_thread(medians, client, requests, rounds)
     for name, seconds in beside.items():
         print(f"{name:30} {alone[name] * 1e3:8.1f} ms {seconds * 1e3:8.1f} ms {seconds / alone[name]:6.2f} x")
 

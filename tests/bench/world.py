@@ -72,17 +72,25 @@ async def served(settings: Settings) -> AsyncIterator[Client]:
     command = [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"]
     environment = {**os.environ, "GROUNDS_DATA": str(settings.data)}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
+    assert process.stderr is not None
     try:
-        assert process.stderr is not None
         started = (await process.stderr.readline()).decode()
         address = started.partition('"address": "')[2].partition('"')[0]
+        # A server whose log nobody reads stands still.
+        draining = asyncio.create_task(_drain(process.stderr))
         with closing(Client(address.removeprefix("http://"), timeout=60)) as client:
             client.server = process.pid
             await _idle(settings)
             yield client
+        draining.cancel()
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _drain(log: asyncio.StreamReader) -> None:
+    while await log.read(65_536):
+        pass
 
 
 async def _idle(settings: Settings) -> None:
