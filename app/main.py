@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 from app.auth.authenticator import Authenticator
 from app.auth.sessions import Sessions
 from app.auth.signed_links import LinkAction
+from app.campaigns.notice_text import INFORMATION_PATH
 from app.http.boundary import ErrorBoundary, check_host, with_compression, with_content_policy, with_origins
 from app.http.graphiql import with_graphiql
 from app.http.graphql import GraphQLEndpoint, render_graphql_error
@@ -23,6 +24,7 @@ from app.web.pages import load_operations
 from app.web.privacy import page_routes
 from app.web.privacy.my_data import my_data_error
 from app.web.privacy.objection_form import objection_error
+from app.web.privacy.public_pages import PUBLIC_PATH, public_error
 from db.connection import Database
 from db.ingest.staging import Stager
 from schema.build import build_schema
@@ -34,6 +36,8 @@ ERROR_RENDERERS = {  # how an error looks, by the path that it happens on
     LinkAction.OBJECT: objection_error,
     LinkAction.ME: my_data_error,
     HOME: error_page,
+    PUBLIC_PATH: public_error,
+    INFORMATION_PATH: public_error,
 }
 
 
@@ -48,7 +52,7 @@ def build_app(
 ) -> ASGIApp:
     """Construct the app over open pools: every route and what surrounds it.
 
-    Raises SettingsError when a trusted document is not what it must be.
+    Raises SettingsError when a trusted document, a text or the logo is not what it must be.
     """
     gateway = Gateway(database, secret, webhook_networks=settings.webhook_networks, offers=settings.offers)
     gateway.reason_required, gateway.on_delivered = settings.reason_required, observe.delivered
@@ -70,7 +74,7 @@ def build_app(
         Route(READY, Readiness(database, status).respond),
         # What an operator measures.
         *metrics_routes(database, settings.metrics_token),
-        # The people whose data it is: object, and read what is known.
+        # Everyone: what is used, under which rules. The people whose data it is: object, and read what is known.
         *page_routes(gateway, graphql, authenticator, settings),
         # Officers and auditors.
         *dashboard_routes(graphql, authenticator, sessions, secret, settings),

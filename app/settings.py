@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from app.presentation import PresentationSettings
 from schema.actor import Role
 
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
@@ -79,7 +80,7 @@ Networks = Annotated[
 Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_split_commas)]
 
 
-class Settings(BaseSettings):
+class Settings(PresentationSettings):
     """The settings of the gateway."""
 
     model_config = SettingsConfigDict(

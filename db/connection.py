@@ -170,6 +170,10 @@ class Database:
         """Return a reader of the database for an officer or an auditor."""
         return Reader(self.staff, "examiner", role, "decision")
 
+    def public(self) -> "Reader":
+        """Return a reader of the database for everyone: campaigns, and what the public functions show."""
+        return Reader(self.dashboard, "public", "everyone", "")
+
     def client(self, number: int) -> "Reader":
         """Return a reader of the database for a training client: its own receipts and retractions."""
         return Reader(self.training, "client", str(number), "trainable_content")

@@ -9,7 +9,7 @@ CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Role(StrEnum):
-    """The roles of a token's bearer."""
+    """The roles of a token's bearer, and PUBLIC, as which the pages read that need no token."""
 
     TRAINING_CLIENT = "TRAINING_CLIENT"
     DASHBOARD = "DASHBOARD"
@@ -17,6 +17,7 @@ class Role(StrEnum):
     AUDITOR = "AUDITOR"
     DATA_SUBJECT = "DATA_SUBJECT"
     PLATFORM_INGEST = "PLATFORM_INGEST"
+    PUBLIC = "PUBLIC"
 
 
 @dataclass(frozen=True, slots=True)

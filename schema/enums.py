@@ -53,6 +53,7 @@ described_enum(
     AUDITOR="A reviewer with read access to decisions and evidence.",
     DATA_SUBJECT="The holder of an account, with access to their own data.",
     PLATFORM_INGEST="The platform's own system, which sends facts and reports notices.",
+    PUBLIC="Everyone; the public page reads as this role without a token.",
 )(Role)
 described_enum(
     "The ground on which an item can qualify.",

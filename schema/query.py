@@ -9,7 +9,7 @@ from db.records.account import find_account_id
 from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
-from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF, TRAINING, governed
+from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF_AND_PUBLIC, TRAINING, governed
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
     BackgroundJob,
@@ -40,6 +40,7 @@ from schema.oversight.policies import (
     resolve_simulate_policy,
 )
 from schema.oversight.policy import Policy, policy_of_document
+from schema.oversight.public_record import PublicRecord, resolve_public_record
 from schema.oversight.staff_reads import StaffRead, staff_reads_page
 from schema.records.account import Account, account_of, accounts_page
 from schema.records.campaign import Campaign, resolve_campaigns
@@ -254,6 +255,11 @@ class Query:
     conditions: list[Condition] = governed(
         EVERYONE, resolver=_resolve_conditions, description="Returns the conditions that the policy in force evaluates."
     )
+    public_record: PublicRecord = governed(
+        EVERYONE,
+        resolver=resolve_public_record,
+        description="Returns the part of the records that everyone can read, as the public page shows it.",
+    )
     staff_reads: Connection[StaffRead] = governed(
         EXAMINERS,
         resolver=staff_reads_page,
@@ -328,7 +334,7 @@ class Query:
         description="Returns the deliveries of items for which an objection had already been received.",
     )
     coverage: Coverage | None = governed(
-        STAFF,
+        STAFF_AND_PUBLIC,
         resolver=coverage,
         description=(
             "Returns the counts of permitted and excluded items from a daily snapshot, null before the first snapshot."

@@ -58,12 +58,18 @@ class NoticeWriter:
 
 def with_links(language: str, text: str, links: Mapping[str, str]) -> NoticeText:
     """Put signed links into a campaign's text; raise ValueError for one that does not begin with its subject."""
-    subject, _, body = text.partition("\n")
-    if not subject.startswith(SUBJECT_PREFIX):
+    if not text.startswith(SUBJECT_PREFIX):
         raise ValueError("the subject is missing (begin the text with a line Subject: ...)")
+    subject, body = split_subject(text)
     for name, link in links.items():
         body = body.replace(name, link)
-    return NoticeText(language, " ".join(subject.removeprefix(SUBJECT_PREFIX).split()), body.strip() + "\n")
+    return NoticeText(language, subject, body.strip() + "\n")
+
+
+def split_subject(text: str) -> tuple[str, str]:
+    """Split a campaign's text into its subject and its body."""
+    subject, _, body = text.partition("\n")
+    return " ".join(subject.removeprefix(SUBJECT_PREFIX).split()), body.strip()
 
 
 def check_text(language: str, text: str, message: MessageKind, policy: Policy) -> None:

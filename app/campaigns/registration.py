@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from app.campaigns.templates import write_texts
 from app.settings import SettingsError
+from app.texts.catalogue import Catalogue
 from db.connection import Database, connection
 from db.ingest.merge import ingest_lines
 from db.ingest.records import Campaign
@@ -24,7 +25,11 @@ from db.vocabulary import MessageKind
 
 
 async def register_campaign(
-    database: Database, document: bytes, message: MessageKind, folder: Path | None
+    database: Database,
+    document: bytes,
+    message: MessageKind,
+    folder: Path | None,
+    catalogue: Catalogue | None = None,
 ) -> dict[str, str]:
     """Store a campaign's record and the texts of one of its messages; return each text's SHA-256 by language.
 
@@ -39,7 +44,7 @@ async def register_campaign(
             stored = await stored_campaign(borrowed, record.id)
         _raise_if_changed(record, stored)
         now = await decision_time(database)
-        texts = write_texts(folder, message, policy, [Use(*use.split(" ")) for use in record.uses], now)
+        texts = write_texts(folder, message, policy, [Use(*use.split(" ")) for use in record.uses], now, catalogue)
         hashes = {language: sha256(text.encode()).hexdigest() for language, text in texts.items()}
         if message is MessageKind.NOTICE:
             _raise_if_hashes_differ(record, stored, hashes)

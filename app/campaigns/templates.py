@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,29 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from app.campaigns.notice_text import INFORMATION_LINK, OBJECT_LINK, check_controller, check_text
 from app.settings import SettingsError
+from app.texts.catalogue import Catalogue, open_catalogue
+from app.texts.formatting import LocalFormat
 from db.policy.document import Policy, Use
 from db.vocabulary import ContentKind, MessageKind
 
 
 def write_texts(
-    folder: Path | None, message: MessageKind, policy: Policy, told: Iterable[Use], now: datetime
+    folder: Path | None,
+    message: MessageKind,
+    policy: Policy,
+    told: Iterable[Use],
+    now: datetime,
+    catalogue: Catalogue | None = None,
 ) -> dict[str, str]:
-    """Write a campaign's text in each language from a folder's templates, such as `de.txt`, or from the shipped ones.
+    """Write a campaign's text in each language from a folder's templates, such as `de.txt`, or from the shipped one.
 
-    A template names the campaign's uses and the policy's facts; one that names none is the text as it stands. Raises
-    SettingsError with one line a fault.
+    The shipped template has a text in each language of the catalogue. A template of a folder names the campaign's uses
+    and the policy's facts; one that names none is the text as it stands. Raises SettingsError with one line a fault.
     """
     check_controller(policy)
-    shipped = resources.files("app.campaigns") / "templates"
-    sources = _template_sources(folder or _shipped_folder(shipped, message))
-    words = _translated_words(shipped)
+    catalogue = catalogue or open_catalogue(None)
+    sources = _template_sources(folder) if folder else _shipped_sources(catalogue, message)
+    words = {language: dict(catalogue[language]["kinds"]) for language in catalogue.languages}
     for language, said in (_translated_words(folder) if folder else {}).items():
         words[language] = words.get(language, {}) | said
     faults = [] if "en" in sources else ["en.txt: is missing (add it; it is sent to people whose language has no text)"]
@@ -39,7 +45,10 @@ def write_texts(
         try:
             named = uses if "uses" in source or "purposes" in source else []  # a text as it stands needs no words
             uses_in_words = _translated_uses(named, words.get(language, {}), language)
-            texts[language] = _render(source, policy, language, uses_in_words, now)
+            shipped: dict[str, Any] = {}
+            if folder is None:
+                shipped = {"texts": catalogue[language], "is_reminder": message is MessageKind.REMINDER}
+            texts[language] = _render(source, policy, language, uses_in_words, now, shipped)
             check_text(language, texts[language], message, policy)
         except (TemplateError, ValueError, TypeError, AttributeError) as error:
             faults.append(f"{language}.txt: {error}")
@@ -48,23 +57,30 @@ def write_texts(
     return texts
 
 
-def _shipped_folder(shipped: Traversable, message: MessageKind) -> Traversable:
-    """Return the folder of the shipped templates of a campaign's message; raises SettingsError if none are shipped."""
+def _shipped_sources(catalogue: Catalogue, message: MessageKind) -> dict[str, str]:
+    """Return the shipped template of a campaign's message for each language; SettingsError if none is shipped."""
     if message is MessageKind.EDUCATION:
         raise SettingsError(
             "--template: is missing (pass a folder with the texts, because no education texts are shipped)"
         )
-    return shipped / message.lower()
+    source = (resources.files("app.campaigns") / "templates" / "message.txt").read_text(encoding="utf-8")
+    return dict.fromkeys(catalogue.languages, source)
 
 
-def _render(source: str, policy: Policy, language: str, uses: list[dict[str, str]], now: datetime) -> str:
-    """Render the template of a campaign's text with the policy's notice period and the uses that it names."""
+def _render(
+    source: str, policy: Policy, language: str, uses: list[dict[str, str]], now: datetime, said: Mapping[str, Any]
+) -> str:
+    """Render the template of a campaign's text with the policy's notice period and the uses that it names.
+
+    `said` has the texts in the language, for the shipped template.
+    """
     # Plain text: there is no markup to escape. Sandboxed, as a template is no program.
     environment = SandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     purposes = list(dict.fromkeys(use["purposes"] for use in uses))
-    statements = policy.controller.statements_in(language) if policy.controller else {}
+    stated = [policy.controller.statements_in(each) for each in ("en", language)] if policy.controller else [{}, {}]
+    statements = stated[0] | stated[1]
     return environment.from_string(source).render(
         uses=uses,
         purposes=", ".join(purposes),
@@ -76,6 +92,9 @@ def _render(source: str, policy: Policy, language: str, uses: list[dict[str, str
         transfers=statements.get("transfers"),
         object_link=OBJECT_LINK,
         information_link=INFORMATION_LINK,
+        write=LocalFormat(language),
+        said=said["texts"]["notice"] if said else {},
+        **said,
     )
 
 
@@ -96,7 +115,7 @@ def _translated_uses(told: list[Use], words: Mapping[str, str], language: str) -
     ]
 
 
-def _template_sources(folder: Path | Traversable) -> dict[str, str]:
+def _template_sources(folder: Path) -> dict[str, str]:
     """Read the template of a campaign's text in each language."""
     try:
         return {
@@ -110,7 +129,7 @@ def _template_sources(folder: Path | Traversable) -> dict[str, str]:
         raise SettingsError(f"{folder}: a template is not UTF-8 (save it as UTF-8)") from None
 
 
-def _translated_words(folder: Path | Traversable) -> dict[str, dict[str, str]]:
+def _translated_words(folder: Path) -> dict[str, dict[str, str]]:
     """Read the words for purposes, kinds and products that a campaign's templates use, by language."""
     file = folder / "words.json"
     if not file.is_file():

@@ -56,9 +56,10 @@ async def _register(
 ) -> dict[str, str]:
     """Open the database for `grounds campaign register`, and register the campaign."""
     from app.campaigns.registration import register_campaign
+    from app.texts.catalogue import open_catalogue
 
     async with open_database(url, settings.secret_bytes()) as database:
-        return await register_campaign(database, document, message, template)
+        return await register_campaign(database, document, message, template, open_catalogue(settings.texts))
 
 
 @campaign_commands.command("list")

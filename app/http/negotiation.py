@@ -17,6 +17,8 @@ GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 HTML: Final = "text/html"
 MAX_RANGES: Final = 50
 
+_SAME_LANGUAGE: Final = {"no": "nb", "nn": "nb"}
+"""Languages that a browser names otherwise than the texts do: those in Norwegian are in Bokmål."""
 _WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?")
 
 
@@ -66,7 +68,7 @@ def preferred_language(request: Request, offered: Sequence[str]) -> str:
     """Choose the offered language that an Accept-Language header weighs most; of equals the first named."""
     best, chosen = 0.0, offered[0]
     for tag, weight in read_weights(request.headers.get("accept-language", "")).items():
-        language = tag.partition("-")[0]
+        language = _SAME_LANGUAGE.get(base := tag.partition("-")[0], base)
         if language in offered and weight > best:
             best, chosen = weight, language
     return chosen

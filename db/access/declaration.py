@@ -24,7 +24,7 @@ OWN_ACCOUNT = "account = (SELECT grounds.claimed_account())"
 OWN_OBJECTION = "IN (SELECT grounds.own_objections())"
 OF_CLIENT = "client = (SELECT grounds.claimed_client())"
 FOR_WORKER = "(SELECT grounds.working())"
-ALL_ROWS = "true"  # where there is nothing to hide: policies are public, and what is published of counts
+ALL_ROWS = "true"  # where there is nothing to hide: policies and campaigns are public, and published counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,16 @@ TABLES: dict[str, dict[str, Access]] = {
         OWNER: _owner_rule(),
         STAFF: _may_read(FOR_EXAMINERS),
         SUBJECT: _may_read(ANY_CLAIM),
+        DASHBOARD: _may_read(ALL_ROWS),
         INGEST: _may_merge("INSERT", "UPDATE"),
     },
     "campaign_told": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), SUBJECT: _may_read(ANY_CLAIM)},
-    "campaign_text": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS), SUBJECT: _may_read(ANY_CLAIM)},
+    "campaign_text": {
+        OWNER: _owner_rule(),
+        STAFF: _may_read(FOR_EXAMINERS),
+        SUBJECT: _may_read(ANY_CLAIM),
+        DASHBOARD: _may_read(ALL_ROWS),
+    },
     "campaign_channel": {OWNER: _owner_rule()},
     "notice_task": {OWNER: _owner_rule()},
     "notice_count": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
@@ -207,7 +213,11 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "record_staff_read(text[], text, bigint[], bigint[], bigint[])": (STAFF,),
     "reads_of_subject(integer)": (SUBJECT,),
     "chain_staff_reads(integer)": (WORKER,),
-    "newest_checkpoint()": (WORKER,),
+    "newest_checkpoint()": (WORKER, DASHBOARD),
+    "checkpoints_from(bigint, integer)": (DASHBOARD,),
+    "public_holds()": (DASHBOARD,),
+    "public_policies()": (DASHBOARD,),
+    "had_incidents()": (DASHBOARD,),
     "unsealed_receipts(integer)": (WORKER,),
     "add_checkpoint(bigint, bigint, bigint, integer, bigint, bytea, bytea, bytea, timestamp with time zone, bytea)": (
         WORKER,

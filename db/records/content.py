@@ -21,6 +21,8 @@ class ContentRow(NamedTuple):
     created_at: datetime
     deleted_at: datetime | None
     preview: str | None
+    text: str | None
+    """The whole text, for the owner alone."""
     text_sha256: str | None
     signals: str | None
 
@@ -31,6 +33,7 @@ _COLUMNS = f"""
     c.created_at, c.deleted_at,
     CASE WHEN length(c.text) > {PREVIEW_CHARACTERS} THEN left(c.text, {PREVIEW_CHARACTERS}) || '…' ELSE c.text END
         AS preview,
+    CASE WHEN grounds.claim('subject') IS NOT NULL THEN c.text END AS text,
     encode(sha256(convert_to(c.text, 'UTF8')), 'hex') AS text_sha256, c.signals
     FROM grounds.content c JOIN grounds.account a ON a.id = c.account
 """

@@ -18,6 +18,9 @@ class DeliveryRow(NamedTuple):
     policy: str
     decided_at: datetime
     items: list[int]
+    told_to_delete_at: datetime | None
+    has_confirmed: bool | None
+    """Whether the client acknowledged that it has to delete these items; None if it was not told so."""
 
 
 async def load_own_deliveries(reader: Reader, items: Sequence[int]) -> list[DeliveryRow]:

@@ -92,11 +92,14 @@ RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_c
     ORDER BY t.language
 $$;
 
--- The language in which an account is written to: the one that it prefers, else its base language, else English.
+-- The language in which an account is written to: the one that it prefers, else its base language, else English. Texts in
+-- Norwegian are in Bokmål.
 CREATE FUNCTION grounds.language_of_text(its_epoch text, its_message text, wanted text) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT t.language
-    FROM unnest(ARRAY[lower(wanted), split_part(lower(wanted), '-', 1), 'en']) WITH ORDINALITY w (language, place)
+    FROM unnest(ARRAY[lower(wanted), split_part(lower(wanted), '-', 1),
+        CASE WHEN split_part(lower(wanted), '-', 1) IN ('no', 'nn') THEN 'nb' END, 'en'])
+        WITH ORDINALITY w (language, place)
     JOIN grounds.campaign_text t ON t.epoch = its_epoch AND t.message = its_message AND t.language = w.language
     ORDER BY w.place LIMIT 1
 $$;

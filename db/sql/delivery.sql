@@ -163,20 +163,24 @@ END $$;
 
 -- What was delivered of a data subject's own items: of each item, client and purpose the last page.
 CREATE FUNCTION grounds.deliveries_of_subject(wanted bigint[]) RETURNS TABLE (
-    delivery bigint, client text, purpose text, policy text, decided_at timestamptz, items bigint[]
+    delivery bigint, client text, purpose text, policy text, decided_at timestamptz, items bigint[],
+    told_to_delete_at timestamptz, has_confirmed boolean
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM set_config('grounds.job', 'deliveries of a data subject', TRUE);
     RETURN QUERY
-        SELECT d.id, k.name, d.purpose, d.policy, d.decided_at, r.items
-        FROM (
-            SELECT h.last_delivery, h.client, array_agg(h.item ORDER BY h.item) AS items
-            FROM grounds.recipients_of(ARRAY(
-                SELECT c.id FROM grounds.content c
-                WHERE c.account = grounds.claimed_account() AND c.id = ANY (wanted))) h
-            GROUP BY h.last_delivery, h.client) r
-        JOIN grounds.delivery d ON d.id = r.last_delivery
-        JOIN grounds.client k ON k.id = r.client
-        ORDER BY d.decided_at DESC, d.id DESC;
+        SELECT d.id, k.name, d.purpose, d.policy, d.decided_at, array_agg(h.item ORDER BY h.item), t.retracted_at,
+            t.id <= k.acknowledged
+        FROM grounds.recipients_of(ARRAY(
+            SELECT c.id FROM grounds.content c
+            WHERE c.account = grounds.claimed_account() AND c.id = ANY (wanted))) h
+        JOIN grounds.delivery d ON d.id = h.last_delivery
+        JOIN grounds.client k ON k.id = h.client
+        LEFT JOIN LATERAL (
+            SELECT r.id, r.retracted_at FROM grounds.retractions_of(h.item) r
+            WHERE r.client = h.client AND r.kind IN ('RETRACT', 'SUPERSEDE') AND r.retracted_at >= d.decided_at
+            ORDER BY r.id DESC LIMIT 1) t ON TRUE
+        GROUP BY d.id, k.name, d.purpose, d.policy, d.decided_at, t.retracted_at, t.id <= k.acknowledged
+        ORDER BY d.decided_at DESC, d.id DESC, t.retracted_at DESC NULLS LAST;
     PERFORM set_config('grounds.job', '', TRUE);
 END $$;

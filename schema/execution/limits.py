@@ -34,6 +34,7 @@ FIELD_COSTS = {
         "contents": 400,
         "events": 400,
         "staffReads": 400,
+        "publicRecord": 800,
         "recipients": 400,
         "timeline": 800,
     },

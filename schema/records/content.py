@@ -141,6 +141,11 @@ class Content(Node):
         row=Column("preview"),
         description="The beginning of the de-identified text, null if the gateway has no text.",
     )
+    text: str | None = governed(
+        SUBJECTS,
+        row=Column("text"),
+        description="The whole de-identified text, null if the gateway has no text.",
+    )
     text_sha256: str | None = governed(
         (Role.AUDITOR,),
         row=Column("text_sha256"),
@@ -202,6 +207,7 @@ def content_of(context: Context, row: ContentRow) -> Content:
         created_at=row.created_at,
         deleted_at=row.deleted_at,
         text_preview=row.preview,
+        text=row.text,
         text_sha256=row.text_sha256,
     )
 

@@ -34,6 +34,15 @@ class OwnDelivery:
     content_numbers: list[int | None] = governed(
         SUBJECTS, description="The values of `Content.number` for the items in `contentIds`, in the same order."
     )
+    told_to_delete_at: datetime | None = governed(
+        SUBJECTS,
+        description="The time at which the client was told to delete these items, null if it was not; the items of one"
+        " page are listed separately if the client was told at different times.",
+    )
+    has_confirmed: bool | None = governed(
+        SUBJECTS,
+        description="Whether the client has acknowledged that it must delete these items, null if it was not told.",
+    )
 
 
 async def _resolve_own_notices(info: Info) -> list[Notice]:
@@ -76,6 +85,8 @@ async def _resolve_own_deliveries(
             decided_at=row.decided_at,
             content_ids=[strawberry.ID(text) for text in context.ids.encode_all(IdKind.CONTENT, row.items)],
             content_numbers=[numbers.get(item) for item in row.items],
+            told_to_delete_at=row.told_to_delete_at,
+            has_confirmed=row.has_confirmed,
         )
         for row in await load_own_deliveries(context.reader, asked)
     ]

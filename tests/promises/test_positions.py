@@ -4,11 +4,11 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
 import pytest
 
+from app.texts.catalogue import open_catalogue
 from db.policies.activation import activate_policy
 from db.policy.document import parse_policy
 from schema.actor import Role
@@ -61,7 +61,7 @@ COUNTED = """query ($document: String!) {
   coverage(groupBy: []) { total { permitted } } simulatePolicy(document: $document) { gained lost } }"""
 NODE = "query N($id: ID!) { node(id: $id) { id } }"
 CONSENT_IRI = "https://w3id.org/dpv/legal/eu/gdpr#A6-1-a"
-TEXTS = json.loads((resources.files("app.web.privacy") / "texts" / "en.json").read_text(encoding="utf-8"))
+TEXTS = open_catalogue(None)["en"]
 
 
 def facts() -> Iterator[dict[str, Any]]:

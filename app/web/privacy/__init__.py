@@ -1,5 +1,9 @@
-"""The pages that the gateway serves to the people whose data it is: plain HTML, no script, no cookie."""
+"""The pages that the gateway serves to everyone, and to those whose data it is: plain HTML, no script, no cookie."""
 
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.auth.authenticator import Authenticator
@@ -7,22 +11,40 @@ from app.auth.signed_links import LinkAction
 from app.campaigns.notice_text import INFORMATION_PATH
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
-from app.web.privacy.information import InformationPage
 from app.web.privacy.my_data import MyDataPage
 from app.web.privacy.objection_form import ObjectingPages
-from app.web.privacy.rendering import STYLESHEET, stylesheet
+from app.web.privacy.public_data import PublicData
+from app.web.privacy.public_pages import CHECKPOINTS_PATH, PUBLIC_PATH, TRANSPARENCY_PATH, PublicPages
+from app.web.privacy.rendering import LOGO, STYLESHEET, logo, site_of, stylesheet
 from schema.context import Gateway
 
 
 def page_routes(
     gateway: Gateway, endpoint: GraphQLEndpoint, authenticator: Authenticator, settings: Settings
 ) -> list[Route]:
-    """Return the routes of the privacy pages, for the people whose data it is."""
+    """Return the routes of the public pages and of the privacy pages. Raises SettingsError."""
+    public = PublicPages(PublicData(endpoint), site_of(settings), settings)
     objecting, me = ObjectingPages(gateway, settings), MyDataPage(gateway, endpoint, authenticator, settings)
+
+    def named(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Show the operator's name on top of a privacy page. An objection is not kept waiting for it."""
+
+        async def respond(request: Request) -> Response:
+            """Respond with a privacy page that shows the operator's name."""
+            if request.method != "POST":
+                await public.name_site()
+            return await handler(request)
+
+        return respond
+
     return [
-        Route(LinkAction.OBJECT, objecting.form, methods=["GET", "POST"]),
-        Route(LinkAction.RECEIPT, objecting.receipt),
-        Route(LinkAction.ME, me.show, methods=["GET", "POST"]),
-        Route(INFORMATION_PATH, InformationPage(gateway).show),
+        Route(PUBLIC_PATH, named(public.home)),
+        Route(INFORMATION_PATH, named(public.information)),
+        Route(TRANSPARENCY_PATH, public.data),
+        Route(CHECKPOINTS_PATH, public.checkpoints),
+        Route(LinkAction.OBJECT, named(objecting.form), methods=["GET", "POST"]),
+        Route(LinkAction.RECEIPT, named(objecting.receipt)),
+        Route(LinkAction.ME, named(me.show), methods=["GET", "POST"]),
         Route(STYLESHEET, stylesheet),
+        Route(LOGO, logo),
     ]

@@ -1,16 +1,19 @@
-"""The countries from which a person chooses for a phone number, each by its own name, with its calling code."""
+"""The countries from which a person chooses for a phone number, each by its name in the page's language."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from phonenumbers import country_code_for_region
 
-_OWN_NAMES: Final = {
-    **{"AT": "Österreich", "BE": "België / Belgique", "BG": "България", "CH": "Schweiz / Suisse / Svizzera"},
-    **{"CY": "Κύπρος", "CZ": "Česko", "DE": "Deutschland", "DK": "Danmark", "EE": "Eesti", "ES": "España"},
-    **{"FI": "Suomi", "FR": "France", "GB": "United Kingdom", "GR": "Ελλάδα", "HR": "Hrvatska", "HU": "Magyarország"},
-    **{"IE": "Ireland", "IS": "Ísland", "IT": "Italia", "LI": "Liechtenstein", "LT": "Lietuva", "LU": "Luxembourg"},
-    **{"LV": "Latvija", "MT": "Malta", "NL": "Nederland", "NO": "Norge", "PL": "Polska", "PT": "Portugal"},
-    **{"RO": "România", "SE": "Sverige", "SI": "Slovenija", "SK": "Slovensko"},
-}
+from app.texts.formatting import LocalFormat
 
-COUNTRY_NAMES: Final = {code: f"{name} (+{country_code_for_region(code)})" for code, name in _OWN_NAMES.items()}
+COUNTRIES_OFFERED: Final = frozenset(
+    {"AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "IT"}
+    | {"LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK"}
+)
+
+
+def country_choices(codes: Iterable[str], language: str) -> list[tuple[str, str]]:
+    """List countries for the objection form by their names in a language, with their calling codes."""
+    write = LocalFormat(language)
+    return [(code, f"{write.country(code)} (+{country_code_for_region(code)})") for code in codes]

@@ -4,23 +4,25 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.auth.authenticator import Authenticator, Unauthorized
 from app.auth.signed_links import LinkAction, account_of_link, issue_link, link_path
-from app.campaigns.notice_text import INFORMATION_LINK, INFORMATION_PATH, OBJECT_LINK, SUBJECT_PREFIX
 from app.http.boundary import HTTPError
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
+from app.texts.catalogue import Texts
 from app.web.forms import is_from_own_page, read_form
-from app.web.pages import OperationError, execute_operation
-from app.web.privacy.rendering import Texts, language_of, privacy_page, texts_of
+from app.web.pages import OperationError, execute_operation, page_headers
+from app.web.privacy.own_records import OwnRecords
+from app.web.privacy.public_pages import sent_text
+from app.web.privacy.rendering import language_of, privacy_page, read_stylesheet, render_page, texts_of
 from schema.actor import Actor, Role
 from schema.context import Gateway
 from schema.records.viewer import LATEST_ITEMS
 
-ITEMS_A_PAGE: Final = 20
 DELIVERIES_SHOWN: Final = 100
 OBJECT_LINK_LIFETIME: Final = timedelta(days=1)
 BODY_LIMIT: Final = 1024
@@ -43,22 +45,41 @@ class MyDataPage:
         actor = await self._required_actor(request)
         if request.method == "POST":
             return await self._state_consent(request, actor)
-        data = await self._read(actor, request.query_params.get("after") or None)
+        records, after = OwnRecords(self._endpoint, actor), request.query_params.get("after") or None
+        wanted = request.query_params.get("format")
+        if wanted in ("json", "html"):
+            return await self._download(request, await records.everything(after), wanted)
+        return privacy_page(request, "me.html", **await self._values(request, actor, await records.page(after)))
+
+    async def _download(self, request: Request, data: dict[str, Any], wanted: str) -> Response:
+        """Respond with everything about a person as a file, whose data names what follows if there is more."""
+        headers = {"Content-Disposition": f'attachment; filename="my-data.{wanted}"'}
+        if wanted == "json":
+            body = orjson.dumps(data, option=orjson.OPT_INDENT_2)
+            return Response(body, media_type="application/json", headers=headers)
+        page = render_page(
+            request, "me.html", **self._shown(request, data), links=None, in_file=True, styles=read_stylesheet()
+        )
+        return Response(page, media_type="text/html", headers=headers | page_headers())
+
+    async def _values(self, request: Request, actor: Actor, data: dict[str, Any]) -> dict[str, Any]:
+        """Arrange what the privacy page of a person shows, with its links."""
+        links = await self._links(request, actor, data["contents"]["pageInfo"])
+        return self._shown(request, data) | {"links": links, "in_file": False}
+
+    def _shown(self, request: Request, data: dict[str, Any]) -> dict[str, Any]:
+        """Arrange the records of a person for the privacy page and for the file."""
         known, items = data["viewer"], data["contents"]["nodes"]
-        deliveries = known["deliveries"] + await self._older_deliveries(actor, items)
         language = language_of(request)
         texts = texts_of(language)
-        return privacy_page(
-            request,
-            "me.html",
-            known=known,
-            notices=[notice | {"text": _notice_text(notice, texts, language)} for notice in known["notices"]],
-            items=[item | _decisions(item, texts) | _recipient_text(item, deliveries) for item in items],
-            withdrawal_days=data["policy"]["withdrawalDays"],
-            latest=LATEST_ITEMS,
-            shown=DELIVERIES_SHOWN,
-            **await self._links(request, actor, data["contents"]["pageInfo"]),
-        )
+        return {
+            "known": known,
+            "notices": [notice | {"text": _notice_text(notice, language)} for notice in known["notices"]],
+            "items": [item | _decisions(item, texts) | _recipient_text(item, known["deliveries"]) for item in items],
+            "policy": data["policy"],
+            "latest": LATEST_ITEMS,
+            "shown": DELIVERIES_SHOWN,
+        }
 
     async def _state_consent(self, request: Request, actor: Actor) -> Response:
         """Store or withdraw a person's consent on their privacy page, and show what holds now."""
@@ -97,34 +118,18 @@ class MyDataPage:
             return None
         return actor if actor.role is Role.DATA_SUBJECT else None
 
-    async def _read(self, actor: Actor, after: str | None) -> dict[str, Any]:
-        """Read what a person's privacy page shows; an invalid cursor leads to the first items."""
-        try:
-            return await execute_operation(self._endpoint, actor, "my_data", {"first": ITEMS_A_PAGE, "after": after})
-        except OperationError as error:
-            if after is None or not error.is_input_error:
-                raise
-            return await self._read(actor, None)
-
-    async def _older_deliveries(self, actor: Actor, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Read for a person's privacy page the deliveries of items that are not among the latest."""
-        older = [item["id"] for item in items if item["number"] is None]
-        if not older:
-            return []
-        data = await execute_operation(self._endpoint, actor, "my_deliveries", {"contentIds": older})
-        found: list[dict[str, Any]] = data["viewer"]["deliveries"]
-        return found
-
     async def _links(self, request: Request, actor: Actor, page_info: dict[str, Any]) -> dict[str, Any]:
         """Make the links of a person's privacy page: to object, to the next items, and back to the first."""
         token = await issue_link(self._gateway, LinkAction.OBJECT, actor.subject or "", OBJECT_LINK_LIFETIME)
         kept = self._kept(request)
         after = page_info["endCursor"] if page_info["hasNextPage"] else None
         return {
-            "object_path": link_path(token, LinkAction.OBJECT, language_of(request)),
-            "consent_path": f"?{urlencode(kept)}",
-            "next_path": f"?{urlencode(kept | {'after': after})}#items" if after else None,
-            "first_path": f"?{urlencode(kept)}#items" if "after" in request.query_params else None,
+            "json": f"?{urlencode(kept | {'format': 'json'})}",
+            "html": f"?{urlencode(kept | {'format': 'html'})}",
+            "object": link_path(token, LinkAction.OBJECT, language_of(request)),
+            "consent": f"?{urlencode(kept)}",
+            "next": f"?{urlencode(kept | {'after': after})}#items" if after else None,
+            "first": f"?{urlencode(kept)}#items" if "after" in request.query_params else None,
         }
 
     def _kept(self, request: Request) -> dict[str, str]:
@@ -134,19 +139,9 @@ class MyDataPage:
         }
 
 
-def _notice_text(notice: dict[str, Any], texts: Texts, language: str) -> dict[str, str] | None:
+def _notice_text(notice: dict[str, Any], language: str) -> dict[str, str] | None:
     """Return a notice's text for a person's privacy page: as it was sent, else in another language that there is."""
-    known = {
-        each["language"]: each["text"]
-        for each in (notice["campaign"] or {"texts": []})["texts"]
-        if each["message"] == "NOTICE" and each["text"]
-    }
-    wanted = [name for name in (notice["language"], language, "en", *known) if name in known]
-    if not wanted:
-        return None
-    subject, _, body = known[wanted[0]].partition("\n")
-    body = body.replace(OBJECT_LINK, texts["me"]["own_link"]).replace(INFORMATION_LINK, INFORMATION_PATH)
-    return {"language": wanted[0], "subject": subject.removeprefix(SUBJECT_PREFIX).strip(), "body": body.strip()}
+    return sent_text((notice["campaign"] or {"texts": []})["texts"], language, notice["language"])
 
 
 def _decisions(item: dict[str, Any], texts: Texts) -> dict[str, list[dict[str, Any]]]:

@@ -19,9 +19,9 @@ from app.auth.signed_links import LinkAction, account_of_link, decrypt_content, 
 from app.http.boundary import HTTPError
 from app.settings import Settings
 from app.telemetry import observe
+from app.texts.formatting import LocalFormat
 from app.web.forms import MAX_KEYS, RateLimiter, client_address, is_from_own_page, read_form
-from app.web.pages import format_instant
-from app.web.privacy.countries import COUNTRY_NAMES
+from app.web.privacy.countries import COUNTRIES_OFFERED, country_choices
 from app.web.privacy.rendering import language_of, privacy_page, texts_of
 from db.connection import borrowing_as
 from db.ingest.contacts import Contact
@@ -171,7 +171,7 @@ def _contact(request: Request, typed: dict[str, str]) -> Contact:
 def _country(typed: dict[str, str]) -> str | None:
     """Return the country that was chosen on the objection form for a phone number; None if it is unknown."""
     chosen = typed.get("country", "")
-    return chosen if chosen in COUNTRY_NAMES else None
+    return chosen if chosen in COUNTRIES_OFFERED else None
 
 
 def _scope(said: str) -> ObjectionScope:
@@ -204,7 +204,7 @@ def _form(request: Request, unfit: FormError | None) -> Response:
         action=f"{LinkAction.OBJECT}?{urlencode(kept | {'lang': language_of(request)})}",
         linked=linked,
         typed=typed.get("who", ""),
-        countries=[(each, COUNTRY_NAMES[each]) for each in unfit.countries] if unfit else [],
+        countries=country_choices(unfit.countries, language_of(request)) if unfit else [],
         scopes=list(ObjectionScope),
         chosen=chosen if chosen in list(ObjectionScope) else ObjectionScope.ALL,
         unfit=unfit,
@@ -218,7 +218,7 @@ def _receipt_text(filed: dict[str, str], token: str, language: str) -> str:
     read_as = said["read_as"][filed.get("read_as", LINK)].format(code=filed.get("calling_code", ""))
     lines = {
         said["reference"]: filed["reference"],
-        said["received"]: format_instant(filed["received_at"]),
+        said["received"]: LocalFormat(language).instant(filed["received_at"]),
         said["covers"]: texts["words"][filed["scope"]],
         said["filed_for"]: read_as,
         said["in_force"]: said["at_once"],

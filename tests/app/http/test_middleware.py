@@ -144,7 +144,7 @@ async def test_every_answer_has_the_headers_that_keep_browsers_safe(gateway: Tes
         (401, "POST", "/graphql", {"json": VIEWER}),
         (401, "POST", "/ingest", {}),
         (403, "POST", "/ingest", {"headers": known}),
-        (404, "GET", "/", {}),
+        (404, "GET", "/nothing", {}),
         (405, "PUT", "/graphql", {"headers": known}),
         (406, "GET", "/graphql", {"headers": known | {"Accept": "text/html"}}),
         (413, "POST", "/graphql", {"json": {"query": "#" * BODY_LIMIT}, "headers": known}),

@@ -1,8 +1,9 @@
-"""Anybody reads who is responsible, for what and with which rights, from the policy in force; each form links there."""
+"""Everyone reads who is responsible, for what and with which rights; each form links there."""
 
+import html
 import json
 
-from app.web.privacy.rendering import LANGUAGES
+from app.web.privacy.rendering import languages_offered, texts_of
 from db.policies.activation import activate_policy
 from db.policy.document import default_policy, parse_policy
 from schema.actor import Role
@@ -13,14 +14,16 @@ from tests.support.gateway import TestGateway
 async def test_each_form_links_to_who_is_responsible_and_the_page_names_them(gateway: TestGateway) -> None:
     controller = default_policy().controller
     assert controller is not None
-    for language in LANGUAGES:
+    for language in languages_offered():
         form = await gateway.client.get("/object", params={"lang": language})
         assert f'href="/information?lang={language}"' in form.text
+        assert f"<strong>{controller.name}</strong>" in form.text
         shown = await gateway.client.get("/information", params={"lang": language})
         assert (shown.status_code, shown.headers["Content-Language"]) == (200, language)
         assert all(part in shown.text for part in controller.model_dump().values() if isinstance(part, str))
-        assert all(statement in shown.text for statement in controller.statements_in(language).values())
-        assert "GDPR Article 6(1)(f)" in shown.text
+        statements = controller.statements_in("en") | controller.statements_in(language)
+        assert all(statement in shown.text for statement in statements.values())
+        assert html.escape(texts_of(language)["information"]["bases"]["PUBLIC_CONTENT"], quote=False) in shown.text
         assert f'href="/object?lang={language}"' in shown.text
 
 
@@ -31,10 +34,10 @@ async def test_what_the_controller_does_not_state_is_not_claimed(gateway: TestGa
     activate_policy(gateway.database_url, policy)
     missing = [warning for warning in policy.warnings(NOW) if warning.startswith("controller")]
     assert [warning.partition(":")[0] for warning in missing] == ["controller.transfers"]
-    for language, said in (("en", "The controller tells you"), ("de", "sagt Ihnen der Verantwortliche")):
+    for language in ("en", "de"):
         shown = (await gateway.client.get("/information", params={"lang": language})).text
         assert "Thirty days." in shown
-        assert said in shown
+        assert texts_of(language)["information"]["unstated"] in shown
     query = "{ policy { controller { storage { language text } transfers { text } } } }"
     controller = (await gateway.ask(Role.TRAINING_CLIENT, query))["policy"]["controller"]
     assert controller == {"storage": [{"language": "en", "text": "Thirty days."}], "transfers": []}
@@ -43,7 +46,8 @@ async def test_what_the_controller_does_not_state_is_not_claimed(gateway: TestGa
 async def test_without_a_controller_there_is_nothing_to_show_and_the_form_is_still_there(gateway: TestGateway) -> None:
     document = json.loads(default_policy().document()) | {"version": "nobody", "controller": None}
     activate_policy(gateway.database_url, parse_policy(json.dumps(document)))
-    shown = await gateway.client.get("/information")
-    assert shown.status_code == 404
-    assert "names no controller" in shown.text
+    for path in ("/information", "/"):
+        shown = await gateway.client.get(path, headers={"Accept": "text/html"})
+        assert shown.status_code == 404
+        assert "name no controller" in shown.text
     assert (await gateway.client.get("/object")).status_code == 200

@@ -1,0 +1,57 @@
+"""Read what everyone can read: holds by authorities, policies, checkpoints, and whether there were incidents."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from db.connection import Database, connection
+from db.delivery.ledger import COLUMNS, Checkpoint
+
+
+class PublicHoldRow(NamedTuple):
+    """A hold of everything, of a country or of a product that an authority ordered."""
+
+    scope: str
+    value: str | None
+    authority: str
+    opened_at: datetime
+
+
+class PublicPolicyRow(NamedTuple):
+    """A policy, and from when until when it was in force; `in_force_until` is None for the one that is."""
+
+    version: str
+    title: str
+    in_force_from: datetime
+    in_force_until: datetime | None
+
+
+async def public_holds(database: Database) -> list[PublicHoldRow]:
+    """Read from the database the holds that stop deliveries now and that everyone can see."""
+    async with connection(database.dashboard) as borrowed:
+        return [PublicHoldRow(*row) for row in await borrowed.fetch("SELECT * FROM grounds.public_holds()")]
+
+
+async def public_policies(database: Database) -> list[PublicPolicyRow]:
+    """Read from the database the policies with the times for which they were in force, the latest first."""
+    async with connection(database.dashboard) as borrowed:
+        return [PublicPolicyRow(*row) for row in await borrowed.fetch("SELECT * FROM grounds.public_policies()")]
+
+
+async def had_incidents(database: Database) -> bool:
+    """Read from the database whether an item was ever delivered after an objection to it was received."""
+    async with connection(database.dashboard) as borrowed:
+        return bool(await borrowed.fetchval("SELECT grounds.had_incidents()"))
+
+
+async def newest_public_checkpoint(database: Database) -> Checkpoint | None:
+    """Read the newest checkpoint from the database for everyone; None if nothing is sealed yet."""
+    async with connection(database.dashboard) as borrowed:
+        row = await borrowed.fetchrow(f"SELECT {COLUMNS} FROM grounds.newest_checkpoint()")
+    return Checkpoint(*row) if row else None
+
+
+async def public_checkpoints(database: Database, first_number: int, at_most: int) -> list[Checkpoint]:
+    """Read from the database the checkpoints from a number on, for everyone who follows the chain."""
+    async with connection(database.dashboard) as borrowed:
+        statement = f"SELECT {COLUMNS} FROM grounds.checkpoints_from($1, $2)"
+        return [Checkpoint(*row) for row in await borrowed.fetch(statement, first_number, at_most)]

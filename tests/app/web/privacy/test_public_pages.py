@@ -1,0 +1,133 @@
+"""Everyone reads the public page without a token: what it shows, what it keeps back, how its chain is checked."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.web.privacy.public_data import PublicData
+from schema.actor import Role
+from tests.support.facts import NOW, fact
+from tests.support.gateway import TestGateway
+from tests.support.repository import ROOT
+
+BROWSER = {"Accept": "text/html"}
+VERIFICATION = (ROOT / "app/web/privacy/templates/verification.txt").read_text(encoding="utf-8")
+
+
+async def public_data(gateway: TestGateway) -> dict[str, Any]:
+    answer = await gateway.client.get("/transparency.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def hold(gateway: TestGateway, scope: str, value: str | None) -> None:
+    await gateway.ask(
+        Role.PRIVACY_OFFICER,
+        "mutation Hold($scope: HoldScope!, $value: String) {"
+        ' openHold(scope: $scope, value: $value, authority: "An authority", reason: "Not for all eyes") { id } }',
+        {"scope": scope, "value": value},
+    )
+
+
+async def test_everyone_reads_what_is_used_and_what_is_stopped_but_no_person(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    await gateway.ingest([fact("account"), fact("notice"), fact("content")])
+    empty = await gateway.client.get("/", headers=BROWSER)
+    assert (empty.status_code, empty.headers["vary"]) == (200, "Accept, Accept-Language")
+    assert "No authority has stopped" in empty.text
+    await hold(gateway, "COUNTRY", "GR")
+    await hold(gateway, "ACCOUNT", "author")
+    gateway.execute(  # as a planted item opens it
+        "WITH h AS (INSERT INTO grounds.hold (scope, authority, reason, opened_at)"
+        " VALUES ('GLOBAL', 'Grounds', 'A planted item', now()) RETURNING id)"
+        " INSERT INTO grounds.canary_incident (item, hold, found_at) SELECT 1, id, now() FROM h"
+    )
+    await asyncio.sleep(0)
+    data = await fresh(gateway)
+    (shown,) = data["publicRecord"]["holds"]
+    assert (shown["scope"], shown["value"], shown["authority"]) == ("COUNTRY", "GR", "An authority")
+    page = (await gateway.client.get("/", params={"lang": "de"}, headers=BROWSER)).text
+    assert "Griechenland: gestoppt von An authority" in page
+    for kept_back in ("author", "Not for all eyes", "planted", "ACCOUNT"):
+        assert kept_back not in json.dumps(data["publicRecord"]["holds"])
+    assert data["policy"]["controller"]["dpo"] in page
+    assert [each["version"] for each in data["publicRecord"]["policies"]] == ["2025-05-27"]
+    assert data["publicRecord"]["campaigns"][0]["epoch"] == "2025-04"
+    assert data["publicRecord"]["hadIncidents"] is False
+    assert data["coverage"] is None
+
+
+async def fresh(gateway: TestGateway) -> dict[str, Any]:
+    """Read what is shown once nothing that was kept counts any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.web.privacy.public_data.time.monotonic", lambda: float("inf"))
+        return await public_data(gateway)
+
+
+async def test_it_shows_the_counts_that_dashboards_read_and_no_other(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    await gateway.ingest([fact("account"), fact("notice"), *(fact("content", id=f"c{n}") for n in range(30))])
+    await gateway.take_coverage()
+    query = "{ coverage(groupBy: [COUNTRY]) { day total { items permitted delivered retracted margin } } }"
+    dashboard = (await gateway.ask(Role.DASHBOARD, query))["coverage"]
+    data = await public_data(gateway)
+    assert data["coverage"]["total"] == dashboard["total"]
+    assert all(row["permitted"] is None or row["margin"] > 0 for row in data["coverage"]["rows"])
+    page = (await gateway.client.get("/", headers=BROWSER)).text
+    assert f"± {dashboard['total']['margin']:,}" in page
+    assert "How many people objected" in page
+
+
+async def test_what_was_read_is_kept_for_a_while_and_read_by_one_at_a_time(gateway: TestGateway) -> None:
+    assert PublicData.__doc__
+    await asyncio.gather(*(public_data(gateway) for _ in range(20)))
+    gateway.execute("ALTER FUNCTION grounds.public_holds() RENAME TO gone")
+    assert (await public_data(gateway))["publicRecord"]["holds"] == []
+    assert (await gateway.client.get("/", headers=BROWSER)).status_code == 200
+
+
+async def test_a_failure_is_a_page_for_a_browser_and_json_for_a_client(gateway: TestGateway) -> None:
+    gateway.execute("ALTER FUNCTION grounds.public_holds() RENAME TO gone")
+    page = await gateway.client.get("/", headers=BROWSER)
+    assert (page.status_code, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert "tell the operator this number" in page.text
+    answer = await gateway.client.get("/")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/json; charset=utf-8")
+
+
+async def test_who_kept_the_page_finds_a_ledger_that_was_cut_or_rewritten(gateway: TestGateway, tmp_path: Path) -> None:
+    await gateway.ingest([fact("account"), fact("notice"), *(fact("content", id=f"c{n}") for n in range(4))])
+    await sealed(gateway, 1)
+    (tmp_path / "kept.json").write_text((await gateway.client.get("/transparency.json")).text)
+    await sealed(gateway, 2)
+    assert "up to checkpoint 2" in check(gateway, tmp_path)
+    gateway.execute("UPDATE grounds.checkpoint SET previous = root WHERE number = 2")
+    assert "InvalidSignature" in check(gateway, tmp_path)
+    gateway.execute("DELETE FROM grounds.checkpoint")
+    assert "the ledger was cut" in check(gateway, tmp_path)
+    for wrong in ("0", "x", "", "9" * 12):
+        refused = await gateway.client.get("/transparency/checkpoints.json", params={"from": wrong})
+        assert refused.status_code == 422
+
+
+async def sealed(gateway: TestGateway, number: int) -> None:
+    """Deliver an item and wait until the job has sealed its receipt."""
+    await gateway.pull(first=1)
+    for _ in range(200):
+        if len(gateway.execute("SELECT number FROM grounds.checkpoint")) >= number:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("nothing was sealed")
+
+
+def check(gateway: TestGateway, folder: Path) -> str:
+    """Run the program that the page shows, as an outsider does, and return what it said."""
+    command = [sys.executable, "-c", VERIFICATION, gateway.address]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
