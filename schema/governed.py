@@ -15,9 +15,12 @@ from strawberry.types.field import StrawberryField
 from schema.enums import Role
 from schema.errors import Forbidden
 
-EVERYONE = tuple(Role)
+EVERYONE = tuple(role for role in Role if role is not Role.PUBLIC)
+"""The roles of tokens."""
 STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
-STAFF_AND_PUBLIC = (*STAFF, Role.PUBLIC)
+PUBLISHED = (*STAFF, Role.PUBLIC)
+ANYONE = tuple(Role)
+PUBLISHED_AND_OWNER = (*PUBLISHED, Role.DATA_SUBJECT)
 OFFICERS = (Role.PRIVACY_OFFICER,)
 EXAMINERS = (*OFFICERS, Role.AUDITOR)
 EXAMINERS_AND_OWNER = (*EXAMINERS, Role.DATA_SUBJECT)

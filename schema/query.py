@@ -9,7 +9,7 @@ from db.records.account import find_account_id
 from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
-from schema.governed import EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, STAFF_AND_PUBLIC, TRAINING, governed
+from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, PUBLISHED, TRAINING, governed
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
     BackgroundJob,
@@ -78,8 +78,8 @@ async def _resolve_own_account(info: Info) -> Account | None:
 
 @strawberry.type(description="The holder of the access token.")
 class Viewer(OwnRecords):
-    name: str = governed(EVERYONE, description="The name in the token.")
-    role: Role = governed(EVERYONE, description="The role in the token.")
+    name: str = governed(ANYONE, description="The name in the token.")
+    role: Role = governed(ANYONE, description="The role in the token.")
     client: str | None = governed(EVERYONE, description="The name of the training client, null for other roles.")
     purpose: str | None = governed(EVERYONE, description="The purpose of the training client, null for other roles.")
     account: Account | None = governed(
@@ -213,7 +213,7 @@ async def _resolve_node(
 
 @strawberry.type(description="The queries of the API, each limited to the roles in its `@governed` directive.")
 class Query:
-    viewer: Viewer = governed(EVERYONE, resolver=_resolve_viewer, description="Returns the holder of the access token.")
+    viewer: Viewer = governed(ANYONE, resolver=_resolve_viewer, description="Returns the holder of the access token.")
     trainable_content: Connection[TrainableContent] = governed(
         TRAINING,
         resolver=trainable_content,
@@ -250,13 +250,13 @@ class Query:
         ),
     )
     policy: Policy | None = governed(
-        EVERYONE, resolver=_resolve_policy, description="Returns the policy in force, or the given version."
+        ANYONE, resolver=_resolve_policy, description="Returns the policy in force, or the given version."
     )
     conditions: list[Condition] = governed(
         EVERYONE, resolver=_resolve_conditions, description="Returns the conditions that the policy in force evaluates."
     )
     public_record: PublicRecord = governed(
-        EVERYONE,
+        PUBLISHED,
         resolver=resolve_public_record,
         description="Returns the part of the records that everyone can read, as the public page shows it.",
     )
@@ -334,7 +334,7 @@ class Query:
         description="Returns the deliveries of items for which an objection had already been received.",
     )
     coverage: Coverage | None = governed(
-        STAFF_AND_PUBLIC,
+        PUBLISHED,
         resolver=coverage,
         description=(
             "Returns the counts of permitted and excluded items from a daily snapshot, null before the first snapshot."

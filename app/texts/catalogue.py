@@ -30,10 +30,10 @@ class Catalogue:
         """Read the shipped texts, and those in `folder`, which replace them text by text. Raises SettingsError."""
         shipped = _read_folder(resources.files("app.texts"))
         replaced = _read_folder(folder) if folder else {}
-        self._texts: dict[str, Texts] = {ENGLISH: _merged(shipped[ENGLISH], replaced.get(ENGLISH, {}))}
+        self._texts: dict[str, Texts] = {ENGLISH: _replace_texts(shipped[ENGLISH], replaced.get(ENGLISH, {}))}
         faults = list(text_faults(shipped[ENGLISH], self._texts[ENGLISH], ENGLISH))
         for language in sorted({*shipped, *replaced} - {ENGLISH}):
-            texts = _merged(shipped.get(language, {}), replaced.get(language, {}))
+            texts = _replace_texts(shipped.get(language, {}), replaced.get(language, {}))
             found = list(text_faults(self._texts[ENGLISH], texts, language))
             if not found:
                 self._texts[language] = texts
@@ -101,13 +101,13 @@ def _flat_texts(texts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str
             yield above + name, value
 
 
-def _merged(texts: Texts, replaced: Mapping[str, Any]) -> Texts:
+def _replace_texts(texts: Texts, replaced: Mapping[str, Any]) -> Texts:
     """Replace texts for people one by one."""
     made = dict(texts)
     for name, value in replaced.items():
         old = made.get(name)
         nested = isinstance(old, dict) and isinstance(value, dict) and not is_plural(value)
-        made[name] = _merged(old, value) if nested and old is not None else value
+        made[name] = _replace_texts(old, value) if nested and old is not None else value
     return made
 
 

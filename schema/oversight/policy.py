@@ -9,41 +9,41 @@ from db.policy.document import Controller as StatedController
 from db.policy.document import Policy as Document
 from db.policy.grounds import GROUNDS
 from schema.enums import AccountKind, ContentKind, GroundCode, Region, described_enum
-from schema.governed import EVERYONE, STAFF, governed
+from schema.governed import ANYONE, STAFF, governed
 from schema.records.eligibility import LegalBasis, legal_basis
 
 
 @strawberry.type(description="The content that a policy permits on one ground.")
 class PolicyGround:
-    ground: GroundCode = governed(EVERYONE, description="The ground.")
-    legal_basis: LegalBasis = governed(EVERYONE, description="The legal basis of the ground.")
-    summary: str = governed(EVERYONE, description="The ground in one sentence.")
-    kinds: list[ContentKind] = governed(EVERYONE, description="The kinds of content that the ground covers.")
-    products: list[str] = governed(EVERYONE, description="The products that the ground covers.")
-    conditions: list[str] = governed(EVERYONE, description="The codes of the conditions that the ground requires.")
+    ground: GroundCode = governed(ANYONE, description="The ground.")
+    legal_basis: LegalBasis = governed(ANYONE, description="The legal basis of the ground.")
+    summary: str = governed(ANYONE, description="The ground in one sentence.")
+    kinds: list[ContentKind] = governed(ANYONE, description="The kinds of content that the ground covers.")
+    products: list[str] = governed(ANYONE, description="The products that the ground covers.")
+    conditions: list[str] = governed(ANYONE, description="The codes of the conditions that the ground requires.")
 
 
 @strawberry.type(description="A statement of the controller in one language.")
 class ControllerStatement:
-    language: str = governed(EVERYONE, description="The language, such as `de`.")
-    text: str = governed(EVERYONE, description="The statement.")
+    language: str = governed(ANYONE, description="The language, such as `de`.")
+    text: str = governed(ANYONE, description="The statement.")
 
 
 @strawberry.type(description="The controller of the personal data, as notices and pages show it.")
 class Controller:
-    name: str = governed(EVERYONE, description="The name.")
-    address: str = governed(EVERYONE, description="The postal address.")
-    contact: str = governed(EVERYONE, description="The contact for questions about personal data.")
-    dpo: str = governed(EVERYONE, description="The contact of the data protection officer.")
-    authority: str = governed(EVERYONE, description="The supervisory authority for complaints.")
+    name: str = governed(ANYONE, description="The name.")
+    address: str = governed(ANYONE, description="The postal address.")
+    contact: str = governed(ANYONE, description="The contact for questions about personal data.")
+    dpo: str = governed(ANYONE, description="The contact of the data protection officer.")
+    authority: str = governed(ANYONE, description="The supervisory authority for complaints.")
     storage: list[ControllerStatement] = governed(
-        EVERYONE,
+        ANYONE,
         description=(
             "The statement in each language of how long personal data are stored; empty if the policy has none."
         ),
     )
     transfers: list[ControllerStatement] = governed(
-        EVERYONE,
+        ANYONE,
         description=(
             "The statement in each language about transfers to countries outside the European Economic Area; "
             "empty if the policy has none."
@@ -73,23 +73,23 @@ class PolicyAssessment:
 
 @strawberry.type(description="An immutable version of the policy.")
 class Policy:
-    version: str = governed(EVERYONE, description="The version.")
-    title: str = governed(EVERYONE, description="The title.")
-    effective_from: datetime = governed(EVERYONE, description="The time from which the policy can permit items.")
+    version: str = governed(ANYONE, description="The version.")
+    title: str = governed(ANYONE, description="The title.")
+    effective_from: datetime = governed(ANYONE, description="The time from which the policy can permit items.")
     effective_until: datetime | None = governed(
-        EVERYONE, description="The time until which the policy can permit items, null if there is no end."
+        ANYONE, description="The time until which the policy can permit items, null if there is no end."
     )
-    purposes: list[str] = governed(EVERYONE, description="The purposes that the policy permits.")
-    regions: list[Region] = governed(EVERYONE, description="The countries that the policy covers.")
-    account_kinds: list[AccountKind] = governed(EVERYONE, description="The kinds of account that the policy covers.")
-    notice_epoch: str = governed(EVERYONE, description="The earliest epoch whose notices count, as YYYY-MM.")
-    notice_period_days: int = governed(EVERYONE, description="The notice period in days.")
+    purposes: list[str] = governed(ANYONE, description="The purposes that the policy permits.")
+    regions: list[Region] = governed(ANYONE, description="The countries that the policy covers.")
+    account_kinds: list[AccountKind] = governed(ANYONE, description="The kinds of account that the policy covers.")
+    notice_epoch: str = governed(ANYONE, description="The earliest epoch whose notices count, as YYYY-MM.")
+    notice_period_days: int = governed(ANYONE, description="The notice period in days.")
     withdrawal_days: int = governed(
-        EVERYONE, description="The number of days for which a withdrawn objection stays active."
+        ANYONE, description="The number of days for which a withdrawn objection stays active."
     )
-    grounds: list[PolicyGround] = governed(EVERYONE, description="The content that the policy permits on each ground.")
+    grounds: list[PolicyGround] = governed(ANYONE, description="The content that the policy permits on each ground.")
     controller: Controller | None = governed(
-        EVERYONE,
+        ANYONE,
         description=(
             "The controller of the personal data, null if the policy states none; without a controller, no notice "
             "can be sent."

@@ -17,7 +17,7 @@ from db.policy.grounds import GROUNDS, required_of
 from db.records.decision import DecisionRow
 from schema.enums import ConditionCode, GroundCode, described_enum
 from schema.execution.row_compiler import Column, RowPage
-from schema.governed import EVERYONE, EXAMINERS_AND_OWNER, STAFF, TRAINING, governed
+from schema.governed import ANYONE, EVERYONE, EXAMINERS_AND_OWNER, STAFF, TRAINING, governed
 
 _READERS = (*TRAINING, *EXAMINERS_AND_OWNER)
 
@@ -48,8 +48,8 @@ class TriState(StrEnum):
 
 @strawberry.type(description="A legal basis with its IRI in the Data Privacy Vocabulary.")
 class LegalBasis:
-    title: str = governed(EVERYONE, description="The title of the legal basis.")
-    iri: str = governed(EVERYONE, description="The IRI of the legal basis in the Data Privacy Vocabulary.")
+    title: str = governed(ANYONE, description="The title of the legal basis.")
+    iri: str = governed(ANYONE, description="The IRI of the legal basis in the Data Privacy Vocabulary.")
 
 
 @strawberry.type(description="A condition of the catalogue.")

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.texts.catalogue import Texts
 from app.web.forms import is_from_own_page, read_form
 from app.web.pages import OperationError, execute_operation, page_headers
-from app.web.privacy.own_records import OwnRecords
+from app.web.privacy.own_records import OwnRecordsReader
 from app.web.privacy.public_pages import sent_text
 from app.web.privacy.rendering import language_of, privacy_page, read_stylesheet, render_page, texts_of
 from schema.actor import Actor, Role
@@ -45,7 +45,7 @@ class MyDataPage:
         actor = await self._required_actor(request)
         if request.method == "POST":
             return await self._state_consent(request, actor)
-        records, after = OwnRecords(self._endpoint, actor), request.query_params.get("after") or None
+        records, after = OwnRecordsReader(self._endpoint, actor), request.query_params.get("after") or None
         wanted = request.query_params.get("format")
         if wanted in ("json", "html"):
             return await self._download(request, await records.everything(after), wanted)

@@ -12,7 +12,7 @@ MAX_ITEMS_IN_FILE: Final = 20_000
 """How many items one downloaded file holds: a person with more downloads the next file, from the last item on."""
 
 
-class OwnRecords:
+class OwnRecordsReader:
     """The reader of what is known about a person, for that person."""
 
     def __init__(self, endpoint: GraphQLEndpoint, actor: Actor) -> None:

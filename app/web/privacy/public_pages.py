@@ -83,7 +83,7 @@ class PublicPages:
             countries=sorted(LocalFormat(language).country(code) for code in policy["regions"]),
             stated={name: _statement(policy, name, language) for name in ("storage", "transfers")},
             record=data["publicRecord"],
-            campaigns=[_told(each, language) for each in data["publicRecord"]["campaigns"]],
+            campaigns=[_campaign_values(each, language) for each in data["publicRecord"]["campaigns"]],
             coverage=data["coverage"],
             links=LINKS,
             data_path=TRANSPARENCY_PATH,
@@ -117,7 +117,7 @@ def _statement(policy: dict[str, Any], name: str, language: str) -> dict[str, st
     return found
 
 
-def _told(campaign: dict[str, Any], language: str) -> dict[str, Any]:
+def _campaign_values(campaign: dict[str, Any], language: str) -> dict[str, Any]:
     """Arrange a campaign for the public page: the kinds by product, and the text in the reader's language."""
     uses: dict[str, list[str]] = {}
     for use in campaign["told"]:
