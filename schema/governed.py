@@ -18,9 +18,9 @@ from schema.errors import Forbidden
 EVERYONE = tuple(role for role in Role if role is not Role.PUBLIC)
 """The roles of tokens."""
 STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
-PUBLISHED = (*STAFF, Role.PUBLIC)
+OPEN = (*STAFF, Role.PUBLIC)
 ANYONE = tuple(Role)
-PUBLISHED_AND_OWNER = (*PUBLISHED, Role.DATA_SUBJECT)
+OPEN_AND_OWNER = (*OPEN, Role.DATA_SUBJECT)
 OFFICERS = (Role.PRIVACY_OFFICER,)
 EXAMINERS = (*OFFICERS, Role.AUDITOR)
 EXAMINERS_AND_OWNER = (*EXAMINERS, Role.DATA_SUBJECT)

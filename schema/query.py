@@ -9,7 +9,7 @@ from db.records.account import find_account_id
 from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
-from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, PUBLISHED, TRAINING, governed
+from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, OPEN, TRAINING, governed
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
     BackgroundJob,
@@ -256,7 +256,7 @@ class Query:
         EVERYONE, resolver=_resolve_conditions, description="Returns the conditions that the policy in force evaluates."
     )
     public_record: PublicRecord = governed(
-        PUBLISHED,
+        OPEN,
         resolver=resolve_public_record,
         description="Returns the part of the records that everyone can read, as the public page shows it.",
     )
@@ -334,7 +334,7 @@ class Query:
         description="Returns the deliveries of items for which an objection had already been received.",
     )
     coverage: Coverage | None = governed(
-        PUBLISHED,
+        OPEN,
         resolver=coverage,
         description=(
             "Returns the counts of permitted and excluded items from a daily snapshot, null before the first snapshot."

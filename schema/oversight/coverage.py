@@ -28,7 +28,7 @@ from db.coverage.snapshot import (
 from schema.context import Context, Info
 from schema.enums import described_enum
 from schema.errors import BadInput
-from schema.governed import EXAMINERS, PUBLISHED, governed
+from schema.governed import EXAMINERS, OPEN, governed
 from schema.oversight.coverage_filter import CoverageFilter, read_filter
 from schema.oversight.published_coverage import NO_VALUE, answer_from_published, raise_if_purpose_unknown
 
@@ -62,9 +62,9 @@ class CoverageDimension(StrEnum):
 
 @strawberry.type(description="A value that all items of a row share.")
 class CoverageValue:
-    dimension: CoverageDimension = governed(PUBLISHED, description="The dimension of the value.")
+    dimension: CoverageDimension = governed(OPEN, description="The dimension of the value.")
     value: str = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The value; a month is given as YYYY-MM, a missing value as `unknown`, and a rare value in dashboards "
             "as `other`."
@@ -79,22 +79,20 @@ class CoverageValue:
     )
 )
 class Exclusion:
-    condition: str = governed(PUBLISHED, description="The code of the condition.")
-    total: int | None = governed(PUBLISHED, description="The number of items that fail the condition.")
-    exclusive: int | None = governed(
-        PUBLISHED, description="The number of items that fail this condition and no other."
-    )
-    margin: int = governed(PUBLISHED, description=MARGIN)
+    condition: str = governed(OPEN, description="The code of the condition.")
+    total: int | None = governed(OPEN, description="The number of items that fail the condition.")
+    exclusive: int | None = governed(OPEN, description="The number of items that fail this condition and no other.")
+    margin: int = governed(OPEN, description=MARGIN)
 
 
 @strawberry.type(description="A step of the funnel from all items to the permitted ones.")
 class CoverageStep:
-    condition: str = governed(PUBLISHED, description="The code of the condition.")
+    condition: str = governed(OPEN, description="The code of the condition.")
     remaining: int | None = governed(
-        PUBLISHED,
+        OPEN,
         description="The number of items that pass this condition and all conditions before it, null if suppressed.",
     )
-    margin: int = governed(PUBLISHED, description=MARGIN)
+    margin: int = governed(OPEN, description=MARGIN)
 
 
 @strawberry.type(description="The counts of the items in one dialect of a language.")
@@ -129,26 +127,24 @@ class CoverageRow:
     counted: strawberry.Private[CountRow]
     beside: strawberry.Private[int]
     spoken: strawberry.Private[list[CoverageDialect]]
-    key: list[CoverageValue] = governed(
-        PUBLISHED, description="The values that the items share, in the order of `groupBy`."
-    )
-    items: int | None = governed(PUBLISHED, description="The number of items.")
-    permitted: int | None = governed(PUBLISHED, description="The number of permitted items.")
-    delivered: int | None = governed(PUBLISHED, description="The number of items that at least one client received.")
+    key: list[CoverageValue] = governed(OPEN, description="The values that the items share, in the order of `groupBy`.")
+    items: int | None = governed(OPEN, description="The number of items.")
+    permitted: int | None = governed(OPEN, description="The number of permitted items.")
+    delivered: int | None = governed(OPEN, description="The number of items that at least one client received.")
     retracted: int | None = governed(
-        PUBLISHED, description="The number of items that at least one client was instructed to delete."
+        OPEN, description="The number of items that at least one client was instructed to delete."
     )
-    margin: int = governed(PUBLISHED, description=MARGIN)
+    margin: int = governed(OPEN, description=MARGIN)
     suppressed: bool = governed(
-        PUBLISHED,
+        OPEN,
         description="Whether the number of items is suppressed, because it is too small or the table is not published.",
     )
     permitted_share: float | None = governed(
-        PUBLISHED,
+        OPEN,
         description="The number of permitted items divided by the number of items, null if either is suppressed.",
     )
     representation_ratio: float | None = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The permitted share of the row divided by the permitted share of the total, null if it cannot be computed."
         ),
@@ -159,7 +155,7 @@ class CoverageRow:
         description="The counts by dialect if `groupBy` contains only LANGUAGE and there is no filter, else empty.",
     )
     exclusions: list[Exclusion] = governed(
-        PUBLISHED,
+        OPEN,
         resolver=_resolve_exclusions,
         description=(
             "The number of items that each condition excludes, in the order of the catalogue; for dashboards, only "
@@ -173,26 +169,24 @@ class CoverageRow:
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        PUBLISHED, description="The maximum number of items that one person adds to a count of all items."
+        OPEN, description="The maximum number of items that one person adds to a count of all items."
     )
     max_items_in_tables: int = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The maximum number of items of one person that are included in a table; the counts of the table "
             "are then multiplied so that they add up to the number of all items."
         ),
     )
-    confidence: float = governed(
-        PUBLISHED, description="The probability that the error of a count is at most its margin."
-    )
+    confidence: float = governed(OPEN, description="The probability that the error of a count is at most its margin.")
     privacy_loss: float = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The parameter mu of Gaussian differential privacy, for one publication of the counts for all purposes."
         ),
     )
     greatest_advantage: float = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The maximum accuracy, minus 0.5, of an attacker that reads the publications of 30 days and guesses "
             "whether a person is counted or has changed."
@@ -216,26 +210,23 @@ PROTECTION = CoverageProtection(
     )
 )
 class Coverage:
-    day: date = governed(PUBLISHED, description="The day of the snapshot in UTC.")
-    taken_at: datetime = governed(PUBLISHED, description="The time of the snapshot.")
-    policy_version: str = governed(PUBLISHED, description="The version of the policy that was used for the decisions.")
-    purpose: str = governed(PUBLISHED, description="The purpose for which the items were decided.")
-    purposes: list[str] = governed(
-        PUBLISHED, description="The purposes of the policy, each of which has its own counts."
-    )
+    day: date = governed(OPEN, description="The day of the snapshot in UTC.")
+    taken_at: datetime = governed(OPEN, description="The time of the snapshot.")
+    policy_version: str = governed(OPEN, description="The version of the policy that was used for the decisions.")
+    purpose: str = governed(OPEN, description="The purpose for which the items were decided.")
+    purposes: list[str] = governed(OPEN, description="The purposes of the policy, each of which has its own counts.")
     exact: bool = governed(
-        PUBLISHED, description="Whether the counts are exact; only officers and auditors get exact counts."
+        OPEN, description="Whether the counts are exact; only officers and auditors get exact counts."
     )
     protection: CoverageProtection = governed(
-        PUBLISHED, description="The privacy protection that applies to counts that are not exact."
+        OPEN, description="The privacy protection that applies to counts that are not exact."
     )
     rows: list[CoverageRow] = governed(
-        PUBLISHED,
-        description="One row for each combination of values that at least one item has; empty without `groupBy`.",
+        OPEN, description="One row for each combination of values that at least one item has; empty without `groupBy`."
     )
-    total: CoverageRow = governed(PUBLISHED, description="The counts of all items that match the filter.")
+    total: CoverageRow = governed(OPEN, description="The counts of all items that match the filter.")
     funnel: list[CoverageStep] = governed(
-        PUBLISHED,
+        OPEN,
         description=(
             "The steps from all counted items to the permitted items; empty for a dashboard that passes a filter."
         ),

@@ -17,7 +17,7 @@ from db.oversight.public_record import (
 from db.records.campaign import list_campaigns
 from schema.context import Info
 from schema.errors import BadInput
-from schema.governed import PUBLISHED, governed
+from schema.governed import OPEN, governed
 from schema.oversight.holds import HoldScope
 from schema.records.campaign import Campaign, campaign_of
 
@@ -27,30 +27,30 @@ _MAX_NUMBER = 2**31 - 1  # of an Int of GraphQL
 
 @strawberry.type(description="A policy and the time for which it was in force.")
 class PolicyInForce:
-    version: str = governed(PUBLISHED, description="The version of the policy.")
-    title: str = governed(PUBLISHED, description="The title of the policy.")
-    in_force_from: datetime = governed(PUBLISHED, description="The time from which the policy was in force.")
+    version: str = governed(OPEN, description="The version of the policy.")
+    title: str = governed(OPEN, description="The title of the policy.")
+    in_force_from: datetime = governed(OPEN, description="The time from which the policy was in force.")
     in_force_until: datetime | None = governed(
-        PUBLISHED, description="The time until which the policy was in force, null if there is no end."
+        OPEN, description="The time until which the policy was in force, null if there is no end."
     )
 
 
 @strawberry.type(description="A hold that stops deliveries now; holds of single accounts are not public.")
 class PublicHold:
-    scope: HoldScope = governed(PUBLISHED, description="The scope of the hold.")
-    value: str | None = governed(PUBLISHED, description="The country or the product, null for all content.")
-    authority: str = governed(PUBLISHED, description="The authority that ordered the hold.")
-    opened_at: datetime = governed(PUBLISHED, description="The time at which the hold was opened.")
+    scope: HoldScope = governed(OPEN, description="The scope of the hold.")
+    value: str | None = governed(OPEN, description="The country or the product, null for all content.")
+    authority: str = governed(OPEN, description="The authority that ordered the hold.")
+    opened_at: datetime = governed(OPEN, description="The time at which the hold was opened.")
 
 
 @strawberry.type(description="A signed summary of deliveries, by which a later change of the ledger is detected.")
 class LedgerCheckpoint:
-    number: int = governed(PUBLISHED, description="The number of the checkpoint, counted from 1.")
+    number: int = governed(OPEN, description="The number of the checkpoint, counted from 1.")
     text: str = governed(
-        PUBLISHED,
+        OPEN,
         description="The signed text; its line `previous` contains the SHA-256 of the text of the checkpoint before.",
     )
-    signature: str = governed(PUBLISHED, description="The Ed25519 signature of the text, in hexadecimal.")
+    signature: str = governed(OPEN, description="The Ed25519 signature of the text, in hexadecimal.")
 
 
 async def _resolve_checkpoints(
@@ -68,12 +68,12 @@ async def _resolve_checkpoints(
 
 @strawberry.type(description="The facts with which everyone can check that the ledger was not changed.")
 class PublicLedger:
-    public_key: str = governed(PUBLISHED, description="The Ed25519 public key of the gateway, in hexadecimal.")
+    public_key: str = governed(OPEN, description="The Ed25519 public key of the gateway, in hexadecimal.")
     newest_checkpoint: LedgerCheckpoint | None = governed(
-        PUBLISHED, description="The newest checkpoint, null if nothing is sealed yet."
+        OPEN, description="The newest checkpoint, null if nothing is sealed yet."
     )
     checkpoints: list[LedgerCheckpoint] = governed(
-        PUBLISHED,
+        OPEN,
         resolver=_resolve_checkpoints,
         description=f"The checkpoints from a number on, at most {MAX_CHECKPOINTS}, in order.",
     )
@@ -110,23 +110,23 @@ async def _resolve_public_ledger(info: Info) -> PublicLedger:
 @strawberry.type(description="The part of the gateway's records that everyone can read without a token.")
 class PublicRecord:
     policies: list[PolicyInForce] = governed(
-        PUBLISHED, resolver=_resolve_policies, description="The policies that are or were in force, newest first."
+        OPEN, resolver=_resolve_policies, description="The policies that are or were in force, newest first."
     )
     holds: list[PublicHold] = governed(
-        PUBLISHED,
+        OPEN,
         resolver=_resolve_public_holds,
         description="The holds that stop deliveries now, except holds of single accounts.",
     )
     campaigns: list[Campaign] = governed(
-        PUBLISHED, resolver=_resolve_public_campaigns, description="The campaigns with their texts, newest first."
+        OPEN, resolver=_resolve_public_campaigns, description="The campaigns with their texts, newest first."
     )
     had_incidents: bool = governed(
-        PUBLISHED,
+        OPEN,
         resolver=_resolve_had_incidents,
         description="Whether an item was ever delivered for which an objection had already been received.",
     )
     ledger: PublicLedger = governed(
-        PUBLISHED, resolver=_resolve_public_ledger, description="The facts with which everyone can check the ledger."
+        OPEN, resolver=_resolve_public_ledger, description="The facts with which everyone can check the ledger."
     )
 
 

@@ -6,25 +6,25 @@ from db.policy.document import Use
 from db.records.campaign import CampaignRow, CampaignTextRow, list_campaigns
 from schema.context import Info
 from schema.enums import ContentKind, MessageKind
-from schema.governed import EXAMINERS, PUBLISHED_AND_OWNER, governed
+from schema.governed import EXAMINERS, OPEN_AND_OWNER, governed
 
 
 @strawberry.type(
     description="A use of content that a campaign announced: one purpose for one kind of content on one product."
 )
 class CampaignUse:
-    purpose: str = governed(PUBLISHED_AND_OWNER, description="The purpose.")
-    kind: ContentKind = governed(PUBLISHED_AND_OWNER, description="The kind of content.")
-    product: str = governed(PUBLISHED_AND_OWNER, description="The product.")
+    purpose: str = governed(OPEN_AND_OWNER, description="The purpose.")
+    kind: ContentKind = governed(OPEN_AND_OWNER, description="The kind of content.")
+    product: str = governed(OPEN_AND_OWNER, description="The product.")
 
 
 @strawberry.type(description="The text of a message of a campaign in one language.")
 class CampaignText:
-    message: MessageKind = governed(PUBLISHED_AND_OWNER, description="The kind of the message.")
-    language: str = governed(PUBLISHED_AND_OWNER, description="The language as a BCP 47 tag in lower case.")
-    sha256: str = governed(PUBLISHED_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
+    message: MessageKind = governed(OPEN_AND_OWNER, description="The kind of the message.")
+    language: str = governed(OPEN_AND_OWNER, description="The language as a BCP 47 tag in lower case.")
+    sha256: str = governed(OPEN_AND_OWNER, description="The SHA-256 of the text in UTF-8, in hexadecimal.")
     text: str | None = governed(
-        PUBLISHED_AND_OWNER,
+        OPEN_AND_OWNER,
         description=(
             "The text of the message, null if the gateway does not have the text; `{{ object_link }}` and `{{ "
             "information_link }}` stand for the links."
@@ -34,9 +34,9 @@ class CampaignText:
 
 @strawberry.type(description="A campaign of notices.")
 class Campaign:
-    epoch: str = governed(PUBLISHED_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
+    epoch: str = governed(OPEN_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
     told: list[CampaignUse] = governed(
-        PUBLISHED_AND_OWNER, description="The uses of content that the campaign's notices announced."
+        OPEN_AND_OWNER, description="The uses of content that the campaign's notices announced."
     )
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
@@ -46,7 +46,7 @@ class Campaign:
         ),
     )
     texts: list[CampaignText] = governed(
-        PUBLISHED_AND_OWNER, description="The text of each message of the campaign in each language."
+        OPEN_AND_OWNER, description="The text of each message of the campaign in each language."
     )
 
 
