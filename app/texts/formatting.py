@@ -43,7 +43,7 @@ class LocalFormat:
 
     def day(self, stated: str | date) -> str:
         """Write a date for people, such as 22 November 2026."""
-        return format_date(_parse_instant(stated), format="long", locale=_locale(self.language))
+        return format_date(_parse_stated_time(stated), format="long", locale=_locale(self.language))
 
     def month(self, stated: str) -> str:
         """Write a month for people, such as November 2026, that is stated as YYYY-MM."""
@@ -51,7 +51,7 @@ class LocalFormat:
 
     def instant(self, stated: str | datetime) -> str:
         """Write an instant for people with its date and its minute, such as 22 November 2026, 16:34 UTC."""
-        at = _parse_instant(stated)
+        at = _parse_stated_time(stated)
         time = format_time(at.time(), format="short", locale=_locale(self.language)) if isinstance(at, datetime) else ""
         return f"{self.day(at)}, {time} UTC"
 
@@ -76,7 +76,7 @@ class LocalFormat:
         return str(_locale(self.language).languages.get(tag.partition("-")[0], tag))
 
 
-def _parse_instant(stated: str | date) -> date | datetime:
+def _parse_stated_time(stated: str | date) -> date | datetime:
     """Read a date or an instant that the API states, for people in UTC."""
     if isinstance(stated, str):
         stated = datetime.fromisoformat(stated) if "T" in stated else date.fromisoformat(stated[:10])

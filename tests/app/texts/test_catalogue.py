@@ -16,14 +16,14 @@ LANGUAGES = {"bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "ga", "
 LANGUAGES |= {"mt", "nb", "nl", "pl", "pt", "ro", "sk", "sl", "sv"}
 
 
-def written(language: str) -> dict[str, Any]:
+def texts_in(language: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((TEXTS / language / "texts.json").read_text(encoding="utf-8"))
     return found
 
 
 def test_every_shipped_language_is_whole_and_offered() -> None:
     shipped = {file.parent.name for file in TEXTS.glob("*/texts.json")}
-    faults = {language: list(text_faults(written("en"), written(language), language)) for language in shipped}
+    faults = {language: list(text_faults(texts_in("en"), texts_in(language), language)) for language in shipped}
     assert {language: found for language, found in faults.items() if found} == {}
     assert set(open_catalogue(None).languages) == shipped <= LANGUAGES
 
@@ -50,19 +50,19 @@ def test_a_text_of_the_operator_that_will_not_do_stops_the_start(
 
 
 def test_the_operator_replaces_single_texts_and_adds_a_whole_language(tmp_path: Path) -> None:
-    for language, texts in {"de": {"page": {"site": "Ihre Daten"}}, "cy": written("en")}.items():
+    for language, texts in {"de": {"page": {"site": "Ihre Daten"}}, "cy": texts_in("en")}.items():
         (tmp_path / language).mkdir()
         (tmp_path / language / "texts.json").write_text(json.dumps(texts))
     # Welsh has six plural forms, and English two.
     with pytest.raises(SettingsError, match=r"cy/texts\.json: days: must have the plural forms few, many, one, other"):
         Catalogue(tmp_path)
     forms = dict.fromkeys(("zero", "one", "two", "few", "many", "other"), "{count}")
-    welsh = written("en") | {"days": forms}
+    welsh = texts_in("en") | {"days": forms}
     welsh["me"]["items_count"] = forms
     (tmp_path / "cy" / "texts.json").write_text(json.dumps(welsh))
     made = Catalogue(tmp_path)
     assert {*made.languages} == {*open_catalogue(None).languages, "cy"}
-    assert made["de"]["page"] == written("de")["page"] | {"site": "Ihre Daten"}
+    assert made["de"]["page"] == texts_in("de")["page"] | {"site": "Ihre Daten"}
 
 
 def test_dates_numbers_and_names_are_those_of_the_language() -> None:
