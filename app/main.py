@@ -15,6 +15,7 @@ from app.http.ingest import IngestEndpoint, render_ingest_error
 from app.http.metrics import metrics_routes
 from app.http.persisted_documents import open_documents
 from app.http.retraction_stream import RetractionStreamEndpoint
+from app.releases.download import RELEASE, ReleaseEndpoint
 from app.server.status import ServerStatus
 from app.settings import Settings
 from app.telemetry import observe
@@ -54,19 +55,19 @@ def build_app(
 
     Raises SettingsError when a trusted document, a text or the logo is not what it must be.
     """
-    gateway = Gateway(database, secret, webhook_networks=settings.webhook_networks, offers=settings.offers)
-    gateway.reason_required, gateway.on_delivered = settings.reason_required, observe.delivered
+    gateway = _make_gateway(database, secret, settings)
     schema = build_schema(introspection=settings.introspection)
     documents = open_documents(settings.documents, settings.documents_only, schema, load_operations().values())
     graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
     ask = with_graphiql(graphql.respond) if settings.graphiql else graphql.respond
-    is_https = (settings.public_url or "").startswith("https:")
-    sessions = Sessions(secret, database.staff, path=HOME, secure=is_https)
+    sessions = Sessions(secret, database.staff, path=HOME, secure=(settings.public_url or "").startswith("https:"))
     routes = [
         # What may be trained on, and every other question about it.
         Route("/graphql", ask, methods=["GET", "POST"]),
         # What the platform says happened.
         Route("/ingest", IngestEndpoint(database, stager, authenticator).respond, methods=["POST"]),
+        # What training clients take as files.
+        Route(RELEASE, ReleaseEndpoint(gateway, authenticator, settings.release_folder).respond),
         # What training clients have to delete.
         Route("/retractions", RetractionStreamEndpoint(gateway, authenticator).respond),
         # Whether this process answers, and whether it can answer the others.
@@ -81,3 +82,16 @@ def build_app(
     ]
     answered = ErrorBoundary(check_host(with_compression(Router(routes)), hosts), ERROR_RENDERERS)
     return with_content_policy(with_origins(answered, settings.origins))
+
+
+def _make_gateway(database: Database, secret: bytes, settings: Settings) -> Gateway:
+    """Make the state that all requests of the app share."""
+    return Gateway(
+        database,
+        secret,
+        webhook_networks=settings.webhook_networks,
+        on_delivered=observe.delivered,
+        offers=settings.offers,
+        items_per_shard=settings.release_items,
+        reason_required=settings.reason_required,
+    )

@@ -120,6 +120,14 @@ class Settings(PresentationSettings):
             "these checkpoints."
         ),
     )
+    releases: Path | None = Field(
+        None,
+        description="The folder for the files of releases. Default: the folder `releases` in the data folder.",
+    )
+    release_items: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        250_000,
+        description="The number of consecutive items that a file of a release covers; the file has the permitted ones.",
+    )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."
     )
@@ -317,6 +325,11 @@ class Settings(PresentationSettings):
         if len(secret) < 32:
             raise SettingsError(f"{path}: must contain 64 hexadecimal digits (restore the file from a backup)")
         return secret
+
+    @property
+    def release_folder(self) -> Path:
+        """Return the folder of the app's settings for the files of releases."""
+        return self.releases or self.data / "releases"
 
     def data_folder(self) -> Path:
         """Return the data folder of the app's settings; make it, for its owner alone, at the first start."""

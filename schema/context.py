@@ -60,6 +60,8 @@ class Gateway:
     """Called with the client's name and the number of items by ground after each page."""
     offers: bool = False
     """Whether pages are read from offers first."""
+    items_per_shard: int = 250_000
+    """How many consecutive items a file of a release looks at."""
     reason_required: bool = False
     """Whether officers and auditors have to state a reason for reading people's data."""
 

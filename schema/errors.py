@@ -22,3 +22,10 @@ class Forbidden(GraphQLError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, extensions={"code": "FORBIDDEN"})
+
+
+class FeatureUnavailable(GraphQLError):
+    """A feature for which this gateway lacks a package."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, extensions={"code": "UNAVAILABLE"})

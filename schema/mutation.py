@@ -10,6 +10,7 @@ from schema.oversight.objection_filing import ObjectionFilingMutation
 from schema.oversight.objection_review import ObjectionMutation
 from schema.oversight.placeholders import PlaceholderMutation
 from schema.oversight.policies import PolicyMutation
+from schema.releases.releases import ReleaseMutation
 from schema.training.retractions import RetractionMutation
 
 
@@ -23,6 +24,7 @@ class Mutation(
     ObjectionMutation,
     PlaceholderMutation,
     PolicyMutation,
+    ReleaseMutation,
     RetractionMutation,
 ):
     """The root type of mutations; each domain adds its own."""

@@ -59,6 +59,7 @@ from schema.records.viewer import OwnRecords
 from schema.relay.connection import After, Connection, First
 from schema.relay.ids import IdKind
 from schema.relay.node import Node
+from schema.releases.releases import Release, releases_page, resolve_release
 from schema.training.retractions import (
     EligibilityCheck,
     Incident,
@@ -322,6 +323,14 @@ class Query:
     )
     retractions: Connection[Retraction] = governed(
         TRAINING, resolver=retractions_page, description="Returns the retractions of the client's items, in order."
+    )
+    release: Release | None = governed(
+        (*TRAINING, *EXAMINERS), resolver=resolve_release, description="Returns a release, null if there is none."
+    )
+    releases: Connection[Release] = governed(
+        (*TRAINING, *EXAMINERS),
+        resolver=releases_page,
+        description="Returns the releases of the client, or of all clients for officers and auditors, oldest first.",
     )
     check_eligibility: EligibilityCheck = governed(
         TRAINING,

@@ -29,7 +29,8 @@ def status_command(data: Data = None, json: AsJson = False) -> None:
 
     with open_database_of(data) as (settings, url):
         versions = {"database": "external" if settings.database_url else "embedded"} | _read_versions(url)
-        names = [job.name for job in background_jobs(url, settings.secret_bytes(), offers=settings.offers)]
+        made = background_jobs(url, settings.secret_bytes(), offers=settings.offers, releases=settings.release_folder)
+        names = [job.name for job in made]
         with psycopg.connect(url) as connection:
             found = job_states(connection)
     states = {name: found.get(name, JobState(None, None, None)) for name in names}

@@ -35,7 +35,7 @@ from grounds_client.documents import document_id
 from schema.actor import Actor, Role
 from schema.build import GatewaySchema
 from schema.context import Context, Gateway
-from schema.errors import BadInput, Forbidden, ReasonRequired
+from schema.errors import BadInput, FeatureUnavailable, Forbidden, ReasonRequired
 from schema.execution.operations import parse_once
 from schema.oversight.read_reasons import raise_if_reason_missing
 
@@ -385,7 +385,7 @@ def _is_of_the_request(error: GraphQLError, cause: BaseException) -> bool:
     What graphql-core says while it answers a field is about an argument's value in the document, and names its place;
     or else it is about the value that a resolver returned, and quotes it.
     """
-    if isinstance(cause, BadInput | Forbidden):
+    if isinstance(cause, BadInput | FeatureUnavailable | Forbidden):
         return True
     if not isinstance(cause, GraphQLError):
         return False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from app.releases.writer import ReleaseWriter
 from app.server.checkpoint_files import export_newest_checkpoint
 from app.server.scheduler import Job, in_transaction
 from app.telemetry import observe
@@ -29,29 +30,21 @@ def background_jobs(
     webhook_networks: Networks = frozenset(),
     offers: bool = False,
     checkpoints: Path | None = None,
+    releases: Path | None = None,
 ) -> tuple[Job, ...]:
     """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
     With `offers` they are kept; otherwise what is left of them is removed. `checkpoints` is the folder that checkpoints
-    are exported to.
+    are exported to, `releases` the one of the files of releases.
     """
     key = signing_key(secret)
 
-    async def put_in_force(connection: Connection) -> int:
-        """Put a due policy in force as a background job."""
-        if await connection.fetchval("SELECT grounds.due_policy() IS NULL"):
-            return 0
-        activating = asyncio.ensure_future(asyncio.to_thread(activate_due_policy, url))
-        try:
-            return int(await asyncio.shield(activating))
-        finally:  # a thread cannot be stopped: a server that stops waits for it
-            await asyncio.wait([activating])
-
     return (
-        Job("policy", 0.5, put_in_force),
+        Job("policy", 0.5, partial(_put_in_force, url=url)),
         Job("standings", 0.5, derive_standing_backlog),
         Job("retract", 1, retract_due),
         *_jobs_of_offers(offers),
+        *_jobs_of_releases(url, secret, releases),
         Job("deliveries", 1, record_deliveries),
         Job("webhook", 1, in_transaction(partial(post_due_webhooks, secret=secret, networks=webhook_networks))),
         Job("notices", 600, count_notices),
@@ -62,6 +55,17 @@ def background_jobs(
         Job("coverage", 60, take_coverage),
         Job("seal", 10, partial(_seal_and_export, key=key, folder=checkpoints)),
     )
+
+
+async def _put_in_force(connection: Connection, url: str) -> int:
+    """Put a due policy in force as a background job."""
+    if await connection.fetchval("SELECT grounds.due_policy() IS NULL"):
+        return 0
+    activating = asyncio.ensure_future(asyncio.to_thread(activate_due_policy, url))
+    try:
+        return int(await asyncio.shield(activating))
+    finally:  # a thread cannot be stopped: a server that stops waits for it
+        await asyncio.wait([activating])
 
 
 async def _seal_and_export(connection: Connection, key: Ed25519PrivateKey, folder: Path | None) -> int:
@@ -86,3 +90,11 @@ def _jobs_of_offers(kept: bool) -> tuple[Job, ...]:
     if not kept:
         return (Job("offers", 60, discard_offers),)
     return (Job("offers", 0.5, keep_offers), Job("audit of offers", 10, audit_offers))
+
+
+def _jobs_of_releases(url: str, secret: bytes, folder: Path | None) -> tuple[Job, ...]:
+    """Return the background jobs that write the files of releases, and remove them."""
+    if folder is None:
+        return ()
+    writer = ReleaseWriter(url, secret, folder)
+    return (Job("releases", 1, writer.write_next), Job("release files", 60, writer.remove_files))

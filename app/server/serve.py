@@ -149,7 +149,10 @@ async def _make_server(
     database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
     await opened.enter_async_context(
         run_jobs(
-            background_jobs(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
+            background_jobs(
+                *(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
+                settings.release_folder,
+            ),
             *(database, status),
         )
     )

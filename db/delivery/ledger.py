@@ -368,7 +368,7 @@ SELECT encode(sha256(convert_to(prosrc, 'UTF8')), 'hex') FROM pg_proc
 WHERE oid = 'grounds.receipt_leaf'::regproc AND proconfig IS NULL
 """
 # Of grounds.receipt_leaf in db/sql/ledger.sql, which hashes receipts: a replaced one could hide every other change.
-_LEAF_FUNCTION_SHA256: Final = "2ff620e6e54072434ee9d4a03f9772b471ac999a80191af5adf62df67ef68912"
+_LEAF_FUNCTION_SHA256: Final = "1a24ffe3d1083f8302092e54c844255128f808b27f81d5d878a5a406aa1e6fe6"
 _STAFF_READS: Final = """
 SELECT r.place, r.digest, grounds.staff_read_leaf(r) FROM grounds.staff_read r
 WHERE r.place IS NOT NULL ORDER BY r.place

@@ -258,7 +258,7 @@ def page_statement(used: Narrowed, view: str = PERMITTED) -> str:
     columns = page_columns()
     listed = ", ".join(columns)
     places = count(6)
-    placed = [[_placed(clause, places) for clause in alternatives] for alternatives in used]
+    placed = numbered_clauses(used, places)
     always = ("id > $3", "id <= $5", "claim.client IS NOT NULL", "claim.purpose IS NOT NULL")
     walks = "\n        UNION ALL ".join(
         f"(SELECT {listed} FROM grounds.{view}\n"
@@ -288,6 +288,9 @@ SELECT {", ".join("NULL" for _ in columns)}, w.receipt, w.decided_at, w.policy, 
 """
 
 
-def _placed(clause: str, places: Iterator[int]) -> str:
-    """Number the parameters of a clause of a delivered page's SQL."""
-    return clause.format(*(next(places) for _ in range(clause.count("{}"))))
+def numbered_clauses(used: Narrowed, places: Iterator[int]) -> list[list[str]]:
+    """Number the parameters of the SQL clauses that narrow what is delivered: of each column the alternatives."""
+    return [
+        [clause.format(*(next(places) for _ in range(clause.count("{}")))) for clause in alternatives]
+        for alternatives in used
+    ]

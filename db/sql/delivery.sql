@@ -1,4 +1,5 @@
--- Receipts: one per page, written by the statement that reads it. Its ids are an array, or a bitset between the first and
+-- Receipts: one per page, written by the statement that reads it, and one per shard of a release, written before its first
+-- byte is sent. The ids are an array, or a bitset between the first and
 -- the last of them, whichever is smaller: 3.3 bits an id where 30 % of the items are permitted.
 CREATE TABLE grounds.delivery (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -11,6 +12,7 @@ CREATE TABLE grounds.delivery (
     item_count int NOT NULL,
     items bigint[],
     item_bits bytea, -- bit n, as get_bit counts, stands for the item lowest + n
+    file_sha256 bytea, -- of the file, where a shard of a release was delivered; NULL: a page
     CHECK (num_nonnulls(items, item_bits) = 1)
 );
 
@@ -151,6 +153,11 @@ BEGIN
     IF up_to <= after THEN
         RETURN 0;
     END IF;
+    up_to := least(up_to, ( -- few, where they are large
+        SELECT max(n.id) FROM (
+            SELECT d.id, sum(d.item_count) OVER (ORDER BY d.id) - d.item_count AS items_before
+            FROM grounds.delivery d WHERE d.id > after AND d.id <= up_to) n
+        WHERE n.items_before < 200000));
     INSERT INTO grounds.held_item AS h (item, client, purpose, first_delivery, last_delivery, deliveries)
     SELECT i, d.client, d.purpose, min(d.id), max(d.id), count(*)
     FROM grounds.delivery d CROSS JOIN LATERAL grounds.items_of(d) i

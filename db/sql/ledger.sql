@@ -22,7 +22,8 @@ CREATE FUNCTION grounds.receipt_leaf(d grounds.delivery) RETURNS bytea LANGUAGE 
         || int4send(octet_length(convert_to(d.purpose, 'UTF8'))) || convert_to(d.purpose, 'UTF8')
         || int4send(octet_length(convert_to(d.policy, 'UTF8'))) || convert_to(d.policy, 'UTF8')
         || timestamptz_send(d.decided_at) || int8send(d.lowest) || int8send(d.highest) || int4send(d.item_count)
-        || coalesce(int4send(octet_length(d.item_bits)) || d.item_bits, '\xffffffff') || coalesce(array_send(d.items), ''))
+        || coalesce(int4send(octet_length(d.item_bits)) || d.item_bits, '\xffffffff') || coalesce(array_send(d.items), '')
+        || coalesce(d.file_sha256, ''))
 $$;
 
 -- Who writes receipts at this moment: an insertion locks the table so before its receipt is numbered, and until whatever

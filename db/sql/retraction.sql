@@ -182,6 +182,7 @@ DECLARE
     -- Items at once: with their recipients, some 400,000 pairs, which take about two seconds.
     slice constant int := greatest(1000, least(20000, 400000 / (SELECT count(*) + 1 FROM grounds.client)));
     changes record;
+    queued grounds.retraction_check;
 BEGIN
     WITH gone AS (
         DELETE FROM grounds.retraction_queue q
@@ -197,15 +198,21 @@ BEGIN
     IF changes.taken = 0 THEN
         RETURN 0;
     END IF;
-    INSERT INTO grounds.retraction_check (items, revised, marked_at)
-    SELECT array_agg(p.item ORDER BY p.item), p.revised, changes.marked_at
-    FROM (
-        SELECT i AS item, r.item IS NOT NULL AS revised,
-            row_number() OVER (PARTITION BY r.item IS NOT NULL ORDER BY i) - 1 AS place
-        FROM grounds.items_concerned(changes.items, changes.accounts, changes.contacts) i
-        LEFT JOIN (SELECT unnest(changes.revised) AS item) r ON r.item = i) p
-    GROUP BY p.revised, p.place / slice ORDER BY min(p.item);
+    FOR queued IN
+        INSERT INTO grounds.retraction_check (items, revised, marked_at)
+        SELECT array_agg(p.item ORDER BY p.item), p.revised, changes.marked_at
+        FROM (
+            SELECT i AS item, r.item IS NOT NULL AS revised,
+                row_number() OVER (PARTITION BY r.item IS NOT NULL ORDER BY i) - 1 AS place
+            FROM grounds.items_concerned(changes.items, changes.accounts, changes.contacts) i
+            LEFT JOIN (SELECT unnest(changes.revised) AS item) r ON r.item = i) p
+        GROUP BY p.revised, p.place / slice ORDER BY min(p.item)
+        RETURNING *
+    LOOP
+        PERFORM grounds.strike(queued.items, queued.revised);
+    END LOOP;
     IF changes.everything THEN
+        PERFORM grounds.strike_everything();
         -- The first range begins, and the last one ends, beyond what is held: a page in progress can have any item.
         INSERT INTO grounds.retraction_check (lowest, highest, revised, marked_at)
         SELECT CASE WHEN first = held.lowest THEN 0 ELSE first END,

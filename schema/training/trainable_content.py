@@ -160,7 +160,7 @@ async def trainable_content(
     narrowed = Filter() if filter is None else await narrowed_by(context, filter)
     page = await _deliver(context, start, size, narrowed)
     if not page.rows:
-        _raise_unless_named(context, page.policy)
+        raise_unless_purpose_named(context, page.policy)
         await raise_if_delivery_suspended(context)
     ends = page.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, page.ends)
     position = page_info(ends, after=after, has_next=page.delivered.has_next)
@@ -195,7 +195,7 @@ async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -
     return TrainablePage(delivered, await context.gateway.policy(delivered.policy), context.ids)
 
 
-def _raise_unless_named(context: Context, policy: Policy) -> None:
+def raise_unless_purpose_named(context: Context, policy: Policy) -> None:
     """Refuse a training client's purpose that the policy does not have, rather than answer with no items."""
     if context.actor.purpose not in policy.purposes:
         raise BadInput(

@@ -77,7 +77,7 @@ async def tamperings(connection: Connection) -> list[Tampering]:
     numbers = [number for (number,) in await connection.fetch("SELECT number FROM grounds.checkpoint ORDER BY number")]
     by_form = {
         form: [id for (id,) in await connection.fetch(f"SELECT id FROM grounds.delivery WHERE {form} IS NOT NULL")]
-        for form in ("items", "item_bits")
+        for form in ("items", "item_bits", "file_sha256")
     }
     columns = {table: await _columns(connection, table) for table in ("delivery", "checkpoint")}
     return [

@@ -41,6 +41,11 @@ class SharedServer:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
+    @property
+    def releases(self) -> Path:
+        """The folder of the files of releases."""
+        return self._data / "releases"
+
     @asynccontextmanager
     async def gateway(self, **settings: Any) -> AsyncIterator[TestGateway]:
         """Serve a restored database by an application that remembers nothing, beside jobs that have just begun.
@@ -58,7 +63,10 @@ class SharedServer:
         changed = {"settings": made, "hosts": host_names(made.hosts, "127.0.0.1"), "status": status}
         self._server.config.loaded_app = _build(**self._arguments | changed)
         async with (
-            run_jobs(background_jobs(url, SECRET, made.webhook_networks, made.offers), self._pools, status),
+            run_jobs(
+                background_jobs(url, SECRET, made.webhook_networks, made.offers, releases=made.release_folder),
+                *(self._pools, status),
+            ),
             new_client(self.address) as client,
         ):
             yield TestGateway(self.address, url, DevelopmentIssuer.open(self._data), client, self._database)

@@ -167,6 +167,16 @@ def seen_without_a_claim(database_url: str, *breaches: str) -> set[tuple[str, st
 
 _ROWS = {
     "held_item": ["INSERT INTO grounds.held_item VALUES (1, 1, 'P', 1, 1, 1)"],
+    "release": [
+        "INSERT INTO grounds.release (client, name, purpose, filter, started_at) VALUES (1, 'r', 'P', '{}', now())"
+    ],
+    "release_shard": [
+        "INSERT INTO grounds.release_shard (release, number, client, first, last) VALUES (1, 0, 1, 1, 9)"
+    ],
+    "release_strike": [
+        "INSERT INTO grounds.release_strike (release, number, items, is_revised) VALUES (1, 0, '{1}', FALSE)"
+    ],
+    "release_removed": ["INSERT INTO grounds.release_removed (release, major, items) VALUES (1, 1, '{1}')"],
     "delivery_progress": ["INSERT INTO grounds.delivery_progress VALUES (1)"],
     "retraction_batch": [
         "INSERT INTO grounds.retraction_batch (client, first_id, last_id, kind, is_incident, retracted_at, due_by,"

@@ -28,11 +28,13 @@ from tests.support.mutants import Killed
 pytestmark = pytest.mark.database
 
 WRITE = """
-INSERT INTO grounds.delivery (client, purpose, policy, decided_at, lowest, highest, item_count, items, item_bits)
+INSERT INTO grounds.delivery (client, purpose, policy, decided_at, lowest, highest, item_count, items, item_bits,
+    file_sha256)
 SELECT 1 + n % 3, 'GENAI_TRAINING', '2025-05-27', timestamptz '2026-06-01Z' + n * interval '1 s',
     n * 100 + 1, n * 100 + 2 + n % 4, 2 + n % 4,
     CASE WHEN n % 2 = 0 THEN ARRAY(SELECT n * 100 + k FROM generate_series(1, 2 + n % 4) k) END,
-    CASE WHEN n % 2 = 1 THEN set_byte('\\x00', 0, ((1 << (2 + n % 4)::int) - 1)) END
+    CASE WHEN n % 2 = 1 THEN set_byte('\\x00', 0, ((1 << (2 + n % 4)::int) - 1)) END,
+    CASE WHEN n % 3 = 0 THEN sha256(int8send(n)) END
 FROM (SELECT coalesce(max(id), 0) AS last FROM grounds.delivery) d, generate_series(last + 1, last + $1::int) n
 """
 
@@ -245,6 +247,7 @@ async def test_a_leaf_without_one_of_the_columns_is_noticed(
             "item_count": "int4send(d.item_count)",
             "items": "array_send(d.items)",
             "item_bits": "int4send(octet_length(d.item_bits)) || d.item_bits",
+            "file_sha256": "d.file_sha256",
             "lowest": "int8send(d.lowest)",
             "highest": "int8send(d.highest)",
         }

@@ -1,0 +1,57 @@
+"""Releases by GraphQL: started by a client for itself, seen by officers, and refused with what to do."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from schema.actor import Role
+from tests.support.gateway import TestGateway
+
+START = """mutation S($name: String!, $filter: TrainableContentFilter) {
+  startRelease(name: $name, filter: $filter) { id name client purpose state version items files cancelledAt } }"""
+LIST = """query L($after: String) {
+  releases(first: 1, after: $after) { nodes { name client state } pageInfo { endCursor } } }"""
+CANCEL = "mutation C($id: ID!) { cancelRelease(id: $id) { state cancelledAt } }"
+
+
+async def fault(gateway: TestGateway, query: str, variables: dict[str, Any], **claims: Any) -> tuple[str, str]:
+    (error,) = (await gateway.post(Role.TRAINING_CLIENT, query, variables, **claims)).json()["errors"]
+    return error["extensions"]["code"], error["message"]
+
+
+async def test_a_gateway_without_pyarrow_says_how_to_install_it(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, message = await fault(gateway, START, {"name": "2026-06"})
+    assert code == "UNAVAILABLE"
+    assert "./run --with release grounds serve" in message
+
+
+@pytest.mark.skipif("importlib.util.find_spec('pyarrow') is None", reason="./run --with release pytest")
+async def test_what_cannot_be_a_release_is_refused_with_what_to_do(gateway: TestGateway) -> None:
+    first = (await gateway.ask(Role.TRAINING_CLIENT, START, {"name": "2026-06"}))["startRelease"]
+    assert (first["name"], first["client"], first["purpose"], first["state"], first["version"]) == (
+        *("2026-06", "client", "GENAI_TRAINING", "COMPLETE", "1.0.0"),  # of an empty platform
+    )
+    for variables, claims, said in (
+        ({"name": "2026-06"}, {}, "choose another name"),
+        ({"name": "a/b"}, {}, "name: must be 1 to 100 letters"),
+        ({"name": "x", "filter": {"products": ["NONE"]}}, {}, "filter.products: must be one or more of"),
+        ({"name": "x", "filter": {"languages": ["d!"]}}, {}, "filter.languages: must be language ranges"),
+        ({"name": "x"}, {"purpose": "ADVERTISING"}, "is not a purpose of the policy"),
+    ):
+        code, message = await fault(gateway, START, variables, **claims)
+        assert code == "BAD_USER_INPUT"
+        assert said in message
+    assert (await gateway.ask(Role.TRAINING_CLIENT, START, {"name": "2026-06"}, client="another"))["startRelease"]
+    assert (await fault(gateway, CANCEL, {"id": first["id"]}, client="another"))[0] == "BAD_USER_INPUT"
+    seen = await gateway.ask(Role.AUDITOR, LIST)
+    assert [(each["name"], each["client"]) for each in seen["releases"]["nodes"]] == [("2026-06", "client")]
+    after = seen["releases"]["pageInfo"]["endCursor"]
+    more = await gateway.ask(Role.PRIVACY_OFFICER, LIST, {"after": after})
+    assert [each["client"] for each in more["releases"]["nodes"]] == ["another"]
+    own = await gateway.ask(Role.TRAINING_CLIENT, LIST, client="another")
+    assert [each["client"] for each in own["releases"]["nodes"]] == ["another"]
+    assert (await gateway.ask(Role.TRAINING_CLIENT, CANCEL, {"id": first["id"]}))["cancelRelease"]["cancelledAt"]
