@@ -8,7 +8,7 @@ from contextlib import suppress
 from email.utils import getaddresses
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
@@ -16,7 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from app.presentation import PresentationSettings
+from app.restore_settings import RestoreSettings
+from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
 from schema.actor import Role
 
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
@@ -80,7 +81,7 @@ Networks = Annotated[
 Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_split_commas)]
 
 
-class Settings(PresentationSettings):
+class Settings(RestoreSettings):
     """The settings of the gateway."""
 
     model_config = SettingsConfigDict(
@@ -107,18 +108,16 @@ class Settings(PresentationSettings):
             " is created in the data folder."
         ),
     )
+    previous_secrets: str | None = Field(
+        None,
+        repr=False,
+        description="The secrets before GROUNDS_SECRET that the database can still have, one per line.",
+    )
     jwks: str | None = Field(None, description="The file or http(s) URL with the identity provider's keys.")
     issuer: str | None = Field(None, description="The claim `iss` that tokens must have. Required with GROUNDS_JWKS.")
     audience: str | None = Field(None, description="The claim `aud` that tokens must have. Required with GROUNDS_JWKS.")
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="The number of database connections that training clients share; other roles have fewer."
-    )
-    checkpoints: Path | None = Field(
-        None,
-        description=(
-            "The folder to which checkpoints are exported. At the start, the database must contain the newest of "
-            "these checkpoints."
-        ),
     )
     releases: Path | None = Field(
         None,
@@ -357,13 +356,20 @@ def read_settings(data: Path | None = None) -> Settings:
     Raises SettingsError with one line a fault.
     """
     try:
-        return Settings() if data is None else Settings(data=data)
+        found: dict[str, Any] = {"data": data} if data is not None else {}
+        settings = Settings(**found | read_setting_files(os.environ))
+        command = os.environ.get(PASSWORD_COMMAND)
+        if command and settings.database_url is not None:
+            settings = settings.model_copy(update={"database_url": with_password(settings.database_url, command)})
+        return settings
     except ValidationError as error:
         faults = [
             f"{_environment_name(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise SettingsError("\n".join(dict.fromkeys(faults))) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _environment_name(place: tuple[int | str, ...]) -> str:

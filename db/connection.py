@@ -2,33 +2,35 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from db.access.declaration import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING, WORKER
-from db.secrets import role_password
+from db.administrator import DatabaseError
+from db.connection_types import Connection as Connection
+from db.connection_types import Connections
+from db.incarnations import Incarnations, load_incarnations
+from db.journal.outbox import Journal
+from db.secrets import Secrets, role_password, unwrap_secrets
 
 ACQUIRE_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
 MAX_CACHED_STATEMENT = 65_536  # bytes: a decision of the past has 18,000, and to plan it takes longer than to make it
 
-if TYPE_CHECKING:  # generic in the stubs only
-    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
-    _Connections = asyncpg.Pool[asyncpg.Record]
-else:
-    Connection = asyncpg.Connection
-    _Connections = asyncpg.Pool
-
 
 class PoolExhausted(Exception):
     """The failure to borrow a connection because all of an audience were in use for ACQUIRE_SECONDS."""
+
+
+class JournalUnavailable(PoolExhausted):
+    """The failure to write a change to the journal. It is committed, and written later, but not answered."""
 
 
 class DeliveryPaused(PoolExhausted):
@@ -148,10 +150,28 @@ def _is_unbounded(sharer: Sharer | None) -> bool:
 class Pool:
     """The connections of one audience, and how they are shared."""
 
-    connections: _Connections
+    connections: Connections
     share: FairShare
     role: str
     """The login role, by which metrics name the pool."""
+    journal: "JournalOfPool | None" = None
+    """Where what is written by this pool is written too, before it is answered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JournalOfPool:
+    """The journal of a database, and the connections that move changes to it."""
+
+    journal: Journal
+    worker: Pool
+
+    async def write_changes(self) -> None:
+        """Write to the journal what was committed. Raises JournalUnavailable."""
+        try:
+            async with connection(self.worker) as borrowed:
+                await self.journal.write_changes(borrowed)
+        except UNAVAILABLE as error:
+            raise JournalUnavailable from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +185,9 @@ class Database:
     ingest: Pool
     worker: Pool
     probe: Pool
+    incarnations: Incarnations
+    """What ids contain; read once, because a gateway has to stop before a restored database is accepted."""
+    secrets: Secrets
 
     def examiner(self, role: str) -> "Reader":
         """Return a reader of the database for an officer or an auditor."""
@@ -233,25 +256,44 @@ def _with_claim(statement: str, claim: str, position: int) -> str:
 
 
 @asynccontextmanager
-async def open_database(url: str, secret: bytes, *, connections: int = 8) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, secret: bytes, *, connections: int = 8, journal: Journal | None = None, coming: Sequence[bytes] = ()
+) -> AsyncIterator[Database]:
     """Open the pools of database connections, and close them at the end. `connections` sizes the training pool.
+
+    What protects people is written to the `journal` too. If the secret is rotated meanwhile to one of those `coming`,
+    new connections log in with its passwords. Raises DatabaseError where the database keeps a journal, and none is
+    given.
 
     Objections and officers share their pools with those that read much, and find a connection kept free.
     """
-    fewer = max(2, connections // 2)
+    fewer, known = max(2, connections // 2), (secret, *coming)
     pools = (
-        _open_pool(url, secret, TRAINING, connections),
-        _open_pool(url, secret, STAFF, fewer, reserve=1),
-        _open_pool(url, secret, SUBJECT, fewer, reserve=1),
-        _open_pool(url, secret, DASHBOARD, 2),
-        _open_pool(url, secret, INGEST, 2),
-        _open_pool(url, secret, WORKER, 4),
-        _open_pool(url, secret, DASHBOARD, 1),
+        _open_pool(url, known, TRAINING, connections),
+        _open_pool(url, known, STAFF, fewer, reserve=1),
+        _open_pool(url, known, SUBJECT, fewer, reserve=1),
+        _open_pool(url, known, DASHBOARD, 2),
+        _open_pool(url, known, INGEST, 2),
+        _open_pool(url, known, WORKER, 4),
+        _open_pool(url, known, DASHBOARD, 1),
     )
     async with AsyncExitStack() as opened:
         for pool in pools:
             await opened.enter_async_context(pool.connections)
-        yield Database(*pools)
+        async with connection(pools[-1]) as borrowed:
+            incarnations = await load_incarnations(borrowed)
+            secrets = unwrap_secrets(secret, await borrowed.fetchval("SELECT grounds.previous_secrets()"), coming)
+            if journal is None and await borrowed.fetchval("SELECT grounds.keeps_journal()"):
+                raise DatabaseError(
+                    "this database keeps a journal (set GROUNDS_JOURNAL to its folder; to end the journal, start the"
+                    " gateway once with GROUNDS_JOURNAL=none)"
+                )
+        shared = None
+        if journal is not None:  # with connections of its own: an objection must not wait for a job
+            shared = JournalOfPool(journal, _open_pool(url, known, WORKER, 2))
+            await opened.enter_async_context(shared.worker.connections)
+        training, staff, subject, dashboard, ingest, worker, probe = (replace(pool, journal=shared) for pool in pools)
+        yield Database(training, staff, subject, dashboard, ingest, worker, probe, incarnations, secrets)
 
 
 @asynccontextmanager
@@ -283,15 +325,26 @@ async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connecti
         for claim, who in claims.items():
             await borrowed.execute("SELECT set_config($1, $2, TRUE)", f"grounds.{claim}", who)
         yield borrowed
+    if pool.journal is not None:
+        await pool.journal.write_changes()
 
 
-def _open_pool(url: str, secret: bytes, role: str, size: int, *, reserve: int = 0) -> Pool:
+def _open_pool(url: str, secrets: Sequence[bytes], role: str, size: int, *, reserve: int = 0) -> Pool:
     """Open a pool of database connections that log in as one role: there is no role to set and none to forget."""
     runs_transactions = role in (INGEST, WORKER)
+
+    async def log_in(*given: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        """Connect with the password of the first secret that the database accepts."""
+        *rest, last = secrets
+        for secret in rest:
+            with suppress(asyncpg.InvalidPasswordError):
+                return await asyncpg.connect(*given, password=role_password(secret, role), **options)
+        return await asyncpg.connect(*given, password=role_password(last, role), **options)
+
     connections = asyncpg.create_pool(
         url,
         user=role,
-        password=role_password(secret, role),
+        connect=log_in,
         min_size=1,
         max_size=size,
         command_timeout=None if runs_transactions else 30,

@@ -226,13 +226,19 @@ def _can_enter(folder: Path, account: Account) -> bool:
     return all(opens(step.stat()) for step in (folder, *folder.parents))
 
 
-def _find_binaries(cluster: _Cluster) -> Path:
-    """Return the embedded PostgreSQL's programs, copied beside the data if its account cannot reach them."""
+def embedded_tools() -> Path | None:
+    """Return the folder of the embedded PostgreSQL's programs as it is installed; None where it is not."""
     # Found, not imported: importing the package would take locks and write into the home directory.
     spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
+    return Path(spec.origin).resolve().parent / f"pginstall{_MAJOR}" / "bin" if spec and spec.origin else None
+
+
+def _find_binaries(cluster: _Cluster) -> Path:
+    """Return the embedded PostgreSQL's programs, copied beside the data if its account cannot reach them."""
+    tools = embedded_tools()
+    if tools is None:
         raise EmbeddedPostgresError(f"no PostgreSQL is installed (install {_WHEEL}, or set DATABASE_URL)")
-    site, install = Path(spec.origin).resolve().parents[1], Path(_PACKAGE, f"pginstall{_MAJOR}")
+    site, install = tools.parents[2], tools.parent.relative_to(tools.parents[2])
     if cluster.account is None or _can_enter(site / install / "bin", cluster.account):
         return site / install / "bin"
     copy = cluster.folder / f"binaries-{version(_WHEEL)}"

@@ -1,8 +1,15 @@
 """The keys that are derived from the gateway's one secret: one function, and every use of it by name."""
 
+import base64
 import hashlib
 import hmac
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
 class KeyUse(StrEnum):
@@ -22,8 +29,46 @@ class KeyUse(StrEnum):
     """Signatures of webhooks, per training client."""
     FINGERPRINT = "fingerprint"
     """What tells one secret from another, kept in the database."""
+    JOURNAL = "journal"
+    """Files of the journal."""
     LEDGER = "ledger"
     """Checkpoints of the ledger of deliveries."""
+    PREVIOUS = "previous"
+    """The secrets before this one, which the database keeps encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The gateway's secret, those before it (the oldest first), and those that it may be rotated to."""
+
+    current: bytes
+    previous: tuple[bytes, ...] = ()
+    coming: tuple[bytes, ...] = ()
+
+    @property
+    def first(self) -> bytes:
+        """Return the secret of what others keep: a client's ids, and the key of its webhook. No rotation changes it."""
+        return self.previous[0] if self.previous else self.current
+
+    @property
+    def readable(self) -> tuple[bytes, ...]:
+        """Return every secret with which links, checkpoints and the journal can be written, the current one first."""
+        return (self.current, *reversed(self.previous), *self.coming)
+
+
+def wrap_secrets(secret: bytes, previous: Sequence[bytes]) -> bytes:
+    """Encrypt the secrets before the gateway's secret with a key from it."""
+    nonce = os.urandom(12)
+    text = json.dumps([base64.b64encode(each).decode() for each in previous]).encode()
+    return nonce + AESGCM(derive_key(secret, KeyUse.PREVIOUS)).encrypt(nonce, text, None)
+
+
+def unwrap_secrets(secret: bytes, wrapped: bytes | None, coming: Sequence[bytes] = ()) -> Secrets:
+    """Decrypt the secrets before the gateway's secret. Raises InvalidTag for another secret."""
+    if wrapped is None:
+        return Secrets(secret, (), tuple(coming))
+    text = AESGCM(derive_key(secret, KeyUse.PREVIOUS)).decrypt(wrapped[:12], wrapped[12:], None)
+    return Secrets(secret, tuple(base64.b64decode(each) for each in json.loads(text)), tuple(coming))
 
 
 def derive_key(secret: bytes, use: KeyUse, name: str = "") -> bytes:

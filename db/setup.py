@@ -1,14 +1,21 @@
 """Bring a database up to date, or check that it is, when a server or a command starts."""
 
+import time
+from collections import Counter
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
 from db.access.declaration import LOGIN_ROLES, WORKER
 from db.administrator import DatabaseError, administrator_connection
+from db.incarnations import begin_incarnation
+from db.journal.files import JournalFiles
+from db.journal.replay import replay_journal
 from db.migrate import DESCRIPTION, MigrationError, apply_migrations, is_current, newest_version
 from db.policies.activation import active_policy, compiled_digest, put_in_force
 from db.policy.document import default_policy
-from db.secrets import KeyUse, derive_key, role_password
+from db.secrets import KeyUse, Secrets, derive_key, role_password, unwrap_secrets, wrap_secrets
 
 
 def prepare_database(url: str, secret: bytes) -> None:
@@ -17,8 +24,8 @@ def prepare_database(url: str, secret: bytes) -> None:
     Raises DatabaseError when the server cannot be used, or was set up with another secret: then nothing is changed.
     """
     with administrator_connection(url) as connection:
-        _check_server_version(connection)
-        is_new = _is_new(connection, secret)
+        check_server_version(connection)
+        is_new = check_secret(connection, secret)
         connection.execute((DESCRIPTION / "roles.sql").read_bytes())
         if is_new or not _can_log_in(url, secret):
             set_passwords(connection, secret)
@@ -39,9 +46,9 @@ def prepare_database(url: str, secret: bytes) -> None:
 def check_database(url: str, secret: bytes) -> None:
     """Raise DatabaseError unless the database is set up, with this secret, and up to date. Nothing is changed."""
     with administrator_connection(url) as connection:
-        _check_server_version(connection)
+        check_server_version(connection)
         try:
-            if not is_current(connection) or _is_new(connection, secret):
+            if not is_current(connection) or check_secret(connection, secret):
                 found = newest_version()
                 raise DatabaseError(f"the database is older than version {found} (run grounds migrate)")
         except MigrationError as error:
@@ -52,7 +59,7 @@ def check_database(url: str, secret: bytes) -> None:
             raise DatabaseError("the rules in the database were compiled by another release (run grounds migrate)")
 
 
-def _check_server_version(connection: psycopg.Connection) -> None:
+def check_server_version(connection: psycopg.Connection) -> None:
     """Raise DatabaseError if the PostgreSQL server is too old."""
     if connection.info.server_version < 150000:
         raise DatabaseError(
@@ -60,17 +67,15 @@ def _check_server_version(connection: psycopg.Connection) -> None:
         )
 
 
-def _is_new(connection: psycopg.Connection, secret: bytes) -> bool:
+def check_secret(connection: psycopg.Connection, secret: bytes) -> bool:
     """Return whether the database has no recorded secret yet. Raises DatabaseError where it has another one."""
     if connection.execute("SELECT to_regclass('grounds.installation')").fetchone() == (None,):
         return True
-    with connection.transaction():
-        connection.execute("SET LOCAL ROLE grounds_owner")
-        row = connection.execute("SELECT secret_fingerprint FROM grounds.installation").fetchone()
+    row = _read_installation(connection)
     if row is not None and row[0] != _fingerprint(secret):
         raise DatabaseError(
             "this database was set up with another secret (set GROUNDS_SECRET to that secret, or pass its"
-            " data folder with --data)"
+            " data folder with --data; after a rotation, set it to the new one)"
         )
     return row is None
 
@@ -102,3 +107,77 @@ def set_passwords(connection: psycopg.Connection, secret: bytes) -> None:
             password = role_password(secret, role).encode()
             verifier = connection.pgconn.encrypt_password(password, role.encode(), b"scram-sha-256").decode()
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
+
+
+def secret_in_force(url: str, secrets: Sequence[bytes]) -> bytes:
+    """Return which of the secrets the database was set up with, or rotated to; the first one if it has none of them."""
+    with psycopg.connect(url) as connection:
+        if connection.execute("SELECT to_regclass('grounds.installation')").fetchone() == (None,):
+            return secrets[0]
+        found = _read_installation(connection)
+        return next((secret for secret in secrets if found and found[0] == _fingerprint(secret)), secrets[0])
+
+
+def load_secrets(url: str, secret: bytes, coming: Sequence[bytes] = ()) -> Secrets:
+    """Read the secrets before this one from the database, as its administrator."""
+    with psycopg.connect(url) as connection:
+        found = _read_installation(connection)
+    return unwrap_secrets(secret, found[1] if found else None, coming)
+
+
+def rotate_secret(url: str, secret: bytes, new: bytes) -> None:
+    """Replace the database's secret by a new one, which can read what was written with the ones before.
+
+    Gateways that know the new one go on: their next connections log in with its passwords.
+    """
+    with administrator_connection(url) as connection, connection.transaction():
+        check_secret(connection, secret)
+        found = _read_installation(connection)
+        before = unwrap_secrets(secret, found[1] if found else None)
+        set_passwords(connection, new)
+        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(
+            "UPDATE grounds.installation SET secret_fingerprint = %s, previous_secrets = %s",
+            [_fingerprint(new), wrap_secrets(new, [*before.previous, secret])],
+        )
+
+
+def _read_installation(connection: psycopg.Connection) -> tuple[str, bytes | None] | None:
+    """Read the fingerprint of the database's secret, and the secrets before it as they are encrypted."""
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE grounds_owner")
+        row: tuple[str, bytes | None] | None = connection.execute(
+            "SELECT secret_fingerprint, previous_secrets FROM grounds.installation"
+        ).fetchone()
+        connection.execute("RESET ROLE")
+    return row
+
+
+def accept_restored_database(url: str, secrets: Secrets, journal: JournalFiles | None) -> Counter[str]:
+    """Begin a new incarnation of a database that was restored, and replay the journal; count what the database lacked.
+
+    Raises DatabaseError while a gateway is connected: it would go on with the ids of the incarnation before. Raises
+    JournalError, and changes nothing, if the journal cannot be read.
+    """
+    entries = list(journal.read(secrets.readable)) if journal is not None else []
+    with administrator_connection(url) as connection:
+        _raise_if_in_use(connection)
+        if journal is None and connection.execute("SELECT grounds.keeps_journal()").fetchone() == (True,):
+            raise DatabaseError("this database keeps a journal (set GROUNDS_JOURNAL to its folder)")
+        # Together: a command that is interrupted leaves no database that lacks a part of the journal.
+        with connection.transaction():
+            begin_incarnation(connection)
+            return replay_journal(connection, entries)
+
+
+def _raise_if_in_use(connection: psycopg.Connection) -> None:
+    """Raise DatabaseError if a login role of the database is connected for longer than it takes to end."""
+    for _ in range(40):
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY (%s)",
+            [list(LOGIN_ROLES)],
+        ).fetchone()
+        if row == (0,):
+            return
+        time.sleep(0.05)
+    raise DatabaseError("a gateway or another command uses the database (stop it, then run the command again)")

@@ -72,6 +72,10 @@ class Gateway:
             number = self.clients[name] = await register_client(self.database.training, name)
         return number
 
+    def ids(self, audience: str) -> Ids:
+        """Return the ids that an audience of the GraphQL API sees."""
+        return ids_of(self.database.secrets.first, audience, self.database.incarnations)
+
     async def policy_in_force(self) -> Policy:
         """Return the policy in force for the resolvers of the GraphQL API."""
         found = await policy_of(self.database.dashboard, None)
@@ -114,10 +118,10 @@ class Context:
         """Return the ids that a GraphQL request's actor sees: per client, per data subject, or one for all staff."""
         actor = self.actor
         if actor.role is Role.TRAINING_CLIENT:
-            return ids_of(self.gateway.secret, f"client:{actor.client}")
+            return self.gateway.ids(f"client:{actor.client}")
         if actor.role is Role.DATA_SUBJECT:
-            return ids_of(self.gateway.secret, f"subject:{actor.subject}")
-        return ids_of(self.gateway.secret, "staff")
+            return self.gateway.ids(f"subject:{actor.subject}")
+        return self.gateway.ids("staff")
 
     async def client(self) -> int:
         """Return the number of the training client that sent the GraphQL request."""

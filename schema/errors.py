@@ -10,6 +10,14 @@ class BadInput(GraphQLError):
         super().__init__(message, extensions={"code": "BAD_USER_INPUT"})
 
 
+class CursorLost(BadInput):
+    """A cursor from before the database was restored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.extensions = {"code": "CURSOR_LOST"}
+
+
 class ReasonRequired(GraphQLError):
     """An operation that reads people's data for staff, sent without the reason that this gateway requires."""
 

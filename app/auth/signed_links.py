@@ -56,10 +56,11 @@ async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> s
 
     It waits for a connection that is kept free of others, and asks the database for none if the link is forged.
     """
-    if decrypt_content(gateway.secret, action, token) is None:
-        return None
-    with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
-        return read_link(gateway.secret, token, action, await decision_time(gateway.database))
+    for secret in gateway.database.secrets.readable:
+        if decrypt_content(secret, action, token) is not None:
+            with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
+                return read_link(secret, token, action, await decision_time(gateway.database))
+    return None
 
 
 async def issue_link(gateway: Gateway, action: LinkAction, account: str, lifetime: timedelta) -> str:

@@ -26,6 +26,7 @@ from app.campaigns.bounces import read_delivery_report, split_mbox
 from app.campaigns.delivery import MailDelivery
 from app.campaigns.notice_text import NoticeText, NoticeWriter, check_controller, check_text
 from app.campaigns.smtp import Mailer, MailError, MailServer
+from app.server.journal import open_journal
 from app.settings import Settings, SettingsError
 from app.telemetry import observe
 from db.connection import Connection, Pool, connection, open_database
@@ -192,7 +193,10 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
     """
     _check_options(settings, plan, dry_run)
     faults = AddressFaults(plan.addresses or Path())
-    async with open_database(url, settings.secret_bytes()) as database, _stop_on_signals() as stopping:
+    async with (
+        open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database,
+        _stop_on_signals() as stopping,
+    ):
         policy = await policy_of(database.dashboard, None)
         assert policy is not None, "preparing the database puts one in force"
         writer = await _open_writer(settings, database.worker, plan, policy)
@@ -222,7 +226,7 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
 async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -> Counter[str]:
     """Record what bounced e-mails state of notices; count delivered, bounced, and those of no notice."""
     counts: Counter[str] = Counter()
-    async with open_database(url, settings.secret_bytes()) as database:
+    async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         async with connection(database.worker) as borrowed:
             now = await borrowed.fetchval("SELECT grounds.decision_time()")
         reports: list[DeliveryReport] = []

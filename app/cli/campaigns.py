@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cli.command import AsJson, Data, exit_with_error, open_database_of, print_json, read_file
+from app.server.journal import open_journal
 from app.settings import Settings
 from db.connection import open_database
 from db.vocabulary import MessageKind
@@ -58,7 +59,7 @@ async def _register(
     from app.campaigns.registration import register_campaign
     from app.texts.catalogue import open_catalogue
 
-    async with open_database(url, settings.secret_bytes()) as database:
+    async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         return await register_campaign(database, document, message, template, open_catalogue(settings.texts))
 
 

@@ -7,6 +7,7 @@ import typer
 import uvloop
 
 from app.cli.command import AsJson, Data, exit_with_error, open_database_of, print_json
+from app.server.journal import open_journal
 from db.connection import Database, open_database
 from db.oversight.canaries import CanaryIncidentRow, CanaryRow, list_canaries, load_canary_incidents
 from db.oversight.officer import ActOutcome, Officer
@@ -94,7 +95,7 @@ def _use_database(data: Data, use: Callable[[Database], Awaitable[Result]]) -> R
 
         async def opened() -> Result:
             """Use the database of a command of `grounds canary` while its pools are open."""
-            async with open_database(url, settings.secret_bytes()) as database:
+            async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
                 return await use(database)
 
         return uvloop.run(opened())

@@ -30,12 +30,12 @@ def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tu
 
     With `migrate` the database is set up or brought up to date; otherwise one that is not is an error.
     """
-    from app.server.bootstrap import open_current_database
+    from app.server.bootstrap import open_current_database, settings_in_force
 
     with exit_on_errors():
         settings = read_settings(data)
         with open_current_database(settings, migrate=migrate) as url:
-            yield settings, url
+            yield settings_in_force(settings, url), url
 
 
 @contextmanager
@@ -43,6 +43,7 @@ def exit_on_errors() -> Iterator[None]:
     """Turn a command's error into one clear message. Of an error that may quote data, only its kind is printed."""
     from app.auth.jwks import KeysUnavailable
     from db.administrator import DatabaseError
+    from db.connection import JournalUnavailable
     from db.embedded_postgres import EmbeddedPostgresError
     from db.policy.document import PolicyError
 
@@ -54,6 +55,8 @@ def exit_on_errors() -> Iterator[None]:
         exit_with_error(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    except JournalUnavailable:
+        exit_with_error("the change is stored, but cannot be written to the journal (run the command again)")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
         exit_with_error(
             f"the database failed with {type(error).__name__} (read the log of PostgreSQL, then run the command again)"

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.command import EXIT_INCOMPLETE, AsJson, Data, exit_with_error, open_database_of, print_json
+from app.server.journal import open_journal
 from app.settings import Settings
-from db.connection import Connection, connection, open_database
+from db.connection import Connection, JournalOfPool, connection, open_database
 
 if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other command would too
     from app.cli.fact_files import FactFile
@@ -118,10 +119,11 @@ async def _ingest_files(
     faults: list[str] = []
     stager = Stager()
     try:
-        async with open_database(url, settings.secret_bytes()) as database, connection(database.ingest) as borrowed:
+        opened = open_database(url, settings.secret_bytes(), journal=open_journal(settings))
+        async with opened as database, connection(database.ingest) as borrowed:
             for name in files:
                 source = FactFile(name)
-                rejected += await _ingest_file(borrowed, stager, source, summaries)
+                rejected += await _ingest_file(borrowed, database.ingest.journal, stager, source, summaries)
                 if source.fault is not None:
                     faults.append(source.fault)
     finally:
@@ -130,7 +132,11 @@ async def _ingest_files(
 
 
 async def _ingest_file(
-    borrowed: Connection, stager: "Stager", source: "FactFile", summaries: list[dict[str, Any]] | None
+    borrowed: Connection,
+    journal: JournalOfPool | None,
+    stager: "Stager",
+    source: "FactFile",
+    summaries: list[dict[str, Any]] | None,
 ) -> int:
     """Load one file of `grounds ingest` with a progress bar; return how many lines were rejected or set aside.
 
@@ -148,7 +154,7 @@ async def _ingest_file(
     ):
         task = progress.add_task(source.name, total=source.size)
         blocks = source.blocks(lambda at: progress.update(task, completed=at))
-        summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add_rejected_line)
+        summary = await ingest_lines(borrowed, blocks, stager, on_rejected=rejects.add_rejected_line, journal=journal)
         for remark in (*summary.unreadable_signals, *summary.changed_campaigns):
             rejects.add_rejected_line(remark)
     if summaries is None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.cli.backup import backup_command, restore_command, restored_command
 from app.cli.campaigns import campaign_commands
 from app.cli.canaries import canary_commands
 from app.cli.contracts import contract_commands, document_commands
@@ -18,8 +19,8 @@ from app.cli.links import link_command
 from app.cli.notices import notice_commands
 from app.cli.objections import objection_commands
 from app.cli.policies import policy_commands
-from app.cli.restored import restored_command
 from app.cli.schemas import schema_commands
+from app.cli.secret import secret_commands
 from app.cli.serving import demo_command, serve_command
 from app.cli.tokens import token_command
 from app.cli.verify import verify_command
@@ -37,6 +38,8 @@ for name, command in (
     ("status", status_command),
     ("migrate", migrate_command),
     ("verify", verify_command),
+    ("backup", backup_command),
+    ("restore", restore_command),
     ("restored", restored_command),
 ):
     app.command(name)(command)
@@ -46,6 +49,7 @@ for name, group in (
     ("notice", notice_commands),
     ("objection", objection_commands),
     ("canary", canary_commands),
+    ("secret", secret_commands),
     ("schema", schema_commands),
     ("contract", contract_commands),
     ("documents", document_commands),

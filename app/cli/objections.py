@@ -7,6 +7,7 @@ import typer
 import uvloop
 
 from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_database_of, print_json, read_file
+from app.server.journal import open_journal
 from app.settings import Settings
 from app.telemetry import observe
 from db.connection import open_database
@@ -57,7 +58,7 @@ async def file_as_officer(
     settings: Settings, url: str, target: Target, scope: ObjectionScope, channel: ObjectionChannel
 ) -> tuple[Filed, bool]:
     """File an objection as an officer for `grounds objection file`; return it, and whether it matches no account."""
-    async with open_database(url, settings.secret_bytes()) as database:
+    async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         officer = ObjectionSubmitter.officer(database, "command line")
         filed = await file_objection(officer, target, scope, channel)
         unmatched = await is_unmatched(officer, filed.reference)

@@ -17,6 +17,7 @@ from app.settings import SettingsError
 from db.access.verification import verify_access
 from db.delivery.ledger import Audit, record_verification, signing_key
 from db.delivery.ledger import verify_chain as verify_receipts
+from db.setup import load_secrets
 
 EXIT_CHANGED = 4
 _CONNECTIONS = 2  # PostgreSQL hashes, on two processors
@@ -28,7 +29,8 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
     Raises DatabaseError if the database's access differs from the declaration, and SettingsError for a file that holds
     no checkpoint or if there is none to export.
     """
-    audit = Audit(signing_key(secret).public_key(), [read_checkpoint(file) for file in checkpoints])
+    keys = [signing_key(each).public_key() for each in load_secrets(url, secret).readable]
+    audit = Audit(keys[0], [read_checkpoint(file) for file in checkpoints], previous_keys=keys[1:])
     verify_access(url)
     uvloop.run(_verify_with_progress(url, audit))
     public_key = audit.key.public_bytes_raw().hex()

@@ -26,7 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.auth.authenticator import Unauthorized
 from app.http.health import HEALTH, READY
 from app.telemetry import observe
-from db.connection import UNREACHABLE, DeliveryPaused, PoolExhausted
+from db.connection import UNREACHABLE, DeliveryPaused, JournalUnavailable, PoolExhausted
 from schema.errors import BadInput
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -300,6 +300,9 @@ def http_error(error: BaseException) -> HTTPError:
             return HTTPError(error.status_code, _ROUTING_MESSAGES.get(error.status_code, error.detail), error.headers)
         case DeliveryPaused():
             return _unavailable("deliveries are paused at the moment (try again)")
+        case JournalUnavailable():
+            observe.failure(error)
+            return _unavailable("the change is stored, but cannot be written to the journal (send it again)")
         case PoolExhausted():
             return _unavailable("all database connections are in use (try again)")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():

@@ -65,7 +65,8 @@ class IngestEndpoint:
         if body.is_idle and not body.has_whole_line:
             raise HTTPError(408, _IDLE)
         async with connection(self._database.ingest) as borrowed:
-            summary = await ingest_lines(borrowed, body.blocks(), self._stager, on_rejected=note)
+            journal = self._database.ingest.journal
+            summary = await ingest_lines(borrowed, body.blocks(), self._stager, on_rejected=note, journal=journal)
         counts = {outcome: summary.total(outcome) for outcome in ("accepted", "unchanged", "stale", "rejected")}
         records = summary.as_dict()
         observe.ingested(records, counts)

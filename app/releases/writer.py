@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.releases.files import NewFile, locked_leftovers, new_file
 from db.connection import Connection
+from db.incarnations import load_incarnations
 from db.releases.shards import (
     AnnouncedShard,
     ReadPart,
@@ -18,6 +19,7 @@ from db.releases.shards import (
     store_shard,
     training_connection,
 )
+from db.secrets import unwrap_secrets
 from schema.relay.ids import ids_of
 
 
@@ -66,7 +68,9 @@ class ReleaseWriter:
         from app.releases.parquet import ShardWriter
 
         first: ReadPart | None = None
-        with ShardWriter(file.stream, ids_of(self._secret, f"client:{shard.client_name}")) as writer:
+        first_secret = unwrap_secrets(self._secret, await worker.fetchval("SELECT grounds.previous_secrets()")).first
+        naming = ids_of(first_secret, f"client:{shard.client_name}", await load_incarnations(worker))
+        with ShardWriter(file.stream, naming) as writer:
             async with training_connection(self._url, self._secret) as training:
                 async for part in read_shard(training, shard):
                     first = first or part

@@ -1,6 +1,6 @@
 """What every command needs: a database that is up to date, and the keys that tokens are checked with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,21 +12,40 @@ from app.auth.key_sources import open_keys
 from app.settings import Settings, SettingsError
 from db.administrator import DatabaseError
 from db.embedded_postgres import embedded_postgres, url_of_running_server
-from db.setup import check_database, prepare_database
+from db.setup import check_database, prepare_database, secret_in_force
 
 EMBEDDED_DATABASE = "grounds"
 
 
+def other_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """Return the secrets beside GROUNDS_SECRET that the server's database may have, or be rotated to."""
+    return tuple(each.strip().encode() for each in (settings.previous_secrets or "").splitlines() if each.strip())
+
+
+def settings_in_force(settings: Settings, url: str) -> Settings:
+    """Return the server's settings with the secret that its database has, of those that are known."""
+    others = other_secrets(settings)
+    if not others:
+        return settings
+    known = (settings.secret_bytes(), *others)
+    secret = secret_in_force(url, known)
+    rest = "\n".join(each.decode() for each in known if each != secret)
+    return settings.model_copy(update={"secret": secret.decode(), "previous_secrets": rest})
+
+
 @contextmanager
-def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterator[str]:
+def open_current_database(
+    settings: Settings, *, migrate: bool = True, prepare: Callable[[str, bytes], None] | None = None
+) -> Iterator[str]:
     """Start the server's database, one's own or the embedded one, bring it up to date, and yield its URL.
 
     With `migrate` the database is set up or brought up to date. Otherwise DatabaseError is raised where that is needed.
+    What is to be done instead can be passed as `prepare`.
     """
-    prepare = prepare_database if migrate else check_database
+    prepare = prepare or (prepare_database if migrate else check_database)
     if settings.database_url is not None:
         try:
-            prepare(settings.database_url, settings.secret_bytes())
+            prepare(settings.database_url, settings_in_force(settings, settings.database_url).secret_bytes())
         except psycopg.errors.InsufficientPrivilege:
             raise SettingsError(
                 "DATABASE_URL: the user may not set up the database (use a user that owns the database and"
@@ -41,7 +60,7 @@ def open_current_database(settings: Settings, *, migrate: bool = True) -> Iterat
     with embedded_postgres(settings.data_folder() / "postgres") as server:
         url = urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
         _create_embedded_database(server)
-        prepare(url, settings.secret_bytes())
+        prepare(url, settings_in_force(settings, url).secret_bytes())
         yield url
 
 

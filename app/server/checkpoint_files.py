@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.settings import SettingsError
 from db.connection import Connection
 from db.delivery.ledger import COLUMNS, Checkpoint, TrustedCheckpoint, signing_key
+from db.setup import load_secrets
 
 UNNOTICED: Final = "a restore of the database is not noticed (set GROUNDS_CHECKPOINTS)"
 _ACCEPT: Final = "read the section Restore of app/README.md, then run grounds restored"
@@ -34,6 +35,7 @@ class _CheckpointFile(BaseModel):
     receipts: int
     staff_reads: int
     staff_read_digest: str = Field(pattern="^([0-9a-f]{64})?$")
+    incarnation: int
     root: str = Field(pattern="^[0-9a-f]{64}$")
     previous: str = Field(pattern="^[0-9a-f]{64}$")
     sealed_at: str
@@ -99,7 +101,8 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
     if not files:
         return
     exported = read_checkpoint(files[-1]).checkpoint
-    if not exported.is_signed_by(signing_key(secret).public_key()):
+    keys = [signing_key(each).public_key() for each in load_secrets(url, secret).readable]
+    if not any(exported.is_signed_by(key) for key in keys):
         raise SettingsError(
             f"GROUNDS_CHECKPOINTS: {files[-1]} was edited, or belongs to another gateway (use this gateway's folder)"
         )
@@ -117,7 +120,7 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
     )
 
 
-def accept_restored_database(url: str, folder: Path) -> list[Path]:
+def set_aside_lost_checkpoints(url: str, folder: Path) -> list[Path]:
     """Put aside the exported checkpoints that a restored database of the server lacks; return where they are now."""
     lost: list[Path] = []
     for file in reversed(_exported_files(folder)):

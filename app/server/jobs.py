@@ -16,6 +16,7 @@ from db.coverage.snapshot import take_coverage
 from db.delivery.ledger import seal_receipts, signing_key
 from db.delivery.offers import audit_offers, discard_offers, keep_offers
 from db.delivery.retractions import purge_texts, record_deliveries, retract_due
+from db.journal.outbox import Journal
 from db.notices.counts import count_notices
 from db.oversight.objection_review import record_matched_objections
 from db.oversight.placeholders import apply_placeholders, count_shared_links
@@ -31,13 +32,13 @@ def background_jobs(
     offers: bool = False,
     checkpoints: Path | None = None,
     releases: Path | None = None,
+    journal: Journal | None = None,
 ) -> tuple[Job, ...]:
     """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
     With `offers` they are kept; otherwise what is left of them is removed. `checkpoints` is the folder that checkpoints
-    are exported to, `releases` the one of the files of releases.
+    are exported to, `releases` the one of the files of releases. The `journal` is written.
     """
-    key = signing_key(secret)
 
     return (
         Job("policy", 0.5, partial(_put_in_force, url=url)),
@@ -45,6 +46,7 @@ def background_jobs(
         Job("retract", 1, retract_due),
         *_jobs_of_offers(offers),
         *_jobs_of_releases(url, secret, releases),
+        *_jobs_of_journal(journal),
         Job("deliveries", 1, record_deliveries),
         Job("webhook", 1, in_transaction(partial(post_due_webhooks, secret=secret, networks=webhook_networks))),
         Job("notices", 600, count_notices),
@@ -53,7 +55,7 @@ def background_jobs(
         Job("shared links", 3600, count_shared_links),
         Job("purge", 3600, _remove_texts),
         Job("coverage", 60, take_coverage),
-        Job("seal", 10, partial(_seal_and_export, key=key, folder=checkpoints)),
+        Job("seal", 10, partial(_seal_and_export, key=signing_key(secret), folder=checkpoints)),
     )
 
 
@@ -83,6 +85,13 @@ async def _remove_texts(connection: Connection) -> int:
     if removed:
         observe.texts_removed(removed)
     return removed
+
+
+def _jobs_of_journal(journal: Journal | None) -> tuple[Job, ...]:
+    """Return the background jobs that write the journal and remove its old files."""
+    if journal is None:
+        return ()
+    return (Job("journal", 1, journal.write_changes), Job("files of the journal", 3600, journal.remove_old_files))
 
 
 def _jobs_of_offers(kept: bool) -> tuple[Job, ...]:

@@ -14,9 +14,10 @@ import uvicorn
 
 from app.http.boundary import SECURITY_HEADERS, BoundedProtocol, host_names
 from app.main import build_app
-from app.server.bootstrap import check_embedded_database, open_authenticator
+from app.server.bootstrap import check_embedded_database, open_authenticator, other_secrets
 from app.server.checkpoint_files import UNNOTICED
 from app.server.jobs import background_jobs
+from app.server.journal import UNWRITTEN, keep_journal, open_journal
 from app.server.scheduler import run_jobs
 from app.server.status import ServerStatus
 from app.settings import Settings, SettingsError
@@ -104,6 +105,7 @@ async def running_server(
     A `listener` that is given listens on `host` already.
     """
     verify_access(url)
+    keep_journal(url, settings)
     async with AsyncExitStack() as opened:
         listener = listener or opened.enter_context(bind_socket(host, port))
         server, database = await _make_server(settings, url, host, opened)
@@ -114,7 +116,7 @@ async def running_server(
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 50, 50)
-        observe.started(server.address, settings.issuer or "development", () if settings.checkpoints else (UNNOTICED,))
+        observe.started(server.address, settings.issuer or "development", _warnings(settings))
         try:
             yield server, database
         finally:
@@ -137,25 +139,31 @@ async def wait_for_end(server: GatewayServer, settings: Settings) -> None:
             await asyncio.wait_for(server.ending.wait(), WATCH_SECONDS)
 
 
+def _warnings(settings: Settings) -> tuple[str, ...]:
+    """Return what the server warns of because a setting is missing."""
+    missing = ((settings.checkpoints, UNNOTICED), (settings.journal, UNWRITTEN))
+    return tuple(warning for folder, warning in missing if folder is None)
+
+
 async def _make_server(
     settings: Settings, url: str, host: str, opened: AsyncExitStack
 ) -> tuple[GatewayServer, Database]:
     """Open the pools and jobs of a server, and make the server, which does not listen yet."""
     secret = settings.secret_bytes()
-    status = ServerStatus(warnings=() if settings.checkpoints else (UNNOTICED,))
+    status = ServerStatus(warnings=_warnings(settings))
     authenticator = await open_authenticator(settings)
     opened.push_async_callback(authenticator.aclose)
     stager = opened.enter_context(closing(Stager()))
-    database = await opened.enter_async_context(open_database(url, secret, connections=settings.connections))
-    await opened.enter_async_context(
-        run_jobs(
-            background_jobs(
-                *(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
-                settings.release_folder,
-            ),
-            *(database, status),
-        )
+    journal = open_journal(settings)
+    opening = open_database(
+        url, secret, connections=settings.connections, journal=journal, coming=other_secrets(settings)
     )
+    database = await opened.enter_async_context(opening)
+    jobs = background_jobs(
+        *(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
+        *(settings.release_folder, journal),
+    )
+    await opened.enter_async_context(run_jobs(jobs, database, status))
     hosts = host_names(settings.hosts, host)
     config = uvicorn.Config(
         build_app(database, stager, secret, authenticator, settings, hosts, status),

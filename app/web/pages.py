@@ -39,7 +39,7 @@ CONTENT_POLICY: Final = (
 )
 FORM_LIMIT: Final = 256 * 1024
 WITHHELD: Final = "withheld"
-_BAD_INPUT: Final = "BAD_USER_INPUT"
+_BAD_INPUT: Final = ("BAD_USER_INPUT", "CURSOR_LOST")
 _TIMEOUT: Final = "TIMEOUT"
 _REASON_REQUIRED: Final = "REASON_REQUIRED"
 
@@ -101,7 +101,7 @@ def _operation_error(error: dict[str, Any]) -> OperationError:
     message, code = error["message"], error.get("extensions", {}).get("code")
     if code == _REASON_REQUIRED:
         return ReasonMissingError("State first why you read people's data.", 422)
-    if code == _BAD_INPUT or "path" not in error:  # a variable's error comes before any field's
+    if code in _BAD_INPUT or "path" not in error:  # a variable's error comes before any field's
         return OperationError(message, 422, is_input_error=True)
     statuses = {_TIMEOUT: 503, "FORBIDDEN": 403}
     return OperationError(message, statuses.get(code, 500))

@@ -15,6 +15,8 @@ import orjson
 from app.telemetry import observe
 from db.connection import Connection
 from db.delivery.retractions import DueWebhook, due_webhooks, record_webhook, webhook_key
+from db.incarnations import Incarnations, load_incarnations
+from db.secrets import unwrap_secrets
 from grounds_client.webhook import sign_webhook, webhook_secret
 from schema.oversight.webhook_address import Networks, is_allowed
 from schema.relay.ids import ids_of
@@ -39,12 +41,17 @@ async def post_due_webhooks(worker: Connection, secret: bytes, networks: Network
     due = await due_webhooks(worker, [], BATCH_SIZE, MAX_RETRACTIONS)
     if not due:
         return 0
+    incarnations = await load_incarnations(worker)
+    secret = unwrap_secrets(secret, await worker.fetchval("SELECT grounds.previous_secrets()")).first
     ends, arrived = time.monotonic() + ROUND_SECONDS, 0
     under_way: dict[asyncio.Task[bool], DueWebhook] = {}
     async with httpx.AsyncClient(verify=_tls_context(), follow_redirects=False, trust_env=False) as client:
         try:
             while due or under_way:
-                under_way |= {asyncio.create_task(_post_webhook(client, secret, each, networks)): each for each in due}
+                under_way |= {
+                    asyncio.create_task(_post_webhook(client, secret, incarnations, each, networks)): each
+                    for each in due
+                }
                 done, _ = await asyncio.wait(under_way, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     await record_webhook(worker, under_way.pop(task), arrived=task.result())
@@ -58,9 +65,11 @@ async def post_due_webhooks(worker: Connection, secret: bytes, networks: Network
     return arrived
 
 
-async def _post_webhook(client: httpx.AsyncClient, secret: bytes, due: DueWebhook, networks: Networks) -> bool:
+async def _post_webhook(
+    client: httpx.AsyncClient, secret: bytes, incarnations: Incarnations, due: DueWebhook, networks: Networks
+) -> bool:
     """Post retractions to one client's webhook; return whether it answered with a 2xx. The rest is not read."""
-    body = _webhook_body(secret, due)
+    body = _webhook_body(secret, incarnations, due)
     # The id follows from the body: a receiver knows what it was posted before, however often that is repeated.
     webhook_id = "msg_" + hashlib.sha256(body).hexdigest()[:32]
     signed = sign_webhook(webhook_secret(webhook_key(secret, due.name)), webhook_id, body, time.time())
@@ -96,9 +105,9 @@ async def pin_webhook_address(request: httpx.Request, networks: Networks) -> htt
     return request
 
 
-def _webhook_body(secret: bytes, due: DueWebhook) -> bytes:
+def _webhook_body(secret: bytes, incarnations: Incarnations, due: DueWebhook) -> bytes:
     """Write the retractions that are due as the body of a client's webhook request."""
-    ids = ids_of(secret, f"client:{due.name}")
+    ids = ids_of(secret, f"client:{due.name}", incarnations)
     retractions = [retraction_as_json(ids, row) for row in due.rows]
     return orjson.dumps({"retractions": retractions, "cursor": cursors_of(ids, due.rows[-1:])[0]})
 

@@ -53,6 +53,8 @@ class Checkpoint:
     """How many reads by staff there were, from the first on."""
     staff_read_digest: bytes
     """The digest of the last of them; empty where there is none."""
+    incarnation: int
+    """The value of the database's incarnation: another one once it was restored."""
     root: bytes
     previous: bytes
     sealed_at: str
@@ -69,6 +71,7 @@ class Checkpoint:
             "receipts": self.receipts,
             "staff reads": self.staff_reads,
             "staff read digest": self.staff_read_digest.hex(),
+            "incarnation": self.incarnation,
             "root": self.root.hex(),
             "previous": self.previous.hex(),
             "sealed at": f"{self.sealed_at}Z",
@@ -95,8 +98,8 @@ class Checkpoint:
 
 # An instant is written as JSON has it: alike whatever the session's settings are, and for every value.
 COLUMNS: Final = (
-    "number, first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, root, previous,"
-    " to_jsonb(sealed_at AT TIME ZONE 'UTC') #>> '{}' AS sealed_at, signature"
+    "number, first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, incarnation, root,"
+    " previous, to_jsonb(sealed_at AT TIME ZONE 'UTC') #>> '{}' AS sealed_at, signature"
 )
 
 
@@ -107,6 +110,7 @@ def following(
     sealed_at: str,
     staff_reads: int = 0,
     staff_read_digest: bytes = b"",
+    incarnation: int = 0,
 ) -> Checkpoint:
     """Make the checkpoint that continues the ledger's chain, unsigned; None begins one."""
     return Checkpoint(
@@ -116,6 +120,7 @@ def following(
         receipts=len(leaves) // HASH_BYTES,
         staff_reads=staff_reads,
         staff_read_digest=staff_read_digest,
+        incarnation=incarnation,
         root=merkle_root(leaves),
         previous=before.digest if before else _NOTHING_BEFORE,
         sealed_at=sealed_at,
@@ -135,7 +140,8 @@ async def seal_receipts(
     before = Checkpoint(*row) if row else None
     fresh = await connection.fetchrow(
         "SELECT last_receipt, leaves, to_jsonb(grounds.decision_time() AT TIME ZONE 'UTC') #>> '{}' AS sealed_at"
-        ", staff_reads, digest FROM grounds.unsealed_receipts($1), grounds.chain_staff_reads($1)",
+        ", staff_reads, digest, grounds.current_incarnation() AS incarnation"
+        " FROM grounds.unsealed_receipts($1), grounds.chain_staff_reads($1)",
         at_most,
     )
     assert fresh is not None, "both functions give one row"
@@ -147,7 +153,7 @@ async def seal_receipts(
     made = following(before, last_receipt, leaves, at, *reads).signed(key)
     *said, _, signature = astuple(made)
     sealed_at = datetime.fromisoformat(f"{made.sealed_at}Z")
-    statement = "SELECT grounds.add_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+    statement = "SELECT grounds.add_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     await connection.execute(statement, *said, sealed_at, signature)
     return made.receipts if made.receipts == at_most else 0
 
@@ -166,6 +172,8 @@ class Audit:
 
     key: Ed25519PublicKey
     kept: Sequence[TrustedCheckpoint] = ()
+    previous_keys: Sequence[Ed25519PublicKey] = ()
+    """The keys from secrets before a rotation, which sealed older checkpoints."""
     newest: Checkpoint | None = None
     checkpoints: int = 0
     receipts: int = 0
@@ -183,9 +191,9 @@ class Audit:
     def __post_init__(self) -> None:
         """Keep to what was kept in earnest."""
         for kept in self.kept:
-            if not kept.checkpoint.is_signed_by(self.key):
+            if not self._vouches_for(kept.checkpoint):
                 self.note(0, f"{kept.name}: was edited, or signed with another key")
-        self.kept = [kept for kept in self.kept if kept.checkpoint.is_signed_by(self.key)]
+        self.kept = [kept for kept in self.kept if self._vouches_for(kept.checkpoint)]
 
     @property
     def findings(self) -> list[str]:
@@ -201,7 +209,7 @@ class Audit:
         number, before, trusted_before = checkpoint.number, self.newest, self._trusted
         here = f"checkpoint {number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
         expected = following(before, 0, b"", "")
-        self.newest, self._trusted = checkpoint, checkpoint.is_signed_by(self.key)
+        self.newest, self._trusted = checkpoint, self._vouches_for(checkpoint)
         self.checkpoints += 1
         if number > expected.number:
             gone = _range_text("checkpoint", expected.number, number - 1)
@@ -251,6 +259,10 @@ class Audit:
             number = kept.checkpoint.number
             if number not in self._met:
                 self.note(number, f"{kept.name}: checkpoint {number} is gone: the ledger ends with {last}")
+
+    def _vouches_for(self, checkpoint: Checkpoint) -> bool:
+        """Return whether one of the gateway's keys signed a checkpoint of the ledger."""
+        return any(checkpoint.is_signed_by(key) for key in (self.key, *self.previous_keys))
 
     def _compare(self, checkpoint: Checkpoint) -> None:
         """Compare a checkpoint of the ledger with the copies of it that were kept elsewhere."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiosql
 
-from db.connection import Connection
+from db.connection import Connection, JournalOfPool
 from db.ingest.records import MODELS
 from db.ingest.rejection import Rejected
 from db.ingest.stages import COLUMNS, STAGES
@@ -71,6 +71,7 @@ async def ingest_lines(
     *,
     on_rejected: Callable[[Rejected], None],
     on_progress: Callable[[int], None] = lambda _: None,
+    journal: JournalOfPool | None = None,
 ) -> Summary:
     """Ingest NDJSON into the database and count the outcomes of its records.
 
@@ -87,11 +88,11 @@ async def ingest_lines(
             now = await connection.fetchval("SELECT grounds.decision_time()")
             staged = asyncio.create_task(stager.stage(chunk, line, products, now, first=line == 1))
             if waiting is not None:
-                await _merge(connection, await waiting, summary, on_rejected)
+                await _merge(connection, await waiting, summary, on_rejected, journal)
                 on_progress(size)
             waiting, size = staged, len(chunk)
         if waiting is not None:
-            await _merge(connection, await waiting, summary, on_rejected)
+            await _merge(connection, await waiting, summary, on_rejected, journal)
             on_progress(size)
     finally:
         if waiting is not None:
@@ -117,9 +118,13 @@ async def _products(connection: Connection) -> frozenset[str]:
 
 
 async def _merge(
-    connection: Connection, chunk: StagedBlock, summary: Summary, on_rejected: Callable[[Rejected], None]
+    connection: Connection,
+    chunk: StagedBlock,
+    summary: Summary,
+    on_rejected: Callable[[Rejected], None],
+    journal: JournalOfPool | None,
 ) -> None:
-    """Merge a chunk of ingest in one transaction; only what is committed is counted and reported."""
+    """Merge a chunk of ingest in one transaction; only what is committed, and in the journal, is counted."""
     merged: list[_Round] = []
     async with connection.transaction():
         await _run_queries(connection, "account", "begin_merge")
@@ -127,6 +132,8 @@ async def _merge(
             if merged:
                 await connection.execute(_CLEAR)  # rows only: TRUNCATE makes new files, and most rounds are small
             merged.append(await _merge_round(connection, stages))
+    if journal is not None:
+        await journal.write_changes()
     for round_ in merged:
         for record, outcome, count in round_.outcomes:
             summary.count_records(record, "rejected" if outcome in _CONFLICTS else _OUTCOMES[outcome], count)

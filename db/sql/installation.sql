@@ -2,5 +2,12 @@
 CREATE TABLE grounds.installation (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     secret_fingerprint text NOT NULL,
+    previous_secrets bytea, -- encrypted with a key from the secret; NULL: it was never rotated
+    journal boolean NOT NULL DEFAULT FALSE, -- whether changes are left for the journal
     set_up_at timestamptz NOT NULL DEFAULT now()
 );
+
+CREATE FUNCTION grounds.previous_secrets() RETURNS bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT i.previous_secrets FROM grounds.installation i
+$$;

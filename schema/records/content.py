@@ -32,7 +32,7 @@ from schema.relay.connection import (
     connection_of_rows,
     read_cursor,
 )
-from schema.relay.ids import IdKind, ids_of
+from schema.relay.ids import IdKind
 from schema.relay.node import Node
 
 MAX_IDS = 100
@@ -293,7 +293,7 @@ def _check_purpose(purpose: str, policy: Policy) -> None:
 async def _content_id_of_a_client(context: Context, text: str) -> int | None:
     """Decode an item's id that a client has. Each client has a key of its own, and only one fits."""
     for client in await client_names(context.reader):
-        number = ids_of(context.gateway.secret, f"client:{client}").decode_as(IdKind.TRAINABLE_CONTENT, text)
+        number = context.gateway.ids(f"client:{client}").decode_as(IdKind.TRAINABLE_CONTENT, text)
         if number is not None:
             return number
     return None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from schema.errors import BadInput
+from schema.errors import BadInput, CursorLost
 from schema.execution.row_compiler import FromList, RowPage, SameRow
 from schema.governed import EVERYONE, governed
 from schema.relay.ids import IdKind, Ids
@@ -51,10 +51,19 @@ def check_page_size(first: int, most: int) -> int:
 
 
 def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
-    """Return the number after which a Relay page begins; 0 for the first one. Raises BadInput for a foreign cursor."""
+    """Return the number after which a Relay page begins; 0 for the first one. Raises BadInput for a foreign cursor.
+
+    It also raises CursorLost for a cursor from before the database was restored: rows that its reader has seen can be
+    missing now, and what it would have been told of them is.
+    """
     if after is None:
         return 0
     number = ids.decode_as(kind, after)
+    if number is None and ids.is_lost_cursor(kind, after):
+        raise CursorLost(
+            "after: the database was restored since this cursor was returned (a training client first passes the ids of"
+            " all its items to checkEligibility and deletes what is RETRACTED; then read from the start, without after)"
+        )
     if number is None:
         raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
     return number

@@ -265,3 +265,37 @@ def test_a_postgresql_of_ones_own_and_an_identity_provider_serve_as_well(databas
         assert server.stop() == 0
     assert not (data / "postgres").exists()
     assert not (data / "secret").exists()
+
+
+def test_what_is_secret_can_come_from_a_file_or_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    secret, url = tmp_path / "secret", tmp_path / "url"
+    secret.write_text(f"{SECRET.decode()}\n")
+    url.write_text("postgresql://admin@one.example.org:5432,two.example.org/grounds?target_session_attrs=primary\n")
+    monkeypatch.setenv("GROUNDS_SECRET_FILE", str(secret))
+    monkeypatch.setenv("DATABASE_URL_FILE", str(url))
+    assert read_settings().secret_bytes() == SECRET
+    monkeypatch.setenv("GROUNDS_PASSWORD_COMMAND", f"printf '%s\\n' '{PASSWORD}@/:'")
+    assert read_settings().database_url == (
+        f"postgresql://admin:{PASSWORD}%40%2F%3A@one.example.org:5432,two.example.org/grounds"
+        "?target_session_attrs=primary"
+    )
+    assert PASSWORD not in repr(read_settings())
+
+
+def test_a_file_or_a_command_that_gives_nothing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("short")
+    assert refusal(monkeypatch, GROUNDS_SECRET_FILE=str(tmp_path / "none")).startswith(
+        f"GROUNDS_SECRET_FILE: cannot read {tmp_path}/none, No such file"
+    )
+    twice = refusal(monkeypatch, GROUNDS_SECRET_FILE=str(file), GROUNDS_SECRET=SECRET.decode())
+    assert twice.startswith("GROUNDS_SECRET: is set together with GROUNDS_SECRET_FILE")
+    assert "short" not in refusal(monkeypatch, GROUNDS_SECRET_FILE=str(file))
+    here = {"DATABASE_URL": "postgresql://admin@db.example.org/grounds"}
+    for command in ("false", "true", "/does/not/exist", "'"):
+        told = refusal(monkeypatch, GROUNDS_PASSWORD_COMMAND=command, **here)
+        assert told.startswith("GROUNDS_PASSWORD_COMMAND: printed no password")
+    known = {"DATABASE_URL": f"postgresql://admin:{PASSWORD}@db.example.org/grounds"}
+    told = refusal(monkeypatch, GROUNDS_PASSWORD_COMMAND="echo x", **known)
+    assert "no password" in told
+    assert PASSWORD not in told

@@ -149,13 +149,13 @@ def clock_statement(now: datetime) -> bytes:
 
 
 @asynccontextmanager
-async def open_gateway(database_url: str, data: Path) -> AsyncIterator[TestGateway]:
+async def open_gateway(database_url: str, data: Path, **settings: Any) -> AsyncIterator[TestGateway]:
     """Serve a prepared database on a free port."""
-    here: dict[str, Any] = {"webhook_networks": "127.0.0.0/8,::1"}  # where tests receive
-    settings = Settings(data=data, database_url=database_url, secret=SECRET.decode(), **here)
-    issuer = DevelopmentIssuer.open(settings.data_folder())
+    here: dict[str, Any] = {"webhook_networks": "127.0.0.0/8,::1", "secret": SECRET.decode()}  # where tests receive
+    made = Settings(data=data, database_url=database_url, **here | settings)
+    issuer = DevelopmentIssuer.open(made.data_folder())
     async with (
-        running_server(settings, database_url, "127.0.0.1", 0) as (server, _),
+        running_server(made, database_url, "127.0.0.1", 0) as (server, _),
         new_client(server.address) as client,
     ):
         yield TestGateway(server.address, database_url, issuer, client)

@@ -95,7 +95,9 @@ class ObjectingPages:
     async def receipt(self, request: Request) -> Response:
         """Show an objection's receipt as a privacy page or a download; only the gateway's own receipts are."""
         token = request.query_params.get("t", "")
-        sealed = decrypt_content(self._gateway.secret, LinkAction.RECEIPT, token)
+        known = self._gateway.database.secrets.readable
+        opened = (decrypt_content(secret, LinkAction.RECEIPT, token) for secret in known)
+        sealed = next((content for content in opened if content is not None), None)
         if sealed is None:
             return privacy_page(request, "problem.html", status=404, problem="receipt")
         filed = orjson.loads(sealed)

@@ -1,0 +1,55 @@
+"""Replay the journal into a restored database: of each row, what the journal said last."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from db.journal.files import Entry
+
+_KEYS: Final = {
+    "objection": ("platform_id",),
+    "objection_target": ("objection", "kind", "value"),
+    "hold": ("scope", "value", "authority", "reason", "opened_at", "opened_by"),
+    "consent": ("platform_id",),
+    "content": ("platform_id",),
+    "account": ("platform_id",),
+}
+"""What a row of each table is known by, in the order in which the tables are replayed."""
+_BATCH_SIZE: Final = 500
+
+
+def replay_journal(connection: psycopg.Connection, entries: Iterable[Entry]) -> Counter[str]:
+    """Replay the journal in the administrator's transaction; count by table the rows that the database lacked.
+
+    It can be repeated: what the database says as late or later stays.
+    """
+    last: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table: {} for table in _KEYS}
+    for table, row in entries:
+        key = tuple(row[name] for name in _KEYS[table])
+        if key not in last[table] or _stated_at(row) >= _stated_at(last[table][key]):
+            last[table].pop(key, None)
+            last[table][key] = row
+    replayed: Counter[str] = Counter()
+    connection.execute("SET LOCAL ROLE grounds_owner; SET LOCAL grounds.job = 'replay'")
+    for table, rows in last.items():
+        waiting = list(rows.values())
+        for start in range(0, len(waiting), _BATCH_SIZE):
+            found = connection.execute(_REPLAY, [table, Jsonb(waiting[start : start + _BATCH_SIZE])]).fetchone()
+            replayed[table] += found[0] if found else 0
+    return +replayed
+
+
+def _stated_at(row: dict[str, Any]) -> datetime:
+    """Return when a row of the journal was as it says: several hosts write files of their own."""
+    stated: str | None = row.get("recorded_at") or row.get("observed_at")
+    return datetime.fromisoformat(stated) if stated else datetime.min.replace(tzinfo=UTC)
+
+
+_REPLAY: Final = """
+SELECT count(*) FILTER (WHERE grounds.replay_entry(%s, e.entry))
+FROM jsonb_array_elements(%s) WITH ORDINALITY e (entry, place)
+"""
