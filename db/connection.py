@@ -188,6 +188,8 @@ class Database:
     incarnations: Incarnations
     """What ids contain; read once, because a gateway has to stop before a restored database is accepted."""
     secrets: Secrets
+    first_secret: bytes
+    """The secret of what others keep: ids, and the keys of webhooks."""
 
     def examiner(self, role: str) -> "Reader":
         """Return a reader of the database for an officer or an auditor."""
@@ -293,7 +295,7 @@ async def open_database(
             shared = JournalOfPool(journal, _open_pool(url, known, WORKER, 2))
             await opened.enter_async_context(shared.worker.connections)
         training, staff, subject, dashboard, ingest, worker, probe = (replace(pool, journal=shared) for pool in pools)
-        yield Database(training, staff, subject, dashboard, ingest, worker, probe, incarnations, secrets)
+        yield Database(training, staff, subject, dashboard, ingest, worker, probe, incarnations, secrets, secrets.first)
 
 
 @asynccontextmanager

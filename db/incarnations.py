@@ -23,11 +23,6 @@ class Incarnations:
     values: tuple[int, ...]
     last_ids: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
-    @property
-    def current(self) -> int:
-        """Return the value of the incarnation in which the database's rows are stored now."""
-        return self.values[-1]
-
     def ends_of(self, table: str) -> tuple[int, ...]:
         """Return the last number of each earlier incarnation in a table of the database."""
         return dict(self.last_ids).get(table, (0,) * (len(self.values) - 1))

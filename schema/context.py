@@ -74,7 +74,7 @@ class Gateway:
 
     def ids(self, audience: str) -> Ids:
         """Return the ids that an audience of the GraphQL API sees."""
-        return ids_of(self.database.secrets.first, audience, self.database.incarnations)
+        return ids_of(self.database.first_secret, audience, self.database.incarnations)
 
     async def policy_in_force(self) -> Policy:
         """Return the policy in force for the resolvers of the GraphQL API."""

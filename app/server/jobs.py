@@ -11,11 +11,12 @@ from app.server.checkpoint_files import export_newest_checkpoint
 from app.server.scheduler import Job, in_transaction
 from app.telemetry import observe
 from app.webhooks.sender import post_due_webhooks
-from db.connection import Connection
+from db.connection import Connection, Database
 from db.coverage.snapshot import take_coverage
 from db.delivery.ledger import seal_receipts, signing_key
 from db.delivery.offers import audit_offers, discard_offers, keep_offers
 from db.delivery.retractions import purge_texts, record_deliveries, retract_due
+from db.incarnations import FIRST_INCARNATION
 from db.journal.outbox import Journal
 from db.notices.counts import count_notices
 from db.oversight.objection_review import record_matched_objections
@@ -33,13 +34,14 @@ def background_jobs(
     checkpoints: Path | None = None,
     releases: Path | None = None,
     journal: Journal | None = None,
+    database: Database | None = None,
 ) -> tuple[Job, ...]:
     """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
     With `offers` they are kept; otherwise what is left of them is removed. `checkpoints` is the folder that checkpoints
-    are exported to, `releases` the one of the files of releases. The `journal` is written.
+    are exported to, `releases` the one of the files of releases. The `journal` is written. What
+    clients keep, ids for example, is as the `database` has it.
     """
-
     return (
         Job("policy", 0.5, partial(_put_in_force, url=url)),
         Job("standings", 0.5, derive_standing_backlog),
@@ -48,7 +50,7 @@ def background_jobs(
         *_jobs_of_releases(url, secret, releases),
         *_jobs_of_journal(journal),
         Job("deliveries", 1, record_deliveries),
-        Job("webhook", 1, in_transaction(partial(post_due_webhooks, secret=secret, networks=webhook_networks))),
+        _job_of_webhooks(secret, webhook_networks, database),
         Job("notices", 600, count_notices),
         Job("objections", 60, record_matched_objections),
         Job("placeholders", 60, apply_placeholders),
@@ -85,6 +87,14 @@ async def _remove_texts(connection: Connection) -> int:
     if removed:
         observe.texts_removed(removed)
     return removed
+
+
+def _job_of_webhooks(secret: bytes, networks: Networks, database: Database | None) -> Job:
+    """Return the background job that posts retractions to webhooks, with the ids that clients keep."""
+    first = database.first_secret if database else secret
+    incarnations = database.incarnations if database else FIRST_INCARNATION
+    post = partial(post_due_webhooks, secret=first, networks=networks, incarnations=incarnations)
+    return Job("webhook", 1, in_transaction(post))
 
 
 def _jobs_of_journal(journal: Journal | None) -> tuple[Job, ...]:

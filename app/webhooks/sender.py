@@ -15,8 +15,7 @@ import orjson
 from app.telemetry import observe
 from db.connection import Connection
 from db.delivery.retractions import DueWebhook, due_webhooks, record_webhook, webhook_key
-from db.incarnations import Incarnations, load_incarnations
-from db.secrets import unwrap_secrets
+from db.incarnations import FIRST_INCARNATION, Incarnations
 from grounds_client.webhook import sign_webhook, webhook_secret
 from schema.oversight.webhook_address import Networks, is_allowed
 from schema.relay.ids import ids_of
@@ -33,7 +32,9 @@ class AddressNotAllowed(Exception):
     """A webhook whose name means an address that is neither public nor in a network that the operator allows."""
 
 
-async def post_due_webhooks(worker: Connection, secret: bytes, networks: Networks) -> int:
+async def post_due_webhooks(
+    worker: Connection, secret: bytes, networks: Networks, incarnations: Incarnations = FIRST_INCARNATION
+) -> int:
     """Post new retractions to every client's webhook; return how many requests were answered with a 2xx.
 
     Of each webhook one request is under way at a time, so that what it is sent stays in order.
@@ -41,8 +42,6 @@ async def post_due_webhooks(worker: Connection, secret: bytes, networks: Network
     due = await due_webhooks(worker, [], BATCH_SIZE, MAX_RETRACTIONS)
     if not due:
         return 0
-    incarnations = await load_incarnations(worker)
-    secret = unwrap_secrets(secret, await worker.fetchval("SELECT grounds.previous_secrets()")).first
     ends, arrived = time.monotonic() + ROUND_SECONDS, 0
     under_way: dict[asyncio.Task[bool], DueWebhook] = {}
     async with httpx.AsyncClient(verify=_tls_context(), follow_redirects=False, trust_env=False) as client:

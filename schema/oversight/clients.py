@@ -183,7 +183,7 @@ async def _register_client(
     found = await register_webhook(
         context.database.staff, context.actor.name, name, stated=stated, url=webhook if stated else None
     )
-    secret = webhook_secret(webhook_key(context.database.secrets.first, name))
+    secret = webhook_secret(webhook_key(context.database.first_secret, name))
     return RegisteredClient(name=name, webhook=found, signing_secret=secret)
 
 

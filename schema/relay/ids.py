@@ -68,7 +68,8 @@ class Ids:
         cipher = Cipher(algorithms.AES(key), ECB())  # noqa: S305
         self._encrypt: CipherContext = cipher.encryptor()
         self._decrypt: CipherContext = cipher.decryptor()
-        self._incarnations = incarnations
+        self._incarnations, self._current = incarnations, incarnations.values[-1]
+        self._was_restored = len(incarnations.values) > 1
 
     def encode(self, kind: IdKind, number: int) -> str:
         """Encode one number as an opaque Relay id."""
@@ -98,7 +99,7 @@ class Ids:
     def is_lost_cursor(self, kind: IdKind, text: str) -> bool:
         """Return whether a cursor of this audience is from before the database was restored."""
         found = self._read_block(text)
-        return found is not None and found[0] is kind and found[2] != self._incarnations.current
+        return found is not None and found[0] is kind and found[2] != self._current
 
     def _read_block(self, text: str) -> tuple[IdKind, int, int] | None:
         """Decrypt an opaque id to its kind, its number and the value of an incarnation, which may be another one."""
@@ -115,12 +116,11 @@ class Ids:
 
     def _values(self, kind: IdKind, numbers: Sequence[int]) -> Sequence[int]:
         """Return the value of the incarnation that the opaque id of each number contains."""
-        known = self._incarnations
         table = _TABLES.get(kind)
-        if table is None or len(known.values) == 1:
-            return (known.current,) * len(numbers)
-        ends = known.ends_of(table)
-        return [known.value_of(ends, number) for number in numbers]
+        if table is None or not self._was_restored:
+            return (self._current,) * len(numbers)
+        ends = self._incarnations.ends_of(table)
+        return [self._incarnations.value_of(ends, number) for number in numbers]
 
 
 def _write_blocks(blocks: bytes) -> list[str]:

@@ -89,7 +89,7 @@ async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filte
         from_month=filter.created_from_month,
         until_month=filter.created_until_month,
         media_types=_media_types(filter.media_types),
-        sample=_sample(context.database.secrets.first, filter.sample),
+        sample=_sample(context.database.first_secret, filter.sample),
     )
 
 
