@@ -1,6 +1,7 @@
 """Releases by GraphQL: started by a client for itself, seen by officers, and refused with what to do."""
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ async def test_a_gateway_without_pyarrow_says_how_to_install_it(
     assert "./run --with release grounds serve" in message
 
 
-@pytest.mark.skipif("importlib.util.find_spec('pyarrow') is None", reason="./run --with release pytest")
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is missing: ./run --with release pytest")
 async def test_what_cannot_be_a_release_is_refused_with_what_to_do(gateway: TestGateway) -> None:
     first = (await gateway.ask(Role.TRAINING_CLIENT, START, {"name": "2026-06"}))["startRelease"]
     assert (first["name"], first["client"], first["purpose"], first["state"], first["version"]) == (
