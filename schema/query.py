@@ -81,8 +81,8 @@ async def _resolve_own_account(info: Info) -> Account | None:
 class Viewer(OwnRecords):
     name: str = governed(ANYONE, description="The name in the token.")
     role: Role = governed(ANYONE, description="The role in the token.")
-    client: str | None = governed(EVERYONE, description="The name of the training client, null for other roles.")
-    purpose: str | None = governed(EVERYONE, description="The purpose of the training client, null for other roles.")
+    client: str | None = governed(ANYONE, description="The name of the training client, null for other roles.")
+    purpose: str | None = governed(ANYONE, description="The purpose of the training client, null for other roles.")
     account: Account | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_own_account,

@@ -137,6 +137,8 @@ def watched(gateway: TestGateway) -> None:
     )
     gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
     gateway.execute("SELECT grounds.count_notices()")
+    gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
+    gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', '', '', now(), '')")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
 
 
@@ -175,6 +177,7 @@ def selection(way: Way, ids: dict[str, str]) -> str:
     for name, field in reversed(way):
         known = {
             "first": "5",
+            "firstNumber": "1",
             "document": json.dumps(ELSEWHERE),
             "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
