@@ -22,7 +22,7 @@ DOMAINS = (
     *("standing", "family", "taking_back"),
     *("standing_queue", "referenced_contact", "delivery", "staff_read", "ledger", "retraction", "release"),
     *("incarnation", "objection", "placeholder", "offer", "notice_task", "history", "coverage", "installation"),
-    *("journal", "session", "job", "metrics", "public_record"),
+    *("journal", "session", "reading_link", "job", "metrics", "public_record"),
 )
 FIRST_VERSION = "0001"
 _LOCK_TIMEOUT = "5s"

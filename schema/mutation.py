@@ -10,6 +10,7 @@ from schema.oversight.objection_filing import ObjectionFilingMutation
 from schema.oversight.objection_review import ObjectionMutation
 from schema.oversight.placeholders import PlaceholderMutation
 from schema.oversight.policies import PolicyMutation
+from schema.oversight.reading_links import ReadingLinkMutation
 from schema.releases.releases import ReleaseMutation
 from schema.training.retractions import RetractionMutation
 
@@ -25,6 +26,7 @@ class Mutation(
     PlaceholderMutation,
     PolicyMutation,
     ReleaseMutation,
+    ReadingLinkMutation,
     RetractionMutation,
 ):
     """The root type of mutations; each domain adds its own."""

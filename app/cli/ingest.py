@@ -164,6 +164,11 @@ async def _ingest_file(
                 f"{count} notices of the campaign {epoch} do not count until the campaign is known"
                 " (load the campaign's record)"
             )
+        if summary.unasked_consents:
+            print(
+                f"{summary.unasked_consents} consents do not count, because the policy in force does not ask their"
+                " accounts for consent (activate a policy with the ground OPTED_IN for their products first)"
+            )
     else:
         summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
     return _print_remarks(summary, rejects.path)

@@ -1,5 +1,6 @@
 """The command `grounds objection file`, for objections that came by letter, e-mail or telephone."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from db.connection import open_database
 from db.oversight.objection_filing import (
     Filed,
     ObjectionSubmitter,
+    ReceiptTimeError,
     Target,
     TargetError,
     file_objection,
@@ -22,6 +24,9 @@ from db.oversight.objection_filing import (
 )
 from db.vocabulary import ObjectionChannel, ObjectionScope
 
+_CONTACT_FILE = (
+    "The file that contains the e-mail address, phone number or user name. The gateway stores only its SHA-256."
+)
 objection_commands = typer.Typer(no_args_is_help=True, help="File an objection for a person.")
 
 
@@ -54,13 +59,36 @@ def target_from_options(
 _TARGET_OPTIONS = "pass exactly one of --account, --person, --contact and --contact-file"
 
 
+def receipt_time(stated: str | None) -> datetime | None:
+    """Read the time at which an objection was received; a day begins where it begins first (UTC+14).
+
+    Raises ObjectionError.
+    """
+    if stated is None:
+        return None
+    try:
+        return datetime.fromisoformat(f"{stated}T00:00:00+14:00" if len(stated) == len("2026-05-27") else stated)
+    except ValueError:
+        raise ObjectionError(
+            "--received-at: must be a day or a time (write it like 2026-05-27 or 2026-05-27T12:00:00Z)"
+        ) from None
+
+
 async def file_as_officer(
-    settings: Settings, url: str, target: Target, scope: ObjectionScope, channel: ObjectionChannel
+    settings: Settings,
+    url: str,
+    target: Target,
+    scope: ObjectionScope,
+    channel: ObjectionChannel,
+    received_at: datetime | None = None,
 ) -> tuple[Filed, bool]:
     """File an objection as an officer for `grounds objection file`; return it, and whether it matches no account."""
     async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         officer = ObjectionSubmitter.officer(database, "command line")
-        filed = await file_objection(officer, target, scope, channel)
+        try:
+            filed = await file_objection(officer, target, scope, channel, received_at)
+        except ReceiptTimeError as error:
+            exit_with_error(f"--received-at: {error}")
         unmatched = await is_unmatched(officer, filed.reference)
     observe.objected(channel)
     return filed, unmatched
@@ -73,15 +101,7 @@ def objection_file_command(
     contact: Annotated[
         str | None, typer.Option(help="The SHA-256 of the e-mail address, phone number or user name.")
     ] = None,
-    contact_file: Annotated[
-        Path | None,
-        typer.Option(
-            help=(
-                "The file that contains the e-mail address, phone number or user name. The gateway stores only its "
-                "SHA-256."
-            )
-        ),
-    ] = None,
+    contact_file: Annotated[Path | None, typer.Option(help=_CONTACT_FILE)] = None,
     country: Annotated[
         str | None,
         typer.Option(help="The country, such as DE, of a phone number that does not begin with a code such as +49."),
@@ -93,6 +113,10 @@ def objection_file_command(
         ObjectionChannel,
         typer.Option(case_sensitive=False, help="The channel through which the objection was received."),
     ] = ObjectionChannel.LETTER,
+    received_at: Annotated[
+        str | None,
+        typer.Option(help="The day or the time at which a letter, a call or an e-mail was received. Default: now."),
+    ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
@@ -101,10 +125,11 @@ def objection_file_command(
         written = None if contact_file is None else read_file(contact_file).decode(errors="replace")
         try:
             target = target_from_options(account, person, contact, written, country)
+            received = receipt_time(received_at)
         except ObjectionError as error:
             exit_with_error(str(error))
     with open_database_of(data) as (settings, url):
-        filed, unmatched = uvloop.run(file_as_officer(settings, url, target, scope, channel))
+        filed, unmatched = uvloop.run(file_as_officer(settings, url, target, scope, channel, received))
     print_filed(filed, unmatched, json)
 
 

@@ -4,12 +4,15 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import psycopg
 import typer
 
 from app.cli.command import Data, exit_on_errors, open_database_of, print_json, read_file
+
+if TYPE_CHECKING:
+    from db.policy.document import Policy
 
 policy_commands = typer.Typer(no_args_is_help=True, help="Show, check and activate policies.")
 
@@ -30,13 +33,10 @@ def policy_show_command(data: Data = None) -> None:
 @policy_commands.command("check")
 def policy_check_command(file: PolicyFile, data: Data = None) -> None:
     """Check a policy document, and compare it with the uses that campaigns announced; print each error and warning."""
-    from db.policies.told import TOLD, raise_if_untold
-    from db.policy.document import parse_policy
-
     with exit_on_errors():
-        policy = parse_policy(read_file(file), file.name)
-    with open_database_of(data) as (_, url), psycopg.connect(url) as connection:
-        raise_if_untold(policy, connection.execute(TOLD).fetchall())
+        text = read_file(file)
+    with open_database_of(data) as (_, url):
+        policy = _check_policy(text, file.name, url)
     for warning in policy.warnings(datetime.now(UTC)):
         print(f"policy {policy.version}: warning: {warning}", file=sys.stderr)
     print(f"policy {policy.version}: is valid; its grounds are {', '.join(policy.grounds)}")
@@ -46,13 +46,18 @@ def policy_check_command(file: PolicyFile, data: Data = None) -> None:
 def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
     """Put a policy in force. The policy applies from the next page on."""
     from db.policies.activation import activate_policy
-    from db.policies.told import TOLD, raise_if_untold
-    from db.policy.document import parse_policy
 
     with exit_on_errors():
-        policy = parse_policy(read_file(file), file.name)
+        text = read_file(file)
     with open_database_of(data) as (_, url):
-        with psycopg.connect(url) as connection:
-            raise_if_untold(policy, connection.execute(TOLD).fetchall())
+        policy = _check_policy(text, file.name, url)
         activate_policy(url, policy)
     print(f"policy {policy.version}: is in force")
+
+
+def _check_policy(text: bytes, name: str, url: str) -> "Policy":
+    """Check the policy document of `grounds policy check` or `activate`. Raises PolicyError with every fault."""
+    from db.policies.told import TOLD, check_policy
+
+    with psycopg.connect(url) as connection:
+        return check_policy(text, name, connection.execute(TOLD).fetchall())

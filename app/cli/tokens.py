@@ -1,11 +1,13 @@
 """The command `grounds token`."""
 
+import sys
 from typing import Annotated
 
+import psycopg
 import typer
 
 from app.cli.command import Data, exit_on_errors, exit_with_error
-from app.settings import read_settings
+from app.settings import Settings, read_settings
 from schema.actor import Role
 
 
@@ -25,7 +27,10 @@ def token_command(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Print a bearer token of the development issuer; the token is valid for one hour."""
+    """Print a bearer token of the development issuer; the token is valid for one hour.
+
+    If the database runs, the purpose must be one of the policy in force.
+    """
     from app.auth.dev_issuer import open_issuer
 
     with exit_on_errors():
@@ -37,6 +42,33 @@ def token_command(
             )
         try:
             issuer = open_issuer(settings)
-            print(issuer.token(role, client=client, purpose=purpose, subject=subject, name=name))
+            token = issuer.token(role, client=client, purpose=purpose.upper(), subject=subject, name=name)
         except ValueError as error:
             exit_with_error(f"{error} (see grounds token --help)")
+        if role is Role.TRAINING_CLIENT:
+            _check_purpose(settings, purpose.upper())
+    print(token)
+
+
+def _check_purpose(settings: Settings, purpose: str) -> None:
+    """End the command if the policy in force does not have the purpose of a token; say if no database can be asked."""
+    purposes = _purposes_in_force(settings)
+    if purposes is None:
+        print("The purpose was not compared with a policy, because no database is running.", file=sys.stderr)
+    elif purpose not in purposes:
+        exit_with_error(f"--purpose: {purpose} is not a purpose of the policy in force (use {' or '.join(purposes)})")
+
+
+def _purposes_in_force(settings: Settings) -> list[str] | None:
+    """Read the purposes of the policy in force for a token; None if no database with a policy is running."""
+    from app.server.bootstrap import running_database_url
+
+    url = running_database_url(settings)
+    if url is None:
+        return None
+    try:
+        with psycopg.connect(url, connect_timeout=2) as connection:
+            row = connection.execute("SELECT document -> 'purposes' FROM grounds.policy WHERE active").fetchone()
+    except psycopg.Error:
+        return None
+    return None if row is None else list(row[0])

@@ -88,6 +88,7 @@ def remarks(summary: Summary) -> dict[str, Any]:
     return {
         "noticesOfUnknownCampaigns": dict(sorted(summary.notices.items())),
         "changedCampaigns": [each.as_dict() for each in summary.changed_campaigns],
+        "consentsNotAskedFor": summary.unasked_consents,
         "stillSetAside": dict(sorted(summary.still_set_aside.items())),
     }
 

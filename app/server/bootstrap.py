@@ -58,10 +58,24 @@ def open_current_database(
             f"{settings.data}: contains no database (pass another folder, or run grounds migrate or grounds serve)"
         )
     with embedded_postgres(settings.data_folder() / "postgres") as server:
-        url = urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
+        url = _embedded_url(server)
         _create_embedded_database(server)
         prepare(url, settings_in_force(settings, url).secret_bytes())
         yield url
+
+
+def running_database_url(settings: Settings) -> str | None:
+    """Return the URL of the server's database as far as it runs: the operator's own, or the embedded one."""
+    if settings.database_url is not None:
+        return settings.database_url
+    home = settings.data / "postgres"
+    server = url_of_running_server(home) if (home / "running").exists() else None
+    return None if server is None else _embedded_url(server)
+
+
+def _embedded_url(server: str) -> str:
+    """Return the URL of the gateway's database in the embedded PostgreSQL of a server."""
+    return urlunsplit(urlsplit(server)._replace(path=f"/{EMBEDDED_DATABASE}"))
 
 
 def check_embedded_database(settings: Settings) -> None:

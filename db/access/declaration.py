@@ -165,6 +165,7 @@ TABLES: dict[str, dict[str, Access]] = {
     "staff_read": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "staff_read_account": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "ended_session": {OWNER: _owner_rule()},
+    "reading_link": {OWNER: _owner_rule()},
     "verification": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
 }  # fmt: skip
 
@@ -255,7 +256,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "revoke_placeholder(text, text)": (STAFF,),
     "apply_placeholders(integer)": (WORKER,),
     "count_shared_links(integer, integer)": (WORKER,),
-    "file_objection(text, text[], text, text)": (STAFF, SUBJECT),
+    "file_objection(text, text[], text, text, timestamp with time zone)": (STAFF, SUBJECT),
     "withdraw_objection(text)": (STAFF, SUBJECT),
     "give_consent()": (SUBJECT,),
     "withdraw_consent()": (SUBJECT,),
@@ -342,6 +343,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "record_webhook(integer, text, bigint)": (WORKER,),
     "end_session(bytea, timestamp with time zone)": (STAFF,),
     "session_has_ended(bytea)": (STAFF,),
+    "issue_reading_link(text, bytea)": (STAFF, WORKER),
+    "open_reading_link(bytea, bytea)": (SUBJECT,),
+    "revoke_reading_links(text)": (STAFF, SUBJECT, WORKER),
     "adult_from(text)": (INGEST,),
     "object_by_signal(text, text, timestamp with time zone, boolean)": (INGEST,),
     "policy_coverage()": (INGEST,),

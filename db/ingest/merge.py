@@ -40,6 +40,8 @@ class Summary:
     """Lines that tell otherwise than their campaign did, of which only what every version says counts."""
     still_set_aside: Counter[str] = field(default_factory=Counter)
     """The number of good lines per record that do not replace a bad one, since they are no later."""
+    unasked_consents: int = 0
+    """The number of stored consents that do not count, because the policy does not ask their account for consent."""
 
     def count_records(self, record: str | None, outcome: str, count: int = 1) -> None:
         """Count the records of an ingest that have one outcome."""
@@ -141,6 +143,7 @@ async def _merge(
             summary.add_notices(epoch, count)
         summary.unreadable_signals += round_.unreadable[: MAX_REPORTED - len(summary.unreadable_signals)]
         summary.changed_campaigns += round_.changed[: MAX_REPORTED - len(summary.changed_campaigns)]
+        summary.unasked_consents += round_.unasked_consents
         summary.still_set_aside.update({record: count for record, count in round_.still_set_aside if count})
     conflicts = [rejected for round_ in merged for rejected in round_.conflicts]
     for rejected in sorted([*chunk.rejected, *conflicts], key=lambda rejected: rejected.number):
@@ -163,6 +166,7 @@ class _Round:
     unreadable: list[Rejected]
     still_set_aside: list[tuple[str, int]]
     changed: list[Rejected]
+    unasked_consents: int
 
 
 async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
@@ -193,6 +197,7 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
         await _unreadable_signals(connection, stages),
         [(row["record"], row["count"]) for row in aside],
         await _changed_campaigns(connection) if "campaign" in stages else [],
+        await connection.fetchval(statement("count_unasked_consents", "consent")) if "consent" in stages else 0,
     )
 
 

@@ -36,12 +36,16 @@ def signals_of_account(record: AccountRecord) -> SignalsRead:
 
 
 def signals_of_content(record: ContentRecord) -> SignalsRead:
-    """Read the rights and signals in an item's record of ingest. Of a private message only findings are kept."""
+    """Read the rights and signals in an item's record of ingest. Of a private message only the result is kept."""
     reserving: list[dict[str, object]] = [
         {"source": right.source, "train_ai": "n", "reserves": True} for right in record.rights if right.train_ai == "n"
     ]
     read = _read_signals(record, reserving, has_media=bool(record.media) or record.kind in MEDIUM_KINDS)
-    return NO_SIGNALS._replace(reserved=read.reserved, minors=read.minors) if record.kind in PRIVATE_KINDS else read
+    if record.kind not in PRIVATE_KINDS:
+        return read
+    return NO_SIGNALS._replace(
+        reserved=read.reserved, minors=read.minors, objections=read.objections, stated=read.stated
+    )
 
 
 def _read_signals(

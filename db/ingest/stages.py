@@ -113,8 +113,8 @@ def _content_columns(record: ContentRecord) -> MadeColumns:
     texts = None if private else _read_texts(record)
     scans = record.scans
     read = signals_of_content(record) if record.signals or record.rights else NO_SIGNALS
-    minors = read.minors or (scans.minors if scans else None)
-    found = (scans.special_category, scans.safety, minors) if scans else (None, None, minors)
+    scanned: Findings = (scans.special_category, scans.safety, scans.minors) if scans else (None, None, None)
+    found = (*scanned[:2], read.minors or scanned[2])
     references = sorted({(r.account, r.relation) for r in record.references if r.account})
     contacts = sorted({(r.contact, r.relation) for r in record.references if r.contact})
     rights = sorted({(r.source, r.train_ai) for r in record.rights})
@@ -126,12 +126,12 @@ def _content_columns(record: ContentRecord) -> MadeColumns:
         *(*read[:4], *found),
         None if texts is None else _media_deidentified(flags, texts.text is not None),
         not private and (bool(record.media) or record.kind in MEDIUM_KINDS),
-        *(*fact_bits(record, reserved=read.reserved, media_deidentified=flags), None),
+        *(*fact_bits(record, found, reserved=read.reserved, media_deidentified=flags), None),
     )
     stated = None if private else read.stated
     # A private message leaves nothing of its text and media behind, not even in a digest.
     body = () if private else (record.text, [tuple(medium) for medium in record.media], _stated_spans(record))
-    return MadeColumns(values, (*body, record.text_format, references, contacts, rights, stated, *found))
+    return MadeColumns(values, (*body, record.text_format, references, contacts, rights, stated, *scanned))
 
 
 class ItemTexts(NamedTuple):
@@ -203,26 +203,29 @@ class FactBits(NamedTuple):
 
 
 _AUDIENCE: Final = 32
+Findings = tuple[str | None, str | None, str | None]
+"""What the scanners of special categories, safety and minors found in an item, or what its signals state."""
 
 
-def fact_bits(item: ContentRecord, *, reserved: bool, media_deidentified: list[bool | None]) -> FactBits:
+def fact_bits(
+    item: ContentRecord, scans: Findings, *, reserved: bool, media_deidentified: list[bool | None]
+) -> FactBits:
     """Return the facts in an item's record of ingest whose reversal waits, as bits.
 
     These fail under every policy. Whether a kind is covered depends on the policy: `db/sql/taking_back.sql` judges it.
 
-    1 is its deletion, 2 a reservation, 4, 8 and 16 the scans, 32 the audience, 64 the conversation, 128 the media.
+    1 is its deletion, 2 a reservation, 4, 8 and 16 the findings `scans`, 32 the audience, 64 the conversation,
+    128 the media.
     """
-    scans = item.scans
     failing = unknown = 0
     if item.deleted_at is not None:
         failing |= 1
     if reserved:
         failing |= 2
-    findings = (scans.special_category, scans.safety, scans.minors) if scans else (None, None, None)
-    for bit, found in zip((4, 8, 16), findings, strict=True):
+    for bit, found in zip((4, 8, 16), scans, strict=True):
         if found is None:
             unknown |= bit
-        elif found is not Scan.CLEAR:
+        elif found != Scan.CLEAR:
             failing |= bit
     if item.audience is None:
         unknown |= _AUDIENCE

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+import asyncpg
+
 from db.connection import Database, Pool, Reader, connection, write_transaction
 from db.ingest.contacts import Contact, ContactError, ContactKind, ContactProblem, read_contact
 from db.oversight.objection_review import TARGETS, UNMATCHED
@@ -160,17 +162,45 @@ class UnmatchedRow(NamedTuple):
     targets: list[str]
 
 
+DATED_CHANNELS = (ObjectionChannel.LETTER, ObjectionChannel.PHONE, ObjectionChannel.EMAIL)
+"""The channels of which an officer states when an objection was received."""
+
+
+class ReceiptTimeError(ValueError):
+    """A time at which an objection cannot have been received, in words that say how to correct it."""
+
+
 async def file_objection(
-    filer: ObjectionSubmitter, target: Target, scope: ObjectionScope, channel: ObjectionChannel
+    filer: ObjectionSubmitter,
+    target: Target,
+    scope: ObjectionScope,
+    channel: ObjectionChannel,
+    received_at: datetime | None = None,
 ) -> Filed:
-    """Store an objection. Raises asyncpg.InsufficientPrivilegeError for a target that its submitter may not name."""
-    async with write_transaction(filer.pool, **filer.claims) as borrowed:
-        row = await borrowed.fetchrow(
-            "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4)",
-            *(target.kind, [target.value, *target.others], scope, channel),
-        )
+    """Store an objection, received now unless an officer states when.
+
+    Raises ReceiptTimeError, and asyncpg.InsufficientPrivilegeError for a target that its submitter may not name.
+    """
+    if received_at is not None:
+        _check_receipt_time(received_at, channel)
+    try:
+        async with write_transaction(filer.pool, **filer.claims) as borrowed:
+            row = await borrowed.fetchrow(
+                "SELECT reference, received_at FROM grounds.file_objection($1, $2, $3, $4, $5)",
+                *(target.kind, [target.value, *target.others], scope, channel, received_at),
+            )
+    except asyncpg.DatetimeFieldOverflowError:
+        raise ReceiptTimeError("must not be in the future (state when the objection was received)") from None
     assert row is not None, "the function gives one row"
     return Filed(*row)
+
+
+def _check_receipt_time(received_at: datetime, channel: ObjectionChannel) -> None:
+    """Raise ReceiptTimeError if the receipt of an objection has no time zone, or its channel states the time itself."""
+    if received_at.tzinfo is None:
+        raise ReceiptTimeError("must have a time zone (write it like 2026-05-27T12:00:00Z)")
+    if channel not in DATED_CHANNELS:
+        raise ReceiptTimeError(f"needs one of the channels {', '.join(DATED_CHANNELS)} (state the channel)")
 
 
 async def is_unmatched(officer: ObjectionSubmitter, reference: str) -> bool:

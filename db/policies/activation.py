@@ -53,8 +53,8 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
         ).fetchone()
         if known and parse_policy(known[0]).document() != policy.document():
             raise PolicyError(
-                f"policy {policy.version}: another document was in force under this version (change the field "
-                "`version` in the document)"
+                ["another document was in force under this version (change the field `version` in the document)"],
+                f"policy {policy.version}",
             )
         views = compiled_views(policy)
         connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))

@@ -1,22 +1,55 @@
-"""Compare a policy with what campaigns told, and name the uses that no campaign told of."""
+"""Check a policy before it is in force: its document, its controller, and that campaigns told of its uses."""
 
 from collections.abc import Iterable
 
 import orjson
 
 from db.connection import Reader
-from db.policy.document import Policy, PolicyError, Use
+from db.policy.document import Policy, PolicyError, Use, parse_policy
 
 TOLD = "SELECT purpose, told::text FROM grounds.campaign_told"
 """What the campaigns told of: a purpose, and its {"KIND PRODUCT": [epoch, …]} as JSON."""
 
 
-def raise_if_untold(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
-    """Raise PolicyError if no campaign told of some uses of a policy that is to be in force; it names them."""
+def check_policy(text: str | bytes, name: str, told: Iterable[tuple[str, str]]) -> Policy:
+    """Parse a policy document that is to be in force.
+
+    Raises PolicyError with every fault: of the document, and of what people must be told.
+    """
+    told = list(told)
+    try:
+        policy = parse_policy(text, name)
+    except PolicyError as error:
+        further = [] if error.rest is None else _faults_in_force(error.rest, told)
+        raise PolicyError([*error.faults, *further], error.label) from None
+    raise_if_inadmissible(policy, told)
+    return policy
+
+
+def raise_if_inadmissible(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
+    """Raise PolicyError if a policy that is to be in force has no controller, or uses that no campaign told of."""
+    faults = _faults_in_force(policy, told)
+    if faults:
+        raise PolicyError(faults, f"policy {policy.version}")
+
+
+def _faults_in_force(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what a policy that is to be in force lacks: a controller, and campaigns that told of its uses."""
+    faults = []
+    if policy.controller is None:
+        faults.append(
+            "controller: is missing (state its name, address, contact, data protection officer and authority, which"
+            " GDPR Article 13(1) requires in every notice)"
+        )
+    return faults + _untold_faults(policy, told)
+
+
+def _untold_faults(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a fault for each part of a policy's uses of which no campaign told; it names that part."""
     uses = {use for use, epochs in told_uses(told).items() if max(epochs) >= policy.notice.epoch}
     missing = policy.uses - uses
     if not missing:
-        return
+        return []
     faults = []
     for place, one, known in (
         ("purposes", "purpose", {use.purpose for use in uses}),
@@ -36,7 +69,7 @@ def raise_if_untold(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
             for use in sorted(missing)
         ]
     remedy = "(register a campaign that announces it and send the notices, or remove it from the policy)"
-    raise PolicyError("\n".join(f"policy {policy.version}: {fault} {remedy}" for fault in faults))
+    return [f"{fault} {remedy}" for fault in faults]
 
 
 def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
@@ -48,6 +81,6 @@ def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
     }
 
 
-async def refuse_untold(reader: Reader, policy: Policy) -> None:
-    """Raise PolicyError if no campaign in the database told of some uses of a proposed policy."""
-    raise_if_untold(policy, [(purpose, uses) for purpose, uses in await reader.fetch(TOLD)])
+async def read_told(reader: Reader) -> list[tuple[str, str]]:
+    """Read from the database what campaigns told, to compare a proposed policy with; see TOLD."""
+    return [(purpose, uses) for purpose, uses in await reader.fetch(TOLD)]

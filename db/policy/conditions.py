@@ -7,7 +7,7 @@ was stored or is done in a parameter, so that a predicate only compares.
 """
 
 from db.policy.condition import Condition, JudgedBy, Referenced, Since
-from db.policy.evidence import CampaignEvidence, Evidence, SignalEvidence
+from db.policy.evidence import CampaignEvidence, Evidence, ObjectionEvidence, SignalEvidence
 
 # Of an item named as a parent: that it is public, and that it is where the walk up ends.
 _PUBLIC = "{0}.audience = 'PUBLIC' AND {0}.deleted_at IS NULL AND ({0}.quarantined_at < {0}.observed_at OR NULL)"
@@ -50,6 +50,14 @@ def _week_of_notice(week: str, later: str) -> str:
     """Write the SQL of the week of the earliest notice, as the evidence of a condition."""
     return _of_notice(week, later, "date_trunc('week', min(n.instant) AT TIME ZONE 'UTC')::date")
 
+
+_OBJECTED_UNTIL = "CASE WHEN c.kind = 'AI_INTERACTION' THEN s.objected_ai_until ELSE s.objected_public_until END"
+# The objections in effect that cover an item; a person reads only those that the own account filed or that name it.
+_OBJECTIONS = f"""CASE WHEN {_OBJECTED_UNTIL} > {{withdrawal_cutoff}} THEN (
+    SELECT json_agg(json_build_array(o.received_at, o.channel, o.withdrawn_at) ORDER BY o.received_at, o.id)
+    FROM grounds.objections_affecting(c.account) r JOIN grounds.objection_in_force o ON o.id = r.objection
+    WHERE o.scope IN ('ALL', CASE WHEN c.kind = 'AI_INTERACTION' THEN 'AI_INTERACTIONS' ELSE 'PUBLIC_CONTENT' END)
+        AND coalesce(o.withdrawn_at, 'infinity') > {{withdrawal_cutoff}})::text END"""
 
 # The use of an item, the campaigns that the policy counts and that told of it, and those that reached the author.
 _CAMPAIGNS = """json_build_object(
@@ -174,13 +182,8 @@ CONDITIONS: tuple[Condition, ...] = (
         "NO_ACTIVE_OBJECTION",
         "No objection by the author is active.",
         "GDPR Article 21",
-        (
-            Since(
-                "CASE WHEN c.kind = 'AI_INTERACTION' THEN s.objected_ai_until ELSE s.objected_public_until END",
-                "withdrawal",
-            ),
-            "s.is_known",
-        ),
+        (Since(_OBJECTED_UNTIL, "withdrawal"), "s.is_known"),
+        ObjectionEvidence(_OBJECTIONS, "{}", alias="objections", examined=True),
     ),
     Condition(
         "CONTENT_KIND_COVERED",

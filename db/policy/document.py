@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib import resources
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from db.policy.faults import describe_fault, without_faults
 from db.policy.grounds import GroundCode
 from db.vocabulary import COUNTRIES, PLATFORM_PRODUCTS, PRIVATE_KINDS, AccountKind, ContentKind
 
@@ -66,7 +67,14 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
 class PolicyError(ValueError):
-    """A fault of a policy document: what is wrong, where, and what to do."""
+    """The faults of a policy document: what is wrong, where, and what to do.
+
+    `label` names the document, and `rest` is a policy of its sound parts, if there is one.
+    """
+
+    def __init__(self, faults: Sequence[str], label: str, rest: "Policy | None" = None) -> None:
+        super().__init__("\n".join(f"{label}: {fault}" for fault in faults))
+        self.faults, self.label, self.rest = faults, label, rest
 
 
 class _PolicyPart(BaseModel):
@@ -183,17 +191,20 @@ class Policy(_PolicyPart):
     @model_validator(mode="after")
     def _check(self) -> Self:
         """Check a policy document as a whole: its dates, grounds and kinds."""
+        faults = []
         if self.effective_until is not None and self.effective_until <= self.effective_from:
-            raise ValueError("effective_until must be after effective_from (set a later time, or null)")
+            faults.append("effective_until must be after effective_from (set a later time, or null)")
         seen: dict[ContentKind, GroundCode] = {}
         for ground, coverage in self.grounds.items():
             for kind in coverage.kinds:
                 if kind in PRIVATE_KINDS:
-                    raise ValueError(f"kind {kind} cannot belong to a ground (remove it from grounds.{ground}.kinds)")
+                    faults.append(f"kind {kind} cannot belong to a ground (remove it from grounds.{ground}.kinds)")
                 if seen.setdefault(kind, ground) is not ground:
-                    raise ValueError(
+                    faults.append(
                         f"kind {kind} belongs to {seen[kind]} and to {ground} (leave it in exactly one ground)"
                     )
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
     def ground_of(self, kind: ContentKind) -> GroundCode:
@@ -272,7 +283,7 @@ def parse_policy(text: str | bytes, name: str = "policy") -> Policy:
     try:
         return Policy.model_validate_json(text)
     except ValidationError as error:
-        raise PolicyError("\n".join(_describe_faults(text, name, error))) from None
+        raise _policy_error(text, name, error) from None
 
 
 def default_policy() -> Policy:
@@ -280,20 +291,40 @@ def default_policy() -> Policy:
     return parse_policy(resources.files("db.policy").joinpath("default.json").read_bytes(), "default policy")
 
 
-def _describe_faults(text: str | bytes, name: str, error: ValidationError) -> list[str]:
-    """Describe each fault of a policy document by its version and place."""
+def _policy_error(text: str | bytes, name: str, error: ValidationError) -> PolicyError:
+    """Describe every fault of a policy document by its version and place, those of its sound parts together too."""
+    document = _read_object(text)
+    version = document.get("version")
+    label = f"policy {version}" if isinstance(version, str) else name
+    faults = _describe_faults(error)
+    rest = None
+    if document:
+        sound = json.loads(resources.files("db.policy").joinpath("default.json").read_bytes())
+        for _ in range(2):  # what the parts say together is checked only where each part is sound
+            details = error.errors(include_url=False, include_input=False)
+            document = without_faults(document, details, sound)
+            try:
+                rest = Policy.model_validate_json(json.dumps(document))
+                break
+            except ValidationError as further:
+                error = further
+                faults += _describe_faults(further)
+    return PolicyError(list(dict.fromkeys(faults)), label, rest)
+
+
+def _describe_faults(error: ValidationError) -> list[str]:
+    """Describe each fault that pydantic found in a policy document."""
+    found = error.errors(include_url=False, include_input=False)
+    return [line for fault in found for line in describe_fault(fault).splitlines()]
+
+
+def _read_object(text: str | bytes) -> dict[str, Any]:
+    """Read a policy document as JSON; return an empty object if it is none."""
     try:
         document = json.loads(text)
-        version = document.get("version") if isinstance(document, dict) else None
     except (ValueError, RecursionError):
-        version = None
-    label = f"policy {version}" if isinstance(version, str) else name
-    faults = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-        message = fault["msg"].removeprefix("Value error, ")
-        faults.append(f"{label}: {place}: {message}" if place else f"{label}: {message}")
-    return faults
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _end_of(deadline: str) -> datetime:

@@ -50,6 +50,17 @@ class SignalEvidence(Evidence):
 
 
 @dataclass(frozen=True)
+class ObjectionEvidence(Evidence):
+    """The objections that exclude an item: the day on which each was received, and its channel."""
+
+    def show(self, value: object) -> str | None:
+        """Write the evidence of a policy's condition from objections in JSON, the earliest first."""
+        listed = json.loads(value) if isinstance(value, str) else []
+        named = dict.fromkeys(_named_objection(*each) for each in listed)
+        return "; ".join(named) or None
+
+
+@dataclass(frozen=True)
 class CampaignEvidence(Evidence):
     """The campaign by which an author was told of an item's use, or the campaigns of which one was needed."""
 
@@ -66,6 +77,12 @@ class CampaignEvidence(Evidence):
             return f"by campaign {counted[0]}, which told of {use}"
         needed = f"needed is campaign {' or '.join(told)}" if told else "no campaign told of it"
         return f"{use}: {needed}; delivered is {', '.join(reached) or 'none'}"
+
+
+def _named_objection(received_at: str, channel: str | None, withdrawn_at: str | None) -> str:
+    """Write one objection as the evidence of a policy's condition."""
+    withdrawn = f", withdrawn on {withdrawn_at[:10]}" if withdrawn_at else ""
+    return f"objection received on {received_at[:10]} by {channel or 'an unknown channel'}{withdrawn}"
 
 
 def _named_signal(signal: dict[str, Any]) -> str:

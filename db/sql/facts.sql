@@ -139,10 +139,12 @@ CREATE TABLE grounds.content (
     names_sought boolean,       -- whether a recogniser looked for names; NULL with `pipeline`
     media_deidentified boolean, -- NULL as well where there is neither text nor media
     concerns_family boolean -- it says something that counts for its whole family
-        GENERATED ALWAYS AS (reserved OR reference_count > 0 OR special_category IS DISTINCT FROM 'CLEAR'
+        GENERATED ALWAYS AS (reserved OR account_reserved OR reference_count > 0
+            OR special_category IS DISTINCT FROM 'CLEAR'
             OR safety IS DISTINCT FROM 'CLEAR' OR (minors = 'CLEAR' OR minors IS NULL AND NOT needs_minors_scan) IS NOT TRUE
             OR quarantined_at >= observed_at OR reverted_at > '-infinity') STORED,
     reserved boolean NOT NULL,
+    account_reserved boolean NOT NULL DEFAULT FALSE, -- by a signal of the account, for the item's family
     signals jsonb, -- what its signals say, where and when they were seen, and the rights that reserve
     reference_count int NOT NULL,
     has_references boolean GENERATED ALWAYS AS (reference_count > 0) STORED,

@@ -6,7 +6,7 @@
 -- something that counts for the others are read (concerns_family), and a medium that is not there makes no family.
 CREATE FUNCTION grounds.family_of(medium text) RETURNS SETOF grounds.family LANGUAGE sql STABLE AS $$
     SELECT medium, count(*) FILTER (WHERE m.quarantined_at >= m.observed_at)::int, max(m.reverted_at),
-        sum(m.reference_count), NOT bool_or(m.reserved), TRUE = ALL (array_agg(m.special_category = 'CLEAR')),
+        sum(m.reference_count), NOT bool_or(m.reserved OR m.account_reserved), TRUE = ALL (array_agg(m.special_category = 'CLEAR')),
         TRUE = ALL (array_agg(m.safety = 'CLEAR')),
         TRUE = ALL (array_agg(m.minors = 'CLEAR' OR m.minors IS NULL AND NOT m.needs_minors_scan))
     FROM grounds.content m WHERE m.family = medium AND m.concerns_family

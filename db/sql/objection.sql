@@ -13,22 +13,30 @@ BEGIN
 END $$;
 
 -- Twelve digits of a random UUID (48 bits, all of them random): what a person can read out over the telephone.
--- A contact can have several writings, each by its hash: what was typed is never stored.
+-- A contact can have several writings, each by its hash: what was typed is never stored. An officer states when a letter,
+-- an e-mail or a telephone call came; whatever else is filed is received now.
 CREATE FUNCTION grounds.file_objection(
-    target_kind text, target_values text[], covered text, came_by text, OUT reference text, OUT received_at timestamptz
+    target_kind text, target_values text[], covered text, came_by text, came_at timestamptz,
+    OUT reference text, OUT received_at timestamptz
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     filed bigint;
+    now constant timestamptz := grounds.decision_time();
 BEGIN
+    IF came_at IS NOT NULL AND session_user = 'grounds_subject' THEN
+        RAISE EXCEPTION 'only officers state when an objection came' USING ERRCODE = 'insufficient_privilege';
+    ELSIF came_at > now THEN
+        RAISE EXCEPTION 'an objection came in the future' USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     IF cardinality(target_values) = 0 OR (target_kind <> 'CONTACT' AND cardinality(target_values) > 1)
         OR (target_kind = 'CONTACT' AND EXISTS (SELECT FROM unnest(target_values) v WHERE v !~ '^[0-9a-f]{64}$')) THEN
         RAISE EXCEPTION 'an objection names one account or person, or the hashes of a contact'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    received_at := grounds.decision_time();
+    received_at := coalesce(came_at, now);
     reference := 'filed-' || regexp_replace(gen_random_uuid()::text, '^(....)(....)-(....).*$', '\1-\2-\3');
     INSERT INTO grounds.objection (platform_id, scope, received_at, channel, observed_at, filed_by, named_account)
-    VALUES (reference, covered, received_at, came_by, received_at, grounds.filer(target_kind, target_values[1]),
+    VALUES (reference, covered, received_at, came_by, now, grounds.filer(target_kind, target_values[1]),
         CASE target_kind WHEN 'ACCOUNT' THEN target_values[1] END)
     RETURNING id INTO filed;
     INSERT INTO grounds.objection_target (objection, kind, value) SELECT filed, target_kind, value FROM unnest(target_values) value;

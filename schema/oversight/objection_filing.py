@@ -8,10 +8,12 @@ import strawberry
 
 from db.oversight.objection_filing import (
     ObjectionSubmitter,
+    ReceiptTimeError,
     Target,
     TargetError,
     UnmatchedRow,
     file_objection,
+    is_unmatched,
     references_of,
     stated_target,
     unmatched_objections,
@@ -42,6 +44,10 @@ class FiledObjection:
     reference: str = governed(OBJECTION_FILERS, description="The reference of the objection.")
     received_at: datetime = governed(OBJECTION_FILERS, description="The time at which the objection was received.")
     scope: ObjectionScope = governed(OBJECTION_FILERS, description="The content that the objection covers.")
+    unmatched: bool = governed(
+        OFFICERS,
+        description="Whether the objection matches no known account yet; the gateway retains it and applies it later.",
+    )
 
 
 @strawberry.type(description="An objection that was withdrawn and stays active until `activeUntil`.")
@@ -145,6 +151,12 @@ class FileObjectionInput:
     channel: ObjectionChannel | None = strawberry.field(
         default=None, description="The channel through which the objection was received, for officers only."
     )
+    received_at: datetime | None = strawberry.field(
+        default=None,
+        description=(
+            "The time at which a LETTER, PHONE or EMAIL objection was received, by default now, for officers only."
+        ),
+    )
 
 
 async def _file_objection(
@@ -154,10 +166,17 @@ async def _file_objection(
     context = info.context
     subject = context.owner
     target = await _read_target(context, input) if subject is None else _read_own_target(subject, input)
-    filed = await file_objection(
-        _objection_submitter(context), target, input.scope, input.channel or ObjectionChannel.API
+    submitter, channel = _objection_submitter(context), input.channel or ObjectionChannel.API
+    try:
+        filed = await file_objection(submitter, target, input.scope, channel, input.received_at)
+    except ReceiptTimeError as error:
+        raise BadInput(f"receivedAt: {error}") from None
+    return FiledObjection(
+        reference=filed.reference,
+        received_at=filed.received_at,
+        scope=input.scope,
+        unmatched=subject is None and await is_unmatched(submitter, filed.reference),
     )
-    return FiledObjection(reference=filed.reference, received_at=filed.received_at, scope=input.scope)
 
 
 async def _withdraw_objection(
@@ -187,8 +206,9 @@ def _objection_submitter(context: Context) -> ObjectionSubmitter:
 
 def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
     """Read the target of a data subject's `fileObjection`: the own account and nothing else. Raises BadInput."""
-    for name in ("account", "person", "contact", "country", "channel"):
-        if getattr(stated, name) is not None:
+    given = {name: getattr(stated, name) for name in ("account", "person", "contact", "country", "channel")}
+    for name, value in (given | {"receivedAt": stated.received_at}).items():
+        if value is not None:
             raise BadInput(
                 f"{name}: only officers can pass this; your objection applies to your own account (remove it)"
             )

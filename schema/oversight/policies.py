@@ -10,7 +10,7 @@ from db.oversight.officer import ActOutcome
 from db.policies.proposals import ProposalRow, list_activated_policies, list_proposals
 from db.policies.simulation import Changes, simulate_policy_change
 from db.policies.simulation import Simulation as SimulationCounts
-from db.policies.told import refuse_untold
+from db.policies.told import check_policy, read_told
 from db.policy.document import Policy as Document
 from db.policy.document import PolicyError, parse_policy
 from schema.context import Info
@@ -156,8 +156,7 @@ async def resolve_simulate_policy(info: Info, document: Text) -> PolicySimulatio
 
 async def _propose_policy(info: Info, document: Text) -> PolicyProposal:
     """Resolve the officers' mutation `proposePolicy`."""
-    policy = _parse_document(document)
-    await _refuse_untold(info, policy)
+    policy = await _check_document(info, document)
     if await acting_officer(info.context).propose_policy(policy) is ActOutcome.KNOWN:
         raise BadInput(
             "document: the version was already proposed or in force (change the field `version` in the document)"
@@ -171,7 +170,7 @@ async def _activate_policy(
     """Resolve the officers' mutation `activatePolicy`: approve a policy that another officer proposed."""
     for row in await list_proposals(info.context.reader):
         if row.version == version:
-            await _refuse_untold(info, parse_policy(row.document))
+            await _check_document(info, row.document)
     outcome = await acting_officer(info.context).approve_policy(version)
     if outcome is None:
         raise BadInput("version: must be a proposed version (use a version from policyProposals)")
@@ -185,10 +184,11 @@ async def _find_proposal(info: Info, version: str) -> PolicyProposal:
     return next(_version_of_row(row) for row in await list_proposals(info.context.reader) if row.version == version)
 
 
-async def _refuse_untold(info: Info, policy: Document) -> None:
-    """Raise BadInput for an officer's policy document with uses of which no campaign told."""
+async def _check_document(info: Info, document: str) -> Document:
+    """Check the policy document of an officer that is to be in force. Raises BadInput with every fault."""
+    told = await read_told(info.context.reader)
     try:
-        await refuse_untold(info.context.reader, policy)
+        return check_policy(document, "policy", told)
     except PolicyError as error:
         raise BadInput(f"document: {error}") from None
 
@@ -198,7 +198,7 @@ def _parse_document(document: str) -> Document:
     try:
         return parse_policy(document)
     except PolicyError as error:
-        raise BadInput(f"document: {error} (correct it)") from None
+        raise BadInput(f"document: {error}") from None
 
 
 def _version_of_row(row: ProposalRow) -> PolicyProposal:

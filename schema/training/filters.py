@@ -75,9 +75,10 @@ async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filte
                 " several requests)"
             )
     policy = None
-    if filter.products or filter.regions or filter.grounds is not None:
+    _check_months(filter)
+    if filter.kinds or filter.products or filter.regions or filter.grounds is not None:
         policy = await context.gateway.policy_in_force()
-        _check_products_and_regions(filter, policy)
+        _check_names(filter, policy)
     months = filter.created_months
     return Filter(
         kinds=_each_once(filter.kinds) if policy is None else _kinds(policy, filter),
@@ -93,15 +94,24 @@ async def narrowed_by(context: Context, filter: TrainableContentFilter) -> Filte
     )
 
 
-def _check_products_and_regions(filter: TrainableContentFilter, policy: Policy) -> None:
-    """Raise BadInput where the filter of `trainableContent` names an unknown product or region."""
+def _check_names(filter: TrainableContentFilter, policy: Policy) -> None:
+    """Raise BadInput where the filter of `trainableContent` names what the policy in force does not cover."""
     for name, wanted, known in (
+        ("kinds", filter.kinds, [kind for ground in policy.grounds.values() for kind in ground.kinds]),
         ("products", filter.products, sorted(policy.products)),
         ("regions", filter.regions, policy.regions),
+        ("grounds", filter.grounds, list(policy.grounds)),
     ):
         unknown = [value for value in wanted or [] if value not in known]
         if unknown:
             raise BadInput(f"filter.{name}: must be one or more of {', '.join(known)} (correct the list)")
+
+
+def _check_months(filter: TrainableContentFilter) -> None:
+    """Raise BadInput where the months in the filter of `trainableContent` are the wrong way round."""
+    first, last = filter.created_from_month, filter.created_until_month
+    if first and last and first.replace(day=1) > last:
+        raise BadInput("filter.createdFromMonth: must not be after createdUntilMonth (exchange them)")
 
 
 def _languages(wanted: list[str] | None) -> list[str] | None:

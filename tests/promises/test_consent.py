@@ -118,6 +118,16 @@ async def test_consent_where_none_is_asked_for_is_refused_with_words(
     killed("consent for any product", "db/sql/consent.sql", "the refusals above" if given else None)
 
 
+async def test_a_consent_that_the_policy_does_not_ask_for_is_counted_in_the_summary(gateway: TestGateway) -> None:
+    answer = await gateway.ingest([fact("consent"), fact("account")])
+    assert (answer["consentsNotAskedFor"], answer["total"]["accepted"]) == (1, 2)
+    activate_policy(gateway.database_url, parse_policy(json.dumps(OPTED_IN_POLICY | {"version": "consent"})))
+    asked = [fact("consent", 3), fact("consent", id="unknown", account="later")]
+    not_asked = [fact("account", id="other", product="WHATSAPP"), fact("consent", id="other", account="other")]
+    answer = await gateway.ingest([*asked, *not_asked])
+    assert (answer["consentsNotAskedFor"], answer["total"]["accepted"]) == (1, 4)
+
+
 async def test_two_who_give_and_withdraw_at_once_end_as_the_last_one_said(consenting_gateway: TestGateway) -> None:
     for _ in range(5):
         await asyncio.gather(*(say(consenting_gateway, GIVE) for _ in range(4)), return_exceptions=True)

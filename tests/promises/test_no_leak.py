@@ -133,11 +133,11 @@ def filters(world: CanaryWorld) -> Iterator[tuple[dict[str, Any], set[str]]]:
     records = [json.loads(line) for _, lines in world.batch.stages for line in lines if b'"content"' in line]
     hidden = [record for record in records if record["id"] in world.excluded]
     values: dict[str, set[str]] = {
-        "kinds": set(enum("ContentKind")),
+        "kinds": {kind for ground in ENFORCED.grounds.values() for kind in ground.kinds},
         "products": {"FACEBOOK", "INSTAGRAM", "MESSENGER", "WHATSAPP"},
         "languages": {item.language for item in world.permitted.values() if item.language}
         | {record["language"] for record in hidden[:3]},
-        "grounds": set(enum("Ground")),
+        "grounds": set(ENFORCED.grounds),
         "createdMonths": {item.month for item in world.permitted.values()} | {"2024-02-28", "2022-03-31"},
     }
     for name, chosen in values.items():
@@ -147,9 +147,8 @@ def filters(world: CanaryWorld) -> Iterator[tuple[dict[str, Any], set[str]]]:
     everything = set(world.permitted)
     yield {"createdFromMonth": "2020-01-01", "createdUntilMonth": "2030-01-01"}, everything
     yield {"sample": {"share": 1, "seed": "a seed"}}, everything
-    for kind in ("POST", "PRIVATE_MESSAGE"):
-        for ground in values["grounds"]:
-            yield {"kinds": [kind], "grounds": [ground]}, due(world, {"kind": {kind}, "ground": {ground}})
+    for ground in values["grounds"]:
+        yield {"kinds": ["POST"], "grounds": [ground]}, due(world, {"kind": {"POST"}, "ground": {ground}})
 
 
 def due(world: CanaryWorld, wanted: dict[str, set[str]]) -> set[str]:
@@ -158,11 +157,6 @@ def due(world: CanaryWorld, wanted: dict[str, set[str]]) -> set[str]:
         wanted = {"month": {f"{day[:7]}-01" for day in wanted["month"]}}
     items = world.permitted.items()
     return {name for name, item in items if all(getattr(item, field) in values for field, values in wanted.items())}
-
-
-def enum(name: str) -> list[str]:
-    kind: Any = SDL.type_map[name]
-    return list(kind.values)
 
 
 @CONNECTIONS

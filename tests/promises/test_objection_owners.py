@@ -168,7 +168,8 @@ async def _page(gateway: TestGateway, reader: str) -> set[str]:
     answer = await gateway.client.get(form)
     assert answer.status_code == 200
     assert "filed-" not in answer.text
-    mine = await gateway.client.get(link_path(sign_link(SECRET, reader, LinkAction.ME, until), LinkAction.ME, "en"))
+    token = await gateway.reading_token(reader)
+    mine = await gateway.client.get(link_path(token, LinkAction.ME, "en"))
     assert mine.status_code == 200
     return set(re.findall('<span class="reference">(.*?)</span>', mine.text))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.promises.oracle import DEFAULT_POLICY, World
-from tests.support.facts import DAY, HASH, NOW, OPTED_IN_POLICY, SPECIFIED, decided, line, world
+from tests.support.facts import DAY, HASH, NOW, OPTED_IN_POLICY, decided, line, world
 
 
 def test_a_link_in_a_stale_or_conflicting_line_counts_but_not_one_in_a_bad_line() -> None:
@@ -57,7 +57,7 @@ def test_a_bad_line_counts_if_it_can_be_read_and_is_not_older(bad: str | bytes, 
 
 
 def test_a_bad_line_may_come_before_the_good_one() -> None:
-    made = World(features=SPECIFIED)
+    made = World()
     made.load(line("content", 3, **BAD), NOW)
     made.load(line("content", 3), NOW - 8 * DAY)
     assert made.decide("item", NOW).outcomes["CONTENT_SETTLED"] == "UNKNOWN"
@@ -212,7 +212,7 @@ def test_a_window_covered_by_several_new_ones_takes_nothing_back() -> None:
     ],
 )
 def test_a_line_that_breaks_the_format_is_rejected(record: str, fields: dict[str, Any]) -> None:
-    assert World(features=SPECIFIED).load(line(record, **fields), NOW - 60 * DAY) == "rejected"
+    assert World().load(line(record, **fields), NOW - 60 * DAY) == "rejected"
 
 
 @pytest.mark.parametrize(

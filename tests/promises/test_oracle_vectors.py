@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.promises.oracle import DEFAULT_POLICY, World
-from tests.support.facts import DAY, HASH, NOW, OPTED_IN_POLICY, SPECIFIED, decided, fact, instant, line, world
+from tests.support.facts import DAY, HASH, NOW, OPTED_IN_POLICY, decided, fact, instant, line, world
 
 CLEAR = dict.fromkeys(["special_category", "safety", "minors"], "CLEAR")
 MEDIUM: dict[str, Any] = {"kind": "PHOTO", "scans": CLEAR}
@@ -177,7 +177,7 @@ def test_names_that_a_policy_requires_need_a_recogniser() -> None:
         found = decided(line("content", 3, personal_spans=spans), policy=policy)
         assert found.outcomes["DEIDENTIFIED"] == outcome
     past = line("content", 3, text="A", personal_spans=[{"start": 0, "end": 2, "kind": "PERSON"}])
-    assert World(features=SPECIFIED).load(past, NOW) == "rejected"
+    assert World().load(past, NOW) == "rejected"
 
 
 @pytest.mark.parametrize(

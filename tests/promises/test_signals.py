@@ -134,6 +134,40 @@ async def test_a_reservation_of_an_account_marks_every_item_and_taking_it_back_w
     assert await failing(gateway, "ACCOUNT_IN_GOOD_STANDING") == set()
 
 
+async def test_a_minors_age_in_the_metadata_that_is_taken_back_waits(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    age = signal("XMP plus:MinorModelAgeDisclosure", "http://ns.useplus.org/ldf/vocab/AG-A15")
+    await gateway.ingest([*people("author"), fact("content", signals=[age])])
+    await gateway.ingest([fact("content", 3)])
+    assert await failing(gateway, "CONTENT_SETTLED") == {"item"}
+
+
+async def test_a_private_message_objects_for_its_account_where_its_signals_do(gateway: TestGateway) -> None:
+    denial = signal("org.user-intents.declaration", DENIAL)
+    message = fact("content", id="message", kind="PRIVATE_MESSAGE", text=None, signals=[denial])
+    await gateway.ingest([*people("author"), fact("content"), message])
+    assert await failing(gateway, "NO_ACTIVE_OBJECTION") == {"item", "message"}
+
+
+async def test_a_reservation_of_an_account_counts_for_the_families_of_its_items(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    actor = signal("ActivityPub actor", {"indexable": False})
+    caption = fact("content", id="caption", account="other", kind="CAPTION", parent="item")
+    await gateway.ingest([*people("author", "other"), fact("content", kind="PHOTO"), caption])
+    assert len(await gateway.pull()) == 2
+    await gateway.ingest([fact("account", 3, id="other", signals=[actor])])
+    assert await failing(gateway, "NO_RIGHTS_RESERVATION") == {"item", "caption"}
+    assert await gateway.pull() == []
+    await settled(gateway)
+    retracted = "SELECT count(*) FROM grounds.retraction_batch, unnest(items) WHERE kind = 'RETRACT'"
+    assert gateway.execute(retracted) == [(2,)]
+    late = fact("content", id="late", account="other", kind="CAPTION", parent="later")
+    await gateway.ingest([late, fact("content", id="later", kind="PHOTO")])
+    assert await failing(gateway, "NO_RIGHTS_RESERVATION") == {"item", "caption", "late", "later"}
+    await gateway.ingest([fact("account", 4, id="other")])
+    assert await failing(gateway, "NO_RIGHTS_RESERVATION") == set()
+
+
 async def test_a_statement_about_a_whole_account_objects_until_the_person_withdraws_it(gateway: TestGateway) -> None:
     gateway.set_clock(NOW)
     intents = "org.user-intents.declaration"

@@ -194,7 +194,7 @@ async def explain(gateway: TestGateway, batch: Batch, found: list[Disagreement])
         f"loaded at {clock.isoformat()}:\n" + "\n".join(f"  {line.decode(errors='backslashreplace')}" for line in lines)
         for clock, lines in small.stages
     )
-    policy = {name: value for name, value in batch.policy.items() if value != DEFAULT_POLICY[name]}
+    policy = {name: value for name, value in batch.policy.items() if value != DEFAULT_POLICY.get(name)}
     differing = "\n".join(map(str, left[:5]))
     return (
         f"seed {batch.seed}: {len(found)} differences, the first: {found[0]}\n{stages}\nholds: {small.holds}\n"

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.promises.oracle import ALL_FEATURES, DEFAULT_POLICY, Decision, Feature, Features, World
+from tests.promises.oracle import ALL_FEATURES, DEFAULT_POLICY, Decision, Features, World
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,7 +22,6 @@ FACTS: dict[str, dict[str, Any]] = {
     "campaign": {},
     "consent": {"id": "consent", "account": "author", "given_at": "2026-01-01T00:00:00Z"},
 }
-SPECIFIED = ALL_FEATURES - {Feature.SIGNALS}  # the facts above state no signals, and a list must be stated
 OPTED_IN_POLICY = DEFAULT_POLICY | {"grounds": {"OPTED_IN": {"kinds": ["POST"], "products": ["FACEBOOK"]}}}
 
 
@@ -45,7 +44,7 @@ def world(
     *lines: str,
     policy: dict[str, Any] = DEFAULT_POLICY,
     at: datetime = NOW - 60 * DAY,
-    features: Features = SPECIFIED,
+    features: Features = ALL_FEATURES,
 ) -> World:
     """Return an oracle's world whose only item is permitted, with further lines loaded after it."""
     made = World(policy, features)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import httpx
@@ -25,6 +26,7 @@ from tests.support.shared_database import SharedDatabase, fetch_all
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SECRET = b"a secret of tests, of tests only"
 
+ISSUE_LINK = "mutation Issue($account: String!) { issueReadingLink(account: $account) { path expiresAt } }"
 DECISIONS = """query Decisions($after: String) {
   contents(first: 100, after: $after) {
     nodes { platformId eligibility { permitted ground conditions { code outcome required } } }
@@ -78,7 +80,7 @@ class TestGateway:
         """Send facts, records or raw lines, over HTTP, and return the answer."""
         lines = b"".join(_line(record) for record in records)
         headers = {"Authorization": f"Bearer {self.token(Role.PLATFORM_INGEST)}"}
-        response = await self.client.post("/ingest", content=lines, headers=headers)
+        response = await self.client.post("/ingest", content=lines, headers=headers, timeout=600)
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
@@ -96,6 +98,12 @@ class TestGateway:
             if not page["pageInfo"]["hasNextPage"]:
                 return found
             after = page["pageInfo"]["endCursor"]
+
+    async def reading_token(self, account: str = "author") -> str:
+        """Let the platform issue a link to an account's own data, and return its token."""
+        issued = await self.ask(Role.PLATFORM_INGEST, ISSUE_LINK, {"account": account})
+        token: str = parse_qs(urlsplit(issued["issueReadingLink"]["path"]).query)["t"][0]
+        return token
 
     async def pull(self, first: int = 100, filter: dict[str, Any] | None = None, **claims: Any) -> list[dict[str, Any]]:
         """Pull every page as a training client."""

@@ -11,12 +11,19 @@ from random import Random
 from typing import Any
 
 from tests.promises.oracle import Feature, Features
+from tests.support.signal_vectors import VECTORS, signals_of
 
 Facts = dict[str, Any]
 BLANK = ["", " ", "\u200b\ufeff", "\u2800\u3164", "\u00ad\U000e0020"]
 HTML = ["<p>&nbsp;</p>", "<script>A note</script>", "<!-- A note -->", "<b>A note</b>", "&#8203;", "<img alt='A note'>"]
 SOURCES = ["IPTC", "ATPROTO", "ACTIVITYPUB", "CONTENT_SIGNALS"]
 MEDIA_KINDS = ["PHOTO", "PHOTO", "VIDEO", "AUDIO"]
+OF_ACCOUNTS = ("ActivityPub actor", "org.user-intents.declaration", "community.lexicon.preference.ai")
+ACCOUNT_VECTORS = [
+    vector
+    for vector in VECTORS
+    if vector["format"] in OF_ACCOUNTS and vector["id"] != "lex-04"  # of a collection
+]
 
 
 def further(record: Facts, features: Features, random: Random, items: list[str], contacts: list[str]) -> Facts:
@@ -24,8 +31,8 @@ def further(record: Facts, features: Features, random: Random, items: list[str],
     steady = Random(f"{record['id']}")
     for feature in sorted(features & _ADDITIONS.keys()):
         chosen = random if random.random() < 0.15 else Random(f"{feature} {steady.random()}")
-        kind, add = _ADDITIONS[feature]
-        if record["record"] == kind:
+        add = _ADDITIONS[feature].get(record["record"])
+        if add:
             record = record | add(record, chosen, items, contacts)
     return record
 
@@ -84,19 +91,31 @@ def _alt(record: Facts, random: Random, _: list[str], __: list[str]) -> Facts:
     return {"media": [medium | {"alt": random.choice([None, "A note"])} for medium in record["media"]]}
 
 
+def _signals(record: Facts, random: Random, _: list[str], __: list[str]) -> Facts:
+    """State what the vectors of signals state, more seldom about an account than about an item."""
+    of_account = record["record"] == "account"
+    if random.random() < (0.85 if of_account else 0.6):
+        return {} if random.random() < 0.5 else {"signals": []}
+    vectors = ACCOUNT_VECTORS if of_account else VECTORS
+    chosen = random.choices(vectors, k=random.choice([1, 1, 2, 3]))
+    seen_at = f"2025-01-{random.choice([2, 3]):02}T03:04:05Z"
+    return {"signals": [signal | {"seen_at": seen_at} for vector in chosen for signal in signals_of(vector)]}
+
+
 def _phone(record: Facts, random: Random, _: list[str], __: list[str]) -> Facts:
     return {"channel": random.choice(["PHONE", record["channel"]])}
 
 
-_ADDITIONS: Mapping[Feature, tuple[str, Addition]] = {
-    Feature.FAMILIES: ("content", _family),
-    Feature.PARENTS: ("content", _parent),
-    Feature.CONTACT_REFERENCES: ("content", _depicted),
-    Feature.BLANK_TEXT: ("content", _text),
-    Feature.PERSONAL_SPANS: ("content", _spans),
-    Feature.RIGHTS_SOURCES: ("content", _source),
-    Feature.MEDIA_ALT: ("content", _alt),
-    Feature.PHONE: ("objection", _phone),
+_ADDITIONS: Mapping[Feature, Mapping[str, Addition]] = {
+    Feature.FAMILIES: {"content": _family},
+    Feature.PARENTS: {"content": _parent},
+    Feature.CONTACT_REFERENCES: {"content": _depicted},
+    Feature.BLANK_TEXT: {"content": _text},
+    Feature.PERSONAL_SPANS: {"content": _spans},
+    Feature.RIGHTS_SOURCES: {"content": _source},
+    Feature.MEDIA_ALT: {"content": _alt},
+    Feature.PHONE: {"objection": _phone},
+    Feature.SIGNALS: {"account": _signals, "content": _signals},
 }
 
 

@@ -36,6 +36,7 @@ BUILT_FEATURES: Features = frozenset(
         Feature.QUARANTINE_FROM_LOADING,
         Feature.QUARANTINE_REACH,
         Feature.RIGHTS_SOURCES,
+        Feature.SIGNALS,
         Feature.STALE_LINES,
         Feature.TAKING_BACK,
         Feature.UNLISTED,

@@ -1,4 +1,7 @@
-"""The pages that the gateway serves to everyone, and to those whose data it is: plain HTML, no script, no cookie."""
+"""The pages that the gateway serves to everyone, and to those whose data it is: plain HTML and no script.
+
+Only a link to the own data sets a cookie, which ties the link to its browser.
+"""
 
 from collections.abc import Awaitable, Callable
 

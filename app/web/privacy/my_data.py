@@ -1,5 +1,6 @@
 """What the gateway knows about a person, for that person: read by GraphQL operations as the data subject."""
 
+import secrets
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.auth.authenticator import Authenticator, Unauthorized
-from app.auth.signed_links import LinkAction, account_of_link, issue_link, link_path
+from app.auth.signed_links import WAIT_SECONDS, LinkAction, issue_link, link_path
 from app.http.boundary import HTTPError
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
@@ -19,6 +20,8 @@ from app.web.pages import OperationError, execute_operation, page_headers
 from app.web.privacy.own_records import OwnRecordsReader
 from app.web.privacy.public_pages import sent_text
 from app.web.privacy.rendering import language_of, privacy_page, read_stylesheet, render_page, texts_of
+from db.connection import borrowing_as
+from db.oversight.reading_links import is_own_token, open_reading_link
 from schema.actor import Actor, Role
 from schema.context import Gateway
 from schema.records.viewer import LATEST_ITEMS
@@ -26,11 +29,13 @@ from schema.records.viewer import LATEST_ITEMS
 DELIVERIES_SHOWN: Final = 100
 OBJECT_LINK_LIFETIME: Final = timedelta(days=1)
 BODY_LIMIT: Final = 1024
+COOKIE: Final = "grounds_reader"
+COOKIE_SECONDS: Final = 7 * 24 * 3600
 _CONSENT_OPERATIONS: Final = {"give": "give_consent", "withdraw": "withdraw_consent"}
 
 
 class MyDataPage:
-    """Serve /me, to the bearer of a signed link or of a DATA_SUBJECT's token."""
+    """Serve /me, to the browser that opened a link first, or the bearer of a DATA_SUBJECT's token."""
 
     def __init__(
         self, gateway: Gateway, endpoint: GraphQLEndpoint, authenticator: Authenticator, settings: Settings
@@ -43,8 +48,25 @@ class MyDataPage:
     async def show(self, request: Request) -> Response:
         """Show the privacy page of what is known about a person, or explain that it needs a link."""
         actor = await self._required_actor(request)
-        if request.method == "POST":
-            return await self._state_consent(request, actor)
+        response = await (self._state_consent if request.method == "POST" else self._show_data)(request, actor)
+        if "t" in request.query_params:
+            self._set_cookie(response, request.state.browser)
+        return response
+
+    def _set_cookie(self, response: Response, browser: str) -> None:
+        """Set the cookie of the browser for which the link to a person's privacy page opens."""
+        response.set_cookie(
+            COOKIE,
+            browser,
+            max_age=COOKIE_SECONDS,
+            path=LinkAction.ME,
+            secure=(self._settings.public_url or "").startswith("https:"),
+            httponly=True,
+            samesite="lax",  # the link is followed from the platform's page
+        )
+
+    async def _show_data(self, request: Request, actor: Actor) -> Response:
+        """Show the privacy page of what is known about a person, or download it."""
         records, after = OwnRecordsReader(self._endpoint, actor), request.query_params.get("after") or None
         wanted = request.query_params.get("format")
         if wanted in ("json", "html"):
@@ -110,13 +132,22 @@ class MyDataPage:
         """Return the data subject for which a signed link or a token opens the privacy page."""
         token = request.query_params.get("t")
         if token is not None:
-            account = await account_of_link(self._gateway, LinkAction.ME, token)
+            account = await self._account_of_link(request, token)
             return None if account is None else Actor(name="link", role=Role.DATA_SUBJECT, subject=account)
         try:
             actor = await self._authenticator.actor(request.headers.get("authorization"))
         except Unauthorized:
             return None
         return actor if actor.role is Role.DATA_SUBJECT else None
+
+    async def _account_of_link(self, request: Request, token: str) -> str | None:
+        """Return the account whose privacy page a link opens for the browser that asks; None if it opens none."""
+        request.state.browser = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
+        secret = self._gateway.secret
+        if request.method == "HEAD" or not is_own_token(secret, token):
+            return None
+        with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
+            return await open_reading_link(self._gateway.database, secret, token, request.state.browser)
 
     async def _links(self, request: Request, actor: Actor, page_info: dict[str, Any]) -> dict[str, Any]:
         """Make the links of a person's privacy page: to object, to the next items, and back to the first."""

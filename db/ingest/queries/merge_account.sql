@@ -34,11 +34,13 @@ WHERE NOT EXISTS (SELECT FROM grounds.account_contact c WHERE c.account = a.id A
 ON CONFLICT DO NOTHING;
 
 -- name: move_content!
--- An item carries its account's product and country. This runs before the account is stored: only then is the old one known.
+-- An item carries its account's product, country and reservation. This runs before the account is stored: only then are the
+-- old ones known.
 -- `reference_count` is set to what it is, as in grounds.refresh_standing_by_person.
-UPDATE grounds.content c SET product = s.product, country = s.country, reference_count = c.reference_count
+UPDATE grounds.content c SET product = s.product, country = s.country, account_reserved = s.reserved, reference_count = c.reference_count
 FROM stage_account s JOIN grounds.account a ON a.platform_id = s.platform_id
-WHERE (s.outcome IS NULL OR s.outcome = 'changed') AND (a.product, a.country) IS DISTINCT FROM (s.product, s.country) AND c.account = a.id;
+WHERE (s.outcome IS NULL OR s.outcome = 'changed') AND c.account = a.id
+    AND (a.product, a.country, coalesce(a.reserved, FALSE)) IS DISTINCT FROM (s.product, s.country, s.reserved);
 
 -- name: update_account!
 -- An account that was inserted just now is left as it is.

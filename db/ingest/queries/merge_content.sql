@@ -34,8 +34,10 @@ FROM (
 WHERE k.platform_id = p.platform_id AND k.kind NOT IN ('PRIVATE_MESSAGE', p.kind);
 
 -- name: insert_content!
-INSERT INTO grounds.content (platform_id, {columns}, product, country, reference_count, reverted_at, quarantined_at)
-SELECT s.platform_id, {values}, a.product, a.country, cardinality(s.referenced) + cardinality(s.referenced_contacts),
+INSERT INTO grounds.content (platform_id, {columns}, product, country, account_reserved,
+    reference_count, reverted_at, quarantined_at)
+SELECT s.platform_id, {values}, a.product, a.country, coalesce(a.reserved, FALSE),
+    cardinality(s.referenced) + cardinality(s.referenced_contacts),
     coalesce((SELECT w.since FROM grounds.family_wait w
               WHERE w.family = CASE s.kind WHEN 'CAPTION' THEN s.parent ELSE s.platform_id END), '-infinity'),
     coalesce((SELECT max(q.observed_at) FROM grounds.quarantine q
@@ -46,7 +48,7 @@ ORDER BY s.line;
 
 -- name: update_content!
 UPDATE grounds.content k
-SET {assignments}, product = a.product, country = a.country,
+SET {assignments}, product = a.product, country = a.country, account_reserved = coalesce(a.reserved, FALSE),
     reference_count = cardinality(s.referenced) + cardinality(s.referenced_contacts),
     revised_at = CASE
         WHEN (k.text, k.media::text, k.edited_at) IS DISTINCT FROM (s.text, s.media::text, s.edited_at)

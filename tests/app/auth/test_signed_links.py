@@ -67,10 +67,9 @@ def test_the_path_of_a_link_names_page_and_language() -> None:
 def test_the_command_prints_a_link_that_opens_its_page(tmp_path: Path) -> None:
     secret, site = "s" * 32, "https://grounds.example.org"
     settings = {"GROUNDS_SECRET": secret, "GROUNDS_PUBLIC_URL": site}
-    for arguments, purpose in (((), LinkAction.OBJECT), (("--me",), LinkAction.ME)):
-        printed = grounds("link", "an account", *arguments, data=tmp_path, env=settings).stdout.strip()
-        assert printed.startswith(f"{site}{purpose}?t=")
-        (token,) = parse_qs(urlsplit(printed).query)["t"]
-        now = datetime.now(UTC)
-        assert read_link(secret.encode(), token, purpose, now + timedelta(days=29)) == "an account"
-        assert read_link(secret.encode(), token, purpose, now + timedelta(days=31)) is None
+    printed = grounds("link", "an account", data=tmp_path, env=settings).stdout.strip()
+    assert printed.startswith(f"{site}/object?t=")
+    (token,) = parse_qs(urlsplit(printed).query)["t"]
+    now = datetime.now(UTC)
+    assert read_link(secret.encode(), token, LinkAction.OBJECT, now + timedelta(days=29)) == "an account"
+    assert read_link(secret.encode(), token, LinkAction.OBJECT, now + timedelta(days=31)) is None

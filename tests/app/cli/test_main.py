@@ -205,6 +205,21 @@ def test_a_token_of_every_role_is_let_in(served: Serving) -> None:
         assert viewer == {"data": {"viewer": {"role": role, "client": asked[0], "purpose": asked[1]}}}
 
 
+def test_a_token_for_a_purpose_that_the_policy_does_not_have_is_refused(served: Serving, tmp_path: Path) -> None:
+    training = ("token", "--role", "TRAINING_CLIENT", "--purpose")
+    told = grounds(*training, "advertising", data=served.data)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == (
+        "grounds: --purpose: ADVERTISING is not a purpose of the policy in force (use GENAI_TRAINING)\n"
+    )
+    told = grounds(*training, "genai_training", data=served.data)
+    viewer = ask(served, told.stdout.strip(), "{ viewer { purpose } }")
+    assert (told.stderr, viewer) == ("", {"data": {"viewer": {"purpose": "GENAI_TRAINING"}}})
+    told = grounds(*training, "ADVERTISING", data=tmp_path / "new")
+    assert (told.returncode, told.stdout.count(".")) == (0, 2)
+    assert told.stderr == "The purpose was not compared with a policy, because no database is running.\n"
+
+
 def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> None:
     told = grounds(
         "token", "--role", "AUDITOR", data=tmp_path / "new", env={"DATABASE_URL": "postgresql://127.0.0.1:1/x"}
@@ -244,8 +259,20 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
     wrong |= {"notice": {"epoch": 7, "period_days": "x"}, "grounds": {"WHIM": public}}
     nested = ("notice.epoch", "notice.period_days", "grounds.WHIM")
     places = (*("version", "effective_from", "purposes", "regions", "colour"), *nested)
+    untold = {"purposes": ["GENAI_TRAINING", "ADVERTISING"], "regions": ["DE", "UK"], "colour": "red"}
     refused: list[tuple[dict[str, Any], list[str]]] = [
         (wrong, [f"policy.json: {place}: " for place in places]),
+        (
+            untold | {"dwell": {"account_days": -1}, "effective_until": sound["effective_from"]},
+            [
+                "grounds: policy 2025-05-27: colour: is not a field of a policy (remove it, or correct its name)\n",
+                "policy 2025-05-27: regions.1: UK is not an ISO 3166-1 country code",
+                "policy 2025-05-27: dwell.account_days: must be at least 0 (correct it)\n",
+                "policy 2025-05-27: effective_until must be after effective_from",
+                "policy 2025-05-27: purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING",
+            ],
+        ),
+        ({"controller": None}, ["policy 2025-05-27: controller: is missing (state its name, address, contact"]),
         (
             {"effective_until": sound["effective_from"]},
             ["policy 2025-05-27: effective_until must be after effective_from"],

@@ -57,6 +57,24 @@ async def test_an_objection_that_matches_no_account_is_kept_and_the_officer_is_t
     assert gateway.execute("SELECT count(DISTINCT target.value) FROM grounds.objection_target target") == [(2,)]
 
 
+async def test_a_letter_is_dated_by_its_day_which_begins_where_it_begins_first(gateway: TestGateway) -> None:
+    gateway.set_clock(NOW)
+    done = file_objection(gateway, "--account", "author", "--received-at", "2026-05-03")
+    assert "is in effect since 2026-05-02T10:00:00+00:00" in done.stdout, done.stderr
+    for stated, fault in (
+        (["2026-13-01"], "--received-at: must be a day or a time"),
+        (["2027-01-01"], "--received-at: must not be in the future"),
+        (["2026-05-03T10:00:00"], "--received-at: must have a time zone"),
+        (["2026-05-03", "--channel", "form"], "--received-at: needs one of the channels LETTER, PHONE, EMAIL"),
+    ):
+        done = file_objection(gateway, "--account", "author", "--received-at", *stated)
+        assert (done.returncode, done.stdout) == (2, ""), stated
+        assert fault in done.stderr
+    assert gateway.execute("SELECT channel, received_at::text FROM grounds.objection") == [
+        ("LETTER", "2026-05-02 10:00:00+00")
+    ]
+
+
 async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -> None:
     for named, fault in (
         ([], "pass exactly one of --account, --person, --contact and --contact-file"),

@@ -124,8 +124,8 @@ async def test_more_bad_lines_than_are_shown_are_all_counted(gateway: TestGatewa
 async def test_nothing_is_an_answer_too(gateway: TestGateway) -> None:
     for content in (b"", b"\n", b" \n\r\n\n"):
         response = await post(gateway, content)
-        empty = {"records": {}, "total": NOTHING, "rejects": [], "noticesOfUnknownCampaigns": {}}
-        empty |= {"changedCampaigns": [], "stillSetAside": {}, "unreadableSignals": []}
+        empty: dict[str, Any] = {"records": {}, "total": NOTHING, "rejects": [], "noticesOfUnknownCampaigns": {}}
+        empty |= {"consentsNotAskedFor": 0, "changedCampaigns": [], "stillSetAside": {}, "unreadableSignals": []}
         assert (response.status_code, response.json()) == (200, empty)
 
 

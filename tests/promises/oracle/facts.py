@@ -18,6 +18,7 @@ from tests.promises.oracle.records import (
     parse_object,
     parsers_for,
 )
+from tests.promises.oracle.signals import finding_of
 from tests.promises.oracle.taking_back import Statement, Target, waits_for
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -100,7 +101,7 @@ class Facts:
             return record
         kept_out = {"text": None}
         if Feature.PRIVATE_FOR_EVER in self._features:
-            kept_out |= dict.fromkeys({"media", "personal_spans"} & record.keys())
+            kept_out |= dict.fromkeys({"media", "personal_spans", "signals"} & record.keys())
         return record | kept_out
 
     def _keep_for_ever(self, key: Key, record: Record) -> None:
@@ -122,6 +123,18 @@ class Facts:
             self.captions[record["parent"]].add(identity)
         if name == "objection":
             self._aim(identity, record)
+        if name in ("account", "content"):
+            for standard in finding_of(record).objections:
+                self._object(standard, identity if name == "account" else record["account"])
+
+    def _object(self, standard: str, account: str) -> None:
+        """File the objection that a statement about a whole account is; to state it no longer withdraws nothing."""
+        identity = f"signal:{standard}:{account}"
+        filed = {"id": identity, "account": account, "scope": "PUBLIC_CONTENT", "withdrawn_at": None}
+        instants = dict.fromkeys(("received_at", "observed_at"), ALWAYS)
+        self.stored["objection"].setdefault(identity, filed | instants)
+        self.stated["objection", identity].append(filed | instants)
+        self.objections["account", account].add(identity)
 
     def _aim(self, identity: str, objection: Record) -> None:
         """Keep every target that an objection ever named, in a bad line as well."""

@@ -6,9 +6,8 @@ from tests.promises.oracle.facts import Facts
 from tests.promises.oracle.features import Feature, Features
 from tests.promises.oracle.persons import Persons
 from tests.promises.oracle.policies import Policy
-from tests.promises.oracle.records import ALWAYS, Record
-from tests.promises.oracle.signals import is_reserved
-from tests.promises.oracle.taking_back import MEDIA_KINDS
+from tests.promises.oracle.records import ALWAYS, MEDIA_KINDS, Record
+from tests.promises.oracle.signals import is_reserved, is_seen, scanned_for_minors
 from tests.promises.oracle.texts import is_blank
 from tests.promises.oracle.verdicts import Verdict, all_of, is_reached, is_value, unless
 
@@ -77,17 +76,22 @@ class Items:
                 *(self._persons.adult_now(one) for member in family for one in member["references"]),
                 *(self._scanned_for_minors(member) for member in family),
             ),
-            "NO_RIGHTS_RESERVATION": not any(is_reserved(member) for member in family),
+            "NO_RIGHTS_RESERVATION": not any(map(self._is_reserved, family)),
             "NO_SPECIAL_CATEGORY": all_of(
                 sound, *(is_value("CLEAR", member["scans"]["special_category"]) for member in family)
             ),
             "CONTENT_SAFE": all_of(sound, *(is_value("CLEAR", member["scans"]["safety"]) for member in family)),
         }
 
+    def _is_reserved(self, item: Record) -> bool:
+        """Return whether an item reserves, or its account does for all its items."""
+        account = self._facts.stored["account"].get(item["account"])
+        return is_reserved(item) or (account is not None and is_reserved(account))
+
     def _scanned_for_minors(self, item: Record) -> Verdict:
         """Return whether a scanner saw no minor; where there is nothing to see it need not have looked."""
-        found = item["scans"].get("minors")
-        if Feature.MINORS_SCANNER not in self._features or (found is None and not _is_seen(item)):
+        found = scanned_for_minors(item)
+        if Feature.MINORS_SCANNER not in self._features or (found is None and not is_seen(item)):
             return True
         return is_value("CLEAR", found)
 
@@ -134,8 +138,3 @@ class Items:
         if Feature.BLANK_TEXT not in self._features:
             return bool(item["text"])
         return bool(item["text"]) and not is_blank(item["text"], item["text_format"] == "HTML")
-
-
-def _is_seen(item: Record) -> bool:
-    """Return whether a scanner has something to look at, or to listen to."""
-    return item["kind"] in MEDIA_KINDS or bool(item["media"])

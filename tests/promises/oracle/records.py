@@ -12,11 +12,13 @@ from functools import lru_cache, partial
 from typing import Any
 
 from tests.promises.oracle.features import Feature, Features
+from tests.promises.oracle.standards import STANDARDS
 
 ADULT_AGE = 18
 MAX_LINE_BYTES = 1 << 20  # bytes
 MAX_ID_LENGTH = 200
 MAX_SIGNAL_LENGTH = 1 << 16  # bytes
+MEDIA_KINDS = {"PHOTO", "VIDEO", "AUDIO"}
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
 NOON = time(12, tzinfo=UTC)
@@ -53,9 +55,9 @@ FIELDS_OF = {
     Feature.BLANK_TEXT: {"content": "text_format:PLAIN|HTML?"},
     Feature.PERSONAL_SPANS: {"content": "personal_spans:spans?", "span": "start:count end:count kind:text"},
     Feature.SIGNALS: {
-        "content": "signals:signal*",
-        "account": "signals:signal*",
-        "signal": "standard:text value:signal_value location:text? path:text? seen_at:instant?",
+        "content": "signals:signals",
+        "account": "signals:signals",
+        "signal": "standard:standard value:signal_value location:text? path:text? seen_at:instant?",
     },
     Feature.MINORS_SCANNER: {"scans": "minors:CLEAR|FLAGGED?"},
     Feature.MEDIA_ALT: {"media": "alt:text?"},
@@ -136,6 +138,12 @@ def _texts(value: Any) -> Record:
     return {_language(language): parse_sha256(digest) for language, digest in value.items()}
 
 
+def _standard(value: Any) -> str:
+    if value not in STANDARDS:
+        raise ValueError("not a standard whose signals are read")
+    return str(value)
+
+
 def _signal_value(value: Any) -> str:
     """Keep a signal's value, whatever JSON it is, as a text that can be compared."""
     written = json.dumps(value, sort_keys=True, ensure_ascii=False)
@@ -170,6 +178,7 @@ SHAPES: dict[str, Parser] = {
     "count": _count,
     "texts": _texts,
     "signal_value": _signal_value,
+    "standard": _standard,
 }
 
 
@@ -195,6 +204,9 @@ def _parser(notation: str, parsers: Parsers) -> Parser:
         parse = SHAPES[name]
     elif name == "spans":
         parse = partial(_list, partial(_values, "span", parsers), tuple)
+    elif name == "signals":  # a list that is not stated is empty
+        listed = partial(_list, partial(_values, "signal", parsers), frozenset)
+        parse = lambda value: listed([] if value is None else value)  # noqa: E731
     elif name in OBJECTS:
         parse = partial(OBJECTS[name], name, parsers)
     else:
@@ -237,6 +249,5 @@ OBJECTS: dict[str, Callable[[str, Parsers, Any], Any]] = {
     "media": _values,
     "right": _values,
     "scans": _object,
-    "signal": _values,
     "told": _values,
 }

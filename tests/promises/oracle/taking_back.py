@@ -8,11 +8,10 @@ from typing import Any
 
 from tests.promises.oracle.features import Feature, Features
 from tests.promises.oracle.policies import Policy
-from tests.promises.oracle.records import Record, adult_from
-from tests.promises.oracle.signals import is_reserved
+from tests.promises.oracle.records import MEDIA_KINDS, Record, adult_from
+from tests.promises.oracle.signals import is_reserved, scanned_for_minors
 from tests.promises.oracle.verdicts import Verdict, all_of, is_value
 
-MEDIA_KINDS = {"PHOTO", "VIDEO", "AUDIO"}
 LEAVING = {"DELETED", "DELETION_PENDING"}
 FIRST_FACTS = {"deletion", "reservation", "special_category", "safety", "minors", "bounce", "leaving", "birth"}
 Target = tuple[str, str]  # what waits: ("content", id), ("family", id of its medium), ("standing", id of an account)…
@@ -92,7 +91,7 @@ def _content_facts(policy: Policy) -> dict[str, Fact]:
         "reservation": lambda item, _: not is_reserved(item),
         "special_category": scanned("special_category"),
         "safety": scanned("safety"),
-        "minors": scanned("minors"),
+        "minors": lambda item, _: is_value("CLEAR", scanned_for_minors(item)),
         "audience": lambda item, _: is_value("PUBLIC", item["audience"]),
         "kind": lambda item, _: policy.is_trained_on(item["kind"]),
         "conversation": lambda item, _: is_value("ASSISTANT_ONLY", item.get("conversation")),
@@ -104,6 +103,7 @@ def _account_facts(policy: Policy) -> dict[str, Fact]:
     regions, kinds = policy.document["regions"], policy.document["account_kinds"]
     return {
         "birth": lambda account, at: None if account["born_on"] is None else adult_from(account["born_on"]) <= at,
+        "reservation": lambda account, _: not is_reserved(account),
         "leaving": lambda account, _: account["status"] not in LEAVING,
         "status": lambda account, _: account["status"] == "ACTIVE",
         "kind": lambda account, _: account["kind"] in kinds,

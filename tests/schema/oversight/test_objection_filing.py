@@ -63,9 +63,11 @@ async def test_a_person_objects_for_the_own_account_and_takes_it_back(subject_ga
     assert await pulled(subject_gateway) == {"item", "theirs"}
 
 
-@pytest.mark.parametrize("field", ["account", "person", "contact", "channel"])
+@pytest.mark.parametrize("field", ["account", "person", "contact", "channel", "receivedAt"])
 async def test_a_person_names_nobody_else_and_no_other_channel(subject_gateway: TestGateway, field: str) -> None:
-    value = {"account": "b", "person": "p", "contact": "b@example.org", "channel": "LETTER"}[field]
+    value = {"account": "b", "person": "p", "contact": "b@example.org", "channel": "LETTER"}.get(
+        field, "2026-01-01T00:00:00Z"
+    )
     message = await refused(subject_gateway, Role.DATA_SUBJECT, FILE, {"input": {field: value}}, **ME)
     assert message == f"{field}: only officers can pass this; your objection applies to your own account (remove it)"
     assert await pulled(subject_gateway) == {"item", "theirs"}
@@ -95,6 +97,57 @@ async def test_an_officer_files_what_came_by_letter(subject_gateway: TestGateway
     ]
     back = await subject_gateway.ask(Role.PRIVACY_OFFICER, WITHDRAW, {"reference": filed["reference"]})
     assert back["withdrawObjection"]["activeUntil"].startswith("2026-06-15T12:00:00")
+
+
+async def test_an_officer_states_when_a_letter_came_and_is_told_if_nothing_matches(
+    subject_gateway: TestGateway,
+) -> None:
+    file = FILE.replace("scope }", "scope unmatched }")
+    letter = {"account": "author", "channel": "LETTER", "receivedAt": "2026-05-03T10:00:00+02:00"}
+    filed = (await subject_gateway.ask(Role.PRIVACY_OFFICER, file, {"input": letter}))["fileObjection"]
+    assert (filed["receivedAt"], filed["unmatched"]) == ("2026-05-03T08:00:00+00:00", False)
+    unknown = letter | {"account": "autor", "channel": "PHONE"}
+    assert (await subject_gateway.ask(Role.PRIVACY_OFFICER, file, {"input": unknown}))["fileObjection"]["unmatched"]
+    for change, said in (
+        ({"receivedAt": "2026-06-01T12:00:01Z"}, "receivedAt: must not be in the future"),
+        ({"receivedAt": "2026-05-03T10:00:00"}, "receivedAt: must have a time zone"),
+        ({"channel": "FORM"}, "receivedAt: needs one of the channels LETTER, PHONE, EMAIL"),
+        ({"channel": None}, "receivedAt: needs one of the channels LETTER, PHONE, EMAIL"),
+    ):
+        message = await refused(subject_gateway, Role.PRIVACY_OFFICER, file, {"input": letter | change})
+        assert message.startswith(said)
+    message = await refused(subject_gateway, Role.DATA_SUBJECT, file, {"input": {}}, **ME)
+    assert "unmatched" in message
+    assert subject_gateway.execute("SELECT count(*) FROM grounds.objection") == [(2,)]
+
+
+async def test_the_evidence_says_since_when_and_by_which_channel_the_author_objects(
+    subject_gateway: TestGateway,
+) -> None:
+    letter = {"account": "author", "channel": "LETTER", "receivedAt": "2026-05-03T10:00:00+02:00"}
+    letter["scope"] = "PUBLIC_CONTENT"
+    reference = (await subject_gateway.ask(Role.PRIVACY_OFFICER, FILE, {"input": letter}))["fileObjection"]["reference"]
+    await subject_gateway.ask(Role.DATA_SUBJECT, FILE, {"input": {"scope": "AI_INTERACTIONS"}}, **ME)
+    query = "{ contents(first: 9) { nodes { eligibility { conditions { code outcome evidence } } } } }"
+
+    async def evidence(role: Role, **claims: Any) -> dict[str, str | None]:
+        nodes = (await subject_gateway.ask(role, query, **claims))["contents"]["nodes"]
+        found = [each for node in nodes for each in node["eligibility"]["conditions"]]
+        return {each["outcome"]: each["evidence"] for each in found if each["code"] == "NO_ACTIVE_OBJECTION"}
+
+    said = "objection received on 2026-05-03 by LETTER"
+    for role in (Role.PRIVACY_OFFICER, Role.AUDITOR):
+        assert await evidence(role) == {"FAIL": said, "PASS": None}
+    assert await evidence(Role.DATA_SUBJECT, **ME) == {"FAIL": said}
+    await subject_gateway.ask(Role.PRIVACY_OFFICER, WITHDRAW, {"reference": reference})
+    assert await evidence(Role.AUDITOR) == {"FAIL": f"{said}, withdrawn on 2026-06-01", "PASS": None}
+    subject_gateway.set_clock(NOW + 15 * DAY)
+    assert await evidence(Role.AUDITOR) == {"PASS": None}
+    pulled = await subject_gateway.post(
+        Role.TRAINING_CLIENT, "{ trainableContent(first: 9) { nodes { reason { conditions { code evidence } } } } }"
+    )
+    assert "LETTER" not in pulled.text
+    assert len(pulled.json()["data"]["trainableContent"]["nodes"]) == 2
 
 
 async def test_an_officer_names_an_account_by_our_id_too(subject_gateway: TestGateway) -> None:

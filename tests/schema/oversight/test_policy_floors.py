@@ -91,6 +91,12 @@ async def test_a_policy_under_the_floors_is_refused_wherever_it_is_brought(
         parse_policy(changed(**fields))
 
 
+async def test_a_policy_without_a_controller_is_refused_and_can_be_simulated(known: TestGateway) -> None:
+    said = "document: policy next: controller: is missing (state its name, address, contact, data protection officer"
+    assert (await refusal(known, PROPOSE, changed(controller=None))).startswith(said)
+    await known.ask(Role.PRIVACY_OFFICER, SIMULATE, {"document": changed(controller=None)})
+
+
 def test_a_deadline_is_a_day_or_an_instant_whose_end_the_calendar_has() -> None:
     for until in ("2026-W05-1", "20260101", "2026-01-01T10:00:00", "9999-12-31", "0001-01-01"):
         with pytest.raises(PolicyError, match=r"assessments.0.valid_until: must be (a day or|in a year)"):

@@ -18,7 +18,14 @@ LANGUAGES = {
 }
 REFUSED: dict[str, dict[str, Any]] = {
     "filter.languages: must be language ranges": {"languages": ["de_AT"]},
+    "filter.kinds: must be one or more of AI_INTERACTION, POST": {"kinds": ["PRIVATE_MESSAGE"]},
+    "filter.kinds: must be one or more of": {"kinds": ["POST", "VIDEO"]},
+    "filter.createdFromMonth: must not be after createdUntilMonth": {
+        "createdFromMonth": "2026-01-01",
+        "createdUntilMonth": "2025-12-31",
+    },
     "filter.products: must be one or more of FACEBOOK": {"products": ["MYSPACE"]},
+    "filter.grounds: must be one or more of AI_INTERACTION, PUBLIC_CONTENT": {"grounds": ["OPTED_IN"]},
     "filter.regions: must be one or more of AT, BE": {"regions": ["US"]},
     "filter.mediaTypes: must be media types": {"mediaTypes": ["jpeg"]},
     "filter.sample.share: must be above 0 and at most 1": {"sample": {"share": 0, "seed": "a"}},
@@ -70,7 +77,7 @@ async def test_a_filter_by_months_regions_and_media_types(filled: TestGateway) -
         ({"createdUntilMonth": "2025-12-31"}, ["plain"]),
         ({"createdFromMonth": "2025-11-01", "createdUntilMonth": "2025-12-01"}, ["plain"]),
         ({"createdFromMonth": "1990-01-01", "createdUntilMonth": "2025-11-01"}, ["plain"]),
-        ({"createdFromMonth": "2026-01-01", "createdUntilMonth": "2025-01-01"}, []),
+        ({"createdFromMonth": "2025-11-30", "createdUntilMonth": "2025-11-01"}, ["plain"]),
         ({"createdFromMonth": "2025-12-01", "createdMonths": ["2025-11-01", "2026-01-09"]}, everything[1:]),
         ({"regions": ["GR"]}, ["greek"]),
         ({"regions": ["GR", "IE"]}, everything),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.auth.signed_links import LinkAction, sign_link
+from app.web.privacy.my_data import COOKIE
 from app.web.privacy.rendering import languages_offered, texts_of
 from db.ingest.contacts import contact_hash
 from tests.support.facts import DAY, NOW, fact
@@ -164,8 +165,10 @@ async def test_a_mistake_is_said_where_it_is_and_to_a_screen_reader(
 async def test_somebody_goes_from_their_data_to_an_objection_and_changes_the_language_on_the_way(
     subject_gateway: TestGateway, browser: Browser
 ) -> None:
-    async with opened(browser, subject_gateway, java_script_enabled=False, locale="en-GB", **PHONE) as page:
-        await page.goto(f"/me?t={link(LinkAction.ME)}")
+    async with opened(
+        browser, subject_gateway, cookie=COOKIE, java_script_enabled=False, locale="en-GB", **PHONE
+    ) as page:
+        await page.goto(f"/me?t={await subject_gateway.reading_token()}")
         await page.locator(".languages summary").click()
         await page.get_by_role("link", name="Italiano").click()
         said = texts_of("it")
@@ -189,13 +192,14 @@ async def test_axe_finds_nothing_on_any_page(subject_gateway: TestGateway, brows
     pages = {
         "object": f"/object?lang={language}",
         "linked": f"/object?t={link(LinkAction.OBJECT)}&lang={language}",
-        "me": f"/me?t={link(LinkAction.ME)}&lang={language}",
+        "me": f"/me?t={await subject_gateway.reading_token()}&lang={language}",
         "no-link": f"/me?lang={language}",
         "public": f"/?lang={language}",
         "information": f"/information?lang={language}",
     }
     for device, settings in {"desktop": DESKTOP, "phone": PHONE}.items():
-        async with opened(browser, subject_gateway, **settings) as page:
+        pages["me"] = f"/me?t={await subject_gateway.reading_token()}&lang={language}"  # each opens in one browser
+        async with opened(browser, subject_gateway, cookie=COOKIE, **settings) as page:
             for name, address in pages.items():
                 await page.goto(address)
                 await look(page, f"{device}-{language}-{name}")
