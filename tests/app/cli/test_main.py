@@ -265,7 +265,7 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
         (
             untold | {"dwell": {"account_days": -1}, "effective_until": sound["effective_from"]},
             [
-                "grounds: policy 2025-05-27: colour: is not a field of a policy (remove it, or correct its name)\n",
+                "policy 2025-05-27: colour: is not a field of a policy (remove it, or correct its name)\n",
                 "policy 2025-05-27: regions.1: UK is not an ISO 3166-1 country code",
                 "policy 2025-05-27: dwell.account_days: must be at least 0 (correct it)\n",
                 "policy 2025-05-27: effective_until must be after effective_from",

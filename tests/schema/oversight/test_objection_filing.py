@@ -118,7 +118,8 @@ async def test_an_officer_states_when_a_letter_came_and_is_told_if_nothing_match
         assert message.startswith(said)
     message = await refused(subject_gateway, Role.DATA_SUBJECT, file, {"input": {}}, **ME)
     assert "unmatched" in message
-    assert subject_gateway.execute("SELECT count(*) FROM grounds.objection") == [(2,)]
+    # A field that is hidden is refused, and the person's objection counts all the same.
+    assert subject_gateway.execute("SELECT count(*) FROM grounds.objection") == [(3,)]
 
 
 async def test_the_evidence_says_since_when_and_by_which_channel_the_author_objects(
