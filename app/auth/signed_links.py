@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from db.connection import borrowing_as
 from db.oversight.objection_filing import decision_time
+from db.oversight.reading_links import is_own_token, open_reading_link
 from db.secrets import KeyUse, derive_key
 from schema.context import Gateway
 
@@ -61,6 +62,14 @@ async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> s
             with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
                 return read_link(secret, token, action, await decision_time(gateway.database))
     return None
+
+
+async def account_of_reading_link(gateway: Gateway, token: str, browser: str) -> str | None:
+    """Return the account whose own data a link opens for a browser, by its cookie; None when it opens nothing."""
+    if not is_own_token(gateway.secret, token):
+        return None
+    with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
+        return await open_reading_link(gateway.database, gateway.secret, token, browser)
 
 
 async def issue_link(gateway: Gateway, action: LinkAction, account: str, lifetime: timedelta) -> str:

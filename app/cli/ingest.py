@@ -159,19 +159,24 @@ async def _ingest_file(
             rejects.add_rejected_line(remark)
     if summaries is None:
         _print_summary(source.name, summary.as_dict())
-        for epoch, count in sorted(summary.notices.items()):
-            print(
-                f"{count} notices of the campaign {epoch} do not count until the campaign is known"
-                " (load the campaign's record)"
-            )
-        if summary.unasked_consents:
-            print(
-                f"{summary.unasked_consents} consents do not count, because the policy in force does not ask their"
-                " accounts for consent (activate a policy with the ground OPTED_IN for their products first)"
-            )
+        _print_uncounted(summary)
     else:
         summaries.append({"file": source.name, "records": summary.as_dict(), **remarks(summary)})
     return _print_remarks(summary, rejects.path)
+
+
+def _print_uncounted(summary: "Summary") -> None:
+    """Print which records `grounds ingest` stored that do not count."""
+    for epoch, count in sorted(summary.notices.items()):
+        print(
+            f"{count} notices of the campaign {epoch} do not count until the campaign is known"
+            " (load the campaign's record)"
+        )
+    if summary.unasked_consents:
+        print(
+            f"{summary.unasked_consents} consents do not count, because the policy in force does not ask their"
+            " accounts for consent (activate a policy with the ground OPTED_IN for their products first)"
+        )
 
 
 def _print_remarks(summary: "Summary", rejects: Path) -> int:

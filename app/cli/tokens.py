@@ -46,11 +46,11 @@ def token_command(
         except ValueError as error:
             exit_with_error(f"{error} (see grounds token --help)")
         if role is Role.TRAINING_CLIENT:
-            _check_purpose(settings, purpose.upper())
+            _check_token_purpose(settings, purpose.upper())
     print(token)
 
 
-def _check_purpose(settings: Settings, purpose: str) -> None:
+def _check_token_purpose(settings: Settings, purpose: str) -> None:
     """End the command if the policy in force does not have the purpose of a token; say if no database can be asked."""
     purposes = _purposes_in_force(settings)
     if purposes is None:

@@ -39,7 +39,7 @@ def is_own_token(secret: bytes, token: str) -> bool:
         made = base64.b64decode(token[:_MAX_LENGTH] + "=", altchars=b"-_", validate=True)
     except ValueError:
         return False
-    return hmac.compare_digest(made[_RANDOM_BYTES:], _code(secret, made[:_RANDOM_BYTES]))
+    return hmac.compare_hash_of(made[_RANDOM_BYTES:], _code(secret, made[:_RANDOM_BYTES]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class LinkIssuer:
         """Issue a link to the own data of an account, which the platform calls so."""
         token = make_link_token(secret)
         async with write_transaction(self.pool, **self.claims) as borrowed:
-            expires_at = await borrowed.fetchval("SELECT grounds.issue_reading_link($1, $2)", account, _digest(token))
+            expires_at = await borrowed.fetchval("SELECT grounds.issue_reading_link($1, $2)", account, _hash_of(token))
         return IssuedLink(token, expires_at)
 
     async def revoke(self, account: str) -> int:
@@ -84,7 +84,7 @@ async def open_reading_link(database: Database, secret: bytes, token: str, brows
         return None
     async with write_transaction(database.subject, form="/me") as borrowed:
         account: str | None = await borrowed.fetchval(
-            "SELECT grounds.open_reading_link($1, $2)", _digest(token), _digest(browser)
+            "SELECT grounds.open_reading_link($1, $2)", _hash_of(token), _hash_of(browser)
         )
     return account
 
@@ -94,6 +94,6 @@ def _code(secret: bytes, random: bytes) -> bytes:
     return hmac.digest(derive_key(secret, KeyUse.LINKS, "reading"), random, hashlib.sha256)[:_CODE_BYTES]
 
 
-def _digest(text: str) -> bytes:
+def _hash_of(text: str) -> bytes:
     """Hash the token of a link, or the cookie of the browser that opened it."""
     return hashlib.sha256(text.encode()).digest()

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.auth.authenticator import Authenticator, Unauthorized
-from app.auth.signed_links import WAIT_SECONDS, LinkAction, issue_link, link_path
+from app.auth.signed_links import LinkAction, account_of_reading_link, issue_link, link_path
 from app.http.boundary import HTTPError
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
@@ -20,8 +20,6 @@ from app.web.pages import OperationError, execute_operation, page_headers
 from app.web.privacy.own_records import OwnRecordsReader
 from app.web.privacy.public_pages import sent_text
 from app.web.privacy.rendering import language_of, privacy_page, read_stylesheet, render_page, texts_of
-from db.connection import borrowing_as
-from db.oversight.reading_links import is_own_token, open_reading_link
 from schema.actor import Actor, Role
 from schema.context import Gateway
 from schema.records.viewer import LATEST_ITEMS
@@ -143,11 +141,9 @@ class MyDataPage:
     async def _account_of_link(self, request: Request, token: str) -> str | None:
         """Return the account whose privacy page a link opens for the browser that asks; None if it opens none."""
         request.state.browser = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
-        secret = self._gateway.secret
-        if request.method == "HEAD" or not is_own_token(secret, token):
+        if request.method == "HEAD":
             return None
-        with borrowing_as("links", reserved=True, wait_seconds=WAIT_SECONDS):
-            return await open_reading_link(self._gateway.database, secret, token, request.state.browser)
+        return await account_of_reading_link(self._gateway, token, request.state.browser)
 
     async def _links(self, request: Request, actor: Actor, page_info: dict[str, Any]) -> dict[str, Any]:
         """Make the links of a person's privacy page: to object, to the next items, and back to the first."""

@@ -248,6 +248,25 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
     assert "issuer.json does not contain a P-256 key pair" in told.stderr
 
 
+def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: Path) -> None:
+    sound = json.loads(default_policy().document())
+    wrong = {"purposes": ["GENAI_TRAINING", "ADVERTISING"], "regions": ["DE", "UK"], "colour": "red"}
+    wrong |= {"dwell": {"account_days": -1}, "effective_until": sound["effective_from"]}
+    (file := tmp_path / "policy.json").write_text(json.dumps(sound | wrong | {"controller": None}))
+    settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+    told = grounds("policy", "check", file, data=tmp_path, env=settings)
+    assert (told.returncode, told.stdout) == (2, "")
+    for part in (
+        "colour: is not a field of a policy (remove it, or correct its name)",
+        "regions.1: UK is not an ISO 3166-1 country code",
+        "dwell.account_days: must be at least 0 (correct it)",
+        "effective_until must be after effective_from",
+        "controller: is missing (state its name, address, contact",
+        "purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING",
+    ):
+        assert f"policy 2025-05-27: {part}" in told.stderr
+
+
 def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> None:
     def check(file: Path) -> "subprocess.CompletedProcess[str]":
         settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
@@ -259,20 +278,8 @@ def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> 
     wrong |= {"notice": {"epoch": 7, "period_days": "x"}, "grounds": {"WHIM": public}}
     nested = ("notice.epoch", "notice.period_days", "grounds.WHIM")
     places = (*("version", "effective_from", "purposes", "regions", "colour"), *nested)
-    untold = {"purposes": ["GENAI_TRAINING", "ADVERTISING"], "regions": ["DE", "UK"], "colour": "red"}
     refused: list[tuple[dict[str, Any], list[str]]] = [
         (wrong, [f"policy.json: {place}: " for place in places]),
-        (
-            untold | {"dwell": {"account_days": -1}, "effective_until": sound["effective_from"]},
-            [
-                "policy 2025-05-27: colour: is not a field of a policy (remove it, or correct its name)\n",
-                "policy 2025-05-27: regions.1: UK is not an ISO 3166-1 country code",
-                "policy 2025-05-27: dwell.account_days: must be at least 0 (correct it)\n",
-                "policy 2025-05-27: effective_until must be after effective_from",
-                "policy 2025-05-27: purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING",
-            ],
-        ),
-        ({"controller": None}, ["policy 2025-05-27: controller: is missing (state its name, address, contact"]),
         (
             {"effective_until": sound["effective_from"]},
             ["policy 2025-05-27: effective_until must be after effective_from"],
