@@ -39,7 +39,7 @@ def is_own_token(secret: bytes, token: str) -> bool:
         made = base64.b64decode(token[:_MAX_LENGTH] + "=", altchars=b"-_", validate=True)
     except ValueError:
         return False
-    return hmac.compare_hash_of(made[_RANDOM_BYTES:], _code(secret, made[:_RANDOM_BYTES]))
+    return hmac.compare_digest(made[_RANDOM_BYTES:], _code(secret, made[:_RANDOM_BYTES]))
 
 
 @dataclass(frozen=True, slots=True)

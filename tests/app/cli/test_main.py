@@ -250,7 +250,7 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
 
 def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: Path) -> None:
     sound = json.loads(default_policy().document())
-    wrong = {"purposes": ["GENAI_TRAINING", "ADVERTISING"], "regions": ["DE", "UK"], "colour": "red"}
+    wrong: dict[str, Any] = {"purposes": ["GENAI_TRAINING", "ADVERTISING"], "regions": ["DE", "UK"], "colour": "red"}
     wrong |= {"dwell": {"account_days": -1}, "effective_until": sound["effective_from"]}
     (file := tmp_path / "policy.json").write_text(json.dumps(sound | wrong | {"controller": None}))
     settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
