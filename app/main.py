@@ -12,6 +12,8 @@ from app.http.graphiql import with_graphiql
 from app.http.graphql import GraphQLEndpoint, render_graphql_error
 from app.http.health import HEALTH, READY, Readiness, respond_alive
 from app.http.ingest import IngestEndpoint, render_ingest_error
+from app.http.media import MediaEndpoint
+from app.http.media_store import open_store
 from app.http.metrics import metrics_routes
 from app.http.persisted_documents import open_documents
 from app.http.retraction_stream import RetractionStreamEndpoint
@@ -30,6 +32,7 @@ from db.connection import Database
 from db.ingest.staging import Stager
 from schema.build import build_schema
 from schema.context import Gateway
+from schema.training.media import MEDIA_PATH
 
 ERROR_RENDERERS = {  # how an error looks, by the path that it happens on
     "/graphql": render_graphql_error,
@@ -62,12 +65,12 @@ def build_app(
     ask = with_graphiql(graphql.respond) if settings.graphiql else graphql.respond
     sessions = Sessions(secret, database.staff, path=HOME, secure=(settings.public_url or "").startswith("https:"))
     routes = [
-        # What may be trained on, and every other question about it.
-        Route("/graphql", ask, methods=["GET", "POST"]),
+        Route("/graphql", ask, methods=["GET", "POST"]),  # what may be trained on, and every other question about it
         # What the platform says happened.
         Route("/ingest", IngestEndpoint(database, stager, authenticator).respond, methods=["POST"]),
         # What training clients take as files.
         Route(RELEASE, ReleaseEndpoint(gateway, authenticator, settings.release_folder).respond),
+        Route(f"{MEDIA_PATH}{{address}}", MediaEndpoint(gateway, authenticator, open_store(settings)).respond),
         # What training clients have to delete.
         Route("/retractions", RetractionStreamEndpoint(gateway, authenticator).respond),
         # Whether this process answers, and whether it can answer the others.
@@ -94,4 +97,5 @@ def _make_gateway(database: Database, secret: bytes, settings: Settings) -> Gate
         offers=settings.offers,
         items_per_shard=settings.release_items,
         reason_required=settings.reason_required,
+        public_url=settings.public_url or "",
     )

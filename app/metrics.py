@@ -73,6 +73,12 @@ OBJECTIONS: Final = Counter(
 WEBHOOK_FAILURES: Final = Counter(
     "grounds_webhook_failures_total", "Requests to a client's webhook that failed.", ("client",), registry=REGISTRY
 )
+MEDIA_FAILURES: Final = Counter(
+    "grounds_media_failures_total",
+    "Files that a client fetched and did not get whole.",
+    ("client",),
+    registry=REGISTRY,
+)
 FAILURES: Final = Counter(
     "grounds_failures_total",
     "Requests that failed with an internal error, whose reason is in the log.",

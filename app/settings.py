@@ -6,79 +6,26 @@ import secrets
 import tempfile
 from contextlib import suppress
 from email.utils import getaddresses
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
+from app.media_origins import MediaOrigins
 from app.restore_settings import RestoreSettings
 from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
-from schema.actor import Role
+from app.setting_lists import Hosts, Networks, Origins, Roles
 
-_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
-_ORIGIN: Final = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
 # What SMTP carries everywhere; nothing that could end a header or a command.
 EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
 
 
 class SettingsError(Exception):
     """A wrong setting: which one, and what to do."""
-
-
-def _split_commas(value: object) -> object:
-    """Split a setting of the app at its commas."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _is_role(name: str) -> Role:
-    """Parse a role that a setting of the app names."""
-    try:
-        return Role(name)
-    except ValueError:
-        raise ValueError(f"must be a list of roles (choose from {','.join(Role)}, separated by commas)") from None
-
-
-def _is_host(name: str) -> str:
-    """Check a host name or an address that a setting of the app names, without its port."""
-    if not _HOST.fullmatch(name.lower()):
-        raise ValueError(
-            "must be a list of host names or addresses, without scheme, port or * (write"
-            " grounds.example.org,10.0.0.7,[2001:db8::7])"
-        )
-    return name.lower()
-
-
-def _parse_network(name: str) -> IPv4Network | IPv6Network:
-    """Parse an address or a network that a setting of the app names."""
-    try:
-        return ip_network(name)
-    except ValueError:
-        raise ValueError("must be a list of addresses or networks (write 10.0.0.7,10.1.0.0/16,2001:db8::/32)") from None
-
-
-def _is_origin(name: str) -> str:
-    """Check a web origin that a setting of the app names."""
-    if not _ORIGIN.fullmatch(name.lower()):
-        raise ValueError(
-            "must be a list of origins, without path or * (write https://app.example.org,http://localhost:3000)"
-        )
-    return name.lower()
-
-
-# Frozen sets, split by us: pydantic-settings would ask for JSON.
-Roles = Annotated[frozenset[Annotated[Role, BeforeValidator(_is_role)]], NoDecode, BeforeValidator(_split_commas)]
-Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_is_host)]], NoDecode, BeforeValidator(_split_commas)]
-Networks = Annotated[
-    frozenset[Annotated[IPv4Network | IPv6Network, BeforeValidator(_parse_network)]],
-    NoDecode,
-    BeforeValidator(_split_commas),
-]
-Origins = Annotated[frozenset[Annotated[str, AfterValidator(_is_origin)]], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Settings(RestoreSettings):
@@ -116,6 +63,19 @@ class Settings(RestoreSettings):
     jwks: str | None = Field(None, description="The file or http(s) URL with the identity provider's keys.")
     issuer: str | None = Field(None, description="The claim `iss` that tokens must have. Required with GROUNDS_JWKS.")
     audience: str | None = Field(None, description="The claim `aud` that tokens must have. Required with GROUNDS_JWKS.")
+    role_claim: str = Field(
+        "role", min_length=1, description="The claim of a token that contains the role, or a list with one known role."
+    )
+    client_claim: str = Field("client", min_length=1, description="The claim that names the training client.")
+    purpose_claim: str = Field("purpose", min_length=1, description="The claim that contains the client's purpose.")
+    subject_claim: str = Field("subject", min_length=1, description="The claim with a data subject's account id.")
+    audience_claim: str = Field("aud", min_length=1, description="The claim that contains GROUNDS_AUDIENCE.")
+    token_lifetime_seconds: Annotated[int, Field(ge=60, le=86400)] = Field(
+        3600, description="The longest time between the claims `iat` and `exp` of a token, in seconds."
+    )
+    token_leeway_seconds: Annotated[int, Field(ge=0, le=300)] = Field(
+        30, description="How much the clocks of the issuer and the gateway can differ, in seconds."
+    )
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
         8, description="The number of database connections that training clients share; other roles have fewer."
     )
@@ -159,6 +119,19 @@ class Settings(RestoreSettings):
             "The addresses and networks in which webhooks can be, in addition to public ones, separated by commas."
         ),
     )
+    media: MediaOrigins = Field(
+        {}, description="The https origins of the platform's store of media, separated by commas. Default: none."
+    )
+    media_headers: str | None = Field(
+        None, repr=False, description="A command that prints the headers with which the store gives a file."
+    )
+    media_networks: Networks = Field(
+        frozenset(),
+        description="The networks in which the store of media can be, in addition to public ones.",
+    )
+    media_max_bytes: Annotated[int, Field(ge=1)] = Field(
+        256 * 1024 * 1024, description="The largest size in bytes of a media file that is delivered."
+    )
     documents: Path | None = Field(
         None, description='The JSON file of trusted documents, in the form {"sha256:<hex>": "query ..."}.'
     )
@@ -186,6 +159,13 @@ class Settings(RestoreSettings):
     )
     smtp_from: str | None = Field(
         None, description="The sender of notices, such as Example Platform <privacy@example.org>."
+    )
+    smtp_bounces: str | None = Field(
+        None,
+        description=(
+            "The mailbox that receives bounces, such as bounces@example.org. Its provider must accept"
+            " bounces+notice@example.org too."
+        ),
     )
     public_url: str | None = Field(
         None,
@@ -244,6 +224,14 @@ class Settings(RestoreSettings):
         if sender is not None and not (sender.isprintable() and len(named) == 1 and EMAIL.fullmatch(named[0])):
             raise ValueError("must be a sender (write privacy@example.org, or Example Platform <privacy@example.org>)")
         return sender
+
+    @field_validator("smtp_bounces")
+    @classmethod
+    def _is_mailbox(cls, address: str | None) -> str | None:
+        """Refuse the app's setting GROUNDS_SMTP_BOUNCES if no notice's id has room in its local part (RFC 5321)."""
+        if address is not None and not (EMAIL.fullmatch(address) and len(address.rpartition("@")[0]) <= 22):
+            raise ValueError("must be an address of at most 22 characters before the @ (write bounces@example.org)")
+        return address
 
     @field_validator("public_url")
     @classmethod

@@ -116,6 +116,11 @@ class _Observations:
         metrics.WEBHOOK_FAILURES.labels(client).inc()
         self._log.warning("webhook failed", client=client, why=why)
 
+    def media_failed(self, client: str, why: str) -> None:
+        """Log the app's event that a file could not be delivered to a client, without its address."""
+        metrics.MEDIA_FAILURES.labels(client).inc()
+        self._log.warning("media failed", client=client, why=why)
+
     def texts_removed(self, items: int) -> None:
         """Log the app's event of how many items lost their text: deleted or retracted for good, six days ago."""
         self._log.info("texts removed", items=items)

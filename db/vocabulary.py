@@ -1,7 +1,10 @@
 """The enumerations of the facts."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
+
+MAX_ID_BYTES: Final = 2048
+"""How long an id of the platform can be, in UTF-8. ActivityPub's are URLs; PostgreSQL indexes up to 2,704 bytes."""
 
 
 class ContentKind(StrEnum):

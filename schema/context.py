@@ -62,6 +62,8 @@ class Gateway:
     """Whether pages are read from offers first."""
     items_per_shard: int = 250_000
     """How many consecutive items a file of a release looks at."""
+    public_url: str = ""
+    """The public address of the gateway; empty if the operator states none."""
     reason_required: bool = False
     """Whether officers and auditors have to state a reason for reading people's data."""
 

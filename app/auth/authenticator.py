@@ -15,14 +15,15 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.registry import JWS_HEADER_REGISTRY
 
-from app.auth.dev_issuer import MAX_LIFETIME_SECONDS, PURPOSE_NAME, is_identifier
 from app.auth.jwks import ALGORITHMS, KeysUnavailable, VerificationKeys
+from app.auth.token_claims import TokenRules, actor_of_claims, find_claim
 from app.telemetry import observe
-from schema.actor import CLIENT_NAME, Actor, Role
+from schema.actor import Actor
 
 _log = logging.getLogger(__name__)
 
 MAX_TOKEN_BYTES: Final = 8 * 1024
+DEFAULT_RULES: Final = TokenRules()
 
 _BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
 _MAX_REMEMBERED_TOKENS: Final = 4096
@@ -119,13 +120,13 @@ class Authenticator:
         *,
         issuer: str,
         audience: str,
-        leeway_seconds: int = 30,
+        rules: TokenRules = DEFAULT_RULES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not issuer or not audience:
             raise ValueError("authentication needs an issuer and an audience: without them any token would be accepted")
         self._source, self._issuer, self._audience = keys, issuer, audience
-        self._leeway, self._clock = leeway_seconds, clock
+        self._rules, self._leeway, self._clock = rules, rules.leeway_seconds, clock
         self._remembered: dict[bytes, tuple[Actor, float]] = {}
         self._remembered_under: VerificationKeys | None = None
 
@@ -158,7 +159,7 @@ class Authenticator:
             )
         claims = _claims(signature.payload)
         expires = self._check_claims(claims)
-        actor = _actor(claims)
+        actor = self._actor(claims)
         self._remember(keys, digest, actor, expires)
         return actor, expires
 
@@ -181,9 +182,16 @@ class Authenticator:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[digest] = (actor, expires)
 
+    def _actor(self, claims: dict[str, Any]) -> Actor:
+        """Make the actor that the claims of a bearer token describe; raises Unauthorized."""
+        try:
+            return actor_of_claims(claims, self._rules)
+        except ValueError as fault:
+            raise Unauthorized(f"the token's claim {fault} (ask the issuer to correct it)", "claims") from None
+
     def _check_claims(self, claims: dict[str, Any]) -> float:
         """Check the audience, issuer and times that a bearer token claims; return when it expires."""
-        now, audience = self._clock(), claims.get("aud")
+        now, audience = self._clock(), find_claim(claims, self._rules.audience)
         audiences = audience if isinstance(audience, list) else [audience]
         if not all(isinstance(name, str) for name in audiences) or self._audience not in audiences:
             raise Unauthorized(
@@ -203,9 +211,10 @@ class Authenticator:
             raise Unauthorized(
                 "the token is not valid yet (check the clocks of the issuer and the gateway)", "not_yet_valid"
             )
-        if not 0 < expires - issued <= MAX_LIFETIME_SECONDS:
+        if not 0 < expires - issued <= self._rules.lifetime_seconds:
             raise Unauthorized(
-                "the token is valid for more than one hour (ask the issuer for a token with a shorter lifetime)",
+                f"the token is valid for more than {self._rules.lifetime_seconds} seconds (ask the issuer for a token"
+                " with a shorter lifetime)",
                 "lifetime",
             )
         return expires
@@ -275,29 +284,4 @@ def _time_claim(claims: dict[str, Any], name: str) -> float:
             f"the token's claim {name} is missing or is not a valid time (ask the issuer to state seconds since 1970)",
             "claims",
         )
-    return value
-
-
-def _actor(claims: dict[str, Any]) -> Actor:
-    """Make the actor that the claims of a bearer token describe; raises Unauthorized."""
-    name = _text_claim(claims, "sub", is_identifier)
-    try:
-        role = Role(claims.get("role", ""))
-    except ValueError:
-        raise Unauthorized(
-            "the token's claim role is not a role of this gateway (ask the issuer to correct it)", "claims"
-        ) from None
-    if role is Role.TRAINING_CLIENT:
-        client = _text_claim(claims, "client", CLIENT_NAME.fullmatch)
-        return Actor(name, role, client=client, purpose=_text_claim(claims, "purpose", PURPOSE_NAME.fullmatch))
-    if role is Role.DATA_SUBJECT:
-        return Actor(name, role, subject=_text_claim(claims, "subject", is_identifier))
-    return Actor(name, role)
-
-
-def _text_claim(claims: dict[str, Any], name: str, is_well_formed: Callable[[str], object]) -> str:
-    """Return a well-formed text that a bearer token claims; raises Unauthorized."""
-    value = claims.get(name)
-    if not isinstance(value, str) or not is_well_formed(value):
-        raise Unauthorized(f"the token's claim {name} is missing or malformed (ask the issuer to correct it)", "claims")
     return value

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -13,13 +12,15 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from app.auth.token_claims import PURPOSE_NAME, is_identifier
 from app.settings import Settings, SettingsError
+from db.oversight.objection_filing import is_platform_id
+from db.vocabulary import MAX_ID_BYTES
 from schema.actor import CLIENT_NAME, Role
 
 DEVELOPMENT_ISSUER: Final = "grounds-development"
 DEVELOPMENT_AUDIENCE: Final = "grounds"
 MAX_LIFETIME_SECONDS: Final = 3600
-PURPOSE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class DevelopmentIssuer:
@@ -76,15 +77,15 @@ class DevelopmentIssuer:
                 raise ValueError(f"a token for {role} needs a purpose that matches {PURPOSE_NAME.pattern}")
             claims = {"client": client, "purpose": purpose}
         if role is Role.DATA_SUBJECT:
-            if not subject or not is_identifier(subject):
+            if not subject or not is_platform_id(subject):
                 raise ValueError(
-                    f"a token for {role} needs a subject, which is the account's id of at most 200 characters"
+                    f"a token for {role} needs a subject, which is the account's id of at most {MAX_ID_BYTES} bytes"
                 )
             claims = {"subject": subject}
         if name is not None and not is_identifier(name):
             raise ValueError("the name must have 1 to 200 printable characters")
         now = int(time.time())
-        name = name or claims.get("client") or claims.get("subject") or f"development-{role.lower()}"
+        name = name or claims.get("client") or claims.get("subject", "")[:200] or f"development-{role.lower()}"
         fixed = {"iss": DEVELOPMENT_ISSUER, "aud": DEVELOPMENT_AUDIENCE, "iat": now, "exp": now + lifetime_seconds}
         header = {"alg": "ES256", "kid": self._key.kid}
         return jwt.encode(header, fixed | {"sub": name, "role": role.value} | claims, self._key)
@@ -92,12 +93,6 @@ class DevelopmentIssuer:
     def jwks(self) -> dict[str, Any]:
         """Return the JSON Web Key Set that verifies the development issuer's tokens; it holds nothing secret."""
         return {"keys": [self._key.as_dict(private=False, use="sig", alg="ES256")]}
-
-
-def is_identifier(value: str) -> bool:
-    """Return whether a token's claim can name an account or a bearer: 1 to 200 printable characters."""
-    # Half a surrogate pair or a NUL passes through JSON, but not into PostgreSQL.
-    return 1 <= len(value) <= 200 and value.isprintable()
 
 
 def open_issuer(settings: Settings) -> DevelopmentIssuer:

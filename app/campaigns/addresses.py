@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from pydantic import TypeAdapter, ValidationError
 
 from app.settings import EMAIL, SettingsError
+from db.ingest.contact_emails import email_writings
 from db.ingest.contacts import contact_hash
 from db.ingest.records import Id, Language
 
@@ -111,19 +112,24 @@ def _parse_address(line: int, said: Any) -> Address:
     if not isinstance(said, dict) or not {"account", "email"} <= said.keys() <= set(FIELDS):
         raise ValueError(f"must have the fields {', '.join(FIELDS)} and no others (correct the line)")
     account, email, language = (said.get(name) or None for name in FIELDS)
-    contact = None
-    if isinstance(email, str):
-        email = email.strip()
-        # Nothing that could end a header or a command gets past this.
-        if EMAIL.fullmatch(email) and len(email) <= MAX_EMAIL_LENGTH:
-            contact = contact_hash(email)
-    if not isinstance(email, str) or contact is None:
+    contact = contact_hash(email.strip()) if isinstance(email, str) else None
+    email = _deliverable(email.strip()) if isinstance(email, str) else None
+    if email is None or contact is None:
         raise ValueError("email: must be an e-mail address (correct it)")
     if not isinstance(account, str) or not _is_well_formed(_ID, account):
         raise ValueError("account: must be the platform's id of the account (correct it)")
     if language is not None and not _is_well_formed(_LANGUAGE, language):
         raise ValueError("language: must be a language tag such as de or pt-BR (correct it, or leave it out)")
     return Address(line, account, contact, language, email)
+
+
+def _deliverable(email: str) -> str | None:
+    """Return how a campaign can send to an e-mail address: an international domain as ASCII; None if it cannot."""
+    if not email.isascii():
+        domains = [writing.rpartition("@")[2] for writing in email_writings(email)]
+        email = f"{email.rpartition('@')[0]}@{next((domain for domain in domains if domain.isascii()), '')}"
+    # Nothing that could end a header or a command gets past this.
+    return email if EMAIL.fullmatch(email) and len(email) <= MAX_EMAIL_LENGTH else None
 
 
 def _is_well_formed(kind: TypeAdapter[str], value: object) -> bool:

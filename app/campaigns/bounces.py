@@ -1,19 +1,75 @@
-"""Read delivery status notifications (RFC 3464): which notices arrived, and which came back."""
+"""Read delivery status notifications (RFC 3464): which notices arrived, and which came back.
 
+Which notice a report is about is read from where mail systems keep it: the envelope's id, a header of ours or the
+Message-ID of the quoted message, or the address that the report was sent to (VERP).
+"""
+
+import binascii
+import gzip
+import quopri
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email import message_from_bytes
+from email import message_from_bytes, message_from_string
 from email.errors import MessageError
 from email.message import Message
-from email.policy import default
+from email.policy import compat32, default
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
 
 from db.notices.outbox import DeliveryReport
 
+NOTICE_HEADER: Final = "Grounds-Notice"
+"""The header of our messages that names the notice: some providers replace the Message-ID."""
+
 _BETWEEN_MESSAGES = re.compile(rb"^From .*\r?\n", re.MULTILINE)  # of an mbox
-_NOTICE = re.compile(r"told-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^@>\s]+)@", re.MULTILINE | re.IGNORECASE)
+_NOTICE = r"told-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_PLACES = (
+    re.compile(rf"^[> \t]*Original-Envelope-Id:\s*({_NOTICE})\s*$", re.MULTILINE | re.IGNORECASE),
+    re.compile(rf"^[> \t]*{NOTICE_HEADER}:\s*({_NOTICE})\s*$", re.MULTILINE | re.IGNORECASE),
+    re.compile(rf"^[> \t]*(?:X-)?Message-ID:\s*<({_NOTICE})@", re.MULTILINE | re.IGNORECASE),
+    re.compile(
+        rf"^[> \t]*(?:(?:X-)?(?:Delivered|Original|Envelope)-To|To|Return-Path|X-Failed-Recipients):.*\+({_NOTICE})@",
+        re.MULTILINE | re.IGNORECASE,
+    ),
+)
+"""Where a report names its notice, the most certain place first."""
+_STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_WORD = re.compile(r"[a-z]+")
+
+
+class Unread(Enum):
+    """The messages that report nothing about a notice that is certain."""
+
+    NO_NOTICE = auto()
+    """The message is about none of our notices."""
+    PENDING = auto()
+    """A report that the message was delayed, relayed or expanded."""
+    OTHER_FORM = auto()
+    """The message quotes a notice of ours, but is no report that can be read."""
+
+
+def read_mails(path: Path) -> Iterator[bytes]:
+    """Yield the bounced e-mails of a file, also a gzipped one, or of each file of a Maildir."""
+    if path.is_dir():
+        folders = [folder for name in ("new", "cur") if (folder := path / name).is_dir()] or [path]
+        for file in sorted(file for folder in folders for file in folder.iterdir() if file.is_file()):
+            yield from read_mails(file)
+    else:
+        yield from split_mbox(unzipped(path.read_bytes()))
+
+
+def unzipped(content: bytes) -> bytes:
+    """Return the content of a file with bounced e-mails, uncompressed if it is gzipped. Raises OSError if damaged."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, zlib.error):
+        raise OSError(None, "is a damaged gzip file (send it again)") from None
 
 
 def split_mbox(mail: bytes) -> list[bytes]:
@@ -23,49 +79,66 @@ def split_mbox(mail: bytes) -> list[bytes]:
     return [message for message in _BETWEEN_MESSAGES.split(mail) if message.strip()]
 
 
-def read_delivery_report(mail: bytes, now: datetime) -> DeliveryReport | None:
-    """Read which notice an e-mail reports as delivered or bounced; None where it reports nothing certain.
+def read_delivery_report(mail: bytes, now: datetime, *, relayed_counts: bool = False) -> DeliveryReport | Unread:
+    """Read which notice an e-mail reports as delivered or bounced.
 
-    A message that was relayed, expanded or delayed was neither delivered nor did it come back.
+    A message that was expanded or delayed was neither delivered nor did it come back. One that was relayed went to a
+    system that reports no deliveries: it counts as delivered only if the operator says so.
     """
+    notice = _notice_id(mail)
+    if notice is None:
+        return Unread.NO_NOTICE
     try:
         message = message_from_bytes(mail, policy=default)
-        blocks = list(_status_blocks(message))
-    except (MessageError, ValueError, LookupError):
-        return None
-    if not blocks:
-        return None
-    notice = _notice_id(blocks[0], mail)
-    actions = {_header_word(block, "Action"): block for block in blocks[1:]}
-    if notice is None:
-        return None
+        actions = {_action(block): block for block in _status_blocks(message)}
+    except (MessageError, ValueError, LookupError, AttributeError, TypeError):
+        return Unread.OTHER_FORM
     if "failed" in actions:
         return DeliveryReport(notice, None, _arrival_time(actions["failed"], message, now))
-    if "delivered" in actions:
-        return DeliveryReport(notice, _arrival_time(actions["delivered"], message, now), None)
-    return None
+    for action in ("delivered", "relayed") if relayed_counts else ("delivered",):
+        if action in actions:
+            return DeliveryReport(notice, _arrival_time(actions[action], message, now), None)
+    return Unread.PENDING if actions.keys() & {"delayed", "relayed", "expanded"} else Unread.OTHER_FORM
 
 
 def _status_blocks(message: Message) -> Iterator[Message]:
-    """Yield the fields of a bounced e-mail as a whole, then those of each recipient."""
+    """Yield the groups of fields of a bounced e-mail: usually one for the whole, then one per recipient.
+
+    Some systems write all fields into one group, and some encode the part.
+    """
     for part in message.walk():
-        if part.get_content_type() == "message/delivery-status":
-            blocks = part.get_payload()
-            if isinstance(blocks, list):
-                yield from (block for block in blocks if isinstance(block, Message))
+        if part.get_content_type() in _STATUS_TYPES:
+            for group in re.split(r"(?:[ \t]*\r?\n){2,}", _status_text(part).strip()):
+                yield message_from_string(group, policy=compat32)
             return
 
 
-def _notice_id(whole: Message, mail: bytes) -> str | None:
-    """Find the notice that a bounced e-mail is about, by the envelope's id or that of the quoted message."""
-    envelope = str(whole.get("Original-Envelope-Id", "")).strip()
-    quoted = [found.decode("ascii", "replace") for found in _MESSAGE_ID.findall(mail)]
-    return next((name for name in (envelope, *quoted) if _NOTICE.fullmatch(name)), None)
+def _status_text(part: Message) -> str:
+    """Return the text of the part of a bounced e-mail that states what happened."""
+    payload = part.get_payload()
+    if isinstance(payload, list):  # the parser took its groups for messages
+        text = "\n\n".join(each.as_string(policy=compat32).strip() for each in payload if isinstance(each, Message))
+    else:
+        text = str(payload)
+    match str(part.get("Content-Transfer-Encoding", "")).strip().lower():
+        case "base64":
+            return binascii.a2b_base64("".join(text.split()).encode("ascii", "ignore")).decode("utf-8", "replace")
+        case "quoted-printable":
+            return quopri.decodestring(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+    return text
 
 
-def _header_word(block: Message, name: str) -> str:
-    """Return a field of a bounced e-mail in lower case, empty if it is missing."""
-    return str(block.get(name, "")).strip().lower()
+def _notice_id(mail: bytes) -> str | None:
+    """Find the notice that a bounced e-mail is about, by the most certain place that names one."""
+    unfolded = re.sub(r"\r?\n[ \t]+", " ", mail.decode("utf-8", "replace").replace("\0", ""))
+    found = (place.search(unfolded) for place in _PLACES)
+    return next((match[1].lower() for match in found if match), None)
+
+
+def _action(block: Message) -> str:
+    """Return the action that a group of fields of a bounced e-mail states, empty if it states none."""
+    stated = _WORD.match(str(block.get("Action", "")).strip().lower())
+    return stated[0] if stated else ""
 
 
 def _arrival_time(block: Message, message: Message, now: datetime) -> datetime:

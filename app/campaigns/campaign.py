@@ -16,13 +16,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from app.campaigns.addresses import AddressFaults, count_lines, read_addresses
-from app.campaigns.bounces import read_delivery_report, split_mbox
+from app.campaigns.bounces import Unread, read_delivery_report
 from app.campaigns.delivery import MailDelivery
 from app.campaigns.notice_text import NoticeText, NoticeWriter, check_controller, check_text
 from app.campaigns.smtp import Mailer, MailError, MailServer
@@ -153,7 +154,7 @@ class Campaign:
     async def _mail(self, number: int) -> None:
         """Send a campaign's notices by e-mail over several connections, with a progress bar."""
         server, sender = MailServer.of(self.settings.smtp or ""), self.settings.smtp_from or ""
-        mailers = [Mailer(server, sender) for _ in range(self.plan.connections)]
+        mailers = [Mailer(server, sender, self.settings.smtp_bounces) for _ in range(self.plan.connections)]
         console = Console(stderr=True)
         columns = (TextColumn("sending e-mail"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -223,17 +224,26 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
     return 0 if well and not faults.count else EXIT_INCOMPLETE
 
 
-async def record_bounces(settings: Settings, url: str, mails: Iterable[bytes]) -> Counter[str]:
-    """Record what bounced e-mails state of notices; count delivered, bounced, and those of no notice."""
+UNREAD_WORDS: Final = {
+    Unread.NO_NOTICE: "without a notice",
+    Unread.PENDING: "pending",
+    Unread.OTHER_FORM: "quoting a notice in an unknown form",
+}
+
+
+async def record_bounces(
+    settings: Settings, url: str, mails: Iterable[bytes], *, relayed_counts: bool = False
+) -> Counter[str]:
+    """Record what bounced e-mails state of notices; count delivered, bounced, and those that state nothing certain."""
     counts: Counter[str] = Counter()
     async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         async with connection(database.worker) as borrowed:
             now = await borrowed.fetchval("SELECT grounds.decision_time()")
         reports: list[DeliveryReport] = []
-        for mail in (message for each in mails for message in split_mbox(each)):
-            report = read_delivery_report(mail, now)
-            if report is None:
-                counts["without a notice"] += 1
+        for mail in mails:
+            report = read_delivery_report(mail, now, relayed_counts=relayed_counts)
+            if isinstance(report, Unread):
+                counts[UNREAD_WORDS[report]] += 1
             else:
                 reports.append(report)
         for start in range(0, len(reports), CHUNK_SIZE):

@@ -22,6 +22,7 @@ from aiosmtplib import (
 )
 
 from app.campaigns.addresses import Address
+from app.campaigns.bounces import NOTICE_HEADER
 from app.campaigns.notice_text import NoticeText
 from db.notices.outbox import Claim
 
@@ -75,8 +76,9 @@ class MailServer:
 class Mailer:
     """A connection to the mail server, opened when it is needed and again after it was lost."""
 
-    def __init__(self, server: MailServer, sender: str) -> None:
+    def __init__(self, server: MailServer, sender: str, bounces: str | None = None) -> None:
         self._server = server
+        self._bounces = bounces
         self._sender = sender
         self._address = parseaddr(sender)[1]
         self._smtp: aiosmtplib.SMTP | None = None
@@ -115,7 +117,7 @@ class Mailer:
         assert smtp is not None, "ready() comes first"
         dsn = smtp.supports_extension("dsn")
         try:
-            await smtp.mail(self._address, options=["RET=HDRS", f"ENVID={notice}"] if dsn else [])
+            await smtp.mail(self._envelope_sender(notice), options=["RET=HDRS", f"ENVID={notice}"] if dsn else [])
             await smtp.rcpt(address.email, options=["NOTIFY=SUCCESS,FAILURE"] if dsn else [])
         except SMTPResponseException as error:
             await self._start_over(smtp)
@@ -139,6 +141,13 @@ class Mailer:
             with suppress(SMTPException, OSError):
                 await self._smtp.quit(timeout=5)
 
+    def _envelope_sender(self, notice: str) -> str:
+        """Return the address to which mail servers report on a notice: with the notice in it (VERP), if we may."""
+        if self._bounces is None:
+            return self._address
+        local, _, domain = self._bounces.rpartition("@")
+        return f"{local}+{notice}@{domain}"
+
     async def _connected(self) -> aiosmtplib.SMTP:
         """Open a connection to the mail server, encrypted unless the server is on this machine."""
         server = self._server
@@ -156,13 +165,14 @@ class Mailer:
         return smtp
 
     def message(self, address: Address, claim: Claim, text: NoticeText) -> bytes:
-        """Compose an e-mail; its Message-ID is the notice's, by which a second copy and a bounce are known."""
+        """Compose an e-mail; its Message-ID and a header of ours name the notice, by which a bounce is known."""
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = self._sender
         message["To"] = address.email
         message["Subject"] = text.subject
         message["Date"] = format_datetime(claim.claimed_at)
         message["Message-ID"] = f"<{claim.notice}@{self._address.rpartition('@')[2]}>"
+        message[NOTICE_HEADER] = claim.notice
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text.body)
         message["Content-Language"] = text.language

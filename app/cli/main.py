@@ -13,6 +13,7 @@ from app.cli.backup import backup_command, restore_command, restored_command
 from app.cli.campaigns import campaign_commands
 from app.cli.canaries import canary_commands
 from app.cli.contracts import contract_commands, document_commands
+from app.cli.convert import convert_commands
 from app.cli.database import migrate_command, status_command
 from app.cli.ingest import ingest_command
 from app.cli.links import link_command
@@ -44,6 +45,7 @@ for name, command in (
 ):
     app.command(name)(command)
 for name, group in (
+    ("convert", convert_commands),
     ("policy", policy_commands),
     ("campaign", campaign_commands),
     ("notice", notice_commands),

@@ -1,13 +1,22 @@
 """The commands `grounds notice send` and `bounces`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
-from app.cli.command import AsJson, Data, exit_on_errors, exit_with_error, open_database_of, print_json, read_file
+from app.cli.command import (
+    EXIT_INCOMPLETE,
+    AsJson,
+    Data,
+    exit_on_errors,
+    exit_with_error,
+    open_database_of,
+    print_json,
+)
 from app.settings import SettingsError
 from db.vocabulary import MessageKind
 
@@ -83,21 +92,41 @@ def _chosen_message(*, remind: bool, educate: bool) -> MessageKind:
 def notice_bounces_command(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="The messages or mbox files to read. Use - for standard input."),
+        typer.Argument(
+            metavar="FILE...",
+            help="The messages, mbox files or Maildir folders to read, also gzipped. Use - for standard input.",
+        ),
     ],
+    relayed: Annotated[
+        bool,
+        typer.Option("--relayed-counts", help="Count a relayed notice as delivered."),
+    ] = False,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
     """Read delivery status notifications (RFC 3464), and record which notices were delivered and which bounced.
 
-    A bounced notice does not count.
+    A bounced notice does not count. The exit code is 3 if a message quotes a notice but cannot be read as a report.
     """
-    from app.campaigns.campaign import record_bounces
+    from app.campaigns.bounces import Unread
+    from app.campaigns.campaign import UNREAD_WORDS, record_bounces
 
     with open_database_of(data) as (settings, url):
-        mails = (sys.stdin.buffer.read() if name == "-" else read_file(Path(name)) for name in files)
-        counts = uvloop.run(record_bounces(settings, url, mails))
+        mails = (mail for name in files for mail in _read_mails(name))
+        counts = uvloop.run(record_bounces(settings, url, mails, relayed_counts=relayed))
     if json:
         print_json(counts)
     else:
         print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "No report was read.")
+    if counts[UNREAD_WORDS[Unread.OTHER_FORM]]:
+        raise typer.Exit(EXIT_INCOMPLETE)
+
+
+def _read_mails(name: str) -> Iterator[bytes]:
+    """Yield the bounced e-mails of a file, a Maildir or standard input; one that cannot be read ends the command."""
+    from app.campaigns.bounces import read_mails, split_mbox, unzipped
+
+    try:
+        yield from split_mbox(unzipped(sys.stdin.buffer.read())) if name == "-" else read_mails(Path(name))
+    except OSError as error:
+        exit_with_error(f"{name}: {error.strerror}")

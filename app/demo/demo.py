@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,9 +17,10 @@ from rich.progress import Progress
 
 from app.auth.dev_issuer import open_issuer
 from app.demo.canaries import canary_lines, demo_canaries
+from app.demo.media_files import MEDIA_ORIGIN, media_files
 from app.demo.population import population_lines
 from app.server.scheduler import hold_job_lock
-from app.server.serve import running_server, wait_for_end
+from app.server.serve import GatewayServer, running_server, wait_for_end
 from app.settings import Settings, SettingsError
 from db.connection import Connection, Database, connection
 from db.coverage.snapshot import take_coverage
@@ -50,7 +52,7 @@ class DemoCounts:
 async def run_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> None:
     """Load the demo's made-up platform if it is missing, serve it, and print how to try it, until a signal comes."""
     out = Console(highlight=False, soft_wrap=True)
-    async with running_server(settings, url, host, port) as (server, database):
+    async with _serving_with_media(settings, url, host, port) as (server, database):
         loading = asyncio.create_task(_load_population(settings, database, items, Console(stderr=True)))
         ending = asyncio.create_task(wait_for_end(server, settings))
         await asyncio.wait({loading, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -60,6 +62,17 @@ async def run_demo(settings: Settings, url: str, host: str, port: int, items: in
             officer = open_issuer(settings).token(Role.PRIVACY_OFFICER)
             out.print(_instructions(server.address, _training_token(settings), officer, await loading), markup=False)
         await ending
+
+
+@asynccontextmanager
+async def _serving_with_media(
+    settings: Settings, url: str, host: str, port: int
+) -> AsyncIterator[tuple[GatewayServer, Database]]:
+    """Run the demo's server beside a store of the made-up media, unless the operator names a store."""
+    with media_files() as store:
+        media = settings.media or {MEDIA_ORIGIN: store}
+        async with running_server(settings.model_copy(update={"media": media}), url, host, port) as running:
+            yield running
 
 
 async def check_demo(settings: Settings, url: str, host: str, port: int, items: int | None) -> bool:
@@ -210,6 +223,9 @@ A token for the training client "{DEMO_CLIENT}", good for an hour:
 With curl:
 
 curl -s {address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{body}'
+
+To fetch the file of a photo, request `media {{ url }}` and send the token there: curl -H 'Authorization: Bearer ...' \\
+  {address}/media/...
 
 With Python (./run python):
 

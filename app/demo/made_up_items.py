@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from datetime import datetime
+from hashlib import sha256
 
 from app.demo import phrases
 from app.demo.draws import DAY, Author, FactDraws, Record, address_hash
@@ -17,6 +18,7 @@ from app.demo.frequencies import (
     WITH_MEDIA,
     WORDLESS,
 )
+from app.demo.media_files import MEDIA_ORIGIN, made_up_file
 from app.demo.phrases import choose
 
 
@@ -50,7 +52,7 @@ class ItemGenerator(FactDraws):
             "audience": audience,
             "audience_since": self.maybe_at(audience_since),
             "conversation": self._conversation(kind),
-            **self._wording(kind, language, author.country, item),
+            **self._wording(kind, language, author.country),
             "created_at": self.at(created),
             "edited_at": self.maybe_at(edited),
             "deleted_at": self.maybe_at(deleted),
@@ -110,7 +112,7 @@ class ItemGenerator(FactDraws):
             return None
         return "GROUP" if self.chance(0.06) else "ASSISTANT_ONLY"
 
-    def _wording(self, kind: str, language: str, country: str | None, item: str) -> Record:
+    def _wording(self, kind: str, language: str, country: str | None) -> Record:
         """Draw the text, language, media and rights statements of a made-up item."""
         draw = self.draw
         text: str | None = None
@@ -127,7 +129,7 @@ class ItemGenerator(FactDraws):
         return {
             "language": None if text is None or draw() < 0.01 else tag,
             "text": text,
-            "media": self._media(kind, item) if draw() < WITH_MEDIA.get(kind, 0) else [],
+            "media": self._media(kind) if draw() < WITH_MEDIA.get(kind, 0) else [],
             "rights": rights,
         }
 
@@ -142,19 +144,21 @@ class ItemGenerator(FactDraws):
             for source in sorted(sources)
         ]
 
-    def _media(self, kind: str, item: str) -> list[Record]:
+    def _media(self, kind: str) -> list[Record]:
         """Draw the media of a made-up item."""
-        media_type, suffix = MEDIA.get(kind, ("image/jpeg", "jpg"))
+        media_type, suffix = MEDIA.get(kind, ("image/png", "png"))
         count = 1 if kind in MEDIA else choose(self.draw, (1, 1, 1, 1, 2, 3))
-        return [
-            {
-                "type": media_type,
-                "url": f"https://media.example.org/{item}/{position}.{suffix}",
-                "sha256": f"{self.random.getrandbits(256):064x}",
-                "deidentified": choose(self.draw, DEIDENTIFIED),
-            }
-            for position in range(1, count + 1)
-        ]
+        return [self._medium(media_type, suffix) for _ in range(count)]
+
+    def _medium(self, media_type: str, suffix: str) -> Record:
+        """Draw a medium of a made-up item, whose file the demo's store makes from its name."""
+        name = f"{self.random.getrandbits(256):064x}.{suffix}"
+        return {
+            "type": media_type,
+            "url": f"{MEDIA_ORIGIN}/{name}",
+            "sha256": sha256(made_up_file(name)).hexdigest(),
+            "deidentified": choose(self.draw, DEIDENTIFIED),
+        }
 
     def _references(self, kind: str) -> list[Record]:
         """Draw which accounts a made-up item refers to; private messages and prompts refer to none."""

@@ -348,7 +348,7 @@ def format_errors(errors: Sequence[GraphQLError]) -> list[dict[str, Any]]:
     """Write the first errors of a response of /graphql. An internal one becomes a reference that the log has too."""
     formatted = [_format_error(error) for error in errors[:MAX_ERRORS_SHOWN]]
     for each in formatted:
-        observe.graphql_error(each.get("extensions", {}).get("code", "GRAPHQL_VALIDATION_FAILED"))
+        observe.graphql_error(each["extensions"]["code"])
     return formatted
 
 
@@ -356,12 +356,11 @@ def _format_error(error: GraphQLError) -> dict[str, Any]:
     """Write one error of a response of /graphql."""
     cause = _root_cause(error)
     if _is_of_the_request(error, cause):
-        return {**error.formatted, "message": _LIBRARY_ADDITIONS.sub(r"\1", error.message)}
+        extensions = {"code": "GRAPHQL_VALIDATION_FAILED"} | (error.extensions or {})
+        message = _LIBRARY_ADDITIONS.sub(r"\1", error.message)
+        return {**error.formatted, "message": message, "extensions": extensions}
     told, code = _of_the_database(cause) or (http_error(cause).message, "INTERNAL")
-    format_errors: dict[str, Any] = {"message": told, "extensions": {"code": code}}
-    if error.path:
-        format_errors["path"] = error.path
-    return format_errors
+    return {"message": told, "extensions": {"code": code}} | ({"path": error.path} if error.path else {})
 
 
 def internal_cause(error: GraphQLError) -> BaseException | None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from app.releases.columns import COLUMN_TYPES, DATES, NUMBERS, column_name
 from db.policy.compile import page_columns
 from schema.relay.ids import IdKind, Ids
+from schema.training.media import media_of_item
 
 ROWS_PER_GROUP: Final = 50_000
 _BYTES_PER_GROUP: Final = 32 * 1024 * 1024
@@ -103,6 +104,10 @@ class ShardWriter:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROWS_PER_GROUP)
             self._waiting.clear()
 
+    def _media(self, item: int, text: str) -> str:
+        """Describe the media of a shard's item as pages do: by addresses of the gateway."""
+        return orjson.dumps(media_of_item(self._ids, "", item, text)).decode()
+
     def _with_pseudonyms(self, read: Any) -> Any:
         """Replace the numbers of a shard's items and authors by the client's pseudonyms, as in pages."""
         numbers = read["id"].to_pylist()
@@ -113,6 +118,8 @@ class ShardWriter:
             **{column_name(name): read[name] for name in page_columns() if name not in NUMBERS},
         }
         columns["text"] = columns["text"].fill_null("")
+        media = zip(numbers, columns["media"].to_pylist(), strict=True)
+        columns["media"] = pa.array([text and self._media(item, text) for item, text in media], pa.string())
         return pa.table(columns, schema=SCHEMA)
 
 

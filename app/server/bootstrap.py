@@ -9,6 +9,7 @@ import psycopg
 from app.auth.authenticator import Authenticator, static_keys
 from app.auth.dev_issuer import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, open_issuer
 from app.auth.key_sources import open_keys
+from app.auth.token_claims import TokenRules
 from app.settings import Settings, SettingsError
 from db.administrator import DatabaseError
 from db.embedded_postgres import embedded_postgres, url_of_running_server
@@ -91,7 +92,16 @@ async def open_authenticator(settings: Settings) -> Authenticator:
         keys = static_keys(open_issuer(settings).jwks())
         return Authenticator(keys, issuer=DEVELOPMENT_ISSUER, audience=DEVELOPMENT_AUDIENCE)
     keys = await open_keys(settings.jwks)
-    return Authenticator(keys, issuer=settings.issuer, audience=settings.audience)
+    rules = TokenRules(
+        role=settings.role_claim,
+        client=settings.client_claim,
+        purpose=settings.purpose_claim,
+        subject=settings.subject_claim,
+        audience=settings.audience_claim,
+        lifetime_seconds=settings.token_lifetime_seconds,
+        leeway_seconds=settings.token_leeway_seconds,
+    )
+    return Authenticator(keys, issuer=settings.issuer, audience=settings.audience, rules=rules)
 
 
 def _create_embedded_database(server: str) -> None:

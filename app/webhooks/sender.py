@@ -29,7 +29,7 @@ ROUND_SECONDS: Final = 5.0
 
 
 class AddressNotAllowed(Exception):
-    """A webhook whose name means an address that is neither public nor in a network that the operator allows."""
+    """A host name that means an address that is neither public nor in a network that the operator allows."""
 
 
 async def post_due_webhooks(
@@ -75,9 +75,7 @@ async def _post_webhook(
     headers = {"Content-Type": "application/json", **signed}
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
-            request = await pin_webhook_address(
-                client.build_request("POST", due.url, content=body, headers=headers), networks
-            )
+            request = await pin_address(client.build_request("POST", due.url, content=body, headers=headers), networks)
             answer = await client.send(request, stream=True)
             await answer.aclose()
         if answer.is_success:
@@ -88,8 +86,8 @@ async def _post_webhook(
     return False
 
 
-async def pin_webhook_address(request: httpx.Request, networks: Networks) -> httpx.Request:
-    """Resolve the host of a client's webhook once, check all its addresses, and send the request to the first.
+async def pin_address(request: httpx.Request, networks: Networks) -> httpx.Request:
+    """Resolve the host of an HTTP request once, check all its addresses, and send the request to the first.
 
     So a name cannot mean another address between the check and the connection. Raises AddressNotAllowed.
     """

@@ -3,6 +3,7 @@
 A filter becomes clauses, each of which an index or the order of pages can serve.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -52,6 +53,8 @@ class Filter:
     media_types: Sequence[str] | None = None
     sample: Sample | None = None
     item: int | None = None
+    medium: str | None = None
+    """A file of the item, as `medium_digest` names it."""
 
 
 Narrowed = tuple[tuple[str, ...], ...]
@@ -149,6 +152,10 @@ _COLUMNS = {
     "grounds": ("ground = ${}::text", "ground = ANY (${}::text[])"),
 }
 _EVERY_LANGUAGE = "*"
+_HAS_MEDIUM = (  # see medium_digest
+    "media IS NOT NULL AND EXISTS (SELECT FROM json_array_elements(media) medium WHERE left(encode(sha256(convert_to("
+    "(medium ->> 'url') || ' ' || coalesce(medium ->> 'sha256', ''), 'UTF8')), 'hex'), 15) = ${}::text)"
+)
 _HASHES = 2**63
 
 
@@ -209,7 +216,14 @@ def _compared(narrowed: Filter) -> list[tuple[str, tuple[object, ...]]]:
         )
     if narrowed.item is not None:
         compared.append(("id = ${}::bigint", (narrowed.item,)))
+    if narrowed.medium is not None:
+        compared.append((_HAS_MEDIUM, (narrowed.medium,)))
     return compared
+
+
+def medium_digest(url: str, sha256: str | None) -> str:
+    """Name a file of a delivered item by 60 bits of a hash, in hexadecimal: other bytes or another place differ."""
+    return hashlib.sha256(f"{url} {sha256 or ''}".encode()).hexdigest()[:15]
 
 
 def _wanted(narrowed: Filter, name: str) -> Sequence[object] | None:

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,9 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from db.ingest.media_address import check_media_address
 from db.signals.reader import MAX_PATH_LENGTH, MAX_VALUE_BYTES
 from db.signals.statement import Standard
 from db.vocabulary import (
+    MAX_ID_BYTES,
     AccountKind,
     AccountStatus,
     Audience,
@@ -89,6 +92,18 @@ def _stated_instant(value: object) -> datetime:
     return instant
 
 
+def fits_id(value: str) -> bool:
+    """Return whether the length of a text in a record of ingest is one that an id can have."""
+    return 0 < len(value) <= MAX_ID_BYTES and len(value.encode("utf-8", "surrogatepass")) <= MAX_ID_BYTES
+
+
+def _within_bytes(value: str) -> str:
+    """Refuse an id in a record of ingest that is too long to be indexed."""
+    if not fits_id(value):
+        raise ValueError(f"is longer than {MAX_ID_BYTES} bytes (use a shorter id in every record)")
+    return value
+
+
 def _birth_date(value: object) -> str | None:
     """Parse the birth date of an account's record of ingest: a day, month or year."""
     if value is None:
@@ -106,13 +121,14 @@ def _birth_date(value: object) -> str | None:
 # NUL is the one character that PostgreSQL cannot store.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Place = Annotated[str, StringConstraints(max_length=MAX_PATH_LENGTH, pattern=r"^[^\x00]*$")]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Id = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$"), AfterValidator(_within_bytes)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 Epoch = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 Product = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MediaAddress = Annotated[str, StringConstraints(max_length=2000), AfterValidator(check_media_address)]
 _IS_INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
 _IS_BIRTH_DATE: dict[str, Any] = {"type": "string", "pattern": r"^\d{4}(-\d\d(-\d\d)?)?$"}
 _OR_NULL = {"type": "null"}
@@ -147,7 +163,7 @@ class Medium(_RecordPart):
     """A picture, film or sound of an item."""
 
     type: Text
-    url: Text
+    url: MediaAddress
     sha256: Hash | None = None
     deidentified: bool | None = None
     alt: Text | None = None

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from db.ingest.examples import example_of
-from db.ingest.records import MODELS, Instant, Line
+from db.ingest.records import MODELS, Instant, Line, fits_id
 from db.ingest.stages import Row
 from db.vocabulary import PRIVATE_KINDS, ContentKind
 
@@ -141,7 +141,7 @@ def _not_json(said: str) -> Fault:
 # What a broken line says of itself. No quote stands behind a backslash, so no text in a string is taken for a key.
 _CHARACTER = r'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9A-Fa-f]{4})'
 _SAID = {
-    name: re.compile(rf'"{name}"\s*:\s*("{_CHARACTER}{{1,400}}")', re.ASCII)
+    name: re.compile(rf'"{name}"\s*:\s*("{_CHARACTER}{{1,2048}}")', re.ASCII)
     for name in ("record", "id", "observed_at", "account", "person", "contact", "received_at")
 }
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")  # which cannot be stored
@@ -190,7 +190,7 @@ def _ids(line: Line, said: dict[str, Any]) -> list[str]:
 
 def _readable_name(value: object) -> str | None:
     """Return the id in a rejected line of ingest, None if it can be none."""
-    if not isinstance(value, str) or not 0 < len(value) <= 200 or "\0" in value:
+    if not isinstance(value, str) or not fits_id(value) or "\0" in value:
         return None
     return None if _HALF_OF_A_PAIR.search(value) else value
 

@@ -16,9 +16,7 @@ import asyncpg
 from db.connection import Database, Pool, Reader, connection, write_transaction
 from db.ingest.contacts import Contact, ContactError, ContactKind, ContactProblem, read_contact
 from db.oversight.objection_review import TARGETS, UNMATCHED
-from db.vocabulary import ObjectionChannel, ObjectionScope, TargetKind
-
-MAX_ID_LENGTH = 200
+from db.vocabulary import MAX_ID_BYTES, ObjectionChannel, ObjectionScope, TargetKind
 
 
 class Target(NamedTuple):
@@ -64,7 +62,7 @@ _REASONS = {
     TargetProblem.MISSING: "must have one of account, person and contact (state one)",
     TargetProblem.AMBIGUOUS: "must have only one of account, person and contact (remove the others)",
     TargetProblem.ADDRESS: "must not be an e-mail address or phone number (pass it as contact)",
-    TargetProblem.ID: f"must have 1 to {MAX_ID_LENGTH} printable characters (state the platform's id)",
+    TargetProblem.ID: f"must have 1 to {MAX_ID_BYTES} bytes of printable characters (state the platform's id)",
 }
 
 
@@ -117,8 +115,8 @@ def _is_address(value: str) -> bool:
 
 
 def is_platform_id(value: str) -> bool:
-    """Return whether an objection's target can be an id of the platform: 1 to 200 printable characters."""
-    return 1 <= len(value) <= MAX_ID_LENGTH and value.isprintable()
+    """Return whether an objection's target can be an id of the platform: printable, and not too long."""
+    return value.isprintable() and 1 <= len(value.encode()) <= MAX_ID_BYTES
 
 
 @dataclass(frozen=True, slots=True)

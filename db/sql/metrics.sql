@@ -20,6 +20,7 @@ BEGIN
             UNION ALL SELECT 'holds_open', count(*) FROM grounds.hold h
                 WHERE coalesce(h.lifted_at, 'infinity') > grounds.decision_time()
             UNION ALL SELECT 'canary_incidents', count(*) FROM grounds.canary_incident
+            UNION ALL SELECT 'altered_media', count(*) FROM grounds.altered_medium
         ) g;
     RETURN QUERY
         SELECT v.name, NULL::text, v.value::double precision

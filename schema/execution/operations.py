@@ -27,6 +27,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 from graphql.execution.collect_fields import FieldDetails
+from graphql.validation import ValuesOfCorrectTypeRule
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry import Schema
 from strawberry.extensions import SchemaExtension
@@ -37,6 +38,7 @@ from strawberry.types import ExecutionContext
 
 from grounds_client.limits import limit_errors
 from schema.execution.limits import MAX_VALUES, OperationCost
+from schema.execution.literal_values import NamedValuesRule
 from schema.execution.row_compiler import NotCompiled, RowPage, answer_rows, build_objects, object_type
 
 MAX_ERRORS = 5
@@ -182,7 +184,8 @@ def _validation_errors(context: ExecutionContext, document: DocumentNode) -> lis
     faults = list(limit_errors(document))
     if faults:
         return faults
-    rules = (*context.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+    stated = (NamedValuesRule if rule is ValuesOfCorrectTypeRule else rule for rule in context.validation_rules)
+    rules = (*stated, MaybeNullValidationRule, OneOfInputValidationRule)
     errors = validate(context.schema._schema, document, rules, max_errors=MAX_ERRORS, hide_suggestions=True)
     return [_shorten_error(error) for error in errors]
 

@@ -36,6 +36,7 @@ class IdKind(IntEnum):
     HOLD = 9
     RETRACTION = 10
     RELEASE = 11
+    MEDIUM = 12
     TRAINABLE_CONTENT_CURSOR = 17
     CONTENT_CURSOR = 18
     ACCOUNT_CURSOR = 19

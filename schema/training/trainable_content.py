@@ -7,9 +7,8 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import orjson
 import strawberry
-from graphql import GraphQLField, GraphQLObjectType, get_named_type
+from graphql import GraphQLObjectType
 
 from db.delivery.pages import Delivered, Filter, deliver, deliver_offers
 from db.policy.compile import page_columns
@@ -18,40 +17,15 @@ from schema.context import Context, Info
 from schema.enums import ContentKind, Region
 from schema.errors import BadInput
 from schema.execution.limits import MAX_PAGE_SIZE
-from schema.execution.row_compiler import Column, Compiler, Computed, FromList, RowPage, SameRow, Shape, build_objects
+from schema.execution.row_compiler import Column, Computed, FromList, RowPage, SameRow, build_objects
 from schema.governed import TRAINING, governed
 from schema.relay.connection import After, Connection, check_page_size, page_info, read_cursor
 from schema.relay.ids import IdKind, Ids
 from schema.relay.node import Node
 from schema.training.filters import TrainableContentFilter, narrowed_by
+from schema.training.media import Media, MediaSource, StoredMedium, fetched_medium, media_filter
 from schema.training.reason import QualifyingReason
 from schema.training.retractions import raise_if_delivery_suspended
-
-
-class _Media:
-    """The media of a row, which are JSON there."""
-
-    def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
-        """Compile the media of trainable content; most rows have none."""
-        kind = get_named_type(declared.type)
-        assert isinstance(kind, GraphQLObjectType)
-
-        def media(text: str) -> list[Any]:
-            """Build the media of one trainable item from its JSON."""
-            return [compiler.render(kind, shape, medium) for medium in orjson.loads(text)]
-
-        column = f"row[{compiler.columns['media']}]"
-        return f"({compiler.bind(media)}({column}) if {column} else [])"
-
-
-@strawberry.type(description="A de-identified photo, video or audio file.")
-class Media:
-    type: str = governed(TRAINING, description="The media type, such as `image/jpeg`.")
-    url: str = governed(TRAINING, description="The address of the file.")
-    sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
-    alt: str | None = governed(
-        TRAINING, description=("The de-identified description of the file, null if the file has no description.")
-    )
 
 
 @strawberry.type(description="The author of an item, identified by a pseudonym.")
@@ -82,7 +56,7 @@ class TrainableContent(Node):
     text: str = governed(
         TRAINING, row=Computed(lambda text: text or "", ("text",)), description="The de-identified text."
     )
-    media: list[Media] = governed(TRAINING, row=_Media(), description="The de-identified media of the item.")
+    media: list[Media] = governed(TRAINING, row=MediaSource(), description="The de-identified media of the item.")
     author: PseudonymousAuthor = governed(TRAINING, row=SameRow(), description="The author of the item.")
     reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason why the item qualified.")
 
@@ -94,6 +68,8 @@ class TrainablePage(RowPage):
     delivered: Delivered
     policy: Policy
     naming: Ids
+    media_base: str
+    """What the addresses of files begin with."""
     columns: ClassVar[dict[str, int]] = {name: position for position, name in enumerate(page_columns())}
 
     @property
@@ -183,6 +159,15 @@ async def trainable_item(info: Info, number: int) -> TrainableContent | None:
     return items[0] if items else None
 
 
+async def deliver_medium(context: Context, address: str) -> StoredMedium | None:
+    """Decide a training client's fetch of a file: deliver its item again, with a receipt; None if not permitted."""
+    narrowed = media_filter(context.ids, address)
+    if narrowed is None:
+        return None
+    page = await _deliver(context, 0, 1, narrowed)
+    return fetched_medium(page.rows, narrowed)
+
+
 async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:
     """Deliver a page of trainable content to the training client, and count it."""
     actor = context.actor
@@ -192,7 +177,9 @@ async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -
     offered = await deliver_offers(*asked) if context.gateway.offers else None
     delivered = offered or await deliver(*asked)
     context.gateway.on_delivered(str(actor.client), Counter(row["ground"] for row in delivered.rows))
-    return TrainablePage(delivered, await context.gateway.policy(delivered.policy), context.ids)
+    return TrainablePage(
+        delivered, await context.gateway.policy(delivered.policy), context.ids, context.gateway.public_url
+    )
 
 
 def raise_unless_purpose_named(context: Context, policy: Policy) -> None:

@@ -204,7 +204,7 @@ def test_a_window_covered_by_several_new_ones_takes_nothing_back() -> None:
         ("content", {"language": "e"}),
         ("content", {"scans": {"mood": "CLEAR"}}),
         ("content", {"media": [{"type": "image/png"}]}),
-        ("content", {"id": "i" * 201}),
+        ("content", {"id": "i" * 2049}),
         ("notice", {"epoch": "2025-4"}),
         ("objection", {}),
         ("objection", {"account": ""}),

@@ -206,7 +206,12 @@ def test_two_versions_of_one_instant_quarantine_until_a_later_one() -> None:
         ("content", {"account": "other"}, {}, "CONTENT_SETTLED"),
         ("content", NAMED, {}, "CONTENT_SETTLED"),
         ("content", {"parent": "p"}, {}, "CONTENT_SETTLED"),
-        ("content", {"media": [{"type": "image/png", "url": "u", "deidentified": False}]}, {}, "CONTENT_SETTLED"),
+        (
+            "content",
+            {"media": [{"type": "image/png", "url": "https://media.example.org/u", "deidentified": False}]},
+            {},
+            "CONTENT_SETTLED",
+        ),
         ("account", {"status": "SUSPENDED"}, {}, "ACCOUNT_IN_GOOD_STANDING"),
         ("account", {"kind": "PAGE"}, {}, "ACCOUNT_IN_GOOD_STANDING"),
         ("account", {"country": "US"}, {}, "ACCOUNT_IN_GOOD_STANDING"),

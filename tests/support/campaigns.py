@@ -64,6 +64,8 @@ class MailServer:
     reports: bool = False
     """Whether it offers delivery status notifications (RFC 3461)."""
     asked_to_report: list[str] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
+    """The senders in the envelopes."""
     encrypted: set[bool] = field(default_factory=set)
     attempts: Counter[str] = field(default_factory=Counter)
     on_taken: Callable[[int], None] = lambda count: None
@@ -110,6 +112,7 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         self.encrypted.add(session.ssl is not None)
         self.taken.append((recipient, envelope.content))
+        self.senders.append(str(envelope.mail_from))
         self.on_taken(len(self.taken))
         await asyncio.sleep(self.pause)
         return "250 OK"

@@ -11,7 +11,7 @@ from app.web.tables import Table
 from schema.actor import Role
 
 OUTCOMES: Final = {"PASS": "✓ passed", "FAIL": "✗ failed", "UNKNOWN": "? unknown"}
-MAX_ID_LENGTH: Final = 200
+MAX_ID_LENGTH: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from joserfc.errors import JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth.dev_issuer import MAX_LIFETIME_SECONDS, is_identifier
+from app.auth.dev_issuer import MAX_LIFETIME_SECONDS
 from app.auth.jwks import ALGORITHMS
 from app.auth.sessions import Sessions, cookie_serializer, read_signed_cookie
+from app.auth.token_claims import find_claim, held_roles, is_identifier
 from app.http.boundary import HTTPError
 from app.settings import Settings
 from app.web.dashboard.layout import HOME, SIGN_IN, TEMPLATES, local_page, may_sign_in
@@ -173,9 +174,7 @@ class OpenIDSignIn:
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
         """Return the one dashboard role that an ID token's claim holds; None for none, or several."""
-        stated = claims.get(self._claim)
-        held = stated if isinstance(stated, list) else [stated]
-        roles = [role for role in Role if role in held and may_sign_in(role)]
+        roles = [role for role in held_roles(find_claim(claims, self._claim)) if may_sign_in(role)]
         return roles[0] if len(roles) == 1 else None
 
 

@@ -1,16 +1,24 @@
 """What mail systems report: sent is not delivered, and a bounce voids a notice at once, however late."""
 
+import gzip
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.campaigns.bounces import read_delivery_report, split_mbox
+import app.campaigns.bounces
+from app.campaigns.bounces import Unread, read_delivery_report, split_mbox
+from db.ingest.contacts import contact_hash
+from db.notices.outbox import DeliveryReport
+from tests.support.bounces import generated_reports
 from tests.support.campaigns import addresses, email_of, mail_server, notify, peopled, settings_of, states
 from tests.support.command import grounds
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
+from tests.support.mutants import Killed
 
+NOTICE = "told-00000000-0000-4000-8000-000000000000"
 pytestmark = pytest.mark.xdist_group("command")
 
 
@@ -94,7 +102,77 @@ Content-Type: text/rfc822-headers
     ],
 )
 def test_mail_that_says_nothing_certain_of_a_notice_is_no_report(mail: bytes) -> None:
-    assert [read_delivery_report(message, NOW) for message in split_mbox(mail)] in ([None], [])
+    assert all(isinstance(read_delivery_report(message, NOW), Unread) for message in split_mbox(mail))
+
+
+async def test_a_form_that_is_not_read_but_quotes_a_notice_is_counted_apart_and_the_code_is_3(
+    gateway: TestGateway, tmp_path: Path
+) -> None:
+    gateway.set_clock(NOW)
+    maildir = tmp_path / "Maildir"
+    for folder in ("new", "cur", "tmp"):
+        (maildir / folder).mkdir(parents=True)
+    (maildir / "new" / "1").write_bytes(f"Subject: no\n\n> Message-ID: <{NOTICE}@example.org>\n> Hello\n".encode())
+    (maildir / "cur" / "2:2,S").write_bytes(b"Subject: hello\n\nI am on holiday.\n")
+    (maildir / "tmp" / "3").write_bytes(b"half of a message")
+    delayed = delivery_status(f"Original-Envelope-Id: {NOTICE}", "delayed", NOW)
+    (tmp_path / "mbox.gz").write_bytes(gzip.compress(b"From a\n" + delayed + b"\nFrom b\n" + delayed))
+    done = bounces(gateway, tmp_path, maildir, tmp_path / "mbox.gz")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == "2 pending, 1 quoting a notice in an unknown form, 1 without a notice\n"
+    (tmp_path / "mbox.gz").write_bytes(gzip.compress(delayed)[:-9])
+    done = bounces(gateway, tmp_path, tmp_path / "mbox.gz")
+    assert (done.returncode, "damaged gzip" in done.stderr) == (2, True)
+
+
+def bounces(gateway: TestGateway, folder: Path, *files: Path) -> Any:
+    """Run `grounds notice bounces` over files and folders."""
+    env = settings_of(gateway.database_url, None)
+    return grounds("notice", "bounces", *files, data=folder / "data", env=env)
+
+
+@pytest.mark.parametrize("action", ["failed", "delivered"])
+def test_every_report_of_rfc_3464_is_read_however_it_is_written(
+    action: str, monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    """Both layouts, every place of the id, encodings, line ends, nesting: see tests/support/bounces.py."""
+    reports = list(generated_reports(NOTICE, action, NOW))
+    assert len(reports) > 250
+    expected = (None, NOW) if action == "failed" else (NOW, None)
+    for form, mail in reports:
+        read = read_delivery_report(mail, NOW + DAY)
+        assert isinstance(read, DeliveryReport), (form, mail.decode())
+        assert read == (NOTICE, *expected), (form, mail.decode())
+    monkeypatch.setattr(app.campaigns.bounces, "_PLACES", app.campaigns.bounces._PLACES[:1])
+    unread = [form for form, mail in reports if read_delivery_report(mail, NOW) is Unread.NO_NOTICE]
+    killed("the envelope's id only", "app/campaigns/bounces.py", f"{len(unread)} reports" if unread else None)
+
+
+def test_a_relayed_notice_counts_where_the_operator_says_so() -> None:
+    mail = delivery_status(f"Original-Envelope-Id: {NOTICE}", "relayed (to a system without reports)", NOW)
+    assert read_delivery_report(mail, NOW) is Unread.PENDING
+    assert read_delivery_report(mail, NOW, relayed_counts=True) == (NOTICE, NOW, None)
+    failed = mail.replace(b"Content-Type: text/rfc822-headers", b"\nContent-Type: text/rfc822-headers")
+    both = failed.replace(b"\n--cut\n\nContent", b"\nFinal-Recipient: rfc822; b@x\nAction: failed\n\n--cut\nContent")
+    assert read_delivery_report(both, NOW, relayed_counts=True) == (NOTICE, None, NOW)
+
+
+async def test_a_message_names_its_notice_in_a_header_and_in_the_envelopes_sender(
+    gateway: TestGateway, tmp_path: Path
+) -> None:
+    await peopled(gateway, "author")
+    (tmp_path / "addresses.csv").write_text("account,email,language\nauthor,author@b\u00fccher.example,en\n")
+    await gateway.ingest([fact("account", 9, contacts=[str(contact_hash("author@b\u00fccher.example"))])])
+    with mail_server() as server:
+        done = notify(
+            *(gateway.database_url, server, tmp_path / "data", "--channel", "EMAIL"),
+            *("--addresses", tmp_path / "addresses.csv"),
+            GROUNDS_SMTP_BOUNCES="bounces@example.org",
+        )
+    assert done.returncode == 0, done.stderr
+    ((notice,),) = gateway.execute("SELECT platform_id FROM grounds.notice")
+    assert server.message("author@xn--bcher-kva.example")["Grounds-Notice"] == notice
+    assert server.senders == [f"bounces+{notice}@example.org"]
 
 
 async def test_a_report_on_a_notice_that_is_none_of_ours_changes_nothing(gateway: TestGateway, tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ async def test_a_value_of_the_clients_own_is_told_back_in_short_and_without_the_
     assert (error["path"], "to non-null type 'Int!' not to be None" in error["message"]) == (["contents"], True)
     literal = f'{{ trainableContent(first: 1, filter: {{ createdMonths: ["{ASKED}"] }}) {{ nodes {{ id }} }} }}'
     (error,) = (await gateway.post(Role.TRAINING_CLIENT, literal)).json()["errors"]
-    assert error["message"] == "Value cannot represent a Date"
+    assert error["message"] == "filter.createdMonths: Value cannot represent a Date"
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+    assert [place["line"] for place in error["locations"]] == [1]
 
 
 async def test_a_value_that_a_resolver_returned_is_not_told_where_it_fits_no_type() -> None:

@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks import WebhookVerificationError as StandardWebhooksError
 
-from app.webhooks.sender import AddressNotAllowed, pin_webhook_address
+from app.webhooks.sender import AddressNotAllowed, pin_address
 from grounds_client.webhook import WebhookVerificationError, sign_webhook, verify_webhook, webhook_secret
 from schema.actor import Role
 from tests.app.http.test_retraction_stream import FEED
@@ -344,8 +344,8 @@ async def test_a_name_that_means_an_internal_address_is_posted_nothing() -> None
         url = hook.address.replace("127.0.0.1", "localhost")
         request = httpx.Request("POST", url, content=b"{}")
         with pytest.raises(AddressNotAllowed):
-            await pin_webhook_address(request, frozenset())
-        sent = await pin_webhook_address(request, [ip_network("127.0.0.0/8"), ip_network("::1")])
+            await pin_address(request, frozenset())
+        sent = await pin_address(request, [ip_network("127.0.0.0/8"), ip_network("::1")])
         assert ip_address(sent.url.host).is_loopback
         assert sent.headers["Host"] == urlsplit(url).netloc
         assert sent.extensions["sni_hostname"] == "localhost"

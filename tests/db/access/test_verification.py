@@ -229,6 +229,7 @@ _ROWS = {
     "hold": ["INSERT INTO grounds.hold (scope, authority, reason, opened_at) VALUES ('GLOBAL', 'A', 'R', now())"],
     "canary": ["INSERT INTO grounds.canary (item, reason, planted_by, planted_at) VALUES (1, 'R', 'operator', now())"],
     "canary_incident": ["INSERT INTO grounds.canary_incident (item, hold, found_at) VALUES (1, 1, now())"],
+    "altered_medium": ["INSERT INTO grounds.altered_medium VALUES (DEFAULT, 1, '', '', 1, 'P', now())"],
     "quarantine": ["INSERT INTO grounds.quarantine VALUES ('content', 'c', '', NULL, now())"],
     "content": [
         "INSERT INTO grounds.content (account, created_at, observed_at, reserved, reference_count, needs_minors_scan,"

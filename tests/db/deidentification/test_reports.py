@@ -30,6 +30,10 @@ GONE = [
     ("de", "Kennzeichen K-AB 1234 gesucht", "Kennzeichen [PLATE] gesucht"),
     ("fr", "La plaque est AB-123-CD.", "La plaque est [PLATE]."),
     ("en", "passport no. C01X00T47", "passport no. [DOCUMENT]"),
+    ("es", "n\u00famero de la Seguridad Social 281234567840", "n\u00famero de la Seguridad Social [DOCUMENT]"),
+    ("es", "NASS: 28 12345678 40", "NASS: [DOCUMENT]"),
+    ("de", "RVNR 65170839J003", "RVNR [DOCUMENT]"),
+    ("de", "Rentenversicherungsnummer 65 170839 J 003", "Rentenversicherungsnummer [DOCUMENT]"),
     ("de", "Lindenstra\u00dfe 12, 50667 K\u00f6ln", "[ADDRESS]"),
     ("fr", "12 rue de la Paix, 75002 Paris", "[ADDRESS]"),
     ("hu", "1052 Budapest, V\u00e1ci utca 12.", "[ADDRESS]"),
@@ -48,6 +52,7 @@ MORE = [
 ]
 STAYS = [
     ("de", "800-1000 Leute"),
+    ("de", "Die Stra\u00dfe war nass, 2019 wie 2020."),
     ("de", "450-1200 m"),
     ("de", "Nr. 2580/2001"),
     ("en", "Regulation 2019/790 and 1182/71"),

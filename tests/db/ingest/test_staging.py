@@ -71,7 +71,11 @@ def test_a_digest_tells_any_change_but_that_of_order() -> None:
         *({"text": text} for text in ("Another.", "", None)),
         *({"kind": "PHOTO"}, {"audience": "GROUP"}, {"language": "en"}, {"parent": "x"}, {"references": references}),
         *({"scans": None}, {"rights": [{"source": "AIPREF", "train_ai": "n"}]}, {"edited_at": "2026-01-01T00:00:00Z"}),
-        *({"media": [{"type": "a", "url": "b"}]}, {"conversation": "GROUP"}, {"scans": SCANS | {"minors": None}}),
+        *(
+            {"media": [{"type": "a", "url": "https://media.example.org/b"}]},
+            {"conversation": "GROUP"},
+            {"scans": SCANS | {"minors": None}},
+        ),
         {"references": [{"contact": HASH, "relation": "TAG"}]},
     ]
     assert len({base, *(row(fact("content", **change))["digest"] for change in changes)}) == len(changes) + 1
@@ -170,7 +174,10 @@ def test_a_product_is_one_that_the_policy_knows() -> None:
 
 def test_a_field_that_nobody_knows_is_named_in_few_words() -> None:
     assert rejected(fact("account", **{"x" * 5000: 1})).field == "x" * 200
-    assert rejected(fact("content", media=[{"type": "a", "url": "b", "size": 1}])).field == "media.0.size"
+    assert (
+        rejected(fact("content", media=[{"type": "a", "url": "https://media.example.org/b", "size": 1}])).field
+        == "media.0.size"
+    )
 
 
 def test_the_nth_line_about_one_id_goes_into_the_nth_round() -> None:

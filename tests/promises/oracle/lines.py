@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from tests.promises.oracle.records import MAX_ID_LENGTH, MAX_LINE_BYTES, Parser, Record
+from tests.promises.oracle.records import MAX_ID_BYTES, MAX_LINE_BYTES, Parser, Record
 
 
 def _not_json(name: str) -> None:
@@ -14,7 +14,7 @@ def _not_json(name: str) -> None:
 _json = json.JSONDecoder(parse_constant=_not_json)
 _space = re.compile(r"[ \t\r\n]*")
 _made_out = {
-    name: re.compile(rf'"{name}"\s*:\s*"([^"\\\x00-\x1f]{{1,{MAX_ID_LENGTH}}})"', re.ASCII)
+    name: re.compile(rf'"{name}"\s*:\s*"([^"\\\x00-\x1f]{{1,{MAX_ID_BYTES}}})"', re.ASCII)
     for name in ("record", "id", "observed_at", "account", "person", "contact")
 }
 

@@ -16,7 +16,7 @@ from tests.promises.oracle.standards import STANDARDS
 
 ADULT_AGE = 18
 MAX_LINE_BYTES = 1 << 20  # bytes
-MAX_ID_LENGTH = 200
+MAX_ID_BYTES = 2048
 MAX_SIGNAL_LENGTH = 1 << 16  # bytes
 MEDIA_KINDS = {"PHOTO", "VIDEO", "AUDIO"}
 ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -86,13 +86,19 @@ def _matching(pattern: str) -> Parser:
     return parse
 
 
-parse_identifier = _matching(rf"[^\0]{{1,{MAX_ID_LENGTH}}}")
 parse_sha256 = _matching("[0-9a-f]{64}")
+_identifier = _matching(r"[^\0]+")
 _text = _matching(r"[^\0]*")
 _language = _matching("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _birth_shape = _matching("[0-9]{4}(-[0-9]{2}){0,2}")
 _clock = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _instant_shape = _matching(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_clock}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_clock})")
+
+
+def parse_identifier(value: Any) -> str:
+    if len(_identifier(value).encode()) > MAX_ID_BYTES:
+        raise ValueError("an id that is too long")
+    return str(value)
 
 
 def parse_instant(value: Any) -> datetime:

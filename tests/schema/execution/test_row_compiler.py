@@ -29,7 +29,9 @@ def page() -> TrainablePage:
     values = {"id": 1, "account": 2, "kind": "POST", "ground": "PUBLIC_CONTENT", "created_month": date(2026, 1, 1)}
     row = tuple(values.get(name) for name in page_columns())
     delivered = Delivered([row], 1, datetime(2026, 1, 1), "2025-05-27", False)  # type: ignore[list-item]  # any sequence
-    return TrainablePage(delivered=delivered, policy=default_policy(), naming=ids_of(b"secret", "client"))
+    return TrainablePage(
+        delivered=delivered, policy=default_policy(), naming=ids_of(b"secret", "client"), media_base=""
+    )
 
 
 def compiled(shape: Shape | None) -> tuple[CompiledRows, "weakref.ref[TrainablePage]"]:

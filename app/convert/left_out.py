@@ -1,0 +1,26 @@
+"""What a conversion of a platform's export left out, by reason."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """The reasons why parts of an export became no facts, with their numbers; nothing of their content."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    """Those that the platform has to correct."""
+
+    def note(self, reason: str, count: int = 1) -> None:
+        """Count parts of an export that no fact has a place for."""
+        if count:
+            self.reasons[reason] += count
+
+    def fault(self, reason: str) -> None:
+        """Count a part of an export that cannot be read."""
+        self.faults[reason] += 1
+
+    def lines(self) -> list[str]:
+        """Write what a conversion left out, one sentence per reason."""
+        return [f"left out: {count} {reason}" for reason, count in sorted((self.reasons + self.faults).items())]

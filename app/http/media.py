@@ -1,0 +1,180 @@
+"""GET /media/…: a file of a permitted item. Each fetch is decided by the statement that writes its receipt."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.auth.authenticator import Authenticator
+from app.http.boundary import HTTPError
+from app.http.media_store import MediaStore, MediaUnavailable, length_of
+from app.telemetry import observe
+from db.connection import borrowing_as
+from db.delivery.altered_media import quarantine_altered_medium
+from schema.actor import Role
+from schema.context import Context, Gateway
+from schema.training.media import StoredMedium
+from schema.training.trainable_content import deliver_medium
+
+MAX_FETCHES_PER_CLIENT: Final = 16
+MAX_FETCHES: Final = 64
+_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
+_HEADERS: Final = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Content-Disposition": "attachment",
+}
+
+
+class AlteredMedium(Exception):
+    """A file whose bytes are not those that the platform stated. The answer breaks off before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    """A fetch that was decided: the client, the file, and the part of the file that the client wants."""
+
+    context: Context
+    medium: StoredMedium
+    answer: httpx.Response
+    headers: dict[str, str]
+    start: int
+    end: int
+
+
+class MediaEndpoint:
+    """The files of permitted items, from the platform's store to training clients."""
+
+    def __init__(self, gateway: Gateway, authenticator: Authenticator, store: MediaStore | None) -> None:
+        self._gateway, self._authenticator, self._store = gateway, authenticator, store
+        self._open: Counter[str] = Counter()
+
+    async def respond(self, request: Request) -> Response:
+        """Answer `GET /media/{address}`. Raises HTTPError, Unauthorized, PoolExhausted and DeliveryPaused."""
+        actor = await self._authenticator.actor(request.headers.get("authorization"))
+        if actor.role is not Role.TRAINING_CLIENT:
+            raise HTTPError(
+                403,
+                (
+                    f"/media is for {Role.TRAINING_CLIENT}, and this token is for {actor.role} (ask the issuer for a"
+                    " token with that role)"
+                ),
+            )
+        if self._store is None:
+            raise HTTPError(503, "this gateway delivers no files (ask the operator to set GROUNDS_MEDIA)")
+        context = Context(actor, self._gateway)
+        if self._open[context.sharer] >= MAX_FETCHES_PER_CLIENT or self._open.total() >= MAX_FETCHES:
+            message = "too many files are being fetched (try again after one of the fetches has ended)"
+            raise HTTPError(429, message, {"Retry-After": "1"})
+        with borrowing_as(context.sharer):
+            medium = await deliver_medium(context, request.path_params["address"])
+        if medium is None:
+            raise HTTPError(404, "this file does not exist, or its item does not qualify now (pull the item again)")
+        return await self._send(request, context, medium, self._store)
+
+    async def _send(self, request: Request, context: Context, medium: StoredMedium, store: MediaStore) -> Response:
+        """Answer a fetch of `GET /media/{address}` that was decided, from the store."""
+        try:
+            answer = await store.open(medium.url)
+        except MediaUnavailable as unavailable:
+            observe.media_failed(context.actor.client or "", str(unavailable))
+            message = "the platform's store does not give the file (try again, or ask the operator)"
+            raise HTTPError(502, message) from None
+        total = length_of(answer)
+        try:
+            part = _wanted_part(request.headers.get("range"), total)
+        except HTTPError:
+            await answer.aclose()
+            raise
+        headers = _headers(part, total)
+        if request.method == "HEAD":
+            await answer.aclose()
+            return Response(None, 206 if part else 200, headers, medium.type)
+        fetch = _Fetch(context, medium, answer, headers, *(part or (0, store.max_bytes)))
+        return _FileStream(self._body(fetch, store), fetch, self._open, is_part=part is not None)
+
+    async def _body(self, fetch: _Fetch, store: MediaStore) -> AsyncIterator[bytes]:
+        """Yield the wanted part of a file; its end only once the whole file is known to be the stated one."""
+        digest, position, held = hashlib.sha256(), 0, b""
+        async for chunk in fetch.answer.aiter_raw(64 * 1024):
+            digest.update(chunk)
+            wanted = chunk[max(0, fetch.start - position) : max(0, fetch.end - position)]
+            position += len(chunk)
+            if position > store.max_bytes:
+                raise MediaUnavailable("too large")
+            if wanted:
+                if held:
+                    yield held
+                held = wanted
+        await _check_digest(fetch, digest.hexdigest())
+        yield held
+
+
+class _FileStream(StreamingResponse):
+    """A response with a file, counted among the open fetches until it ends, however it ends."""
+
+    def __init__(self, body: AsyncIterator[bytes], fetch: _Fetch, counted: Counter[str], is_part: bool) -> None:
+        super().__init__(body, 206 if is_part else 200, fetch.headers, fetch.medium.type)
+        self._answer, self._counted, self._client = fetch.answer, counted, fetch.context.sharer
+        counted[self._client] += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file to the training client until its end, or until the client is gone."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._counted[self._client] -= 1
+            self._counted += Counter()  # keeps what is above zero
+            await self._answer.aclose()
+
+
+async def _check_digest(fetch: _Fetch, found: str) -> None:
+    """Raise AlteredMedium for a file of other bytes than stated, once its item is in quarantine."""
+    stated = fetch.medium.sha256
+    if stated is None or stated == found:
+        return
+    client, purpose = await fetch.context.client(), fetch.context.actor.purpose
+    await quarantine_altered_medium(
+        fetch.context.database.worker, fetch.medium.item, stated, found, client, purpose or ""
+    )
+    observe.media_failed(fetch.context.actor.client or "", "other bytes than stated")
+    raise AlteredMedium
+
+
+def _headers(part: tuple[int, int] | None, total: int | None) -> dict[str, str]:
+    """Write the headers of `GET /media/{address}` for a whole file, or for a part of it."""
+    headers = dict(_HEADERS)
+    if total is not None:
+        headers["Accept-Ranges"] = "bytes"
+        headers["Content-Length"] = str(part[1] - part[0] if part else total)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{total}"
+    return headers
+
+
+def _wanted_part(stated: str | None, total: int | None) -> tuple[int, int] | None:
+    """Read the header Range of `GET /media/{address}` (RFC 9110, 14.2); None for the whole file.
+
+    Several ranges, other units, and files of unknown length are answered as a whole, as the RFC allows.
+    """
+    match = _RANGE.fullmatch(stated.strip()) if stated and total is not None else None
+    if match is None or total is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, total - int(last)), total
+    else:
+        start, end = int(first), min(total, int(last) + 1) if last else total
+        if last and int(last) < start:
+            return None
+    if start >= end:
+        message = f"Range: must begin within the file of {total} bytes (ask for another part)"
+        raise HTTPError(416, message, {"Content-Range": f"bytes */{total}"})
+    return start, end

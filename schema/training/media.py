@@ -1,0 +1,117 @@
+"""The media of permitted items: what a page says of a file, and the decision about each fetch of a file.
+
+A page names a file by an address of the gateway. The address is made from the ids of the client, so another client's
+address, an altered one or a guess names nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, get_named_type
+
+from db.delivery.pages import Filter, medium_digest
+from schema.execution.row_compiler import Compiler, Shape
+from schema.governed import TRAINING, governed
+from schema.relay.ids import IdKind, Ids
+
+MEDIA_PATH: Final = "/media/"
+MEDIA_TYPES: Final = frozenset(
+    {
+        *("image/jpeg", "image/png", "image/apng", "image/gif", "image/webp", "image/avif", "image/heic", "image/tiff"),
+        *("video/mp4", "video/webm", "video/ogg", "video/quicktime", "video/mpeg"),
+        *("audio/mpeg", "audio/mp4", "audio/aac", "audio/ogg", "audio/webm", "audio/wav", "audio/flac"),
+    }
+)
+"""The types of files that are delivered: none of them is a document that a browser runs scripts of."""
+OTHER_TYPE: Final = "application/octet-stream"
+_ID_LENGTH: Final = 22
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMedium:
+    """A file that a client may fetch now: its item, and the file's type, place and hash as the platform states them."""
+
+    item: int
+    type: str
+    url: str
+    sha256: str | None
+
+
+class MediaSource:
+    """The media of a row, which are JSON there."""
+
+    def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
+        """Compile the media of trainable content; most rows have none."""
+        kind = get_named_type(declared.type)
+        assert isinstance(kind, GraphQLObjectType)
+
+        def media(naming: Ids, base: str, item: int, text: str) -> list[Any]:
+            """Build the media of one trainable item from its JSON."""
+            return [compiler.render(kind, shape, medium) for medium in media_of_item(naming, base, item, text)]
+
+        column = f"row[{compiler.columns['media']}]"
+        return f"({compiler.bind(media)}(page.naming, page.media_base, row[0], {column}) if {column} else [])"
+
+
+@strawberry.type(description="A de-identified photo, video or audio file.")
+class Media:
+    type: str = governed(
+        TRAINING,
+        description=(
+            "The media type, such as `image/jpeg`; `application/octet-stream` if the gateway does not deliver files of"
+            " the type."
+        ),
+    )
+    url: str = governed(
+        TRAINING,
+        description=(
+            "The address of the file at the gateway, which only this client can fetch. The gateway decides each fetch"
+            " anew."
+        ),
+    )
+    sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
+    alt: str | None = governed(
+        TRAINING, description=("The de-identified description of the file, null if the file has no description.")
+    )
+
+
+def media_of_item(naming: Ids, base: str, item: int, text: str) -> list[dict[str, Any]]:
+    """Describe the media of one trainable item as the client may see them: with addresses and types of ours."""
+    media: list[dict[str, Any]] = orjson.loads(text)
+    first, *rest = naming.encode_all(IdKind.MEDIUM, [item, *(_number(medium) for medium in media)])
+    return [
+        medium | {"type": _known_type(medium["type"]), "url": f"{base}{MEDIA_PATH}{first}{number}"}
+        for medium, number in zip(media, rest, strict=True)
+    ]
+
+
+def _number(medium: Mapping[str, Any]) -> int:
+    """Number a file of an item by its place and hash, so that the address of a replaced file names nothing."""
+    return int(medium_digest(medium["url"], medium["sha256"]), 16)
+
+
+def _known_type(stated: str) -> str:
+    """Return the type of a file as a client sees it: one of the list, for a platform can state any text."""
+    return stated.lower() if stated.lower() in MEDIA_TYPES else OTHER_TYPE
+
+
+def media_filter(naming: Ids, address: str) -> Filter | None:
+    """Read an address of a file into what narrows a page to the file's item; None for any other text."""
+    item = naming.decode_as(IdKind.MEDIUM, address[:_ID_LENGTH])
+    number = naming.decode_as(IdKind.MEDIUM, address[_ID_LENGTH:])
+    if item is None or number is None or not 0 <= number < 1 << 60:
+        return None
+    return Filter(item=item, medium=f"{number:015x}")
+
+
+def fetched_medium(rows: Sequence[Mapping[str, Any]], narrowed: Filter) -> StoredMedium | None:
+    """Find the file in the page that a fetch was decided as; None where the client may not fetch it, or never can."""
+    for row in rows:
+        for medium in orjson.loads(row["media"]):
+            if medium_digest(medium["url"], medium["sha256"]) == narrowed.medium:
+                type_ = _known_type(medium["type"])
+                return None if type_ == OTHER_TYPE else StoredMedium(row["id"], type_, medium["url"], medium["sha256"])
+    return None
