@@ -1,7 +1,6 @@
 """GET /media/…: a file of a permitted item. Each fetch is decided by the statement that writes its receipt."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.auth.authenticator import Authenticator
 from app.http.boundary import HTTPError
 from app.http.media_store import MediaStore, MediaUnavailable, length_of
+from app.http.ranges import parse_range
 from app.telemetry import observe
 from db.connection import borrowing_as
 from db.delivery.altered_media import quarantine_altered_medium
@@ -25,7 +25,6 @@ from schema.training.trainable_content import deliver_medium
 
 MAX_FETCHES_PER_CLIENT: Final = 16
 MAX_FETCHES: Final = 64
-_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 _HEADERS: Final = {
     "Cache-Control": "private, no-store",
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -89,7 +88,7 @@ class MediaEndpoint:
             raise HTTPError(502, message) from None
         total = length_of(answer)
         try:
-            part = _wanted_part(request.headers.get("range"), total)
+            part = parse_range(request.headers.get("range"), total)
         except HTTPError:
             await answer.aclose()
             raise
@@ -157,24 +156,3 @@ def _headers(part: tuple[int, int] | None, total: int | None) -> dict[str, str]:
     if part is not None:
         headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{total}"
     return headers
-
-
-def _wanted_part(stated: str | None, total: int | None) -> tuple[int, int] | None:
-    """Read the header Range of `GET /media/{address}` (RFC 9110, 14.2); None for the whole file.
-
-    Several ranges, other units, and files of unknown length are answered as a whole, as the RFC allows.
-    """
-    match = _RANGE.fullmatch(stated.strip()) if stated and total is not None else None
-    if match is None or total is None or not any(match.groups()):
-        return None
-    first, last = match.groups()
-    if not first:
-        start, end = max(0, total - int(last)), total
-    else:
-        start, end = int(first), min(total, int(last) + 1) if last else total
-        if last and int(last) < start:
-            return None
-    if start >= end:
-        message = f"Range: must begin within the file of {total} bytes (ask for another part)"
-        raise HTTPError(416, message, {"Content-Range": f"bytes */{total}"})
-    return start, end

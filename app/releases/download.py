@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth.authenticator import Authenticator
 from app.http.boundary import HTTPError
+from app.http.ranges import parse_range
 from app.releases.documents import DOCUMENTS, REMOVED, release_document, removed_document
 from app.releases.files import new_file
 from app.telemetry import observe
@@ -29,7 +30,6 @@ from schema.relay.ids import IdKind
 RELEASE: Final = "/releases/{release}/{name:path}"
 PARQUET: Final = "application/x-parquet"
 _SHARD: Final = re.compile(r"data/train-([0-9]{5,7})\.parquet")
-_RANGE: Final = re.compile(r"bytes=(?:([0-9]{1,15})-([0-9]{0,15})|-([0-9]{1,15}))")
 _BLOCK: Final = 256 * 1024
 _REFUSALS: Final = {
     "SUSPENDED": (403, "deliveries to this client are suspended (ask the privacy officers of this gateway)", {}),
@@ -213,34 +213,16 @@ def _answer(request: Request, handed: HandedOutShard, stream: BinaryIO) -> Respo
         stream.close()
         return Response(status_code=304, headers=headers)
     is_same = wanted is not None or request.headers.get("if-range") == tag
-    part = _wanted_part(request.headers.get("range", "") if is_same else "", handed.byte_count, headers)
+    # Without If-Match or If-Range, a part could be of another version than the parts before.
+    stated = request.headers.get("range") if is_same else None
+    total = handed.byte_count
+    part = Slice(*(parse_range(stated, total, headers) or (0, total)), total)
     headers["Content-Length"] = str(part.end - part.start)
     if part.is_whole:
         return _FileResponse(stream, part, 200, headers)
     return _FileResponse(
         stream, part, 206, headers | {"Content-Range": f"bytes {part.start}-{part.end - 1}/{part.total}"}
     )
-
-
-def _wanted_part(stated: str, total: int, headers: dict[str, str]) -> Slice:
-    """Read the part of a release's file that the header Range asks for; all of it where it asks for several.
-
-    Without If-Match or If-Range, a part could be of another version than the parts before. Raises HTTPError.
-    """
-    found = _RANGE.fullmatch(stated)
-    if found is None:
-        return Slice(0, total, total)
-    if found[3]:
-        start, end = max(0, total - int(found[3])), total
-    else:
-        start, end = int(found[1]), min(int(found[2]) + 1, total) if found[2] else total
-    if start >= end:
-        raise HTTPError(
-            416,
-            f"Range: must begin within the {total} bytes of the file (correct it)",
-            headers | {"Content-Range": f"bytes */{total}"},
-        )
-    return Slice(start, end, total)
 
 
 async def _blocks(stream: BinaryIO, part: Slice) -> AsyncIterator[bytes]:

@@ -67,10 +67,7 @@ class Media:
     )
     url: str = governed(
         TRAINING,
-        description=(
-            "The address of the file at the gateway, which only this client can fetch. The gateway decides each fetch"
-            " anew."
-        ),
+        description="The address of the file at the gateway, which decides each fetch of this client anew.",
     )
     sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
     alt: str | None = governed(
