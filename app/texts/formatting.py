@@ -14,11 +14,15 @@ _COUNTED: Final = 1001
 """As many numbers tell which plural forms a language has for counts: CLDR's others are for fractions and millions."""
 
 
+_EUROPEAN: Final = {"en": "en_GB", "pt": "pt_PT"}
+"""The locales of languages that CLDR writes as the Americas do, unless a country is named."""
+
+
 @cache
 def _locale(language: str) -> Locale:
     """Return the locale of a language for people's texts; of an unknown one, that of English."""
     try:
-        return Locale.parse(language)
+        return Locale.parse(_EUROPEAN.get(language, language))
     except (UnknownLocaleError, ValueError):
         return Locale.parse("en")
 
@@ -31,7 +35,7 @@ def plural_categories(language: str) -> set[str]:
 
 def own_name(language: str) -> str:
     """Return the name of a language in that language, such as `Deutsch`, for people to choose from."""
-    name = _locale(language).get_display_name() or language
+    name = _locale(language).get_language_name() or language
     return name[:1].upper() + name[1:]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any, Final
 
+from app.http.boundary import http_error
 from app.http.graphql import GraphQLEndpoint
 from app.web.pages import execute_operation
 from schema.actor import Actor, Role
@@ -27,12 +28,19 @@ class PublicData:
         if time.monotonic() > self._kept_until:
             async with self._reading:
                 if time.monotonic() > self._kept_until:
-                    self._data = await execute_operation(self._endpoint, EVERYONE, "public_record", {})
+                    self._data = await self._execute("public_record")
                     self._kept_until = time.monotonic() + SECONDS_KEPT
         return self._data
 
     async def checkpoints(self, first_number: int) -> list[dict[str, Any]]:
         """Read the checkpoints from a number on for the public pages. Raises OperationError for a wrong number."""
-        data = await execute_operation(self._endpoint, EVERYONE, "public_checkpoints", {"firstNumber": first_number})
+        data = await self._execute("public_checkpoints", firstNumber=first_number)
         found: list[dict[str, Any]] = data["publicRecord"]["ledger"]["checkpoints"]
         return found
+
+    async def _execute(self, operation: str, **variables: Any) -> dict[str, Any]:
+        """Execute an operation of the public pages as everyone; any failure is an HTTPError, so that pages can catch it."""
+        try:
+            return await execute_operation(self._endpoint, EVERYONE, operation, variables)
+        except Exception as error:
+            raise http_error(error) from None

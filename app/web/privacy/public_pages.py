@@ -1,5 +1,6 @@
 """The pages that everyone can read without a token: what is used, under which rules, and how to check it."""
 
+import time
 from typing import Any, Final
 
 import orjson
@@ -12,7 +13,7 @@ from app.http.negotiation import prefers_html
 from app.settings import Settings
 from app.texts.formatting import LocalFormat
 from app.web.forms import RateLimiter, client_address
-from app.web.privacy.public_data import PublicData
+from app.web.privacy.public_data import SECONDS_KEPT, PublicData
 from app.web.privacy.rendering import Site, language_of, languages_offered, privacy_page, texts_of
 
 PUBLIC_PATH: Final = "/"
@@ -28,6 +29,7 @@ class PublicPages:
     def __init__(self, public: PublicData, site: Site, settings: Settings) -> None:
         self._public, self._site, self._settings = public, site, settings
         self._attempts = RateLimiter(CHECKPOINT_REQUESTS_PER_MINUTE)
+        self._name_next_at = 0.0
 
     async def home(self, request: Request) -> Response:
         """Show the public page to a browser, and its data to any other client."""
@@ -58,13 +60,16 @@ class PublicPages:
         return Response(orjson.dumps({"checkpoints": found}), media_type="application/json")
 
     async def name_site(self) -> None:
-        """Read the name of the controller for the top of the privacy pages; keep the last one where that fails."""
-        if self._site.name is None:
+        """Read the name of the controller for the top of the privacy pages; keep the last one where that fails.
+
+        After a failure it is not tried again for a while: no page waits for a name that cannot be read.
+        """
+        if self._site.name is None and time.monotonic() > self._name_next_at:
             try:
                 controller = (await self._public.read())["policy"]["controller"]
                 self._site.controller = controller["name"] if controller else None
             except HTTPError:
-                return
+                self._name_next_at = time.monotonic() + SECONDS_KEPT
 
     async def _page(self, request: Request, template: str) -> Response:
         """Show a public page in the reader's language; without a controller there is none to show."""

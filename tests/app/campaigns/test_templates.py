@@ -123,7 +123,7 @@ def test_the_shipped_texts_say_what_the_campaign_and_the_policy_say() -> None:
     assert "How long" not in unstated
     assert "\n\n\n" not in unstated
     begins = NOW + 40 * DAY
-    assert f"before {begins:%B} {begins.day}, {begins.year}." in texts_from(None, effective_from=begins)["en"]
+    assert f"before {begins.day} {begins:%B %Y}." in texts_from(None, effective_from=begins)["en"]
 
 
 def test_several_purposes_are_told_apart(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_several_purposes_are_told_apart(tmp_path: Path) -> None:
         BODY.replace("{{ use.kinds }}", "{{ use.kinds }} on {{ use.products }} for {{ use.purposes }}; ")
     )
     text = write_texts(tmp_path, MessageKind.NOTICE, default_policy(), told, NOW)["en"]
-    assert "public posts on Facebook, Instagram for the training of generative AI models; " in text
+    assert "public posts on Facebook, Instagram for training of generative AI; " in text
     assert "public videos on Facebook for research; " in text
 
 

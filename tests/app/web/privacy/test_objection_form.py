@@ -61,7 +61,7 @@ async def test_an_objection_is_in_force_when_its_answer_comes(subject_gateway: T
     assert await subject_gateway.pull() == []
     assert "You have objected" in answer.text
     assert re.search(r"filed-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}", answer.text)
-    assert "2026-06-01 12:00 UTC" in answer.text
+    assert "1 June 2026, 12:00 UTC" in answer.text
 
 
 async def test_the_answer_does_not_tell_whether_there_is_an_account(subject_gateway: TestGateway) -> None:
@@ -266,12 +266,12 @@ async def test_my_data_says_what_is_known_and_why_an_item_is_used_or_not(subject
     await subject_gateway.ingest([hidden, *theirs])
     await subject_gateway.pull()
     before = (await subject_gateway.client.get("/me", params=await own_link(subject_gateway))).text
-    for said in ("FACEBOOK", "1990", "A heron stood by the weir.", "Only for friends.", "In the app, campaign 2025-04"):
+    for said in ("Facebook", "1990", "A heron stood by the weir.", "Only for friends.", "April 2025. In the app."):
         assert said in before
     assert "It is not public" in before
     assert "You made it public as an adult" in before
-    assert "Given to client on 2026-06-01 12:00 UTC, for training of generative AI." in before
-    assert "There are no objections by this account" in before
+    assert "Given to client: 1 June 2026, 12:00 UTC. Purpose: training of generative AI." in before
+    assert "There is no objection from you" in before
     assert "somebody else" not in before
     button = re.search(r'class="action" href="(/object\?t=[^"]+)"', before)
     assert button
@@ -282,8 +282,8 @@ async def test_my_data_says_what_is_known_and_why_an_item_is_used_or_not(subject
     assert reference
     after = (await subject_gateway.client.get("/me", params=await own_link(subject_gateway) | {"lang": "de"})).text
     assert reference[0] in after
-    assert "Für dieses Konto gilt ein Widerspruch." in after
-    assert "Sie haben es als volljährige Person veröffentlicht" not in after
+    assert "Sie haben widersprochen." in after
+    assert "Sie haben es als volljährige Person öffentlich gemacht" not in after
 
 
 async def test_my_data_shows_every_item_twenty_a_page(subject_gateway: TestGateway) -> None:
@@ -305,11 +305,11 @@ async def test_my_data_names_the_deliveries_of_items_that_are_not_numbered_too(
     await subject_gateway.ingest([fact("content", id="later", text="A later one.")])
     await subject_gateway.pull()
     whole = (await subject_gateway.client.get("/me", params=await own_link(subject_gateway))).text
-    assert whole.count("Given to client on") == 2
+    assert whole.count("Given to client: ") == 2
     monkeypatch.setattr("db.records.own_deliveries.MAX_ITEMS", 1)
     latest = (await subject_gateway.client.get("/me", params=await own_link(subject_gateway))).text
     assert re.findall(r"<h3>(\d*)", latest) == ["", "2"]
-    assert latest.count("Given to client on") == 2
+    assert latest.count("Given to client: ") == 2
 
 
 async def test_a_cursor_that_is_none_leads_to_the_first_items(subject_gateway: TestGateway) -> None:
