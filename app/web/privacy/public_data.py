@@ -39,7 +39,7 @@ class PublicData:
         return found
 
     async def _execute(self, operation: str, **variables: Any) -> dict[str, Any]:
-        """Execute an operation of the public pages as everyone; any failure is an HTTPError, so that pages can catch it."""
+        """Execute an operation of the public pages as everyone. Raises HTTPError for any failure."""
         try:
             return await execute_operation(self._endpoint, EVERYONE, operation, variables)
         except Exception as error:
