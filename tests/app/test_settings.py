@@ -270,14 +270,13 @@ def test_a_postgresql_of_ones_own_and_an_identity_provider_serve_as_well(databas
 def test_what_is_secret_can_come_from_a_file_or_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secret, url = tmp_path / "secret", tmp_path / "url"
     secret.write_text(f"{SECRET.decode()}\n")
-    url.write_text("postgresql://admin@one.example.org:5432,two.example.org/grounds?target_session_attrs=primary\n")
+    url.write_text("postgresql://admin@db.example.org:5432/grounds?target_session_attrs=primary\n")
     monkeypatch.setenv("GROUNDS_SECRET_FILE", str(secret))
     monkeypatch.setenv("DATABASE_URL_FILE", str(url))
     assert read_settings().secret_bytes() == SECRET
     monkeypatch.setenv("GROUNDS_PASSWORD_COMMAND", f"printf '%s\\n' '{PASSWORD}@/:'")
     assert read_settings().database_url == (
-        f"postgresql://admin:{PASSWORD}%40%2F%3A@one.example.org:5432,two.example.org/grounds"
-        "?target_session_attrs=primary"
+        f"postgresql://admin:{PASSWORD}%40%2F%3A@db.example.org:5432/grounds?target_session_attrs=primary"
     )
     assert PASSWORD not in repr(read_settings())
 
