@@ -31,7 +31,8 @@ CLAIMS = """SELECT DISTINCT 'grounds.' || found[1] FROM (
 
 
 def pools(database: Database) -> dict[str, Pool]:
-    return {each.name: getattr(database, each.name) for each in fields(database)}
+    found = {each.name: getattr(database, each.name) for each in fields(database)}
+    return {name: pool for name, pool in found.items() if isinstance(pool, Pool)}
 
 
 async def state(borrowed: Connection, claims: list[str]) -> dict[str, Any]:
