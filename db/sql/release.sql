@@ -75,6 +75,11 @@ BEGIN
         WHERE get_bit(read_once, place) = 1;
 END $$;
 
+-- CASE, because PostgreSQL may ask the parts of an AND in any order, and a bit outside the range is an error.
+CREATE FUNCTION grounds.has_bit(bits bytea, first bigint, item bigint) RETURNS boolean LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN item BETWEEN first AND first + 8 * octet_length(bits) - 1 THEN get_bit(bits, item - first) = 1
+    ELSE FALSE END;
+
 -- A bitset without some items that are in its range.
 CREATE FUNCTION grounds.without_bits(bits bytea, first bigint, items bigint[]) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -240,8 +245,7 @@ $$;
 CREATE FUNCTION grounds.shard_stopped_by_canary(first bigint, bits bytea) RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT grounds.stopped_by_canary(ARRAY(
         SELECT c.item FROM grounds.canary c
-        WHERE c.removed_at IS NULL AND c.item >= first AND c.item < first + 8 * octet_length(bits)
-            AND get_bit(bits, c.item - first) = 1))
+        WHERE c.removed_at IS NULL AND grounds.has_bit(bits, first, c.item)))
 $$;
 
 -- Strike items that changed from every shard whose range was announced and has them. What is not in the file is passed over
@@ -306,8 +310,7 @@ BEGIN
         SELECT i FROM (
             SELECT grounds.items_concerned(changes.items, changes.accounts, changes.contacts) AS i
             UNION SELECT unnest(changes.struck)) w
-        WHERE i BETWEEN found_shard.first AND found_shard.first + 8 * octet_length(found_shard.item_bits) - 1
-            AND get_bit(found_shard.item_bits, i - found_shard.first) = 1);
+        WHERE grounds.has_bit(found_shard.item_bits, found_shard.first, i));
     gone := ARRAY(
         SELECT i FROM unnest(struck) i
         WHERE i = ANY (changes.revised) OR NOT EXISTS (SELECT FROM grounds.trainable_content c WHERE c.id = i OFFSET 0)
@@ -335,7 +338,7 @@ BEGIN
     IF gone <> '{}' THEN
         removed := ARRAY(
             SELECT i FROM unnest(gone) i
-            WHERE get_bit(shard.handed_bits, i - shard.first) = 1);
+            WHERE grounds.has_bit(shard.handed_bits, shard.first, i));
         shard.item_bits := grounds.without_bits(shard.item_bits, shard.first, gone);
         shard.file := new_file;
         shard.sha256 := new_sha256;

@@ -139,6 +139,17 @@ async def test_of_a_thousand_items_none_is_handed_out_after_what_forbids_it(shar
         assert absent == 1020
 
 
+async def test_what_changed_outside_the_range_of_a_file_is_no_error(platform: TestGateway) -> None:
+    id = await start(platform)
+    await until_written(platform, id)
+    with job_stopped(platform, "retract"):
+        platform.execute(
+            "INSERT INTO grounds.retraction_queue (scope, numbers) SELECT 'ITEM', array_agg(n)"
+            " FROM generate_series(-3000, 9000, 7) n"
+        )
+        assert {response.status_code for response in await every_file(platform, id)} == {200}
+
+
 async def test_an_edited_text_and_a_change_while_a_file_is_read_are_not_handed_out(platform: TestGateway) -> None:
     async with HeldReading(platform) as id:
         await objected(platform, "person a")
