@@ -3,10 +3,6 @@
 Only a link to the own data sets a cookie, which ties the link to its browser.
 """
 
-from collections.abc import Awaitable, Callable
-
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from app.auth.authenticator import Authenticator
@@ -18,7 +14,7 @@ from app.web.privacy.my_data import MyDataPage
 from app.web.privacy.objection_form import ObjectingPages
 from app.web.privacy.public_data import PublicData
 from app.web.privacy.public_pages import CHECKPOINTS_PATH, PUBLIC_PATH, TRANSPARENCY_PATH, PublicPages
-from app.web.privacy.rendering import LOGO, STYLESHEET, logo, site_of, stylesheet
+from app.web.privacy.rendering import LOGO, STYLESHEET, Page, logo, site_of, stylesheet, with_site_name
 from schema.context import Gateway
 
 
@@ -29,16 +25,9 @@ def page_routes(
     public = PublicPages(PublicData(endpoint), site_of(settings), settings)
     objecting, me = ObjectingPages(gateway, settings), MyDataPage(gateway, endpoint, authenticator, settings)
 
-    def named(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """Show the operator's name on top of a privacy page. An objection is not kept waiting for it."""
-
-        async def respond(request: Request) -> Response:
-            """Respond with a privacy page that shows the operator's name."""
-            if request.method != "POST":
-                await public.name_site()
-            return await handler(request)
-
-        return respond
+    def named(page: Page) -> Page:
+        """Show the operator's name on top of a page."""
+        return with_site_name(public.name_site, page)
 
     return [
         Route(PUBLIC_PATH, named(public.home)),

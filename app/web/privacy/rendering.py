@@ -1,5 +1,6 @@
 """Render a page in the reader's language: its texts, its template, its headers, and the operator's name and logo."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final
@@ -15,6 +16,9 @@ from app.settings import Settings, SettingsError
 from app.texts.catalogue import Catalogue, Texts, open_catalogue
 from app.texts.formatting import LocalFormat, own_name
 from app.web.pages import Templates, html_response
+
+Page = Callable[[Request], Awaitable[Response]]
+"""What answers a request with a page."""
 
 STYLESHEET: Final = "/pages/grounds.css"
 LOGO: Final = "/pages/logo"
@@ -110,6 +114,18 @@ def read_stylesheet() -> Markup:
     if _SITE.colour:
         css += f"@media (prefers-color-scheme: light) {{ :root {{ --accent: {_SITE.colour}; }} }}\n"
     return Markup(css)  # noqa: S704 - the file is ours, and the colour was checked
+
+
+def with_site_name(name_site: Callable[[], Awaitable[None]], page: Page) -> Page:
+    """Return a page that shows the operator's name, which `name_site` reads. An objection does not wait."""
+
+    async def respond(request: Request) -> Response:
+        """Respond with the page, and read the operator's name before a page is shown."""
+        if request.method != "POST":
+            await name_site()
+        return await page(request)
+
+    return respond
 
 
 async def stylesheet(_: Request) -> Response:

@@ -49,7 +49,7 @@ def test_exactly_one_field_names_a_target() -> None:
         TargetProblem.AMBIGUOUS: [{"account": "a", "person": "p"}, {"account": "a", "contact": ANNA.value}],
         TargetProblem.PHONE: [{"contact": "0170 5550119", "country": "XX"}],
         TargetProblem.ADDRESS: [{"account": "anna@example.org"}, {"person": "+353 1 234 5678"}, {"account": "a@b"}],
-        TargetProblem.ID: [{"account": ""}, {"person": "p" * 201}, {"account": "a\nb"}],
+        TargetProblem.ID: [{"account": ""}, {"person": "p" * 2049}, {"account": "a\nb"}],
     }
     for problem, stated in wrong.items():
         for fields in stated:
