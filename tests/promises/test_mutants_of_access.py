@@ -10,7 +10,7 @@ from graphql import GraphQLObjectType
 from schema.actor import Role
 from schema.build import build_schema
 from schema.execution.row_compiler import Compiler
-from schema.governed import EVERYONE, Governance, governance_of
+from schema.governed import ANYONE, Governance, governance_of
 from tests.db.access.test_verification import BREACHES, POLICIES, found_after
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway, open_gateway
@@ -36,7 +36,7 @@ def governed_fields() -> dict[str, Governance]:
         if isinstance(kind, GraphQLObjectType) and not name.startswith("__")
         for field_name, field in kind.fields.items()
     }
-    return {name: declared for name, declared in found.items() if declared and declared.readers != frozenset(EVERYONE)}
+    return {name: declared for name, declared in found.items() if declared and declared.readers != frozenset(ANYONE)}
 
 
 @pytest.mark.parametrize("each", [5, pytest.param(1, marks=pytest.mark.long)], ids=["every fifth", "every one"])
@@ -47,7 +47,7 @@ def test_a_field_that_one_more_role_may_read_is_another_contract(
     assert len(fields) > 60 / each
     for name, governance in fields:
         with monkeypatch.context() as patch:
-            patch.setattr(governance, "readers", frozenset(EVERYONE))
+            patch.setattr(governance, "readers", frozenset(ANYONE))
             served = Counter(build_schema().as_str().splitlines())
         differing = [line.strip() for line in served - Counter(COMMITTED.splitlines())]
         killed(f"{name} readable by everyone", "a field", f"the contract: {differing[0]}" if differing else None)

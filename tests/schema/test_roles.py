@@ -137,6 +137,15 @@ def watched(gateway: TestGateway) -> None:
     )
     gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
     gateway.execute("SELECT grounds.count_notices()")
+    gateway.execute(
+        "INSERT INTO grounds.release (client, name, purpose, filter, started_at)"
+        " VALUES (1, 'corpus', 'GENAI_TRAINING', '{}', now())"
+    )
+    gateway.execute(
+        "INSERT INTO grounds.release_shard (release, number, client, first, last, state, item_count, item_bits, file,"
+        " sha256, byte_count, counts, policy, decided_at) SELECT id, 0, 1, 1, 8, 'WRITTEN', 1, '\\x01', 'train-00000',"
+        " '', 1, '{}', '2025-05-27', now() FROM grounds.release"
+    )
     gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
     gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
@@ -206,15 +215,22 @@ async def ids_for(gateway: TestGateway, role: Role, claims: dict[str, Any]) -> d
     """Find an item's id, and what else can be asked for by id, as a role may hold them."""
     if role is Role.TRAINING_CLIENT:
         (item, *_) = await gateway.pull()
-        return {"item": json.dumps(item["id"])}
+        return {"item": json.dumps(item["id"])} | await release_of(gateway, role)
     if role in (Role.PRIVACY_OFFICER, Role.AUDITOR, Role.DATA_SUBJECT):
         chosen = "" if role is Role.DATA_SUBJECT else ', platformIds: ["own"]'
         found = await gateway.ask(
             role, f"{{ contents(first: 1{chosen}) {{ nodes {{ id account {{ id }} }} }} }}", **claims
         )
         (node,) = found["contents"]["nodes"]
-        return {"item": json.dumps(node["id"]), "account": json.dumps(node["account"]["id"]), "groupBy": "[LANGUAGE]"}
+        ids = {"item": json.dumps(node["id"]), "account": json.dumps(node["account"]["id"]), "groupBy": "[LANGUAGE]"}
+        return ids if role is Role.DATA_SUBJECT else ids | await release_of(gateway, role)
     return {"item": '"unknown"'}
+
+
+async def release_of(gateway: TestGateway, role: Role) -> dict[str, str]:
+    """Find the id of the release, as a role may hold it."""
+    found = await gateway.ask(role, "{ releases(first: 1) { nodes { id } } }")
+    return {"release": json.dumps(found["releases"]["nodes"][0]["id"])}
 
 
 async def test_a_role_reads_exactly_the_fields_that_the_sdl_grants_it(retracted: TestGateway) -> None:
@@ -338,9 +354,10 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
     )
     assert [name for (name,) in functions] == [
-        *("acknowledge_retractions", "check_eligibility", "claim", "claimed", "claimed_client", "decision_time"),
-        *("decisions_pending", "delivery_suspension", "offers_serve", "register_client", "retractions_after"),
-        *("working", "write_receipt"),
+        *("acknowledge_retractions", "cancel_release", "check_eligibility", "claim", "claimed", "claimed_client"),
+        *("decision_time", "decisions_pending", "delivery_suspension", "hand_out_shard", "lose_shard", "offers_serve"),
+        *("open_shard", "publish_release", "register_client", "release_may_be_read", "removed_from_release"),
+        *("retractions_after", "start_release", "working", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -357,7 +374,9 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
             return True
 
         readable = {name for schema, name in relations if allowed(f'SELECT * FROM "{schema}"."{name}" LIMIT 1')}
-        assert readable == {"trainable_content", "offered_content", "delivery", "retraction_batch"}
+        assert readable == {
+            *("trainable_content", "offered_content", "delivery", "retraction_batch", "release", "release_shard"),
+        }
         for schema, name in relations:
             assert not allowed(f'DELETE FROM "{schema}"."{name}"'), name
             assert not allowed(f'INSERT INTO "{schema}"."{name}" DEFAULT VALUES'), name

@@ -18,6 +18,7 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 CHANGES = {
     "bigint": ["{0} + $", "-{0}", "{0} # 1"],
     "integer": ["{0} + $", "-{0}", "{0} # 1"],
+    "incarnation": ["{0} + $", "{0} # 1"],  # 0 in a database that was never restored
     "text": ["{0} || ' '", "overlay({0} placing '#' from 1)", "reverse({0})", "''", "{0} || $"],
     "timestamp with time zone": ["{0} + $ * interval '1 us'", "{0} - interval '1 day'", "'infinity'"],
     "bigint[]": [

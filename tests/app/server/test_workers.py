@@ -29,7 +29,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder that the servers of this module share, one after the other."""
     folder = tmp_path_factory.mktemp("data") / "data"
     yield folder
-    remove_embedded_postgres(folder / "postgres")
+    if folder.exists():
+        remove_embedded_postgres(folder / "postgres")
 
 
 def workers(server: Serving) -> list[int]:

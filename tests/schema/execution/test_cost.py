@@ -132,12 +132,12 @@ def test_what_is_resolved_for_each_item_counts_for_more() -> None:
         name
         for kind in SCHEMA.core.type_map.values()
         if isinstance(kind, GraphQLObjectType)
-        and kind.name not in ("Query", "Mutation", "Viewer")
+        and kind.name not in ("Query", "Mutation", "Viewer", "PublicRecord", "PublicLedger")
         and not kind.name.startswith("__")
         for name, field in kind.fields.items()
         if field.extensions["strawberry-definition"].base_resolver is not None
     }
-    assert resolved == set(FIELD_COSTS)
+    assert resolved | {"publicRecord"} == set(FIELD_COSTS)  # read once, but from many tables
 
 
 async def test_a_refusal_is_an_error_of_the_request(gateway: TestGateway) -> None:

@@ -220,7 +220,8 @@ async def test_a_person_sees_when_and_by_which_role_and_nobody_elses(read_gatewa
     page = await read_gateway.client.get(
         "/me", headers={"Authorization": f"Bearer {read_gateway.token(Role.DATA_SUBJECT, subject='author')}"}
     )
-    assert "Looked at by the privacy team on" in page.text
+    assert "Who looked at your data" in page.text
+    assert "The privacy team, " in page.text
     assert "ada" not in page.text
 
 
