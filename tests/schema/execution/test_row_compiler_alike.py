@@ -20,13 +20,12 @@ from schema.training.trainable_content import TrainablePage
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 
-# An operation that is refused lets go of coroutines that graphql-core made and had not begun. If they are collected while
-# a compiled function runs, which has no builtins, Python cannot even warn of them.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
 # graphql-core drops what fields have begun where one beside them, which may not be empty, fails at once.
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    # Compiled functions have no builtins: a coroutine that is collected while one runs cannot even be warned of.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 LISTS = ("trainableContent", "contents", "accounts", "consentEvents")
 ACTORS = [
