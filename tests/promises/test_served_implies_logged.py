@@ -18,6 +18,7 @@ import pytest
 
 from app.auth.dev_issuer import DevelopmentIssuer
 from db.embedded_postgres import remove_embedded_postgres
+from db.incarnations import Incarnations
 from schema.actor import Role
 from schema.relay.ids import ids_of
 from tests.support.command import Serving, address_from, environment, grounds
@@ -186,8 +187,11 @@ def unlogged(world: World) -> list[str]:
                 " FROM grounds.delivery d JOIN grounds.client c ON c.id = d.client"
             )
         }
+        incarnations = Incarnations(
+            tuple(value for (value,) in connection.execute("SELECT value FROM grounds.incarnations()"))
+        )
         for name, pages in world.received.items():
-            ids = ids_of(secret, f"client:{name}")
+            ids = ids_of(secret, f"client:{name}", incarnations)
             for receipt, (items, whole) in pages.items():
                 found, numbers = ids.decode(receipt), [ids.decode(item) for item in items]
                 assert found is not None

@@ -376,7 +376,7 @@ class _Maker:
         wrong: Facts = choice([
             {"kind": "PUBLIK"}, {"scope": "SOME"}, {"epoch": "spring"}, {"given_at": "soon"}, {"nickname": "?"},
             {"country": "ie"}, {"media": None}, {"contacts": None}, {"account": None}, {"account": 7}, {"id": None},
-            {"id": "i" * 201}, {"id": ""}, {"text": "\ud800"}, {"person": "a\0b"}, {"record": "contents"},
+            {"id": "i" * 2049}, {"id": ""}, {"text": "\ud800"}, {"person": "a\0b"}, {"record": "contents"},
             {"record": ["account"]}, {"observed_at": "yesterday"}, {"observed_at": None}, {"observed_at": 7},
             {"observed_at": "2026-01-03T00:00:00"}, {"observed_at": ahead[0]}, {"observed_at": ahead[1]},
         ])  # fmt: skip

@@ -229,7 +229,7 @@ def test_a_token_needs_no_database_and_says_what_is_missing(tmp_path: Path) -> N
     for arguments, said in (
         (
             ["--role", "DATA_SUBJECT"],
-            "grounds: a token for DATA_SUBJECT needs a subject, which is the account's id of at most 200 characters",
+            "grounds: a token for DATA_SUBJECT needs a subject, which is the account's id of at most 2048 bytes",
         ),
         (
             ["--role", "TRAINING_CLIENT", "--client", "a b"],

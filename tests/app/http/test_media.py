@@ -1,5 +1,6 @@
 """A file of an item is fetched from the gateway, which decides each fetch anew and passes on what the facts state."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -365,6 +366,10 @@ async def test_no_path_event_or_webhook_tells_where_a_file_is_stored(
             gateway.set_clock(NOW)
             await gateway.ingest([fact("account"), fact("notice"), fact("content", media=[told])])
             webhook.secret = await register(gateway, webhook.address)
+            for _ in range(600):  # the first offers are built by a job
+                if (await gateway.ask(Role.TRAINING_CLIENT, PATHS[1]))["trainableContent"]["edges"]:
+                    break
+                await asyncio.sleep(0.1)
             answers = [(await gateway.ask(Role.TRAINING_CLIENT, path)) for path in PATHS]
             asked = {"id": answers[1]["trainableContent"]["edges"][0]["node"]["id"]}
             node = "query N($id: ID!) { node(id: $id) { ... on TrainableContent { media { type url alt } } } }"

@@ -82,5 +82,5 @@ async def test_a_phone_number_of_several_countries_is_filed_for_the_one_that_is_
     assert ("AT", "Österreich (+43)") in offered
     form = {"who": "0170 5550119", "country": "DE"}
     answer = await subject_gateway.client.post("/object", data=form, follow_redirects=True)
-    assert "in the country with the code +49" in answer.text
+    assert "with the country code +49" in answer.text
     assert reached(subject_gateway) == {"german"}
