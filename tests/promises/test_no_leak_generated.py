@@ -45,7 +45,7 @@ pytestmark = pytest.mark.ci
 QUESTIONS, LONG_QUESTIONS = 1_050, 50_400
 CLIENTS = ("client", "other")
 OF_NOBODY = ("viewer", "policy", "conditions")
-OF_SUBJECTS = frozenset({"account", "lang", "objection", "text"})  # of the own account alone
+OF_SUBJECTS = frozenset({"account", "lang", "objection", "tail", "text"})  # of the own account alone
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,7 @@ def pools(served: Served, asker: Asker) -> Pools:
     instants = st.sampled_from(["2024-01-01T00:00:00Z", "2026-01-01T00:00:00Z", NOW.isoformat()])
     return {
         "first": st.sampled_from([1, 2, 5, 16, 53, 100]),
+        "firstNumber": st.sampled_from([0, 1, 2, 1000]),
         "after": st.sampled_from([None] * 4 * len(after) + after),
         **dict.fromkeys(("id", "contentId"), chosen),
         "contentIds": st.none() | st.lists(chosen, max_size=3),
@@ -280,7 +281,7 @@ def test_a_page_that_forgets_a_condition_is_heard(served: Served) -> None:
     put = "CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS "
     with psycopg.connect(served.url, autocommit=True) as connection:
         connection.execute((put + view.replace("NOT c.reserved", "TRUE")).encode())
-        with pytest.raises(AssertionError, match=f"{CANARY}|{HEX_CANARY}"):
+        with pytest.raises(AssertionError, match=f"{CANARY}|{HEX_CANARY}|of client:"):
             ask(served, ASKERS[0], 300, derandomize=True, phases=[Phase.generate])
         connection.execute((put + view).encode())
 

@@ -29,8 +29,8 @@ async def test_offers_are_what_the_rules_permit_whatever_changes(gateway: TestGa
 
 @pytest.mark.parametrize(
     "batch",
-    ordinary_every(3, [batch_of_cases(), make_batch(300, 60), make_batch(301, 60)]),
-    ids=["turns", "300", "301"],
+    ordinary_every(3, [batch_of_cases(), make_batch(300, 60), make_batch(302, 60)]),
+    ids=["turns", "300", "302"],
 )
 async def test_offers_hold_from_the_very_instant_from_which_the_rules_permit(
     gateway: TestGateway, batch: Batch

@@ -45,7 +45,7 @@ WALKS = {
     "a batch of root fields": f"""{ASKED} {{ {PAGE} {{ nodes {{ id }} {INFO} }}
         first: trainableContent(first: 53) {{ nodes {{ text language media {{ url }} }} {INFO} }}
         same: trainableContent(first: 16, after: $after) {{ edges {{ node {{ id text }} }} }}
-        private: trainableContent(first: 9, filter: {{ kinds: [PRIVATE_MESSAGE] }}) {{ nodes {{ text }} {INFO} }}
+        prompts: trainableContent(first: 9, filter: {{ kinds: [AI_INTERACTION] }}) {{ nodes {{ text }} {INFO} }}
         viewer {{ name client }} }}""",
     "beside policies": f"""{ASKED} {{ policy {{ version grounds {{ kinds conditions }} }} conditions {{ sentence }}
         {PAGE} {{ nodes {{ id text }} {INFO} }} }}""",
