@@ -135,7 +135,7 @@ class ActivityStreams:
         return stated if isinstance(stated, Mapping) else {}
 
     def _media(self, item: Mapping[str, Any]) -> list[Facts]:
-        """Convert the attachments of an ActivityStreams object to media that nobody has de-identified yet."""
+        """Convert the attachments of an ActivityStreams object to media that are not de-identified yet."""
         stated = _maps(item.get("attachment"))
         if item["type"] in _KINDS:
             stated = [item, *stated]
@@ -168,7 +168,7 @@ def _kind(item: Mapping[str, Any]) -> str:
 
 
 def _audience(item: Mapping[str, Any]) -> str | None:
-    """Return the audience to which an ActivityStreams object is addressed; None for named people, or nobody.
+    """Return the audience to which an ActivityStreams object is addressed; None for named people or an empty list.
 
     What is addressed to the public in `cc` only is open to all and kept from discovery, which is not PUBLIC.
     """

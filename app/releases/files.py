@@ -68,7 +68,7 @@ def new_file(folder: Path, stem: str) -> Iterator[NewFile]:
 
 @contextmanager
 def locked_leftovers(folder: Path, names: set[str]) -> Iterator[list[Path]]:
-    """Lock the files of releases that no shard names and nobody writes, and yield them."""
+    """Lock the files of releases that no shard names and no process writes, and yield them."""
     with ExitStack() as opened:
         found = []
         for path in [*folder.iterdir()] if folder.is_dir() else []:
