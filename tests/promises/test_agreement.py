@@ -90,12 +90,7 @@ async def pull(gateway: TestGateway, first: int) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("seed", ordinary_every(4, range(200, 204)))
-async def test_loading_the_same_lines_again_changes_nothing(
-    gateway: TestGateway, seed: int, request: pytest.FixtureRequest
-) -> None:
-    if seed == 200:
-        reason = "an item with signals is UNKNOWN after its lines were loaded again, and the oracle says PASS"
-        request.applymarker(pytest.mark.xfail(reason=reason))
+async def test_loading_the_same_lines_again_changes_nothing(gateway: TestGateway, seed: int) -> None:
     batch = make_batch(seed, 60)
     await enforce(gateway, batch)
     oracle, found = await load(gateway, batch)

@@ -13,6 +13,7 @@ def _not_json(name: str) -> None:
 
 _json = json.JSONDecoder(parse_constant=_not_json)
 _space = re.compile(r"[ \t\r\n]*")
+_token = re.compile(r'"(?:[^"\\]|\\.)*"?|[][{}]|[^"\[\]{}]+', re.DOTALL)
 _made_out = {
     name: re.compile(rf'"{name}"\s*:\s*"([^"\\\x00-\x1f]{{1,{MAX_ID_BYTES}}})"', re.ASCII)
     for name in ("record", "id", "observed_at", "account", "person", "contact")
@@ -28,8 +29,20 @@ def read_line(line: bytes) -> tuple[Record, bool]:
         except (ValueError, RecursionError):
             pass
     text = line[:MAX_LINE_BYTES].decode(errors="replace")
-    found = {name: shape.search(text) for name, shape in _made_out.items()}
+    outermost = _outermost(text)
+    found = {name: shape.search(outermost) for name, shape in _made_out.items()}
     return {name: match[1] for name, match in found.items() if match}, False
+
+
+def _outermost(text: str) -> str:
+    """Leave out what stands inside the values of a record: a signal has an `id` of its own."""
+    depth, kept = 0, []
+    for match in _token.finditer(text):
+        token = match[0]
+        depth += (token in "[{") - (token in "]}")
+        if depth <= 1:
+            kept.append(token)
+    return "".join(kept)
 
 
 def readable(parse: Parser, value: Any) -> Any:
