@@ -189,13 +189,7 @@ def pools(served: Served, asker: Asker) -> Pools:
     """Return what the arguments are drawn from, by their names."""
     mine = ids_of(SECRET, served.audience(asker))
     theirs = [ids_of(SECRET, audience) for audience in sorted(served.audiences() - {served.audience(asker)})]
-    contents, accounts = sorted(served.contents.values()), sorted(served.accounts.values())
-    if asker.subject:
-        contents = sorted(number for kind, number in served.owned[asker.subject] if kind is IdKind.CONTENT)
-        accounts = [served.accounts[served.subjects[asker.subject]]]
-    own = [*_ids(mine, contents, IdKind.CONTENT), *_ids(mine, accounts, IdKind.ACCOUNT)]
-    if asker.role is Role.TRAINING_CLIENT:
-        own = _ids(mine, contents, IdKind.TRAINABLE_CONTENT)
+    own = _own(served, asker, mine)
     named = sorted(served.contents)
     foreign = [*named, *served.accounts, "", "nothing"]
     for ids in (mine, *theirs):
@@ -226,6 +220,16 @@ def pools(served: Served, asker: Asker) -> Pools:
         "epoch": st.sampled_from([None, "2025-04", ""]),
         "purpose": st.sampled_from([None] * 6 + ["GENAI_TRAINING", "ADVERTISING"]),
     }
+
+
+def _own(served: Served, asker: Asker, mine: Ids) -> list[str]:
+    contents, accounts = sorted(served.contents.values()), sorted(served.accounts.values())
+    if asker.subject:
+        contents = sorted(number for kind, number in served.owned[asker.subject] if kind is IdKind.CONTENT)
+        accounts = [served.accounts[served.subjects[asker.subject]]]
+    if asker.role is Role.TRAINING_CLIENT:
+        return _ids(mine, contents, IdKind.TRAINABLE_CONTENT)
+    return [*_ids(mine, contents, IdKind.CONTENT), *_ids(mine, accounts, IdKind.ACCOUNT)]
 
 
 def _ids(ids: Ids, numbers: Any, *kinds: IdKind) -> list[str]:
