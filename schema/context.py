@@ -55,17 +55,17 @@ class Gateway:
     policies: dict[str, Policy] = field(default_factory=dict)  # a version is immutable
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     webhook_networks: frozenset[IPv4Network | IPv6Network] = frozenset()
-    """The networks beside the public ones to which retractions can be posted."""
+    """The networks to which retractions can be posted in addition to public networks."""
     on_delivered: Callable[[str, Mapping[str, int]], None] = lambda *_: None
-    """Called with the client's name and the number of items by ground after each page."""
+    """A function that is called after each page with the client's name and the number of items by ground."""
     offers: bool = False
     """Whether pages are read from offers first."""
     items_per_shard: int = 250_000
-    """How many consecutive items a file of a release looks at."""
+    """The number of consecutive items that a file of a release covers, permitted or not."""
     public_url: str = ""
     """The public address of the gateway; empty if the operator states none."""
     reason_required: bool = False
-    """Whether officers and auditors have to state a reason for reading people's data."""
+    """Whether officers and auditors must state a reason for each read of people's data."""
 
     async def client(self, name: str) -> int:
         """Return the number of a client for resolvers, and make the client known at its first request."""
@@ -219,4 +219,4 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
-"""What a resolver receives beside its arguments."""
+"""The second parameter of every resolver, which contains the context of the request."""

@@ -16,7 +16,7 @@ from schema.enums import Role
 from schema.errors import Forbidden
 
 EVERYONE = tuple(role for role in Role if role is not Role.PUBLIC)
-"""The roles of tokens."""
+"""All roles that a token can have."""
 STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
 OPEN = (*STAFF, Role.PUBLIC)
 ANYONE = tuple(Role)

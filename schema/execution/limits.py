@@ -18,10 +18,10 @@ from graphql import (
 from grounds_client.limits import Fragments
 
 MAX_PAGE_SIZE = 1000
-"""Of a page."""
+"""The maximum number of items per page."""
 MAX_VALUES = 45_000
-"""A page of 1,000 trainable items with every field comes to 28,000 values, to 37,000 with every cursor and __typename:
-one fits, and two do not."""
+"""The maximum number of values in a response. A page of 1,000 trainable items with every field has 28,000 values, and
+37,000 with every cursor and __typename, so that one page fits and two pages do not."""
 FIELD_COSTS = {
     **{"consent": 20, "exclusions": 20, "dialects": 20, "account": 40, "number": 40, "eligibility": 60},
     **{"campaign": 40, "sentText": 40, "eligibilityByPurpose": 120},
@@ -39,8 +39,8 @@ FIELD_COSTS = {
         "timeline": 800,
     },
 }
-"""What a field counts besides that is resolved for each item on its own, and keeps its item from the compiled path; by
-CPU, of which a compiled value takes 0.7 µs."""
+"""The extra values that a field costs if it is resolved for each item separately, outside the compiled path. The costs
+are in proportion to CPU time; a compiled value takes 0.7 µs."""
 
 
 @dataclass(frozen=True, slots=True)

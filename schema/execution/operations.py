@@ -42,18 +42,20 @@ from schema.execution.literal_values import NamedValuesRule
 from schema.execution.row_compiler import NotCompiled, RowPage, answer_rows, build_objects, object_type
 
 MAX_ERRORS = 5
-"""The number of errors that are looked for: no more are shown, and each can quote much of the document."""
+"""The maximum number of errors that validation collects and shows, because each error can quote much of the
+document."""
 MAX_MESSAGE_LENGTH = 400
-"""How long an error may be, in characters."""
+"""The maximum length of an error message, in characters."""
 MAX_LOCATIONS = 5
-"""How many places of the document an error may name."""
+"""The maximum number of locations in the document that an error lists."""
 MAX_COMPARISONS = 20_000
-"""What graphql-core may spend on comparing fields that overlap; its own limit lets 15 kB of arguments take 1.4 s."""
+"""The maximum number of comparisons of overlapping fields. With graphql-core's own limit, 15 kB of arguments take 1.4
+s."""
 CACHE_CHARACTERS = 64 * 1024
-"""How much of documents is remembered, in characters; what is made of one takes at most 300 bytes a character."""
+"""The size of the document cache, in characters. A parsed document takes at most 300 bytes per character."""
 
 SLOW_SECONDS = 0.003
-"""From how many seconds on the validation of a document leaves room for others."""
+"""The validation time in seconds above which a document waits, so that other requests are served first."""
 
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = (
     MAX_COMPARISONS  # graphql-core reads it there, at each validation

@@ -29,11 +29,12 @@ class RowPage(ABC):
     """The rows of one statement, and what they share: a page that the compiled path can answer."""
 
     columns: ClassVar[Mapping[str, int]]
-    """Where each column stands in a row."""
+    """The position of each column in a row."""
     prepared: ClassVar[str | None] = None
-    """The type whose objects the page makes itself, in its list `objects`: fields of it have resolvers of their own."""
+    """The type whose objects the page builds itself in its list `objects`, because its fields have their own
+    resolvers."""
     policy: Policy | None
-    """What decided the rows, where their reasons follow from it."""
+    """The policy that decided the rows; None if the rows have no reasons."""
 
     @property
     @abstractmethod

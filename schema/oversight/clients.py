@@ -101,7 +101,8 @@ class BackgroundJob:
     is_overdue: bool = governed(
         EXAMINERS,
         description=(
-            "Whether more than ten minutes plus twice the interval of the job have passed since the job last succeeded."
+            "Whether the job is overdue: the last success is longer ago than ten minutes plus twice the interval of"
+            " the job."
         ),
     )
 

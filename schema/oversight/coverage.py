@@ -35,8 +35,8 @@ from schema.oversight.published_coverage import NO_VALUE, answer_from_published,
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
 MARGIN = (
-    "The margin, 0 if the counts are exact; with the probability `protection.confidence`, the error of a count "
-    "is at most its margin."
+    "The margin of error of the counts, 0 if the counts are exact; the error of a count is at most its margin with"
+    " the probability `protection.confidence`."
 )
 
 
@@ -74,8 +74,8 @@ class CoverageValue:
 
 @strawberry.type(
     description=(
-        "The number of items that a condition excludes; only items whose ground requires the condition count, "
-        "and a suppressed number is null."
+        "The numbers of items that a condition excludes, among the items whose ground requires the condition; a"
+        " suppressed number is null."
     )
 )
 class Exclusion:
@@ -174,8 +174,8 @@ class CoverageProtection:
     max_items_in_tables: int = governed(
         OPEN,
         description=(
-            "The maximum number of items of one person that are included in a table; the counts of the table "
-            "are then multiplied so that they add up to the number of all items."
+            "The maximum number of items that one person adds to a table, whose counts are scaled so that their sum"
+            " is the number of all items."
         ),
     )
     confidence: float = governed(OPEN, description="The probability that the error of a count is at most its margin.")
@@ -188,8 +188,8 @@ class CoverageProtection:
     greatest_advantage: float = governed(
         OPEN,
         description=(
-            "The maximum accuracy, minus 0.5, of an attacker that reads the publications of 30 days and guesses "
-            "whether a person is counted or has changed."
+            "The greatest advantage over a random guess with which the publications of 30 days show whether a person"
+            " is counted: 0 is no advantage, and 0.5 is certainty."
         ),
     )
 

@@ -60,8 +60,8 @@ class ObjectionSummary:
     time_to_effect: TimeToEffect | None = governed(
         EXAMINERS,
         description=(
-            "How soon after their arrival the objections of the last 90 days took effect, null if no objections "
-            "were received."
+            "The delay from arrival to effect of the objections of the last 90 days, null if no objections were"
+            " received."
         ),
     )
     by_day: list[DailyObjectionCount] = governed(

@@ -48,7 +48,7 @@ class LedgerCheckpoint:
     number: int = governed(OPEN, description="The number of the checkpoint, counted from 1.")
     text: str = governed(
         OPEN,
-        description="The signed text; its line `previous` contains the SHA-256 of the text of the checkpoint before.",
+        description="The signed text; its line `previous` contains the SHA-256 of the previous checkpoint's text.",
     )
     signature: str = governed(OPEN, description="The Ed25519 signature of the text, in hexadecimal.")
 
@@ -66,7 +66,7 @@ async def _resolve_checkpoints(
     return [_checkpoint_of(each) for each in found]
 
 
-@strawberry.type(description="The facts with which everyone can check that the ledger was not changed.")
+@strawberry.type(description="The key and checkpoints with which everyone can check that the ledger was not changed.")
 class PublicLedger:
     public_key: str = governed(OPEN, description="The Ed25519 public key of the gateway, in hexadecimal.")
     newest_checkpoint: LedgerCheckpoint | None = governed(
@@ -126,7 +126,9 @@ class PublicRecord:
         description="Whether an item was ever delivered for which an objection had already been received.",
     )
     ledger: PublicLedger = governed(
-        OPEN, resolver=_resolve_public_ledger, description="The facts with which everyone can check the ledger."
+        OPEN,
+        resolver=_resolve_public_ledger,
+        description="The key and checkpoints with which everyone can check the ledger.",
     )
 
 

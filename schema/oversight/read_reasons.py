@@ -37,7 +37,7 @@ ABOUT_NO_PERSON: Final = frozenset(
         "sharedLinks",
     }
 )
-"""The root fields that read nothing about a person. Every other one needs the reason, also one that is new."""
+"""The root fields that read no personal data. Every other root field needs a reason, even a newly added one."""
 
 
 def raise_if_reason_missing(role: Role, fields: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ READING_PATH = "/me"
 )
 class ReadingLink:
     path: str = governed(
-        LINK_ISSUERS, description="The path and the query of the page, to be put behind the gateway's public address."
+        LINK_ISSUERS, description="The path and query of the link, which follow the gateway's public address."
     )
     expires_at: datetime = governed(LINK_ISSUERS, description="The time until which the link is valid.")
 
@@ -37,7 +37,8 @@ class RevokedReadingLinks:
 async def _issue_reading_link(
     info: Info,
     account: Annotated[
-        str, strawberry.argument(description="The platform's id of the account, or for officers its id.")
+        str,
+        strawberry.argument(description="The platform's id of the account; officers can also pass the gateway's id."),
     ],
 ) -> ReadingLink:
     """Resolve the mutation `issueReadingLink`: for the platform after its own sign-in, or for an officer."""
@@ -50,7 +51,10 @@ async def _revoke_reading_links(
     info: Info,
     account: Annotated[
         str | None,
-        strawberry.argument(description="The account as in `issueReadingLink`; a data subject passes none."),
+        strawberry.argument(
+            description="The platform's id of the account, or for officers also the gateway's id; a"
+            " data subject omits this argument."
+        ),
     ] = None,
 ) -> RevokedReadingLinks:
     """Resolve the mutation `revokeReadingLinks`: by the platform, an officer, or the person."""
@@ -86,7 +90,8 @@ class ReadingLinkMutation:
     issue_reading_link: ReadingLink = governed(
         LINK_ISSUERS,
         resolver=_issue_reading_link,
-        description="Issues a link that is valid for 7 days, in the browser that opens the link first.",
+        description="Issues a link to a person's own data, valid for 7 days and only in the browser that opens the"
+        " link first.",
     )
     revoke_reading_links: RevokedReadingLinks = governed(
         LINK_REVOKERS,

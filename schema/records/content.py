@@ -177,7 +177,7 @@ class Content(Node):
     canary: Canary | None = governed(
         OFFICERS,
         resolver=_resolve_canary,
-        description="The canary that the item is, null if the item is not a canary.",
+        description="The record of the canary if the item is a canary, else null.",
     )
     timeline: Connection[TimelineEntry] = governed(
         EXAMINERS,

@@ -205,4 +205,4 @@ def _refusal_summary(results: list[tuple[str, str, bool, str | None]]) -> str:
 _OUTCOMES = {True: Outcome.PASS.value, False: Outcome.FAIL.value, None: Outcome.UNKNOWN.value}
 _TRI_STATE_TEXTS = {Outcome.FAIL.value: "Does not hold", Outcome.UNKNOWN.value: "Is not known to hold"}
 tri_state = {True: TriState.YES, False: TriState.NO, None: TriState.UNKNOWN}
-"""Say TRUE, FALSE or NULL as people do."""
+"""The words for the SQL values TRUE, FALSE and NULL."""

@@ -15,7 +15,7 @@ from schema.records.consent import Notice, Objection, notices_of, objections_of
 from schema.relay.ids import IdKind
 
 LATEST_ITEMS = MAX_ITEMS
-"""How many of a data subject's items are numbered, and covered by `deliveries` unless it names some."""
+"""The number of a data subject's latest items that have a number, and that `deliveries` covers by default."""
 
 
 @strawberry.type(description="A page that a training client received and that contains items of the data subject.")

@@ -57,7 +57,8 @@ _TABLES = {
     **{IdKind.CONSENT_EVENT: "consent_event", IdKind.HOLD: "hold", IdKind.RETRACTION: "retraction"},
     IdKind.RELEASE: "release",
 }
-"""The tables whose rows ids name. The other kinds are cursors, which are of the incarnation that gave them out."""
+"""The table that each kind of id refers to. The other kinds are cursors, which belong to the incarnation that issued
+them."""
 
 
 class Ids:

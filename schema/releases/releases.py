@@ -62,7 +62,7 @@ class Release:
     files: int = governed(_READERS, description="The number of files, those without items included.")
     files_written: int = governed(_READERS, description="The number of files that are written.")
     failure: str | None = governed(
-        _READERS, description="The cause that keeps files from being written, null if there is none."
+        _READERS, description="The reason why no files can be written now, null if files can be written."
     )
 
 
@@ -95,7 +95,10 @@ async def _start(
     ],
     filter: Annotated[
         TrainableContentFilter | None,
-        strawberry.argument(description="The items that the release has, by default all permitted ones."),
+        strawberry.argument(
+            description="A filter for the items of the release; without a filter, the release"
+            " contains all permitted items."
+        ),
     ] = None,
 ) -> Release:
     """Resolve the mutation `startRelease`: plan a release, whose files a background job writes."""

@@ -25,7 +25,7 @@ MEDIA_TYPES: Final = frozenset(
         *("audio/mpeg", "audio/mp4", "audio/aac", "audio/ogg", "audio/webm", "audio/wav", "audio/flac"),
     }
 )
-"""The types of files that are delivered: none of them is a document that a browser runs scripts of."""
+"""The media types of files that are delivered. A browser runs no scripts in files of these types."""
 OTHER_TYPE: Final = "application/octet-stream"
 _ID_LENGTH: Final = 22
 
@@ -67,7 +67,8 @@ class Media:
     )
     url: str = governed(
         TRAINING,
-        description="The address of the file at the gateway, which decides each fetch of this client anew.",
+        description="The address of the file at the gateway, which decides again at each request whether to deliver"
+        " the file.",
     )
     sha256: str | None = governed(TRAINING, description="The SHA-256 of the file, in hexadecimal, null if unknown.")
     alt: str | None = governed(

@@ -22,9 +22,9 @@ from schema.records.eligibility import ConditionResult, LegalBasis, Outcome, evi
 _GROUP_STARTS = frozenset(
     {"ACCOUNT_IN_GOOD_STANDING", "NOTICE_DELIVERED", "CONTENT_KIND_COVERED", "CONTENT_LIVE", "NO_SPECIAL_CATEGORY"}
 )
-"""Where a stretch of conditions begins whose evidence has few combinations: of a notice, of an item's months."""
+"""The first conditions of groups of conditions whose evidence has few combinations, such as that of a notice."""
 _CACHE_SIZE = 1024
-"""How many stretches are remembered; each is about half a kilobyte."""
+"""The maximum number of cached groups of conditions; each group takes about half a kilobyte."""
 
 
 class _ValueByGround:

@@ -99,8 +99,9 @@ class Incident:
     "What a client can do with an item that it received.",
     PERMITTED="The client can use the item.",
     HELD="The client must keep the item but not use it.",
-    RETRACTED="The client must delete the item, or no item has this id.",
-    ASK_AGAIN="The decision takes some more seconds; until then, the client must neither use nor delete the item.",
+    RETRACTED="The client must delete the item; the answer is the same if no item has this id.",
+    ASK_AGAIN="The gateway has not decided yet and can answer in some seconds; until then, the client must neither"
+    " use nor delete the item.",
 )
 class EligibilityState(StrEnum):
     PERMITTED = "PERMITTED"

@@ -69,7 +69,7 @@ class TrainablePage(RowPage):
     policy: Policy
     naming: Ids
     media_base: str
-    """What the addresses of files begin with."""
+    """The beginning of the address of every file."""
     columns: ClassVar[dict[str, int]] = {name: position for position, name in enumerate(page_columns())}
 
     @property

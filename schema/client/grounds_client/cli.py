@@ -1,4 +1,4 @@
-"""The `grounds-client` command. Exit codes: 0 all is well, 1 something would break, 2 something cannot be read."""
+"""The `grounds-client` command. Exit codes: 0 nothing would break, 1 something would break, 2 a file cannot be read."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ SCHEMA_HELP = "The SDL file, or the URL of a gateway; for a URL, set GROUNDS_TOK
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `grounds-client` for the process, or the arguments given; return its exit code."""
+    """Run `grounds-client` with the given arguments, or with those of the process; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         outcome: ContractOutcome = options.run(options)
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line of `grounds-client`."""
+    """Make the parser for the command line of `grounds-client`."""
     parser = argparse.ArgumentParser(prog="grounds-client", description="Tools for programs that query a gateway.")
     parser.add_argument("--version", action="version", version=version("grounds-client"))
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = contract.add_subparsers(required=True, metavar="COMMAND")
     _add_check(commands.add_parser("check", help="Report the operations that would fail."))
     _add_diff(
-        commands.add_parser("diff", help="Report the changes of a schema, and the operations that the changes affect.")
+        commands.add_parser(
+            "diff", help="Report the changes from one schema to another, and the operations that the changes affect."
+        )
     )
     _add_usage(commands.add_parser("usage", help="Report the operations that use a field."))
     return parser
