@@ -41,9 +41,9 @@ UNREACHABLE = (
     *(ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError),
     *(asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError),
 )
-"""What a statement raises where the database cannot be reached, or goes away meanwhile."""
+"""The errors that a statement raises if the database cannot be reached, or stops during the statement."""
 UNAVAILABLE = (PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a statement raises where the database cannot be reached or does not answer as it should."""
+"""The errors that a statement raises if the database cannot be reached or does not answer as expected."""
 
 
 METRICS = CollectorRegistry()
@@ -153,9 +153,9 @@ class Pool:
     connections: Connections
     share: FairShare
     role: str
-    """The login role, by which metrics name the pool."""
+    """The login role of the pool, which is also the pool's name in the metrics."""
     journal: "JournalOfPool | None" = None
-    """Where what is written by this pool is written too, before it is answered."""
+    """The journal, to which every change by this pool is also written before the request is answered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,10 +186,12 @@ class Database:
     worker: Pool
     probe: Pool
     incarnations: Incarnations
-    """What ids contain; read once, because a gateway has to stop before a restored database is accepted."""
+    """The incarnations of the database, which ids contain. They are read once, because a gateway must stop before a
+    restored database is accepted."""
     secrets: Secrets
     first_secret: bytes
-    """The secret of what others keep: ids, and the keys of webhooks."""
+    """The database's first secret. It never changes, because clients keep ids and webhook keys that are derived from
+    it."""
 
     def examiner(self, role: str) -> "Reader":
         """Return a reader of the database for an officer or an auditor."""
@@ -232,7 +234,7 @@ class Reader:
     claim: str
     who: str
     decisions: str
-    """The view that holds the decisions that this reader may see."""
+    """The name of the view with the decisions that this reader may see."""
     people: PeopleRead = field(default_factory=PeopleRead, compare=False)
 
     async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:

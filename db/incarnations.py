@@ -33,7 +33,7 @@ class Incarnations:
 
 
 FIRST_INCARNATION = Incarnations((0,))
-"""The incarnation of a database that was never restored, in tests."""
+"""The incarnation of a database that was never restored, for tests."""
 
 
 async def load_incarnations(borrowed: Connection) -> Incarnations:

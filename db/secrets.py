@@ -28,7 +28,7 @@ class KeyUse(StrEnum):
     WEBHOOK = "webhook"
     """Signatures of webhooks, per training client."""
     FINGERPRINT = "fingerprint"
-    """What tells one secret from another, kept in the database."""
+    """The fingerprint of the secret, which the database stores to recognise the secret."""
     JOURNAL = "journal"
     """Files of the journal."""
     LEDGER = "ledger"

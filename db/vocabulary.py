@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import Final, Literal
 
 MAX_ID_BYTES: Final = 2048
-"""How long an id of the platform can be, in UTF-8. ActivityPub's are URLs; PostgreSQL indexes up to 2,704 bytes."""
+"""The maximum length of an id of the platform in UTF-8. Ids in ActivityPub are URLs; PostgreSQL can index 2,704
+bytes."""
 
 
 class ContentKind(StrEnum):
@@ -128,16 +129,16 @@ class RightsSource(StrEnum):
 
 
 TrainAI = Literal["y", "n", "unknown"]
-"""Whether training is allowed, reserved, or neither."""
+"""The meaning of a signal for training: `y` allows training, `n` reserves it, and `unknown` does neither."""
 
 MEDIUM_KINDS = frozenset({ContentKind.PHOTO, ContentKind.VIDEO, ContentKind.AUDIO})
-"""The kinds that are a medium, which captions can name as their parent."""
+"""The kinds of content that are media; the parent of a caption is of one of these kinds."""
 
 PRIVATE_KINDS = frozenset({ContentKind.PRIVATE_MESSAGE, ContentKind.BUSINESS_MESSAGE})
-"""The kinds that belong to no ground, whatever a policy says."""
+"""The kinds of content that no ground covers under any policy."""
 
 PLATFORM_PRODUCTS = frozenset({"FACEBOOK", "INSTAGRAM", "MESSENGER", "WHATSAPP"})
-"""The products that an account can name besides those that the policy names."""
+"""The products that an account can have in addition to the products in the policy."""
 
 _ISO_3166_1 = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ

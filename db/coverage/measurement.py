@@ -10,13 +10,15 @@ from db.coverage.noise import Noise, noise_deviations
 from db.vocabulary import ContentKind
 
 SHOWN_FROM: Final = 6
-"""A cell is shown, and a value named, from so many times the standard deviation of the noise of its items on."""
+"""A cell is shown, and its value is named, if its items are at least this multiple of the standard deviation of the
+noise."""
 NAMED_DOWN_TO: Final = 4
-"""A value that the publication before named stays named down to so many times."""
+"""A value that the previous publication named is named again if its items are at least this multiple of the
+deviation."""
 OTHER: Final = "other"
 KINDS: Final = [str(kind) for kind in ContentKind]
 OPEN_DIMENSIONS: Final = ("PRODUCT", "COUNTRY", "LANGUAGE", "MONTH")
-"""The dimensions of which anybody can bring a new value."""
+"""The dimensions with an open set of values: any account or item can have a new value."""
 MEASURED_PAIRS: Final = (("KIND", "COUNTRY"), ("COUNTRY", "LANGUAGE"), ("KIND", "PRODUCT"))
 
 Key = tuple[str, ...]

@@ -10,11 +10,11 @@ from statistics import NormalDist
 from typing import Final
 
 MAX_ITEMS_IN_TOTAL: Final = 20
-"""For how many items a person counts at most in the counts of all items."""
+"""The maximum number of items for which a person counts in the counts of all items."""
 MAX_ITEMS_IN_TABLES: Final = 5
-"""For how many items a person counts at most in tables, which say how the items of the total are divided."""
+"""The maximum number of items for which a person counts in tables, which divide the total by dimensions."""
 PRIVACY_LOSS: Final = 0.175
-"""The mu of one publication, of all purposes together, for any change of all that is stored about one person."""
+"""The parameter mu of one publication for all purposes together. It protects all data that is stored about a person."""
 PUBLICATIONS_IN_30_DAYS: Final = 2
 
 SHARES: Final[Mapping[str, float]] = {
@@ -33,13 +33,13 @@ SHARES: Final[Mapping[str, float]] = {
     "COUNTRY,LANGUAGE": 0.19,
     "KIND,PRODUCT": 0.04,
 }
-"""What each measurement spends of the square of the privacy loss that its purpose has."""
+"""The part of the squared privacy loss of a purpose that each measurement uses."""
 
 CONFIDENCE: Final = 0.95
-"""The chance that a published count is no farther from the truth than its margin."""
+"""The probability that the error of a published count is at most its margin."""
 
 Noise = Callable[[float], float]
-"""A draw of noise with a standard deviation."""
+"""A function that draws noise with a given standard deviation."""
 
 _RANDOM = SystemRandom()
 

@@ -19,7 +19,7 @@ from db.coverage.noise import Noise, gaussian_noise, noise_margin
 
 ROUNDING_BASE: Final = 10
 MAX_UNCERTAINTY: Final = 0.1
-"""Counts of conditions are shown where they can be off by no more than this part of all items."""
+"""The maximum margin of the counts by condition, as a share of all items. Counts with a larger margin are withheld."""
 PUBLISHED_PAIRS: Final = (*MEASURED_PAIRS, ("KIND", "GROUND"), ("COUNTRY", "GROUND"), ("PRODUCT", "GROUND"))
 TABLES: Final[Sequence[Key]] = (("KIND",), *((name,) for name in OPEN_DIMENSIONS), ("GROUND",), *PUBLISHED_PAIRS)
 

@@ -16,10 +16,11 @@ from db.policy.grounds import GroundCode
 
 ITEMS_PER_STEP = 20_000
 ITEM = 1_000_000
-"""What an item is in the counts that are published: a person's items count in parts of one."""
+"""The unit in which items are counted for publication. An item of a person with many items counts for less than one
+unit."""
 CONDITION_CODES = [condition.code for condition in CONDITIONS]
 FULL_DETAIL_DAYS = 35
-"""For how many days items are kept by everything; see db/sql/coverage.sql."""
+"""The number of days for which the database keeps counts by all dimensions; see db/sql/coverage.sql."""
 
 
 class Dimension(StrEnum):

@@ -41,7 +41,7 @@ _MAX_GROUPS = 10_000  # of digits in a text: each is looked at closely
 _DIGITS = re.compile("[0-9]+")
 
 Detector = Callable[[str, tuple[str, ...]], Iterator[Span]]
-"""A function from a folded text, and the countries of its language, to the identifiers in it."""
+"""A function that finds the identifiers in a folded text, given the countries of the text's language."""
 
 
 def _folding_table() -> dict[int, str | None]:

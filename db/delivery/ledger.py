@@ -50,15 +50,15 @@ class Checkpoint:
     last_receipt: int
     receipts: int
     staff_reads: int
-    """How many reads by staff there were, from the first on."""
+    """The number of all reads by staff that are sealed by this checkpoint or an earlier one."""
     staff_read_digest: bytes
-    """The digest of the last of them; empty where there is none."""
+    """The digest of the last sealed read by staff; empty if there is none."""
     incarnation: int
-    """The value of the database's incarnation: another one once it was restored."""
+    """The incarnation of the database, which changes when the database is restored."""
     root: bytes
     previous: bytes
     sealed_at: str
-    """In UTC, as ISO 8601 writes it, without the offset."""
+    """The time of the seal in UTC, in the format of ISO 8601 without an offset."""
     signature: bytes = b""
 
     @property
@@ -173,17 +173,17 @@ class Audit:
     key: Ed25519PublicKey
     kept: Sequence[TrustedCheckpoint] = ()
     previous_keys: Sequence[Ed25519PublicKey] = ()
-    """The keys from secrets before a rotation, which sealed older checkpoints."""
+    """The public keys of previous secrets, with which older checkpoints are signed."""
     newest: Checkpoint | None = None
     checkpoints: int = 0
     receipts: int = 0
     unsealed: int = 0
-    """How many receipts came after the newest checkpoint."""
+    """The number of receipts after the newest checkpoint."""
     staff_reads: int = 0
-    """How many reads by staff were verified."""
+    """The number of reads by staff that were verified."""
     unsealed_reads: int = 0
     sealed_reads: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    """The checkpoint that seals so many reads first, and their digest, by how many they are."""
+    """For each sealed number of reads by staff: the first checkpoint with this number, and the digest of the reads."""
     _found: list[tuple[int, str]] = field(default_factory=list)
     _met: set[int] = field(default_factory=set)
     _trusted: bool = True

@@ -18,12 +18,13 @@ from db.policy.compile import page_columns
 MAX_ID = 2**63 - 1
 MAX_INDEX_SCANS = 24  # each takes 0.3 ms to begin
 PERMITTED, OFFERED = "trainable_content", "offered_content"
-"""The views of pages: what the rules permit, and what of it is offered."""
+"""The views from which pages are read: the items that the rules permit, and the offers among these items."""
 ATTEMPTS: tuple[tuple[int | None, float], ...] = ((None, 2.0), (200_000, 2.0), (10_000, 1.0))
-"""How far a page is looked for, in ids after its cursor, and for how many seconds; None: as far as there are items.
+"""The attempts to fill a page, each with the number of ids to search after the cursor and the seconds allowed. None
+means no limit of ids.
 
-To pass an item over takes 1 to 7 microseconds. Items that do not qualify can be many in a row, and a page that looked
-for the next one without a limit would never end. All attempts together take as long as a statement may.
+Skipping an item takes 1 to 7 microseconds. Many consecutive items might not qualify, so that a search without a limit
+could run too long. All attempts together take no longer than the timeout of a statement.
 """
 
 
@@ -54,11 +55,11 @@ class Filter:
     sample: Sample | None = None
     item: int | None = None
     medium: str | None = None
-    """A file of the item, as `medium_digest` names it."""
+    """The digest of a file of the item, as `medium_digest` computes it."""
 
 
 Narrowed = tuple[tuple[str, ...], ...]
-"""The clauses that narrow a page, each with a place for each of its values: of each column the alternatives."""
+"""The SQL clauses that filter a page: for each column the alternative clauses, with placeholders for the values."""
 
 
 @dataclass(frozen=True, slots=True)

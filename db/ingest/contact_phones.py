@@ -18,7 +18,7 @@ from phonenumbers import (
 from db.deidentification.languages import COUNTRIES_OF_LANGUAGES, countries_of
 
 COUNTRIES: Final = tuple(sorted({each for countries in COUNTRIES_OF_LANGUAGES.values() for each in countries} | {"LI"}))
-"""The countries in which a number without its country code is looked for."""
+"""The countries whose phone numbers are recognised without a country code."""
 MIN_DIGITS: Final = 6
 _SEPARATORS: Final = re.compile(r"\(0\)|[\s().\-/\u2010-\u2015\u2212\u00b7\u2022]")
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

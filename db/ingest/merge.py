@@ -33,15 +33,16 @@ class Summary:
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     notices: Counter[str] = field(default_factory=Counter)
-    """The number of accepted notices by epoch; at the end, of those whose campaign is not known."""
+    """The number of accepted notices by epoch. After the merge, only the notices of unknown campaigns are counted."""
     unreadable_signals: list[Rejected] = field(default_factory=list)
-    """Signals of stored lines that could not be read, the first of them where there are many."""
+    """The signals of stored lines that could not be read; only the first ones if there are many."""
     changed_campaigns: list[Rejected] = field(default_factory=list)
-    """Lines that tell otherwise than their campaign did, of which only what every version says counts."""
+    """The lines that differ from an earlier record of the same campaign. A use counts only if every record states
+    it."""
     still_set_aside: Counter[str] = field(default_factory=Counter)
-    """The number of good lines per record that do not replace a bad one, since they are no later."""
+    """The number of valid lines, by record, that do not replace an invalid line because they are not newer."""
     unasked_consents: int = 0
-    """The number of stored consents that do not count, because the policy does not ask their account for consent."""
+    """The number of stored consents that do not count, because the policy does not require consent from the account."""
 
     def count_records(self, record: str | None, outcome: str, count: int = 1) -> None:
         """Count the records of an ingest that have one outcome."""
@@ -260,7 +261,7 @@ _CONFLICTS = {
         "has another hash for a text that was already sent (send the hash of that text, with a later observed_at)",
     ),
 }
-"""Why a line that could be read is set aside, by its outcome: the field, and the reason."""
+"""The reason why a valid line is set aside, by outcome: the name of the field, and the text of the reason."""
 _CLEAR = "; ".join(f"DELETE FROM stage_{name}" for name in COLUMNS)
 
 

@@ -44,7 +44,7 @@ _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
 MAX_TOLD = 30
-"""How many entries each list of a campaign can have."""
+"""The maximum number of entries in each list of a campaign."""
 _LAST_YEAR = 9000  # a period after a later instant would leave the calendar
 _DAY = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 

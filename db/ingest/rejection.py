@@ -19,7 +19,7 @@ from db.vocabulary import PRIVATE_KINDS, ContentKind
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 MAX_FAULTS = 50
-"""How many faults of a line are told, one by one."""
+"""The maximum number of faults that are listed for one line."""
 
 
 class Fault(NamedTuple):

@@ -27,7 +27,7 @@ class SignalsRead(NamedTuple):
 
 SIGNAL_COLUMNS = {"reserved": "boolean", "signals": "jsonb", "objections": "jsonb", "unreadable": "text[]"}
 NO_SIGNALS = SignalsRead(False, None, None, [], None, [])
-"""What a record without rights and signals comes to."""
+"""The result for a record without rights and signals."""
 
 
 def signals_of_account(record: AccountRecord) -> SignalsRead:

@@ -204,7 +204,7 @@ class FactBits(NamedTuple):
 
 _AUDIENCE: Final = 32
 Findings = tuple[str | None, str | None, str | None]
-"""What the scanners of special categories, safety and minors found in an item, or what its signals state."""
+"""The results of the scans of an item for special categories, safety and minors."""
 
 
 def fact_bits(
@@ -309,7 +309,7 @@ REJECTED: dict[str, str] = {
     **dict.fromkeys(("account", "person", "contact"), "text"),
     "received_at": "timestamptz",
 }
-"""The columns of the stage of lines that were set aside."""
+"""The columns of the stage table for lines that were set aside, with their types."""
 
 COLUMNS: dict[str, dict[str, str]] = {name: stage.columns for name, stage in STAGES.items()} | {"rejected": REJECTED}
-"""Every stage's columns with their types, in the order of rows."""
+"""The columns of every stage table with their types, in the order of the rows' values."""

@@ -38,7 +38,7 @@ from db.ingest.rejection import (
 from db.ingest.stages import STAGES, Row
 
 Staged = tuple[str, str, Row]
-"""A record's name, its id and its row."""
+"""The name of a record type, the id of the record, and its row."""
 
 CHUNK_BYTES = 2 * LINE_LIMIT
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -29,7 +29,7 @@ _NONCE_BYTES: Final = 12
 _NAME: Final = re.compile(r"journal-(\d{4}-\d\d-\d\d)-[\w.-]+\.log")
 
 Entry = tuple[str, dict[str, Any]]
-"""A table, and what a row of it says."""
+"""The name of a table, and the values of one of its rows."""
 
 
 class JournalError(Exception):

@@ -18,7 +18,7 @@ _KEYS: Final = {
     "content": ("platform_id",),
     "account": ("platform_id",),
 }
-"""What a row of each table is known by, in the order in which the tables are replayed."""
+"""The columns that identify a row of each table. The tables are in the order in which they are replayed."""
 _BATCH_SIZE: Final = 500
 
 

@@ -7,7 +7,7 @@ from db.connection import Connection, Reader
 
 BATCH_SIZE = 1000
 SHARED_FROM = 50
-"""How many accounts share a person id or a contact before officers are shown it."""
+"""The minimum number of accounts that must share a person id or a contact before officers see it."""
 MAX_SHARED = 1000
 
 

@@ -15,7 +15,8 @@ from db.policy.document import Policy
 SLICE_SIZE = 10_000
 MAX_SECONDS = 6.0
 SECONDS_OF_ACCOUNTS = 1.5
-"""How long items and accounts are counted: a request ends after 10 s."""
+"""The time limit in seconds for counting accounts. The count of items takes MAX_SECONDS, and the timeout of a request
+is 10 s."""
 
 # by what the items have in common, and whether they are gained
 Changes = Counter[tuple[str | None, bool]]

@@ -8,7 +8,7 @@ from db.connection import Reader
 from db.policy.document import Policy, PolicyError, Use, parse_policy
 
 TOLD = "SELECT purpose, told::text FROM grounds.campaign_told"
-"""What the campaigns told of: a purpose, and its {"KIND PRODUCT": [epoch, …]} as JSON."""
+"""The statement that reads the announced uses: each purpose with a JSON object {"KIND PRODUCT": [epoch, …]}."""
 
 
 def check_policy(text: str | bytes, name: str, told: Iterable[tuple[str, str]]) -> Policy:

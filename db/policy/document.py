@@ -26,7 +26,7 @@ from db.vocabulary import COUNTRIES, PLATFORM_PRODUCTS, PRIVATE_KINDS, AccountKi
 MIN_NOTICE_DAYS = 14
 MIN_WITHDRAWAL_DAYS = 1
 DEADLINE_YEARS = range(2000, 9001)
-"""The years of a deadline: the end of a day after them would leave the calendar."""
+"""The years that a deadline can have, so that every time computed from the deadline is a valid date."""
 _DAY_OR_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?", re.ASCII)
 
 
@@ -60,9 +60,9 @@ Statement = Annotated[
     ],
     Field(min_length=1),
 ]
-"""What a controller states, by language."""
+"""A statement of the controller, by language."""
 Deadline = Annotated[str, AfterValidator(_last_instant)]
-"""A day, which ends where it ends first (UTC+14), or an instant."""
+"""A day or an instant. A day ends at its end in UTC+14, the earliest time zone."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 
@@ -185,7 +185,7 @@ class Policy(_PolicyPart):
     review_by: Deadline | None = None
     on_overdue: OnOverdue = OnOverdue.WARN
     names: Literal["required", "optional"] = "optional"
-    """Whether names must have been looked for in an item, by the platform's recogniser or the gateway's."""
+    """Whether an item qualifies only after the platform or the gateway has searched its text for names."""
     assessments: tuple[Assessment, ...] = ()
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ class ContentRow(NamedTuple):
     deleted_at: datetime | None
     preview: str | None
     text: str | None
-    """The whole text, for the owner alone."""
+    """The whole text, which only the author may read."""
     text_sha256: str | None
     signals: str | None
 

@@ -20,7 +20,8 @@ class DeliveryRow(NamedTuple):
     items: list[int]
     told_to_delete_at: datetime | None
     has_confirmed: bool | None
-    """Whether the client acknowledged that it has to delete these items; None if it was not told so."""
+    """Whether the client acknowledged that it must delete these items; None if the client was not told to delete
+    them."""
 
 
 async def load_own_deliveries(reader: Reader, items: Sequence[int]) -> list[DeliveryRow]:

@@ -19,7 +19,7 @@ from db.secrets import role_password
 
 _ITEMS_PER_READ: Final = 20_000
 _READ_MILLISECONDS: Final = 60_000
-"""How long a reading may take; to pass an item over takes 1 to 7 microseconds, to read one 10 to 20."""
+"""The timeout for reading a shard. Skipping an item takes 1 to 7 microseconds, and reading an item takes 10 to 20."""
 
 
 class AnnouncedShard(NamedTuple):
