@@ -24,7 +24,7 @@ from db.connection import METRICS
 from db.metrics import DatabaseGauge
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder of the shared files; prometheus_client reads it when it is imported."""
+"""The environment variable with the folder of the shared files; prometheus_client reads the variable on import."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library states no types here
 REGISTRY: Final = CollectorRegistry()
@@ -75,7 +75,7 @@ WEBHOOK_FAILURES: Final = Counter(
 )
 MEDIA_FAILURES: Final = Counter(
     "grounds_media_failures_total",
-    "Files that a client fetched and did not get whole.",
+    "Files whose download by a client ended before the end of the file.",
     ("client",),
     registry=REGISTRY,
 )

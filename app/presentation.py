@@ -16,16 +16,16 @@ class PresentationSettings(BaseSettings):
     """The settings of the public page and of the pages for data subjects."""
 
     texts: Path | None = Field(
-        None, description="The folder with texts that replace those of pages and notices, or add a language."
+        None, description="The folder with texts that replace the texts of pages and notices, or add a language."
     )
     site_name: str | None = Field(
         None,
         min_length=1,
         max_length=80,
-        description="The name on top of the pages for people. Default: the name of the policy's controller.",
+        description="The name at the top of the pages for people. Default: the name of the policy's controller.",
     )
     logo: Path | None = Field(
-        None, description="The file with the logo on top of the pages for people: SVG, PNG or WebP."
+        None, description="The file with the logo at the top of the pages for people: SVG, PNG or WebP."
     )
     colour: str | None = Field(
         None, description="The colour of links and buttons on the pages for people, such as #0b4fa8."

@@ -14,15 +14,15 @@ class RestoreSettings(PresentationSettings):
     checkpoints: Path | None = Field(
         None,
         description=(
-            "The folder to which checkpoints are exported. At the start, the database must contain the newest of "
-            "these checkpoints."
+            "The folder to which checkpoints are exported. When the gateway starts, the database must contain the"
+            " newest of these checkpoints."
         ),
     )
     journal: Path | None = Field(
         None,
         description=(
-            "The folder of the journal, in which objections, holds, deletions and what takes them back outlive the"
-            " database. The value none ends the journal."
+            "The folder of the journal, a copy of objections, holds, deletions and their withdrawals outside the"
+            " database. The value none turns the journal off."
         ),
     )
     journal_days: Annotated[int, Field(ge=1)] = Field(

@@ -15,7 +15,8 @@ SECRET_SETTINGS: Final = {
     "smtp": "GROUNDS_SMTP",
     "oidc_client_secret": "GROUNDS_OIDC_CLIENT_SECRET",
 }
-"""The settings that can be read from a file, which a variable of the same name with _FILE names."""
+"""The settings that can be read from a file. The variable NAME_FILE contains the path of the file for the setting
+NAME."""
 PASSWORD_COMMAND: Final = "GROUNDS_PASSWORD_COMMAND"  # noqa: S105 - the name of a variable
 _COMMAND_SECONDS: Final = 30
 

@@ -58,7 +58,7 @@ class Settings(RestoreSettings):
     previous_secrets: str | None = Field(
         None,
         repr=False,
-        description="The secrets before GROUNDS_SECRET that the database can still have, one per line.",
+        description="The secrets that GROUNDS_SECRET replaces, and that the database can still have, one per line.",
     )
     jwks: str | None = Field(None, description="The file or http(s) URL with the identity provider's keys.")
     issuer: str | None = Field(None, description="The claim `iss` that tokens must have. Required with GROUNDS_JWKS.")
@@ -77,7 +77,7 @@ class Settings(RestoreSettings):
         30, description="How much the clocks of the issuer and the gateway can differ, in seconds."
     )
     connections: Annotated[int, Field(ge=1, le=200)] = Field(
-        8, description="The number of database connections that training clients share; other roles have fewer."
+        8, description="The number of database connections for training clients; other roles have fewer connections."
     )
     releases: Path | None = Field(
         None,
@@ -85,7 +85,8 @@ class Settings(RestoreSettings):
     )
     release_items: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         250_000,
-        description="The number of consecutive items that a file of a release covers; the file has the permitted ones.",
+        description="The number of consecutive items that a file of a release covers; the file contains only the"
+        " permitted items.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."
@@ -120,17 +121,17 @@ class Settings(RestoreSettings):
         ),
     )
     media: MediaOrigins = Field(
-        {}, description="The https origins of the platform's store of media, separated by commas. Default: none."
+        {}, description="The https origins of the platform's media store, separated by commas. Default: none."
     )
     media_headers: str | None = Field(
         None, repr=False, description="A command that prints the headers with which the store gives a file."
     )
     media_networks: Networks = Field(
         frozenset(),
-        description="The networks in which the store of media can be, in addition to public ones.",
+        description="The networks in which the media store can be, in addition to public networks.",
     )
     media_max_bytes: Annotated[int, Field(ge=1)] = Field(
-        256 * 1024 * 1024, description="The largest size in bytes of a media file that is delivered."
+        256 * 1024 * 1024, description="The maximum size in bytes of a media file that is delivered."
     )
     documents: Path | None = Field(
         None, description='The JSON file of trusted documents, in the form {"sha256:<hex>": "query ..."}.'
@@ -141,11 +142,11 @@ class Settings(RestoreSettings):
     offers: bool = Field(
         False,
         description=(
-            "Whether pages are served from offers, which background jobs prepare; if not, the rules decide each page."
+            "Whether pages are served from offers, which background jobs prepare. If false, the rules decide each page."
         ),
     )
     reason_required: bool = Field(
-        False, description="Whether officers and auditors state a reason for each read of people's data."
+        False, description="Whether officers and auditors must state a reason for each read of people's data."
     )
     introspection: bool = Field(True, description="Whether every token may read the schema by introspection.")
     graphiql: bool = Field(False, description="Whether /graphql shows an IDE, loaded from a CDN, to a browser.")

@@ -12,7 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 from app import metrics
 
 PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
-"""Routes that are counted and not logged: monitoring asks for them all the time."""
+"""The routes whose requests are counted but not logged, because monitoring requests these routes continuously."""
 
 
 def configure_logging() -> None:

@@ -29,7 +29,7 @@ class Address:
     line: int
     account: str
     contact: str
-    """The hash, as the platform states contacts."""
+    """The SHA-256 of the address, in the form in which facts state a contact."""
     language: str | None
     email: str = field(repr=False)
 

@@ -23,7 +23,7 @@ from typing import Final
 from db.notices.outbox import DeliveryReport
 
 NOTICE_HEADER: Final = "Grounds-Notice"
-"""The header of our messages that names the notice: some providers replace the Message-ID."""
+"""The header that contains the id of the notice. It is sent besides Message-ID, which some providers replace."""
 
 _BETWEEN_MESSAGES = re.compile(rb"^From .*\r?\n", re.MULTILINE)  # of an mbox
 _NOTICE = r"told-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -36,7 +36,7 @@ _PLACES = (
         re.MULTILINE | re.IGNORECASE,
     ),
 )
-"""Where a report names its notice, the most certain place first."""
+"""The places in a report that can contain the id of the notice, the most reliable place first."""
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _WORD = re.compile(r"[a-z]+")
 
@@ -45,11 +45,11 @@ class Unread(Enum):
     """The messages that report nothing about a notice that is certain."""
 
     NO_NOTICE = auto()
-    """The message is about none of our notices."""
+    """The message refers to no notice of this gateway."""
     PENDING = auto()
     """A report that the message was delayed, relayed or expanded."""
     OTHER_FORM = auto()
-    """The message quotes a notice of ours, but is no report that can be read."""
+    """The message quotes a notice of this gateway, but cannot be read as a report."""
 
 
 def read_mails(path: Path) -> Iterator[bytes]:

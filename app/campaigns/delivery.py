@@ -12,9 +12,10 @@ from db.notices import outbox
 from db.notices.outbox import Claim, ClaimOutcome, TaskState
 
 RETRY_PAUSES = (1.0, 3.0, 9.0)
-"""The pauses, in seconds, before a deferred message is tried again; after the last one it is left to a later run."""
+"""The pauses, in seconds, before a deferred message is sent again. After the last pause, a later run sends the
+message."""
 MAX_CONSECUTIVE_REFUSALS = 25
-"""So many refusals in a row mean that the server rejects the sender, not the recipients."""
+"""After this number of consecutive refusals, the server is assumed to reject the sender, not the recipients."""
 
 _TASK_STATES = {
     SendResult.SENT: TaskState.SENT,

@@ -10,12 +10,13 @@ from db.policy.document import Policy
 from db.vocabulary import MessageKind
 
 LINK_LIFETIME = timedelta(days=3 * 365)
-"""How long a link opens the form; whose link is over objects there by the e-mail address."""
+"""The time for which a link opens the objection form. After this time, the form asks for an e-mail address instead."""
 SUBJECT_PREFIX = "Subject:"
 INFORMATION_PATH = "/information"
-"""The page with the whole information, which anybody can open."""
+"""The path of the page with the full information, which everyone can open."""
 OBJECT_LINK, INFORMATION_LINK = "{{ object_link }}", "{{ information_link }}"
-"""What stands in a registered text for its links. The first is the person's own, and allows to object, not to read."""
+"""The placeholders for links in a registered text. The first link is for one person, and opens the objection form
+only."""
 _MISSING_LINKS = {
     OBJECT_LINK: "the link to the objection form is missing (write {{ object_link }} with white space around it)",
     INFORMATION_LINK: "the link to the full information is missing"

@@ -28,7 +28,7 @@ from db.notices.outbox import Claim
 
 SMTP_POLICY = SMTP.clone(cte_type="7bit")  # a server need not take more
 CONNECT_PAUSES = (0.25, 1.0, 4.0)
-"""The pauses, in seconds, before a server that cannot be reached is tried again."""
+"""The pauses, in seconds, between attempts to connect to the mail server."""
 TIMEOUT_SECONDS = 60
 
 
@@ -52,7 +52,8 @@ class MailServer:
     host: str
     port: int
     encrypted: bool
-    """From the first byte on; else by STARTTLS, which only a server on this machine may lack."""
+    """Whether TLS starts with the connection. If not, STARTTLS is used, which is optional for a server on this
+    machine."""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 

@@ -13,7 +13,7 @@ File = Annotated[Path, typer.Argument(help="The file of the backup.", show_defau
 
 
 def backup_command(file: File, data: Data = None) -> None:
-    """Write a backup of the database to a new file. The gateway can run meanwhile."""
+    """Write a backup of the database to a new file. The gateway can run during the backup."""
     from db.backup import write_backup
 
     if file.exists():
@@ -39,7 +39,7 @@ def restore_command(file: File, data: Data = None) -> None:
 
 
 def restored_command(data: Data = None) -> None:
-    """Accept a database that was restored by other means, or a standby that lagged behind, and replay the journal.
+    """Accept a database that another tool restored, or a standby that lagged behind, and replay the journal.
 
     Stop the gateway first.
     """

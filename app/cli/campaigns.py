@@ -28,7 +28,8 @@ def campaign_register_command(
     template: Annotated[
         Path | None,
         typer.Option(
-            help="The folder with a template per language, such as de.txt. Default: the templates of this version."
+            help="The folder with a template per language, such as de.txt. Default: the templates of this version of"
+            " Grounds."
         ),
     ] = None,
     data: Data = None,

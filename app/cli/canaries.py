@@ -36,7 +36,8 @@ def canary_plant_command(
 ) -> None:
     """Plant an item.
 
-    If a page is about to contain the item, the page is not delivered and a hold stops all deliveries.
+    If the item is selected for a page, the gateway does not deliver the page, and opens a hold that stops all
+    deliveries.
     """
     if not reason.strip():
         exit_with_error("--reason: is empty (state why the item can never qualify)")
@@ -90,11 +91,11 @@ def _described(canary: CanaryRow, incidents: list[CanaryIncidentRow]) -> dict[st
 
 
 def _use_database(data: Data, use: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Open the gateway's pools for a command of `grounds canary`, and use the database."""
+    """Open the database for a command of `grounds canary`, call `use` with the database, and return the result."""
     with open_database_of(data) as (settings, url):
 
         async def opened() -> Result:
-            """Use the database of a command of `grounds canary` while its pools are open."""
+            """Call `use` for a command of `grounds canary` while the database is open."""
             async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
                 return await use(database)
 

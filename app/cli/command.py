@@ -1,4 +1,4 @@
-"""What every command shares: the options, the open database, and errors as one clear message."""
+"""The parts that all commands share: options, the open database, and clear error messages."""
 
 import json
 import sys
@@ -26,9 +26,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @contextmanager
 def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tuple[Settings, str]]:
-    """Yield the settings and the database's URL to a command of `grounds`; errors end it with a message.
+    """Yield the settings and the database's URL to a command of `grounds`; an error ends the command with a message.
 
-    With `migrate` the database is set up or brought up to date; otherwise one that is not is an error.
+    With `migrate`, the database is set up or migrated. Without `migrate`, a database of another version is an error.
     """
     from app.server.bootstrap import open_current_database, settings_in_force
 
@@ -40,7 +40,7 @@ def open_database_of(data: Path | None, *, migrate: bool = False) -> Iterator[tu
 
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
-    """Turn a command's error into one clear message. Of an error that may quote data, only its kind is printed."""
+    """Turn a command's error into one clear message; of an error that might quote data, print only the kind."""
     from app.auth.jwks import KeysUnavailable
     from db.administrator import DatabaseError
     from db.connection import JournalUnavailable
@@ -76,7 +76,7 @@ def exit_with_error(message: str) -> NoReturn:
 
 
 def read_file(file: Path) -> bytes:
-    """Read the file that a command of `grounds` was given; one that cannot be read ends the command."""
+    """Read a file that was passed to a command of `grounds`; end the command if the file cannot be read."""
     try:
         return file.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The commands `grounds contract` and `grounds documents`. Exit codes: 0 well, 1 would break, 2 unreadable."""
+"""The commands `grounds contract` and `grounds documents`. Exit codes: 0 no break, 1 a break, 2 unreadable input."""
 
 import sys
 from collections.abc import Iterator
@@ -30,7 +30,8 @@ Operations = Annotated[
 Schema = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|URL", help="The SDL file, or the URL of a gateway. Default: the schema of this version."
+        metavar="FILE|URL",
+        help="The SDL file, or the URL of a gateway. Default: the schema of this version of Grounds.",
     ),
 ]
 Strict = Annotated[
@@ -131,7 +132,7 @@ def documents_register_command(
 
 
 def _served_schema() -> "GraphQLSchema":
-    """Build the schema for `grounds contract` from the served SDL, which alone shows @governed."""
+    """Build the schema for `grounds contract` from the served SDL; introspection would omit @governed."""
     from graphql import build_schema
 
     from schema.build import build_schema as build_served_schema

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other com
     from app.convert.left_out import LeftOut
 
 convert_commands = typer.Typer(
-    no_args_is_help=True, help="Convert a platform's export to facts, and say what was left out."
+    no_args_is_help=True, help="Convert a platform's export to facts, and report the parts that were left out."
 )
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="The files to convert. Use - for standard input.")]
 ObservedAt = Annotated[
@@ -28,7 +28,7 @@ ObservedAt = Annotated[
 @convert_commands.command("activitystreams")
 def convert_activitystreams_command(
     files: Files,
-    product: Annotated[str, typer.Option(help="The name of the product, as the policy names it.")],
+    product: Annotated[str, typer.Option(help="The name of the product, spelled as in the policy.")],
     observed_at: ObservedAt = None,
 ) -> None:
     """Convert ActivityStreams outboxes, actors and objects to facts, one per line.
@@ -70,7 +70,7 @@ def convert_csv_command(
 
 
 def _print_records(records: Iterable[dict[str, Any]], left_out: "LeftOut") -> None:
-    """Print converted facts, and what was left out."""
+    """Print converted facts, and the parts that were left out."""
     _write_records(records)
     _print_left_out(left_out)
 
@@ -82,7 +82,7 @@ def _write_records(records: Iterable[dict[str, Any]]) -> None:
 
 
 def _print_left_out(left_out: "LeftOut") -> None:
-    """Print what a conversion left out to standard error; exit with 3 if a part could not be read."""
+    """Print to standard error the parts that a conversion left out; exit with 3 if a part could not be read."""
     for line in left_out.lines():
         print(line, file=sys.stderr)
     if left_out.faults:
@@ -90,7 +90,7 @@ def _print_left_out(left_out: "LeftOut") -> None:
 
 
 def _json_values(name: str) -> Iterator[object]:
-    """Yield the JSON values of a file to convert: one, or one per line."""
+    """Yield the JSON values of a file to convert, which contains one value, or one value per line."""
     text = _decode_file(name)
     try:
         yield loads(text)
@@ -104,7 +104,7 @@ def _json_values(name: str) -> Iterator[object]:
 
 
 def _decode_file(name: str) -> str:
-    """Read a file to convert, or standard input; also a gzipped one."""
+    """Read the file to convert, or standard input; the input can be compressed with gzip."""
     content = sys.stdin.buffer.read() if name == "-" else read_file(Path(name))
     if content.startswith(b"\x1f\x8b"):
         try:

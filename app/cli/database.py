@@ -17,7 +17,10 @@ SELECT current_setting('server_version') AS postgresql,
 
 
 def migrate_command(data: Data = None) -> None:
-    """Set up the database or bring it up to date, and print its version. The commands serve and demo do this too."""
+    """Set up the database or migrate it to this version of Grounds, and print its version.
+
+    The commands serve and demo also migrate the database.
+    """
     with open_database_of(data, migrate=True) as (_, url):
         print(f"database version {_read_versions(url)['database_version']}")
 
@@ -48,7 +51,7 @@ def status_command(data: Data = None, json: AsJson = False) -> None:
 
 
 def _as_json(state: dict[str, Any]) -> dict[str, Any]:
-    """Write the state of `grounds status` with its times as text."""
+    """Convert the state that `grounds status` prints to JSON values, with times as text."""
     return {
         name: value.isoformat() if name.endswith(("_at", "_since")) and value else value
         for name, value in state.items()

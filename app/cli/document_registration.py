@@ -1,4 +1,4 @@
-"""The manifest of trusted documents as `grounds documents register` writes it, for `GROUNDS_DOCUMENTS`."""
+"""The manifest of trusted documents, which `grounds documents register` writes and `GROUNDS_DOCUMENTS` names."""
 
 import os
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from schema.build import build_schema
 def register_documents(place: Path, client: str, manifest: Path) -> Mapping[str, str]:
     """Merge a folder's documents into the manifest of `grounds documents register`; return their names by id.
 
-    `place` can be the manifest of graphql-codegen instead of a folder. The manifest is replaced in one step, after the
-    server's own check of the whole. Raises ContractError if a document would fail, SettingsError if the manifest is not
-    valid.
+    `place` can be the manifest of graphql-codegen instead of a folder. The new manifest is checked as the server checks
+    it, and replaces the old manifest in one step. Raises ContractError if a document would fail, SettingsError if the
+    manifest is not valid.
     """
     if not CLIENT_NAME.fullmatch(client):
         raise ContractError(f"--client: {client!r} is not a valid client name (use letters, digits, dots, - and _)")

@@ -18,11 +18,11 @@ from db.ingest.staging import GZIP, ZSTD, format_fault
 
 BLOCK_BYTES = 256 * 1024
 PACKED_BYTES = 4096
-"""Read at once of a Zstandard file: as much as 128 MB can come of it."""
+"""The number of bytes to read at once from a Zstandard file; these bytes can unpack to as much as 128 MB."""
 
 
 class FactFile:
-    """A file, plain or .gz, or standard input; after reading, `fault` says whether it was cut off."""
+    """A file of facts, or standard input; after reading, `fault` states whether the file was cut off."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -30,14 +30,14 @@ class FactFile:
 
     @property
     def size(self) -> int | None:
-        """Return the size in bytes of a file of `grounds ingest`, if that is known."""
+        """Return the size in bytes of a file of `grounds ingest`; None for standard input."""
         return None if self.name == "-" else Path(self.name).stat().st_size
 
     async def blocks(self, at: Callable[[int], object]) -> AsyncIterator[bytes]:
         """Yield a file of `grounds ingest` in blocks of whole lines, and report the position in the file to `at`.
 
-        A file that is cut off ends before its last, incomplete line: half a line says nothing, and must not count as
-        a bad one.
+        The last, incomplete line of a file that is cut off is not yielded, because it must not count as an invalid
+        line.
         """
         held = bytearray()
         is_first = True
@@ -61,7 +61,7 @@ class FactFile:
             yield bytes(held)
 
     def _unpacked(self, at: Callable[[int], object]) -> Iterator[bytes]:
-        """Yield the bytes of a file of `grounds ingest`, or of standard input, unpacked: its content says of what."""
+        """Yield the unpacked bytes of a file of `grounds ingest` or of standard input."""
         with nullcontext(sys.stdin.buffer) if self.name == "-" else Path(self.name).open("rb") as file:
             buffered = cast(BufferedReader, file)
             unpacked = _decompressed(buffered, buffered.peek(len(ZSTD)))
@@ -73,14 +73,14 @@ class FactFile:
 
 
 class Unpacked(Protocol):
-    """A file of `grounds ingest` that is read without its compression."""
+    """A file of `grounds ingest` that is unpacked while it is read."""
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Read what one read of the file brings."""
+        """Read the next unpacked bytes of a file of `grounds ingest`."""
 
 
 def _decompressed(file: BufferedReader, head: bytes) -> Unpacked:
-    """Open a file of `grounds ingest` by its first bytes, whatever its name ends in."""
+    """Open a file of `grounds ingest` in the format that its first bytes show, whatever the name of the file."""
     if head.startswith(GZIP):
         return gzip.GzipFile(fileobj=file)
     if head.startswith(ZSTD):
@@ -102,7 +102,7 @@ class _Zstandard:
         self._left = b""
 
     def read1(self, _: int = -1, /) -> bytes:
-        """Read a block of a Zstandard file. Raises EOFError for one that is cut short or damaged."""
+        """Read a block of a Zstandard file. Raises EOFError if the file is cut off or damaged."""
         from zstandard import ZstdError
 
         while packed := self._left or self._file.read1(PACKED_BYTES):
@@ -121,7 +121,8 @@ class _Zstandard:
 
 
 class RejectsFile:
-    """The file of rejected lines beside their source, for its owner only; the first rejected line creates it."""
+    """The file of rejected lines next to the loaded file. The first rejected line creates this file, for its owner
+    only."""
 
     def __init__(self, source: FactFile) -> None:
         self.path = Path("stdin.rejects.ndjson" if source.name == "-" else f"{source.name}.rejects.ndjson")
@@ -136,7 +137,7 @@ class RejectsFile:
             self._file.close()
 
     def add_rejected_line(self, rejected: Rejected) -> None:
-        """Write a line that `grounds ingest` rejected, and why; leave out a line that may be a private message."""
+        """Write a rejected line of `grounds ingest` with the reason; omit a line that might be a private message."""
         said = rejected.as_dict()
         if rejected.original is not None:
             said["original"] = rejected.original.decode()
@@ -146,5 +147,5 @@ class RejectsFile:
 
 
 def _open_private_file(path: str, flags: int) -> int:
-    """Open the rejects file of `grounds ingest` for its owner alone."""
+    """Create the file of rejected lines of `grounds ingest`, which only its owner can read."""
     return os.open(path, flags, 0o600)

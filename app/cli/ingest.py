@@ -32,7 +32,7 @@ def ingest_command(
     check: Annotated[bool, typer.Option("--check", help="Only report the faults of each line; store nothing.")] = False,
     product: Annotated[
         list[str] | None,
-        typer.Option(help="With --check: a product that your policy has and the default policy lacks."),
+        typer.Option(help="With --check: a product that is in your policy but not in the default policy."),
     ] = None,
     data: Data = None,
     json: AsJson = False,
@@ -60,7 +60,7 @@ def ingest_command(
 
 
 def _check_files(files: list[str], products: frozenset[str], *, as_json: bool) -> None:
-    """Check the files of `grounds ingest --check`, and exit as `grounds ingest` would."""
+    """Check the files of `grounds ingest --check`, and exit with the code that `grounds ingest` would have."""
     from app.cli.fact_files import FactFile
 
     faulty = False
@@ -80,14 +80,14 @@ def _check_files(files: list[str], products: frozenset[str], *, as_json: bool) -
 
 
 def _check_file(source: "FactFile", products: frozenset[str]) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Check a file of `grounds ingest --check`; return how many records are valid, by type, and the rejected lines."""
+    """Check a file of `grounds ingest --check`; return the number of valid records by type, and the rejected lines."""
     from db.ingest.dry_run import check_lines
     from db.vocabulary import PLATFORM_PRODUCTS
 
     rejects: list[dict[str, Any]] = []
 
     def note(rejected: "Rejected") -> None:
-        """Keep a rejected line of `grounds ingest --check`."""
+        """Add a rejected line to the list for `grounds ingest --check`."""
         rejects.append(rejected.as_dict())
 
     blocks = source.blocks(lambda _: None)
@@ -138,9 +138,9 @@ async def _ingest_file(
     source: "FactFile",
     summaries: list[dict[str, Any]] | None,
 ) -> int:
-    """Load one file of `grounds ingest` with a progress bar; return how many lines were rejected or set aside.
+    """Load one file of `grounds ingest` with a progress bar; return the number of rejected or unused lines.
 
-    Rejected lines go to a file beside it.
+    Rejected lines are written to a file next to the loaded file.
     """
     from app.cli.fact_files import RejectsFile
     from app.http.ingest import remarks
@@ -166,7 +166,7 @@ async def _ingest_file(
 
 
 def _print_uncounted(summary: "Summary") -> None:
-    """Print which records `grounds ingest` stored that do not count."""
+    """Print the records that `grounds ingest` stored but that do not count, such as consents that are not required."""
     for epoch, count in sorted(summary.notices.items()):
         print(
             f"{count} notices of the campaign {epoch} do not count until the campaign is known"
@@ -174,13 +174,13 @@ def _print_uncounted(summary: "Summary") -> None:
         )
     if summary.unasked_consents:
         print(
-            f"{summary.unasked_consents} consents do not count, because the policy in force does not ask their"
-            " accounts for consent (activate a policy with the ground OPTED_IN for their products first)"
+            f"{summary.unasked_consents} consents do not count, because the policy in force does not require consent"
+            f" from these accounts (activate a policy with the ground OPTED_IN for their products first)"
         )
 
 
 def _print_remarks(summary: "Summary", rejects: Path) -> int:
-    """Print what `grounds ingest` could not read or set aside; return how many lines were rejected or set aside."""
+    """Print the lines that `grounds ingest` rejected or set aside; return the number of these lines."""
     if summary.unreadable_signals:
         print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects})", file=sys.stderr)
     if summary.changed_campaigns:
@@ -194,15 +194,15 @@ def _print_remarks(summary: "Summary", rejects: Path) -> int:
         print(f"{rejected} lines were rejected (see {rejects})", file=sys.stderr)
     if aside:
         print(
-            f"{aside} valid lines are not newer than an invalid line of the same record, and the record stays "
-            "quarantined (send the valid lines again with a later observed_at)",
+            f"{aside} valid lines are not newer than an invalid line of the same record, so the record stays"
+            f" quarantined (send the valid lines again with a later observed_at)",
             file=sys.stderr,
         )
     return rejected + aside + len(summary.changed_campaigns)
 
 
 def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:
-    """Print how many records of a file `grounds ingest` accepted and rejected."""
+    """Print the numbers of records in a file that `grounds ingest` accepted and rejected."""
     table = Table("record", "accepted", "unchanged", "stale", "rejected", title=Text(name), title_justify="left")
     for record, outcomes in counts.items():
         table.add_row(record, *(str(count) for count in outcomes.values()))

@@ -20,8 +20,8 @@ def link_command(
         typer.Option(
             "--me",
             help=(
-                "Print a link to the page with the person's own data, not to the objection form. It is valid for 7 "
-                "days, in the browser that opens it first."
+                "Print a link to the page with the person's own data, not to the objection form. The link is valid"
+                " for 7 days, and only in the browser that opens the link first."
             ),
         ),
     ] = False,
@@ -54,7 +54,7 @@ def link_command(
 
 
 async def _change_links(settings: Settings, url: str, account: str, *, revoke: bool) -> str:
-    """Issue a link to a person's own data as an officer, or revoke all; return what `grounds link` prints."""
+    """Issue a link to a person's own data as an officer, or revoke all such links; return the text to print."""
     from app.auth.signed_links import LinkAction, link_path
     from db.oversight.reading_links import LinkIssuer
 

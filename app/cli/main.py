@@ -73,7 +73,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Print the help of `grounds` where no command was named."""
+    """Print the help of `grounds` if the command line contains no command."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 

@@ -43,7 +43,7 @@ RetryUnknown = Annotated[
     bool,
     typer.Option(
         "--retry-unknown",
-        help="Send again the messages whose result is unknown. Some messages might arrive twice.",
+        help="Send again the messages whose result is unknown. Some recipients might receive the message twice.",
     ),
 ]
 
@@ -82,7 +82,7 @@ def notice_send_command(
 
 
 def _chosen_message(*, remind: bool, educate: bool) -> MessageKind:
-    """Return which message `grounds notice send` is to send; raises SettingsError for two at once."""
+    """Return the kind of message for `grounds notice send`; raise SettingsError if the options request two kinds."""
     if remind and educate:
         raise SettingsError("--remind and --educate: cannot be combined (run the command once for each message)")
     return MessageKind.REMINDER if remind else MessageKind.EDUCATION if educate else MessageKind.NOTICE
@@ -94,7 +94,8 @@ def notice_bounces_command(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="The messages, mbox files or Maildir folders to read, also gzipped. Use - for standard input.",
+            help="The messages, mbox files or Maildir folders to read; files can be compressed with gzip. Use - for"
+            " standard input.",
         ),
     ],
     relayed: Annotated[
@@ -123,7 +124,7 @@ def notice_bounces_command(
 
 
 def _read_mails(name: str) -> Iterator[bytes]:
-    """Yield the bounced e-mails of a file, a Maildir or standard input; one that cannot be read ends the command."""
+    """Yield the e-mails in a file, a Maildir or standard input; end the command if the input cannot be read."""
     from app.campaigns.bounces import read_mails, split_mbox, unzipped
 
     try:

@@ -31,7 +31,7 @@ objection_commands = typer.Typer(no_args_is_help=True, help="File an objection f
 
 
 class ObjectionError(Exception):
-    """A fault of an objection's options, in words that say how to correct it."""
+    """A fault in the options of `grounds objection file`; the message states how to correct the fault."""
 
 
 def target_from_options(
@@ -43,7 +43,7 @@ def target_from_options(
 ) -> Target:
     """Read the target of `grounds objection file`; `contact_file` is the text of a file that holds a contact.
 
-    Raises ObjectionError unless exactly one is named, and is well formed.
+    Raises ObjectionError unless the options state exactly one well-formed target.
     """
     if contact is not None and contact_file is not None:
         raise ObjectionError(_TARGET_OPTIONS)
@@ -60,7 +60,7 @@ _TARGET_OPTIONS = "pass exactly one of --account, --person, --contact and --cont
 
 
 def receipt_time(stated: str | None) -> datetime | None:
-    """Read the time at which an objection was received; a day begins where it begins first (UTC+14).
+    """Read the time at which an objection was received; a day means its start in UTC+14, the earliest time zone.
 
     Raises ObjectionError.
     """
@@ -82,7 +82,7 @@ async def file_as_officer(
     channel: ObjectionChannel,
     received_at: datetime | None = None,
 ) -> tuple[Filed, bool]:
-    """File an objection as an officer for `grounds objection file`; return it, and whether it matches no account."""
+    """File an objection for `grounds objection file` as an officer; return it, and whether it matches no account."""
     async with open_database(url, settings.secret_bytes(), journal=open_journal(settings)) as database:
         officer = ObjectionSubmitter.officer(database, "command line")
         try:

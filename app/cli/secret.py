@@ -14,9 +14,10 @@ def _group() -> None:
 
 @secret_commands.command("rotate")
 def _rotate(data: Data = None) -> None:
-    """Replace the database's secret by GROUNDS_SECRET.
+    """Replace the secret of the database with GROUNDS_SECRET.
 
-    GROUNDS_PREVIOUS_SECRETS contains the present secret. Every running gateway must have both settings.
+    GROUNDS_PREVIOUS_SECRETS must contain the present secret of the database. Set both settings in every running gateway
+    first.
     """
     from app.server.bootstrap import open_current_database, settings_in_force
     from app.settings import read_settings
@@ -29,7 +30,7 @@ def _rotate(data: Data = None) -> None:
         with open_current_database(settings, migrate=False) as url:
             present = settings_in_force(settings, url).secret_bytes()
             if present == settings.secret_bytes():
-                print("The database has this secret already.")
+                print("The database already has this secret.")
                 return
             rotate_secret(url, present, settings.secret_bytes())
-    print("The secret is rotated. Restart every gateway; GROUNDS_PREVIOUS_SECRETS is not needed any more after that.")
+    print("The secret is rotated. Restart every gateway; GROUNDS_PREVIOUS_SECRETS is then no longer needed.")

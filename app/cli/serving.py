@@ -50,7 +50,7 @@ def serve_command(
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="The number of worker processes.")] = 1,
 ) -> None:
-    """Start the gateway. Stop it with SIGTERM or Ctrl-C."""
+    """Start the gateway. Stop the gateway with SIGTERM or Ctrl-C."""
     from app.server.checkpoint_files import raise_if_restored
     from app.server.serve import serve_gateway as run
     from app.server.workers import serve_with_workers

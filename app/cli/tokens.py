@@ -23,13 +23,13 @@ def token_command(
         str | None, typer.Option(help="The platform's id of the account, for the role DATA_SUBJECT.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The name in the token. A second officer needs another name.")
+        str | None, typer.Option(help="The name in the token. The token of a second officer needs another name.")
     ] = None,
     data: Data = None,
 ) -> None:
     """Print a bearer token of the development issuer; the token is valid for one hour.
 
-    If the database runs, the purpose must be one of the policy in force.
+    If the database is running, the policy in force must contain the purpose.
     """
     from app.auth.dev_issuer import open_issuer
 
@@ -51,7 +51,7 @@ def token_command(
 
 
 def _check_token_purpose(settings: Settings, purpose: str) -> None:
-    """End the command if the policy in force does not have the purpose of a token; say if no database can be asked."""
+    """End `grounds token` if the purpose is not in the policy in force; print a note if no database is running."""
     purposes = _purposes_in_force(settings)
     if purposes is None:
         print("The purpose was not compared with a policy, because no database is running.", file=sys.stderr)

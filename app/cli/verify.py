@@ -24,10 +24,10 @@ _CONNECTIONS = 2  # PostgreSQL hashes, on two processors
 
 
 def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: Path | None) -> bool:
-    """Verify the ledger for `grounds verify`, print and record the findings; return whether all is sound.
+    """Verify the ledger for `grounds verify`, print and record the findings; return whether the ledger is unchanged.
 
-    Raises DatabaseError if the database's access differs from the declaration, and SettingsError for a file that holds
-    no checkpoint or if there is none to export.
+    Raises DatabaseError if the access rights in the database differ from the declaration. Raises SettingsError if a
+    file contains no checkpoint, or if there is no checkpoint to export.
     """
     keys = [signing_key(each).public_key() for each in load_secrets(url, secret).readable]
     audit = Audit(keys[0], [read_checkpoint(file) for file in checkpoints], previous_keys=keys[1:])
@@ -39,8 +39,8 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
     verdict = f"NOT sound: {len(audit.findings)} findings" if audit.findings else "sound"
     print(
         f"The ledger is {verdict}. {audit.checkpoints:,} checkpoints, {audit.receipts:,} receipts and"
-        f" {audit.staff_reads:,} reads by staff verified,"
-        f" {audit.unsealed:,} receipts and {audit.unsealed_reads:,} reads not sealed yet."
+        f" {audit.staff_reads:,} reads by staff were verified,"
+        f" {audit.unsealed:,} receipts and {audit.unsealed_reads:,} reads are not sealed yet."
         f"\nPublic key (Ed25519): {public_key}"
     )
     uvloop.run(_record_findings(url, audit))

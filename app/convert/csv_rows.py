@@ -26,10 +26,10 @@ class _Source(BaseModel):
 
     column: str | None = None
     values: dict[str, JsonValue] | None = None
-    """What a cell means, by its text; other texts leave the row out."""
+    """The meaning of each text that a cell can contain. A row with any other text is left out."""
     json_cell: bool = Field(False, alias="json")
     contact: bool = False
-    """Whether the cell is an address, of which a list with its hash is stated."""
+    """Whether the cell contains an address. The fact then states a list with the SHA-256 of the address."""
     value: JsonValue = None
 
     @model_validator(mode="after")
@@ -111,7 +111,7 @@ def _value(row: Mapping[str, str], source: _Source) -> JsonValue:
     if source.contact:
         found = contact_hash(cell)
         if cell and found is None:
-            raise ValueError(f"{source.column} is no e-mail address, phone number or user name")
+            raise ValueError(f"{source.column} is not an e-mail address, a phone number or a user name")
         return [found] if found else []
     if not cell:
         return None

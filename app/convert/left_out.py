@@ -10,7 +10,7 @@ class LeftOut:
 
     reasons: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    """Those that the platform has to correct."""
+    """The left-out parts that the platform has to correct, by reason."""
 
     def note(self, reason: str, count: int = 1) -> None:
         """Count parts of an export that no fact has a place for."""

@@ -12,8 +12,8 @@ from app.demo.phrases import compose_text
 
 _REASONS = (
     "A minor posted it.",
-    "It is a private message.",
-    "Its author objected to everything.",
+    "The item is a private message.",
+    "The author of the item objected to the use of all content.",
 )
 
 

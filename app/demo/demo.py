@@ -133,7 +133,7 @@ async def _load_population(settings: Settings, database: Database, items: int | 
             made = {"items": items or 20_000, "now": datetime.now(UTC).isoformat(), "complete": False}
             marker.write_text(json.dumps(made))
         elif items is not None and items != made["items"]:
-            console.print(f"Using the {made['items']:,} items that exist (--items is for a new data folder only).")
+            console.print(f"Using the {made['items']:,} items that exist (--items applies only to a new data folder).")
         if not (made["complete"] and there):
             async with hold_job_lock(database, "coverage") as worker:  # or it would count what is there by then
                 await _ingest_population(borrowed, made["items"], datetime.fromisoformat(made["now"]), console)

@@ -31,12 +31,13 @@ from schema.errors import BadInput
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEAD_SECONDS: Final = 10.0
-"""How long a connection may take to send a head, from its begin or from the answer before."""
+"""The time in which a client must send the request line and headers, from the connection or the previous response
+on."""
 MAX_STALL_SECONDS: Final = 30.0
-"""How long a client may take nothing of an answer."""
+"""The time after which a connection is closed if the client reads nothing of the response."""
 WATCH_SECONDS: Final = 5.0
 MIN_COMPRESSED_BYTES: Final = 1400
-"""One packet: a smaller answer does not arrive sooner for being compressed."""
+"""The size of one packet; compression does not make a smaller response arrive sooner."""
 
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -44,15 +45,13 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Sent with every answer, with uvicorn's own to broken HTTP too.
-
-Strict-Transport-Security is for the proxy that ends TLS: the gateway speaks plain HTTP, where it means nothing
-(RFC 6797, 7.2).
+"""The headers of every response, also of uvicorn's own responses to malformed HTTP. The proxy that terminates TLS has
+to send Strict-Transport-Security, because browsers ignore that header over plain HTTP (RFC 6797, 7.2).
 """
 CONTENT_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 JSON: Final = "application/json"
 CLIENT_CLOSED: Final = 499
-"""The status that is logged where the client went away before a response: nginx's."""
+"""The status in the log for a client that closed the connection before the response; nginx logs the same number."""
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _PROBE_PATHS: Final = frozenset({HEALTH, READY})
@@ -64,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """HTTP with bounded heads and waits: uvicorn keeps heads of any length, and open connections for ever."""
 
     _connections: ClassVar[Counter[str]] = Counter()
-    """How many connections an address has open to this process."""
+    """The number of open connections to this process, by client address."""
 
     _is_progressing = False
     _idle_bytes = 0
@@ -233,7 +232,8 @@ class HTTPError(Exception):
 
 
 ErrorRenderer = Callable[[Request, HTTPError], Response]
-"""Writes an error in the form that a path's clients read: JSON, a GraphQL media type, or a page."""
+"""A function that renders an error in the format that the clients of a path read: JSON, a GraphQL media type, or a
+page."""
 
 
 class ErrorBoundary:

@@ -136,9 +136,9 @@ class GraphQLRequest:
     operation: str | None
     read_only: bool
     reason: str | None = None
-    """Why an officer or auditor reads people's data, as `extensions.reason` states it."""
+    """The reason why an officer or auditor reads people's data, from `extensions.reason`."""
     by_apollo: bool = False
-    """Whether `document` came by Apollo's `extensions.persistedQuery` alone."""
+    """Whether the request stated `document` only as the hash in Apollo's `extensions.persistedQuery`."""
 
 
 class GraphQLEndpoint:

@@ -15,7 +15,7 @@ from db.jobs import JOB_STATES, JobState
 HEALTH, READY = "/health", "/ready"
 CACHE_SECONDS: Final = 1.0
 OVERDUE: Final = "Overdue"
-"""What stands for the kind of the error where a job neither succeeds nor fails."""
+"""The kind of error that is shown for a job that has neither succeeded nor failed in time."""
 
 
 async def respond_alive(_: Request) -> Response:

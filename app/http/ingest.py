@@ -21,7 +21,8 @@ from schema.actor import Role
 MAX_REJECTS_SHOWN = 1000
 IDLE_SECONDS = 30
 MIN_BYTES = 16 * 1024
-"""The least that a stream brings in IDLE_SECONDS of waiting, but for its end: it has one of few connections."""
+"""The minimum number of bytes that a client must send in IDLE_SECONDS, because a stream occupies a database
+connection."""
 _IDLE = (
     f"the stream sent less than {MIN_BYTES} bytes in {IDLE_SECONDS} seconds; every complete line before that"
     " is stored (send the rest, and end the stream)"

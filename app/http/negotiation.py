@@ -18,7 +18,7 @@ HTML: Final = "text/html"
 MAX_RANGES: Final = 50
 
 _SAME_LANGUAGE: Final = {"no": "nb", "nn": "nb"}
-"""Languages that a browser names otherwise than the texts do: those in Norwegian are in Bokmål."""
+"""The language tags of browsers that differ from the tag of the texts: the Norwegian texts are in Bokmål."""
 _WEIGHT: Final = re.compile(r"[01](\.[0-9]*)?")
 
 

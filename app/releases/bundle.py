@@ -14,7 +14,7 @@ from schema.context import Context
 Document = tuple[bytes, str]
 """The bytes of a document, and their media type."""
 UNKNOWN = "unknown"
-"""How a document names the value of items that state none."""
+"""The value that a document shows for items without a value."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Final
 from db.policy.compile import page_columns
 
 NUMBERS: Final = ("id", "account")
-"""The columns of a page that are numbers of the gateway's own; clients get pseudonyms instead."""
+"""The columns of a page that contain internal ids; clients get pseudonyms instead."""
 DATES: Final = frozenset(name for name in page_columns() if name.endswith(("_month", "_week")))
 _NAMES: Final = {"account": "author", "created_month": "month", "country": "region"}
 
@@ -19,4 +19,4 @@ COLUMN_TYPES: Final = {
     column_name(name): "Date" if name in DATES else "Text"
     for name in (*NUMBERS, *(each for each in page_columns() if each not in NUMBERS))
 }
-"""The columns in their order, each with its type as schema.org names it."""
+"""The columns in order, each with the schema.org name of its type."""

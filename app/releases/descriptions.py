@@ -31,22 +31,22 @@ _CONTEXT: Final[dict[str, Any]] = {
 }
 _PARQUET: Final = "application/x-parquet"  # with the registered name, mlcroissant validates a file and cannot read it
 _PLAIN: Final = {
-    "id": "The pseudonym of the item, which only this client receives; retractions have the same.",
+    "id": "The pseudonym of the item, which only this client receives; retractions contain the same pseudonym.",
     "author": "The pseudonym of the author, which only this client receives.",
     "kind": "The kind of the item.",
     "product": "The product on which the item was published.",
     "language": "The language of the item as a BCP 47 tag.",
-    "month": "The month in which the item was created, as its first day.",
+    "month": "The month in which the item was created, given as the first day of the month.",
     "text": "The de-identified text.",
     "media": "The de-identified media of the item, in JSON.",
     "region": "The author's country.",
     "ground": "The ground on which the item qualified; conditions.json lists the conditions of each ground.",
 }
 _DESCRIPTION: Final = "The items that a gateway permitted one client to use for one purpose, each with the ground."
-_LICENSE: Final = "The client is bound by the purpose, the policy and the retractions of the gateway."
+_LICENSE: Final = "The client must comply with the purpose, the policy and the retractions of the gateway."
 _MAINTENANCE: Final = (
-    "Items that are no longer permitted are removed when a file is requested; removed items make a new major version."
-    " The client deletes what the feed of retractions names, within its deadline."
+    "Items that are no longer permitted are removed when a file is requested; a removal increases the major version."
+    " The client must delete each item that the feed of retractions names, before the deadline of the retraction."
 )
 
 
@@ -77,7 +77,8 @@ def croissant(bundle: Bundle) -> Document:
             "version": release.version,
             "isLiveDataset": False,
             "citeAs": f"{release.name} {release.version}",
-            "rai:dataCollection": "Taken from the controller's own services, by the conditions in conditions.json.",
+            "rai:dataCollection": "The items come from the controller's own services, and meet the conditions in"
+            " conditions.json.",
             "rai:personalSensitiveInformation": [
                 "Texts are de-identified, not anonymous.",
                 _special_categories(bundle),
@@ -169,7 +170,9 @@ def _meaning(bundle: Bundle, name: str) -> str:
         if evidence and not evidence.examined and column_name(evidence.column) == name
     ]
     return (
-        f"Evidence of {shown[0].code}: {shown[0].sentence}" if shown else "Evidence of a ground that is not in force."
+        f"Evidence of {shown[0].code}: {shown[0].sentence}"
+        if shown
+        else "The evidence of a condition that only grounds outside this policy require."
     )
 
 

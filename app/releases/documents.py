@@ -87,4 +87,4 @@ DOCUMENTS: Final[dict[str, Callable[[Bundle], Document]]] = {
     "training-summary.json": training_summary,
     "processing-record.json": processing_record,
 }
-"""The documents that a release has, by their names."""
+"""The functions that write the documents of a release, by the name of the document."""

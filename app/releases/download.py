@@ -206,7 +206,7 @@ def _answer(request: Request, handed: HandedOutShard, stream: BinaryIO) -> Respo
         raise HTTPError(
             412,
             "If-Match: the file has changed since, because items were removed (delete the part that you have, and"
-            " get the whole file)",
+            " request the whole file)",
             headers,
         )
     if tag in map(str.strip, request.headers.get("if-none-match", "").split(",")):

@@ -19,13 +19,13 @@ from schema.training.media import media_of_item
 
 ROWS_PER_GROUP: Final = 50_000
 _BYTES_PER_GROUP: Final = 32 * 1024 * 1024
-"""A group of rows is written at the latest when it has so many bytes, so that memory does not grow with the texts."""
+"""The maximum size in bytes of a row group, so that long texts do not take more memory."""
 _UNREPEATED: Final = ("id", "text")
 COUNTED: Final = ("kind", "language", "product", "ground", "month")
 SCHEMA: Final = pa.schema(
     [(name, pa.date32() if kind == "Date" else pa.string()) for name, kind in COLUMN_TYPES.items()]
 )
-"""The columns of a shard: pseudonyms as in pages, the item, its ground, and the evidence of its conditions."""
+"""The columns of a shard: the pseudonyms, the item, the ground of the item, and the evidence of its conditions."""
 _READ: Final = pa.csv.ReadOptions(column_names=page_columns())
 _PARSED: Final = pa.csv.ParseOptions(newlines_in_values=True)
 _CONVERTED: Final = pa.csv.ConvertOptions(

@@ -15,9 +15,9 @@ from db.connection import UNAVAILABLE, Connection, Database, connection
 from db.jobs import record_job, start_jobs
 
 RECORD_SECONDS: Final = 30.0
-"""How often at most a success is recorded; the first one after a failure is recorded at once."""
+"""The minimum time between two records of a job's success. The first success after a failure is recorded at once."""
 WAIT_SECONDS: Final = 60.0
-"""How long a job waits for a connection: there are more jobs than connections, and each holds one for a moment."""
+"""The time for which a job waits for a database connection. There are more jobs than connections."""
 
 
 @dataclass(frozen=True, slots=True)

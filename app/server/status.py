@@ -19,7 +19,7 @@ class ServerStatus:
 
     stopping: bool = False
     warnings: tuple[str, ...] = ()
-    """What the settings leave unprotected."""
+    """The warnings about settings that leave the gateway unprotected."""
     failing_jobs: dict[str, JobFailure] = field(default_factory=dict)
 
     def job_failed(self, job: str, error: BaseException) -> None:

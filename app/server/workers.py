@@ -54,7 +54,8 @@ class _WorkerGroup:
         self._given = (share, url, host, listener)
         self._started_at: dict[SpawnProcess, float] = {}
         self._served = False
-        """Whether a worker ever lived for STEADY_SECONDS: one that then dies soon after its start met an outage."""
+        """Whether any worker ran for STEADY_SECONDS. If so, the settings are sound, and a worker that ends early met an
+        outage."""
         self._next_start = 0.0
 
     def sentinels(self) -> list[int]:

@@ -11,11 +11,12 @@ from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal, format_percent
 
 _COUNTED: Final = 1001
-"""As many numbers tell which plural forms a language has for counts: CLDR's others are for fractions and millions."""
+"""The numbers below this one show all plural forms that a language has for counts. CLDR's other plural forms are for
+fractions and millions."""
 
 
 _EUROPEAN: Final = {"en": "en_GB", "pt": "pt_PT"}
-"""The locales of languages that CLDR writes as the Americas do, unless a country is named."""
+"""The European locale of each language for which CLDR uses an American format unless a country is given."""
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import Response
 
 Cell = str | int | float | None
-"""None is a number that is withheld or unknown."""
+"""The value of a table cell; None means that the number is withheld or unknown."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 

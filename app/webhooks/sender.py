@@ -25,7 +25,7 @@ MAX_RETRACTIONS: Final = 500
 BATCH_SIZE: Final = 16
 RESPONSE_SECONDS: Final = 5.0
 ROUND_SECONDS: Final = 5.0
-"""How long a round goes on with those that answer, while others have not yet; then it is committed."""
+"""The time after which a round starts no more requests; the results are committed at the end of the round."""
 
 
 class AddressNotAllowed(Exception):

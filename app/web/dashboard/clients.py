@@ -1,4 +1,5 @@
-"""The Clients page: what each training client received and owes, suspensions, verification, and jobs that fail."""
+"""The Clients page: deliveries, retractions and suspensions per training client; the last verification; failing
+jobs."""
 
 from typing import Any, Final
 
@@ -31,17 +32,17 @@ async def show_clients(request: PageRequest) -> Response:
 
 
 async def suspend_client(request: PageRequest) -> Response:
-    """Suspend a client at once by the form of the dashboard's Clients page."""
+    """Handle the suspend form of the dashboard's Clients page: suspend a client at once."""
     return await run_form_action(
         request, _clients_page, "suspend_client", stripped("name", "reason"), lambda _: "suspended"
     )
 
 
 async def resume_client(request: PageRequest) -> Response:
-    """Ask to resume a client by the form of the dashboard's Clients page, or agree as the second officer."""
+    """Handle the resume form of the dashboard's Clients page: ask to resume a client, or confirm that."""
 
     def outcome(data: dict[str, Any]) -> str:
-        """Return which message the dashboard's Clients page shows after the resume form."""
+        """Choose the message that the dashboard's Clients page shows after the resume form."""
         return "resume-asked" if data["resumeClient"]["suspended"] else "resumed"
 
     return await run_form_action(request, _clients_page, "resume_client", stripped("name"), outcome)

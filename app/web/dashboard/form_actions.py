@@ -9,7 +9,7 @@ from app.web.pages import OperationError, PageRequest
 
 FormFields = dict[str, str]
 ShowWithForm = Callable[[PageRequest, FormFields, str | None], Awaitable[Response]]
-"""Shows a page with the submitted fields and the error message."""
+"""A function that shows a page with the submitted fields and the error message."""
 
 
 async def run_form_action(

@@ -35,8 +35,8 @@ TEMPLATES: Final = Templates(
     **{"stylesheet": STYLESHEET, "home": HOME, "pages": PAGES, "state_reason": STATE_REASON},
     **dict.fromkeys(("actor", "here", "reason", "page_link")),
 )
-"""Templates of pages; `actor` and `here` are the signed-in account and the page, where there are any; `reason` is why
-the account reads people's data, and `page_link` is the page's address."""
+"""The templates of the dashboard's pages. `actor` is the signed-in account, `here` is the page, `reason` is the reason
+why the account reads people's data, and `page_link` is the page's address."""
 
 
 async def dashboard_stylesheet(_: Request) -> Response:

@@ -83,7 +83,7 @@ class OpenIDSignIn:
         claims = await self._claims(request)
         role = self._role(claims)
         if role is None:
-            return self._ended(role_denied("An account without a role of the dashboard"))
+            return self._ended(role_denied("An account without a dashboard role"))
         response = html_response(TEMPLATES.render("redirect.html", target=begun["next"]))
         ends = min(float(claims["exp"]), time.time() + MAX_LIFETIME_SECONDS)
         self._sessions.start(response, Actor(claims["sub"], role), ends)

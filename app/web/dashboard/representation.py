@@ -19,7 +19,7 @@ VIEWS: Final[Mapping[str, tuple[str, str]]] = {
 }
 MAX_COLUMNS: Final = 12
 MIN_HEADLINE_ITEMS: Final = 100
-"""Fewer items than this make a share too uncertain for the headline."""
+"""The minimum number of items of a value that the headline compares; the share of fewer items is too uncertain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,14 +39,16 @@ from schema.context import Gateway
 
 BODY_LIMIT: Final = 8 * 1024
 WAIT_SECONDS: Final = 5.0
-"""How long an objection waits for a connection: it is worth more than an answer that comes soon."""
+"""The time for which an objection waits for a database connection; filing it is more important than a fast response."""
 OBJECTIONS_PER_MINUTE: Final = 60
-"""From one address by the open form. Many people share one, behind a company's or a mobile network's translation."""
+"""The maximum number of objections from one IP address by the open form. Many people share the address of a company or
+of a mobile network."""
 MAX_TYPED: Final = 300
 LINK: Final = "LINK"
-"""What a receipt says that an objection by a signed link was read as; of another, the kind of its contact."""
+"""The value of `read_as` for an objection by a signed link. For other objections, `read_as` is the kind of the
+contact."""
 SECONDS_OF_AN_ANSWER: Final = 0.25
-"""How long the open form takes to answer at least, whether or not it found an account."""
+"""The minimum response time of the open form, so that the time does not show whether an account was found."""
 
 
 @dataclass(eq=False)

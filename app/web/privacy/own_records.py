@@ -9,7 +9,7 @@ from schema.actor import Actor
 ITEMS_A_PAGE: Final = 20
 ITEMS_A_READ: Final = 100
 MAX_ITEMS_IN_FILE: Final = 20_000
-"""How many items one downloaded file holds: a person with more downloads the next file, from the last item on."""
+"""The maximum number of items in a downloaded file. A person with more items downloads further files."""
 
 
 class OwnRecordsReader:

@@ -10,7 +10,7 @@ from app.web.pages import execute_operation
 from schema.actor import Actor, Role
 
 SECONDS_KEPT: Final = 10.0
-"""For how long is shown what was read before: everyone may open the pages, however often."""
+"""The time for which the public pages show cached data, because everyone can open these pages at any rate."""
 EVERYONE: Final = Actor(name="everyone", role=Role.PUBLIC)
 
 

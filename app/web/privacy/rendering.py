@@ -18,7 +18,7 @@ from app.texts.formatting import LocalFormat, own_name
 from app.web.pages import Templates, html_response
 
 Page = Callable[[Request], Awaitable[Response]]
-"""What answers a request with a page."""
+"""A function that answers a request with a page."""
 
 STYLESHEET: Final = "/pages/grounds.css"
 LOGO: Final = "/pages/logo"
@@ -32,9 +32,9 @@ class Site:
 
     catalogue: Catalogue = field(default_factory=lambda: open_catalogue(None))
     name: str | None = None
-    """The operator's name for the site; None stands for the controller's."""
+    """The name of the site that the operator set; None means the name of the controller."""
     controller: str | None = None
-    """The name of the policy's controller, as it was last read."""
+    """The name of the controller in the policy, as last read from the database."""
     colour: str | None = None
     logo: tuple[bytes, str] | None = None
     """The picture and its media type."""

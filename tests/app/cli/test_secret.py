@@ -95,7 +95,7 @@ async def test_a_rotation_under_load_fails_no_request_and_what_was_given_out_is_
     with pytest.raises(DatabaseError, match="another secret"):
         check_database(url, SECRET)
     again = grounds("secret", "rotate", data=tmp_path / "data", env=both)
-    assert again.stdout == "The database has this secret already.\n"
+    assert again.stdout == "The database already has this secret.\n"
     raise_if_restored(url, NEW, checkpoints)
     verified = grounds("verify", data=tmp_path / "data", env=settings_of(url, NEW))
     assert verified.returncode == 0, verified.stdout + verified.stderr

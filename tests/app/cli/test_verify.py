@@ -53,8 +53,8 @@ async def test_a_sound_ledger_is_told_of_and_its_checkpoint_can_be_stored_elsewh
     told = verified(delivered, tmp_path, "--export", file)
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout == (
-        "The ledger is sound. 1 checkpoints, 3 receipts and 0 reads by staff verified,"
-        " 0 receipts and 0 reads not sealed yet.\n"
+        "The ledger is sound. 1 checkpoints, 3 receipts and 0 reads by staff were verified,"
+        " 0 receipts and 0 reads are not sealed yet.\n"
         f"Public key (Ed25519): {PUBLIC_KEY}\n"
     )
     again = verified(delivered, tmp_path, "--checkpoint", file, "--checkpoint", file)
@@ -106,8 +106,8 @@ async def test_a_tampered_ledger_ends_with_its_own_code_and_is_not_exported(deli
     assert (told.returncode, told.stderr) == (EXIT_CHANGED, "")
     assert told.stdout.splitlines()[:2] == [
         "checkpoint 1 (receipts 1 to 3): receipts among its 3 were edited or swapped",
-        "The ledger is NOT sound: 1 findings. 1 checkpoints, 3 receipts and 0 reads by staff verified,"
-        " 0 receipts and 0 reads not sealed yet.",
+        "The ledger is NOT sound: 1 findings. 1 checkpoints, 3 receipts and 0 reads by staff were verified,"
+        " 0 receipts and 0 reads are not sealed yet.",
     ]
     assert not (tmp_path / "checkpoint.json").exists()
 
@@ -120,7 +120,7 @@ async def test_a_kept_checkpoint_finds_what_was_cut_off_and_what_was_rewritten_b
     with psycopg.connect(delivered, autocommit=True) as connection:
         connection.execute("DELETE FROM grounds.checkpoint")
         connection.execute("DELETE FROM grounds.delivery WHERE id = 3")
-    assert "2 receipts and 0 reads not sealed yet" in verified(delivered, tmp_path).stdout
+    assert "2 receipts and 0 reads are not sealed yet" in verified(delivered, tmp_path).stdout
     told = verified(delivered, tmp_path, "--checkpoint", file)
     assert (told.returncode, told.stdout.splitlines()[0]) == (
         EXIT_CHANGED,
@@ -142,8 +142,8 @@ async def test_what_cannot_be_done_is_told(gateway: TestGateway, tmp_path: Path)
     none = verified(url, tmp_path, "--export", tmp_path / "checkpoint.json")
     assert (none.returncode, none.stdout.splitlines()[0]) == (
         2,
-        "The ledger is sound. 0 checkpoints, 0 receipts and 0 reads by staff verified,"
-        " 0 receipts and 0 reads not sealed yet.",
+        "The ledger is sound. 0 checkpoints, 0 receipts and 0 reads by staff were verified,"
+        " 0 receipts and 0 reads are not sealed yet.",
     )
     assert none.stderr.startswith("grounds: --export: there is no checkpoint yet (")
     for content in ("", "{", "[]", '{"number": 1}', os.urandom(9).hex()):

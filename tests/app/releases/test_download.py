@@ -46,7 +46,7 @@ async def test_a_file_is_tagged_by_its_digest_and_sent_in_parts(gateway: TestGat
     await retract(gateway, ["item-1"])
     outdated = await get(gateway, release, FILE, {"Range": "bytes=4-", "If-Match": tag})
     assert outdated.status_code == 412
-    assert "get the whole file" in outdated.text
+    assert "request the whole file" in outdated.text
     assert len(rows_of(await get(gateway, release, FILE, {"Range": "bytes=4-", "If-Range": tag}))) == 2
 
 

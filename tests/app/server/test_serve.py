@@ -254,7 +254,7 @@ def provoke_graphql(http: httpx.Client, headers: dict[str, str]) -> None:
 
 def test_the_demo_checks_itself_and_keeps_its_data(demo: Demo) -> None:
     other = grounds("demo", "--check", "--port", "0", "--items", "7", data=demo.data)
-    assert "Using the 500 items that exist (--items is for a new data folder only)." in other.stderr
+    assert "Using the 500 items that exist (--items applies only to a new data folder)." in other.stderr
     results = []
     for told in (demo.checked, other):
         assert told.returncode == 0, told.stderr
