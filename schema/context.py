@@ -41,7 +41,7 @@ class Loader(DataLoader[K, T]):
     """
 
     def load(self, key: K) -> Awaitable[T]:
-        """Return what waits for the row of a key."""
+        """Return an awaitable for the row of a key, which a GraphQL request reads together with others."""
         return asyncio.shield(super().load(key))
 
 
@@ -106,7 +106,7 @@ class Context:
 
     @property
     def sharer(self) -> str:
-        """Return what a GraphQL request's connections are counted by: the client, the account, or the bearer."""
+        """Return the sharer that a GraphQL request's connections count for: the client, the account, or the bearer."""
         actor = self.actor
         return f"{actor.role}:{actor.client or actor.subject or actor.name}"
 
@@ -132,7 +132,7 @@ class Context:
 
     @cached_property
     def reader(self) -> Reader:
-        """Return what the resolvers of a GraphQL request read the database through. Other roles have none."""
+        """Return the database reader for a GraphQL request's resolvers; raise LookupError for a role without one."""
         actor = self.actor
         if actor.role is Role.DATA_SUBJECT:
             return self.database.data_subject(actor.subject or "")
@@ -158,7 +158,7 @@ class Context:
 
     @property
     def owner(self) -> str | None:
-        """Return the account to which the resolvers keep a data subject; None for staff."""
+        """Return the account to which a data subject's GraphQL request is limited; None for staff."""
         return (self.actor.subject or "") if self.actor.role is Role.DATA_SUBJECT else None
 
     @cached_property

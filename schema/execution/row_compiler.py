@@ -138,7 +138,7 @@ class Compiler:
     lists: list[str] = field(default_factory=list)
 
     def bind(self, value: object) -> str:
-        """Name a value in the source that GraphQL rows are compiled to."""
+        """Bind a value to a name in the Python source that GraphQL rows are compiled to."""
         name = f"bound_{len(self.names)}"
         self.names[name] = value
         return name

@@ -1,4 +1,4 @@
-"""Training clients as officers see, register, suspend and resume them; the last verification; background jobs."""
+"""The officers' API for training clients, and the queries for the last verification and background jobs."""
 
 from datetime import datetime
 from typing import Annotated
@@ -217,7 +217,7 @@ async def _resume_client(
 
 
 async def _client_by_name(info: Info, name: str | None) -> list[Client]:
-    """Show officers the client of a name, or every client."""
+    """Show officers the training client with a name, or every client."""
     reader = info.context.reader
     rows, suspended = await list_clients(reader, name), await list_suspensions(reader)
     return [_client(row, suspended.get(row.id, [])) for row in rows]

@@ -59,7 +59,7 @@ async def _resolve_checkpoints(
         int, strawberry.argument(description="The number of the first checkpoint to return, 1 or higher.")
     ],
 ) -> list[LedgerCheckpoint]:
-    """Resolve `PublicLedger.checkpoints`: the chain from a number on."""
+    """Resolve `PublicLedger.checkpoints`: the checkpoints of the ledger from a number on."""
     if not 1 <= first_number <= _MAX_NUMBER:
         raise BadInput("firstNumber: must be 1 or higher (pass the number of the checkpoint that you kept)")
     found = await public_checkpoints(info.context.database, first_number, MAX_CHECKPOINTS)
@@ -75,7 +75,7 @@ class PublicLedger:
     checkpoints: list[LedgerCheckpoint] = governed(
         OPEN,
         resolver=_resolve_checkpoints,
-        description=f"The checkpoints from a number on, at most {MAX_CHECKPOINTS}, in order.",
+        description=f"At most {MAX_CHECKPOINTS} checkpoints in order, beginning with the number `firstNumber`.",
     )
 
 

@@ -164,7 +164,7 @@ def _kinds(policy: Policy, filter: TrainableContentFilter) -> list[ContentKind] 
 
 
 def _each_once(values: Sequence[Value] | None) -> list[Value] | None:
-    """Return the values of a filter of `trainableContent`, each once."""
+    """Remove repeated values from a field in the filter of `trainableContent`."""
     return None if values is None else list(dict.fromkeys(values))
 
 

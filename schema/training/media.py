@@ -77,7 +77,7 @@ class Media:
 
 
 def media_of_item(naming: Ids, base: str, item: int, text: str) -> list[dict[str, Any]]:
-    """Describe the media of one trainable item as the client may see them: with addresses and types of ours."""
+    """Describe the media of one trainable item for the client, with the gateway's addresses and media types."""
     media: list[dict[str, Any]] = orjson.loads(text)
     first, *rest = naming.encode_all(IdKind.MEDIUM, [item, *(_number(medium) for medium in media)])
     return [
@@ -97,7 +97,7 @@ def _known_type(stated: str) -> str:
 
 
 def media_filter(naming: Ids, address: str) -> Filter | None:
-    """Read an address of a file into what narrows a page to the file's item; None for any other text."""
+    """Turn the address of a media file into a filter for the file's item; None for any other text."""
     item = naming.decode_as(IdKind.MEDIUM, address[:_ID_LENGTH])
     number = naming.decode_as(IdKind.MEDIUM, address[_ID_LENGTH:])
     if item is None or number is None or not 0 <= number < 1 << 60:
@@ -106,7 +106,7 @@ def media_filter(naming: Ids, address: str) -> Filter | None:
 
 
 def fetched_medium(rows: Sequence[Mapping[str, Any]], narrowed: Filter) -> StoredMedium | None:
-    """Find the file in the page that a fetch was decided as; None where the client may not fetch it, or never can."""
+    """Find a fetched media file in the page that was delivered for it; None if the client may not fetch it."""
     for row in rows:
         for medium in orjson.loads(row["media"]):
             if medium_digest(medium["url"], medium["sha256"]) == narrowed.medium:

@@ -1,7 +1,7 @@
-"""How large a document may be that the gateway executes.
+"""The maximum size of a document that the gateway executes.
 
-A document is measured in the time that one reading of it takes: each fragment is measured once, and its measure is
-added wherever it is spread. (Expanding fragments without a memo let 835 bytes take 13 s.)
+The time to measure a document is linear in its length: each fragment is measured once, and its measure is added
+wherever the fragment is spread. (Expanding fragments without a memo let 835 bytes take 13 s.)
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Fragments(Generic[Measure]):
         self._open: set[str] = set()
 
     def selected(self, name: str) -> SelectionSetNode | None:
-        """Return what a fragment selects; None if it is unknown."""
+        """Return the selection of a client's fragment; None if the fragment is unknown."""
         return self._definitions[name].selection_set if name in self._definitions else None
 
     def measured(self, name: str, measure: Callable[[SelectionSetNode], Measure]) -> Measure:

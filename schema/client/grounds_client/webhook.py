@@ -47,11 +47,11 @@ def sign_webhook(secret: str, webhook_id: str, body: bytes, now: float) -> dict[
 def verify_webhook(
     secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None, tolerance_seconds: float = 300
 ) -> None:
-    """Check for a client that the gateway signed this raw webhook body, no longer ago than the tolerance.
+    """Check for a client that the gateway signed this raw webhook body, and that its time is within the tolerance.
 
     The names of headers can be in any case. `now` is seconds since 1970, the clock by default. One of the signatures
-    must match: there are several while a secret is exchanged. Raises WebhookVerificationError if the webhook must not
-    be trusted, and ValueError if the secret is not `whsec_` and base64.
+    must match. A webhook has several signatures while a secret is replaced. Raises WebhookVerificationError if the
+    webhook must not be trusted, and ValueError if the secret is not `whsec_` and base64.
     """
     key = _decode_secret(secret)
     found = {name.lower(): value for name, value in headers.items()}

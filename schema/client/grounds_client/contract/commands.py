@@ -1,4 +1,5 @@
-"""The contract commands, as `grounds-client` and the gateway's `grounds` run them: a report, and whether it fails."""
+"""The contract commands of `grounds-client` and of the gateway's `grounds`: each returns a report, and whether it
+fails."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +28,7 @@ from grounds_client.documents import Operation
 
 
 class ContractOutcome(NamedTuple):
-    """What a command prints, and whether it fails a build."""
+    """The text that a contract command prints, and whether the command fails a build."""
 
     text: str
     failed: bool

@@ -1,4 +1,4 @@
-"""What a schema, or a change of it, means for operations that consumers wrote. Reads neither files nor the network.
+"""The effects of a schema, or of a schema change, on the operations of consumers. Reads neither files nor the network.
 
 The roles that may read a field come from @governed in the SDL (the field's syntax tree), which introspection omits.
 """
@@ -59,7 +59,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault of an operation, and the line of its document."""
+    """A fault of an operation, and the line of the fault in the operation's document."""
 
     verdict: Verdict
     message: str
@@ -137,7 +137,7 @@ def _finding(verdict: Verdict, error: GraphQLError) -> Finding:
 
 
 def _forbidden_fields(schema: GraphQLSchema, operation: Operation, role: str) -> Iterator[Finding]:
-    """List the fields of a consumer's operation that a role may not read, in none of an interface's types."""
+    """List the fields of a consumer's operation that a role may not read in any type."""
     for coordinate, line in selected_fields(operation.own, schema).items():
         name, _, field_name = coordinate.partition(".")
         kind = schema.type_map[name]

@@ -1,4 +1,5 @@
-"""The formats of reports, and the exit codes of the commands. Imports nothing of ours, so that `--help` is quick."""
+"""The formats of reports, and the exit codes of the commands. This module imports no other module of the package, so
+that `--help` is fast."""
 
 from enum import StrEnum
 from typing import Final

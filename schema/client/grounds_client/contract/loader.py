@@ -95,7 +95,7 @@ def is_url(source: str) -> bool:
 
 
 def require_coordinate(schema: GraphQLSchema, coordinate: str) -> str:
-    """Return a coordinate that the contract check's schema has. Raises ContractError if it does not."""
+    """Return a coordinate of the contract check's schema. Raises ContractError if the schema lacks it."""
     try:
         found = resolve_schema_coordinate(schema, coordinate)
     except (GraphQLError, TypeError, ValueError):  # its syntax, or an unknown type
@@ -106,7 +106,7 @@ def require_coordinate(schema: GraphQLSchema, coordinate: str) -> str:
 
 
 def require_role(schema: GraphQLSchema, role: str) -> str:
-    """Return a role that the contract check's schema knows, in its spelling. Raises ContractError."""
+    """Return a role of the contract check's schema, as it spells the role. Raises ContractError if it has none."""
     governed = schema.get_directive("governed")
     kind = get_named_type(governed.args["readers"].type) if governed and "readers" in governed.args else None
     if not isinstance(kind, GraphQLEnumType):
@@ -197,7 +197,7 @@ def _read_text(file: Path) -> str:
 
 
 def _introspect(url: str) -> GraphQLSchema:
-    """Ask a gateway for its schema for a contract check, without following redirects, which would get the token."""
+    """Read a gateway's schema for a contract check; follow no redirects, because the token would be sent along."""
     token = os.environ.get(TOKEN_VARIABLE)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     query = get_introspection_query(input_value_deprecation=True)

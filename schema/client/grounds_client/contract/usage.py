@@ -25,7 +25,7 @@ from graphql import (
 def used_coordinates(document: DocumentNode, schema: GraphQLSchema) -> set[str]:
     """List the schema coordinates that a consumer's document uses: `Type.field`, `Enum.VALUE`, `@directive`, …
 
-    A field that is selected of an interface is used of every type that implements the interface.
+    A field that is selected on an interface counts as used on every type that implements the interface.
     """
     return _visit(document, schema).all
 
@@ -39,7 +39,8 @@ def selected_fields(document: DocumentNode, schema: GraphQLSchema) -> dict[str, 
 
 
 class _UsageVisitor(Visitor):
-    """A visitor that collects coordinates: `selected` has the fields as they are written, `all` what they imply too."""
+    """A visitor that collects coordinates: `selected` contains the fields as written; `all` also contains the elements
+    that these fields imply."""
 
     def __init__(self, schema: GraphQLSchema, info: TypeInfo) -> None:
         super().__init__()
