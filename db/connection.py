@@ -80,7 +80,7 @@ _sharer: ContextVar[Sharer | None] = ContextVar("sharer", default=None)
 
 @contextmanager
 def borrowing_as(name: str, *, reserved: bool = False, wait_seconds: float = ACQUIRE_SECONDS) -> Iterator[None]:
-    """Borrow database connections within the block, and its tasks, as one of those that share a pool."""
+    """Borrow database connections in this block as one of the sharers of a pool, such as a client."""
     token = _sharer.set(Sharer(name, reserved, wait_seconds))
     try:
         yield
@@ -142,7 +142,7 @@ class FairShare:
 
 
 def _is_unbounded(sharer: Sharer | None) -> bool:
-    """Return whether a sharer of a pool of connections has a reserved one, or is none."""
+    """Return whether no limit applies to a sharer of a pool of connections: a reserved one, or none."""
     return sharer is None or sharer.reserved
 
 
@@ -206,7 +206,7 @@ class Database:
         return Reader(self.training, "client", str(number), "trainable_content")
 
     def data_subject(self, account: str) -> "Reader":
-        """Return a reader of the database for the data subject whose account the platform calls so."""
+        """Return a reader of the database for a data subject, by the platform's id of the account."""
         return Reader(self.subject, "subject", account, "own_decision")
 
 
@@ -219,7 +219,7 @@ class PeopleRead:
     objections: set[int] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        """Return whether anybody's was."""
+        """Return whether a reader of the database read the data of any person."""
         return bool(self.accounts or self.items or self.objections)
 
 

@@ -47,7 +47,7 @@ class Secrets:
 
     @property
     def first(self) -> bytes:
-        """Return the secret of what others keep: a client's ids, and the key of its webhook. No rotation changes it."""
+        """Return the first secret, from which clients' ids and webhook keys are derived; no rotation changes it."""
         return self.previous[0] if self.previous else self.current
 
     @property

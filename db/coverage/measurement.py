@@ -124,7 +124,7 @@ class Measurement:
 
 
 def named_cells(measured: Mapping[str, Cell], before: Collection[str]) -> dict[str, Cell]:
-    """Keep the coverage values that are named: from SHOWN_FROM on, and down to NAMED_DOWN_TO those named before."""
+    """Keep the coverage values that are large enough to be named; for a value named before, the limit is lower."""
     return {
         value: cell
         for value, cell in sorted(measured.items())

@@ -75,7 +75,7 @@ async def exact_snapshot(reader: Reader, day: date | None, purpose: str | None) 
 async def exact_rows(
     reader: Reader, snapshot: CoverageSnapshot, by: Sequence[Dimension], filters: Filters
 ) -> list[CountRow] | None:
-    """Read coverage by some dimensions; None where the snapshot is too old to be counted by so many."""
+    """Read coverage by some dimensions; None if the snapshot is too old for these dimensions."""
     asked = {*by, *filters}
     shape = sum(1 << place for place, dimension in enumerate(Dimension) if dimension in asked or len(asked) > 2)
     if len(asked) > 2 and await reader.fetchval(_HAS_FULL_DETAIL, snapshot.day, snapshot.purpose) is None:

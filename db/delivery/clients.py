@@ -8,7 +8,7 @@ from db.connection import Reader
 
 
 class ClientRow(NamedTuple):
-    """A client; of its webhook only the host, None if it has no webhook."""
+    """A training client, with the host of its webhook's address; None if it has no webhook."""
 
     id: int
     name: str
@@ -52,12 +52,12 @@ class VerificationRow(NamedTuple):
 
 
 async def list_clients(reader: Reader, name: str | None = None) -> list[ClientRow]:
-    """Read from the database every training client, or the one of a name, with its deliveries and what it owes."""
+    """Read from the database every training client, or the named one, with deliveries and open retractions."""
     return [ClientRow(*row) for row in await reader.fetch(_CLIENTS, name)]
 
 
 async def list_suspensions(reader: Reader) -> dict[int, list[SuspensionRow]]:
-    """Read from the database every suspension of a training client, the latest first, by the client's number."""
+    """Read from the database the suspensions of every training client, latest first, by the client's internal id."""
     found: defaultdict[int, list[SuspensionRow]] = defaultdict(list)
     for client, *values in await reader.fetch(
         "SELECT client, reason, suspended_by, suspended_at, resume_asked_by, resume_asked_at, resumed_by, resumed_at"

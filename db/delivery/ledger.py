@@ -189,7 +189,7 @@ class Audit:
     _trusted: bool = True
 
     def __post_init__(self) -> None:
-        """Keep to what was kept in earnest."""
+        """Drop the exported checkpoints that no key of the ledger signed, and note each as a finding."""
         for kept in self.kept:
             if not self._vouches_for(kept.checkpoint):
                 self.note(0, f"{kept.name}: was edited, or signed with another key")
@@ -220,7 +220,7 @@ class Audit:
         if not self._trusted:
             self.note(number, f"{here} was edited, or signed with another key")
         elif number == expected.number and trusted_before and not _continues(checkpoint, expected):
-            self.note(number, f"{here} does not continue the one before: the chain was rewritten")
+            self.note(number, f"{here} does not continue the previous checkpoint: the chain was rewritten")
         if self._trusted:
             self.sealed_reads.setdefault(checkpoint.staff_reads, (number, checkpoint.staff_read_digest))
         self._compare(checkpoint)
@@ -258,7 +258,7 @@ class Audit:
         for kept in self.kept:
             number = kept.checkpoint.number
             if number not in self._met:
-                self.note(number, f"{kept.name}: checkpoint {number} is gone: the ledger ends with {last}")
+                self.note(number, f"{kept.name}: checkpoint {number} is missing: the ledger ends with {last}")
 
     def _vouches_for(self, checkpoint: Checkpoint) -> bool:
         """Return whether one of the gateway's keys signed a checkpoint of the ledger."""
@@ -270,7 +270,9 @@ class Audit:
             if kept.checkpoint.number == checkpoint.number:
                 self._met.add(checkpoint.number)
                 if kept.checkpoint != checkpoint:
-                    text = f"{kept.name}: checkpoint {checkpoint.number} is another one now: the ledger was rewritten"
+                    text = (
+                        f"{kept.name}: checkpoint {checkpoint.number} differs from this copy: the ledger was rewritten"
+                    )
                     self.note(checkpoint.number, text)
 
 
@@ -312,7 +314,7 @@ async def verify_chain(
     last = audit.newest.last_receipt if audit.newest else 0
     audit.unsealed = await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id > $1", last)
     if early := await first.fetchval("SELECT count(*) FROM grounds.delivery WHERE id < 1"):
-        audit.note(0, f"{early} receipts were added before the first")
+        audit.note(0, f"{early} receipts were added before the first checkpoint")
     await _verify_staff_reads(first, audit)
     audit.finish()
 

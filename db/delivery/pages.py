@@ -92,7 +92,7 @@ async def client_names(reader: Reader) -> list[str]:
 async def deliver_offers(
     pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
 ) -> Delivered | None:
-    """Read a page of offers as `deliver` reads one of the rules; None where no offers are built for the purpose."""
+    """Read a page of offers and write its receipt, as `deliver` does by the rules; None without offers."""
     rows, up_to = await _fetch_page(OFFERED, pool, client, purpose, after, first, narrowed)
     return _delivered(rows, first, up_to) if rows[-1]["has_next"] is not None else None
 
@@ -223,7 +223,7 @@ def _compared(narrowed: Filter) -> list[tuple[str, tuple[object, ...]]]:
 
 
 def medium_digest(url: str, sha256: str | None) -> str:
-    """Name a file of a delivered item by 60 bits of a hash, in hexadecimal: other bytes or another place differ."""
+    """Hash the URL and SHA-256 of a delivered item's file to 60 bits in hexadecimal, for the address of the file."""
     return hashlib.sha256(f"{url} {sha256 or ''}".encode()).hexdigest()[:15]
 
 

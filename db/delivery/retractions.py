@@ -64,7 +64,7 @@ async def record_deliveries(worker: Connection) -> int:
 
 
 async def purge_texts(worker: Connection) -> int:
-    """Remove the text of items deleted, or retracted for good, six days ago; return of how many."""
+    """Remove the text of items that were deleted, or retracted for good, six days ago; return their number."""
     purged: int = await worker.fetchval("SELECT grounds.purge_texts(1000)")
     return purged
 
@@ -86,7 +86,7 @@ async def acknowledge_retractions(pool: Pool, client: int, up_to: int) -> int:
 
 
 async def withheld(database: Database, client: int) -> str | None:
-    """Return why deliveries to a client are withheld: SUSPENDED by an officer, OVERDUE with acknowledging, or None."""
+    """Return why deliveries to a client are withheld: SUSPENDED by an officer, OVERDUE acknowledgements, or None."""
     why: str | None = await database.client(client).fetchval("SELECT grounds.delivery_suspension()")
     return why
 

@@ -281,7 +281,7 @@ def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
 
 
 def _told_otherwise(changes: list[str]) -> str:
-    """Word what a version of a campaign changes: the first changes where there are many."""
+    """Describe how a line of ingest changes the uses of its campaign; only the first changes if there are many."""
     more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
     said = ", ".join(changes[:MAX_CHANGES]) + more
     return (

@@ -44,7 +44,7 @@ def replay_journal(connection: psycopg.Connection, entries: Iterable[Entry]) -> 
 
 
 def _stated_at(row: dict[str, Any]) -> datetime:
-    """Return when a row of the journal was as it says: several hosts write files of their own."""
+    """Return the time of a row of the journal, by which the rows in the files of several hosts are sorted."""
     stated: str | None = row.get("recorded_at") or row.get("observed_at")
     return datetime.fromisoformat(stated) if stated else datetime.min.replace(tzinfo=UTC)
 

@@ -128,17 +128,17 @@ class ObjectionSubmitter:
 
     @classmethod
     def form(cls, database: Database) -> "ObjectionSubmitter":
-        """File objections for the public form: against use of a contact or an account, known or not."""
+        """Make the submitter of objections by the public form, for a contact or an account, known or not."""
         return cls(database.subject, {"form": "/object"})
 
     @classmethod
     def subject(cls, database: Database, account: str) -> "ObjectionSubmitter":
-        """File objections for the data subject whose account the platform calls so, for that account alone."""
+        """Make the submitter of a data subject's objections, by the platform's id, for the own account only."""
         return cls(database.subject, {"subject": account})
 
     @classmethod
     def officer(cls, database: Database, name: str) -> "ObjectionSubmitter":
-        """File objections for a privacy officer, for any target."""
+        """Make the submitter of objections that a privacy officer files, for any target."""
         return cls(database.staff, {"examiner": "PRIVACY_OFFICER", "officer": name})
 
 

@@ -51,21 +51,21 @@ class LinkIssuer:
 
     @classmethod
     def platform(cls, database: Database) -> "LinkIssuer":
-        """Issue and revoke links for the platform, which signed the person in."""
+        """Make the issuer of reading links for the platform, which signs in the person itself."""
         return cls(database.worker, {})
 
     @classmethod
     def officer(cls, database: Database, name: str) -> "LinkIssuer":
-        """Issue and revoke links for a privacy officer."""
+        """Make the issuer of reading links for a privacy officer."""
         return cls(database.staff, {"examiner": "PRIVACY_OFFICER", "officer": name})
 
     @classmethod
     def subject(cls, database: Database, account: str) -> "LinkIssuer":
-        """Revoke the links of the data subject whose account the platform calls so."""
+        """Make the issuer with which a data subject revokes the reading links of the own account."""
         return cls(database.subject, {"subject": account})
 
     async def issue(self, secret: bytes, account: str) -> IssuedLink:
-        """Issue a link to the own data of an account, which the platform calls so."""
+        """Issue a reading link to the data of an account, by the platform's id."""
         token = make_link_token(secret)
         async with write_transaction(self.pool, **self.claims) as borrowed:
             expires_at = await borrowed.fetchval("SELECT grounds.issue_reading_link($1, $2)", account, _hash_of(token))

@@ -99,7 +99,7 @@ async def load_accounts(reader: Reader, numbers: Sequence[int], owner: str | Non
 
 
 async def find_account_id(reader: Reader, platform_id: str) -> int | None:
-    """Find in the database the number of the account record that the platform calls so."""
+    """Find in the database the internal id of an account record by the platform's id."""
     number: int | None = await reader.fetchval(
         "SELECT id FROM grounds.account WHERE platform_id = $1 AND is_known", platform_id
     )

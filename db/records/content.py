@@ -75,6 +75,6 @@ async def load_contents(reader: Reader, numbers: list[int], owner: str | None) -
 
 
 async def find_content_id(reader: Reader, platform_id: str) -> int | None:
-    """Find in the database the number of the item record that the platform calls so."""
+    """Find in the database the internal id of an item record by the platform's id."""
     number: int | None = await reader.fetchval("SELECT id FROM grounds.content WHERE platform_id = $1", platform_id)
     return number

@@ -95,7 +95,7 @@ async def load_shards(training: Connection, release: int) -> list[ShardRow]:
 
 
 async def removed_items(training: Connection, release: int, major: int) -> list[int]:
-    """Read what the claimed client received by a release and is in it no longer from a version on."""
+    """Read the items that a client received by a release and that were removed from it since a version."""
     items: list[int] = await training.fetchval("SELECT grounds.removed_from_release($1, $2)", release, major)
     return items
 

@@ -176,7 +176,7 @@ async def open_shard(training: Connection, release: int, number: int) -> OpenedS
 async def hand_out_shard(
     training: Connection, release: int, number: int, gone: Sequence[int], cut: ShardFile | None
 ) -> HandedOutShard:
-    """Record that the opened shard of a release leaves, and write its receipt; `cut` lacks what is gone."""
+    """Record the delivery of an opened shard of a release, and write its receipt; `cut` lacks the removed items."""
     name, sha256, size, counts = (cut.name, cut.sha256, cut.byte_count, cut.counts) if cut else (None, None, None, {})
     row = await training.fetchrow(
         "SELECT * FROM grounds.hand_out_shard($1, $2, $3, $4, $5, $6, $7)",
@@ -186,7 +186,7 @@ async def hand_out_shard(
 
 
 async def lose_shard(training: Connection, release: int, number: int) -> None:
-    """Have an opened shard of the claimed client written again, because its file is not there."""
+    """Mark an opened shard of a release to be written again, because its file is missing."""
     await training.execute("SELECT grounds.lose_shard($1, $2)", release, number)
 
 
@@ -204,7 +204,7 @@ async def release_files(worker: Connection) -> set[str]:
 
 
 async def retire_shards(worker: Connection) -> int:
-    """Give up files of releases that clients do not ask for and that have what is permitted no longer."""
+    """Retire files of releases that clients do not request and that contain items that are no longer permitted."""
     retired: int = await worker.fetchval("SELECT grounds.retire_shards()")
     return retired
 
