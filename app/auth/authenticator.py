@@ -75,7 +75,7 @@ class TrustedKeys:
         return self._keys
 
     async def refresh(self) -> VerificationKeys:
-        """Look for newer keys of the issuer, as a token names one that is not known; raises KeysUnavailable."""
+        """Look for newer keys of the issuer, because a token names an unknown key; raises KeysUnavailable."""
         return self.current()
 
     async def aclose(self) -> None:
@@ -168,7 +168,7 @@ class Authenticator:
         await self._source.aclose()
 
     def _recall(self, keys: VerificationKeys, digest: bytes) -> tuple[Actor, float] | None:
-        """Return the remembered actor of a bearer token with its expiry; None if the keys are other ones now."""
+        """Return the remembered actor of a bearer token with its expiry; None if the issuer's keys have changed."""
         remembered = self._remembered.get(digest) if keys is self._remembered_under else None
         if remembered is None or self._clock() >= remembered[1] + self._leeway:
             return None

@@ -60,7 +60,7 @@ class DevelopmentIssuer:
         name: str | None = None,
         lifetime_seconds: int = MAX_LIFETIME_SECONDS,
     ) -> str:
-        """Sign a bearer token for the role; claims that it does not use are left out. `name` is its bearer's.
+        """Sign a development token for a role, with the claims that the role uses; `name` is the bearer's name.
 
         Raises ValueError without the client and purpose of a TRAINING_CLIENT or the subject of a DATA_SUBJECT, and for
         a lifetime that is not between 1 and 3600 s.

@@ -48,7 +48,7 @@ class VerificationKeys:
 
     @classmethod
     def read(cls, jwks: object) -> "VerificationKeys":
-        """Read the issuer's JSON Web Key Set (RFC 7517), without what is no public signature key of an accepted kind.
+        """Read the public signature keys of accepted kinds from the issuer's JSON Web Key Set (RFC 7517).
 
         Raises KeysUnavailable if it is no key set.
         """
@@ -75,7 +75,7 @@ class VerificationKeys:
             raise KeysUnavailable("the document is not JSON") from None
 
     def or_refuse(self) -> "VerificationKeys":
-        """Return these keys of the issuer; raises KeysUnavailable if there is none among them."""
+        """Return the issuer's keys for verification; raises KeysUnavailable if the set has no usable key."""
         if not self.keys:
             raise KeysUnavailable(
                 "the key set contains no public signature key (Ed25519, P-256, P-384, or RSA of at least 2048 bits)"
@@ -83,7 +83,7 @@ class VerificationKeys:
         return self
 
     def know(self, kid: str | None) -> bool:
-        """Return whether one of the issuer's keys has this id; a token without one could be of any key."""
+        """Return whether the issuer's key set has a key with this id; a token without a key id can match any key."""
         return kid is None or any(key.kid == kid for key in self.keys)
 
     def fitting(self, algorithm: str, kid: str | None) -> Iterator[Key]:

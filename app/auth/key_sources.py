@@ -47,7 +47,7 @@ class _FileKeys(TrustedKeys):
         return super().current()
 
     def _look(self) -> tuple[int, int, int] | None:
-        """Return what changes when the file of the issuer's keys is replaced; None if there is no file."""
+        """Return the time, size and inode of the issuer's key file, to notice a new file; None if there is none."""
         try:
             found = self._path.stat()
         except OSError:

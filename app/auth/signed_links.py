@@ -45,7 +45,7 @@ def sign_link(secret: bytes, account: str, action: LinkAction, expires_at: datet
 
 
 def read_link(secret: bytes, token: str, action: LinkAction, now: datetime) -> str | None:
-    """Return the account that a signed link acts for; None when its token is forged, altered or over."""
+    """Return the account that a signed link acts for; None if the token is forged, altered or expired."""
     content = decrypt_content(secret, action, token)
     if content is None or datetime.fromtimestamp(_EXPIRY.unpack_from(content)[0], UTC) <= now:
         return None
@@ -53,7 +53,7 @@ def read_link(secret: bytes, token: str, action: LinkAction, now: datetime) -> s
 
 
 async def account_of_link(gateway: Gateway, action: LinkAction, token: str) -> str | None:
-    """Return the account that a signed link acts for now; None when it is forged, altered or over.
+    """Return the account that a signed link acts for now; None if the link is forged, altered or expired.
 
     It waits for a connection that is kept free of others, and asks the database for none if the link is forged.
     """

@@ -94,7 +94,7 @@ class Campaign:
     stopping: asyncio.Event
 
     async def rehearse(self) -> None:
-        """Do everything but send in a transaction that is rolled back; print how many would be told, and one text."""
+        """Rehearse a campaign without sending, in a transaction that is rolled back; print its counts and one text."""
         out = Console(highlight=False)
         table = Table("channel", "language", "messages to send")
         texts: list[NoticeText] = []

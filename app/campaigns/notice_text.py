@@ -74,7 +74,7 @@ def split_subject(text: str) -> tuple[str, str]:
 
 
 def check_text(language: str, text: str, message: MessageKind, policy: Policy) -> None:
-    """Raise ValueError for what a campaign's text lacks.
+    """Raise ValueError if a campaign's text lacks a required part, such as a link or the controller.
 
     A notice and a reminder name the controller, its contact, its data protection officer and the authority (GDPR
     Article 13(1)(a), 13(1)(b) and 13(2)(d)), and have the links to the objection form and to the whole information.

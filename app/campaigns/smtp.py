@@ -143,7 +143,7 @@ class Mailer:
                 await self._smtp.quit(timeout=5)
 
     def _envelope_sender(self, notice: str) -> str:
-        """Return the address to which mail servers report on a notice: with the notice in it (VERP), if we may."""
+        """Return the address for bounces of a notice; with a bounce mailbox, it contains the notice's id (VERP)."""
         if self._bounces is None:
             return self._address
         local, _, domain = self._bounces.rpartition("@")
@@ -166,7 +166,7 @@ class Mailer:
         return smtp
 
     def message(self, address: Address, claim: Claim, text: NoticeText) -> bytes:
-        """Compose an e-mail; its Message-ID and a header of ours name the notice, by which a bounce is known."""
+        """Compose the e-mail of a notice, with the notice's id in Message-ID and a header, to recognise a bounce."""
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = self._sender
         message["To"] = address.email

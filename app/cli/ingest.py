@@ -138,7 +138,7 @@ async def _ingest_file(
     source: "FactFile",
     summaries: list[dict[str, Any]] | None,
 ) -> int:
-    """Load one file of `grounds ingest` with a progress bar; return the number of rejected or unused lines.
+    """Load one file of `grounds ingest` with a progress bar; return the number of lines that are not in effect.
 
     Rejected lines are written to a file next to the loaded file.
     """

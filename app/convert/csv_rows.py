@@ -34,7 +34,7 @@ class _Source(BaseModel):
 
     @model_validator(mode="after")
     def _is_one(self) -> "_Source":
-        """Refuse a source in a mapping that is both a column and a value."""
+        """Refuse a CSV mapping in which the source of a field is both a column and a value."""
         if self.column is not None and "value" in self.model_fields_set:
             raise ValueError("must have either `column` or `value`")
         return self

@@ -13,7 +13,7 @@ class LeftOut:
     """The left-out parts that the platform has to correct, by reason."""
 
     def note(self, reason: str, count: int = 1) -> None:
-        """Count parts of an export that no fact has a place for."""
+        """Count the parts of a converted export that do not fit into any fact."""
         if count:
             self.reasons[reason] += count
 

@@ -138,7 +138,7 @@ class GraphQLRequest:
     reason: str | None = None
     """The reason why an officer or auditor reads people's data, from `extensions.reason`."""
     by_apollo: bool = False
-    """Whether the request stated `document` only as the hash in Apollo's `extensions.persistedQuery`."""
+    """Whether the request contains only the hash of the document, in Apollo's `extensions.persistedQuery`."""
 
 
 class GraphQLEndpoint:

@@ -100,7 +100,7 @@ class MediaEndpoint:
         return _FileStream(self._body(fetch, store), fetch, self._open, is_part=part is not None)
 
     async def _body(self, fetch: _Fetch, store: MediaStore) -> AsyncIterator[bytes]:
-        """Yield the wanted part of a file; its end only once the whole file is known to be the stated one."""
+        """Yield the requested part of a media file; its end only after the digest of the whole file is checked."""
         digest, position, held = hashlib.sha256(), 0, b""
         async for chunk in fetch.answer.aiter_raw(64 * 1024):
             digest.update(chunk)

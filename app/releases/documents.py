@@ -32,7 +32,7 @@ async def release_document(training: Connection, context: Context, release: Rele
 
 
 async def removed_document(training: Connection, context: Context, release: ReleaseRow, major: int) -> Document:
-    """List what the claimed client received by a release and is in it no longer from a version on."""
+    """List the items that a client received by a release and that were removed from it since a version."""
     from app.releases.parquet import ids_as_parquet
 
     items = await removed_items(training, release.id, major)

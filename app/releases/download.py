@@ -146,7 +146,7 @@ class ReleaseEndpoint:
         opened: OpenedShard,
         undone: ExitStack,
     ) -> tuple[HandedOutShard, BinaryIO]:
-        """Record that an opened shard leaves, without what is gone; return it with its file, which is open."""
+        """Record the download of a release's shard without its removed items; return it with its open file."""
         source = self._folder / str(opened.file)
         if not opened.gone:
             stream = undone.enter_context(source.open("rb"))
@@ -193,12 +193,12 @@ class _FileResponse(StreamingResponse):
 
 
 def _release_claims(release: ReleaseRow) -> dict[str, str]:
-    """Return what a statement claims that hands out a release."""
+    """Return the claims of the database statements that deliver a release."""
     return {"client": str(release.client), "purpose": release.purpose}
 
 
 def _answer(request: Request, handed: HandedOutShard, stream: BinaryIO) -> Response:
-    """Make the response with a shard that was handed out. Raises HTTPError."""
+    """Make the response to the download of a release's shard. Raises HTTPError."""
     tag = f'"{handed.sha256.hex()}"'
     headers = {"ETag": tag, "Accept-Ranges": "bytes"}
     wanted = request.headers.get("if-match")

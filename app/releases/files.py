@@ -57,7 +57,7 @@ class NewFile:
 
 @contextmanager
 def new_file(folder: Path, stem: str) -> Iterator[NewFile]:
-    """Write a file of a release; it stays where the block says that it is kept."""
+    """Write a new file of a release; at the end of the block, remove the file unless the block finished it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = NewFile(folder, stem)
     try:

@@ -99,7 +99,7 @@ class ShardWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        """Write the rows of a shard that wait."""
+        """Write the buffered rows of a shard to its Parquet file."""
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=ROWS_PER_GROUP)
             self._waiting.clear()
@@ -124,7 +124,7 @@ class ShardWriter:
 
 
 def cut_shard(source: Path, stream: BinaryIO, gone: Sequence[str]) -> dict[str, Any]:
-    """Write a shard's file again without the items of these pseudonyms; return what it has."""
+    """Rewrite the Parquet file of a shard without the items of these pseudonyms; return the counts of the new file."""
     counts, writer, names = ShardCounts(), _new_writer(stream), pa.array(gone, pa.string())
     try:
         for group in _row_groups(source):

@@ -66,7 +66,7 @@ def open_current_database(
 
 
 def running_database_url(settings: Settings) -> str | None:
-    """Return the URL of the server's database as far as it runs: the operator's own, or the embedded one."""
+    """Return the URL of the server's running database: the operator's own, or the embedded one."""
     if settings.database_url is not None:
         return settings.database_url
     home = settings.data / "postgres"

@@ -59,11 +59,11 @@ class _WorkerGroup:
         self._next_start = 0.0
 
     def sentinels(self) -> list[int]:
-        """Return what becomes ready when a worker process ends."""
+        """Return the handles that become ready when a worker process of the server ends."""
         return [process.sentinel for process in self._started_at]
 
     def replace_the_dead(self) -> None:
-        """Start as many worker processes as are missing; after one that died at once, a moment later."""
+        """Replace the server's worker processes that ended; wait a moment if a worker ended soon after its start."""
         now = time.monotonic()
         for process in [each for each in self._started_at if not each.is_alive()]:
             observe.worker_ended(process.exitcode)

@@ -187,7 +187,7 @@ def _scope(said: str) -> ObjectionScope:
 
 
 def objection_error(request: Request, error: HTTPError) -> Response:
-    """Write an error as the objection form, filled in as it was, so that sending it again is one press."""
+    """Show an error on the objection form with the submitted fields, so that the person can send it again."""
     if error.status == 503:
         return _form(request, FormError("busy", status=503, retry=1))
     if error.reference:

@@ -107,7 +107,7 @@ def public_error(request: Request, error: HTTPError) -> Response:
 
 
 def _kinds_by_product(policy: dict[str, Any]) -> dict[str, list[str]]:
-    """List the kinds of items used of each product, for the public pages."""
+    """List for the public pages the kinds of content that the policy uses on each product."""
     found: dict[str, list[str]] = {}
     for ground in policy["grounds"]:
         for product in ground["products"]:

@@ -124,7 +124,7 @@ async def test_a_kept_checkpoint_finds_what_was_cut_off_and_what_was_rewritten_b
     told = verified(delivered, tmp_path, "--checkpoint", file)
     assert (told.returncode, told.stdout.splitlines()[0]) == (
         EXIT_CHANGED,
-        f"{file}: checkpoint 1 is gone: the ledger ends with nothing sealed",
+        f"{file}: checkpoint 1 is missing: the ledger ends with nothing sealed",
     )
     administrator = await asyncpg.connect(delivered)
     await rewritten(administrator, KEY)
@@ -133,7 +133,7 @@ async def test_a_kept_checkpoint_finds_what_was_cut_off_and_what_was_rewritten_b
     told = verified(delivered, tmp_path, "--checkpoint", file)
     assert (told.returncode, told.stdout.splitlines()[0]) == (
         EXIT_CHANGED,
-        f"{file}: checkpoint 1 is another one now: the ledger was rewritten",
+        f"{file}: checkpoint 1 differs from this copy: the ledger was rewritten",
     )
 
 
