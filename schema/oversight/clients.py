@@ -127,7 +127,7 @@ class LedgerVerification:
     )
 
 
-@strawberry.type(description="A training client after its registration.")
+@strawberry.type(description="A registered training client, with the secret of the client's webhook.")
 class RegisteredClient:
     name: str = governed(OFFICERS, description="The name of the client.")
     webhook: str | None = governed(

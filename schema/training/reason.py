@@ -22,7 +22,8 @@ from schema.records.eligibility import ConditionResult, LegalBasis, Outcome, evi
 _GROUP_STARTS = frozenset(
     {"ACCOUNT_IN_GOOD_STANDING", "NOTICE_DELIVERED", "CONTENT_KIND_COVERED", "CONTENT_LIVE", "NO_SPECIAL_CATEGORY"}
 )
-"""The first conditions of groups of conditions whose evidence has few combinations, such as that of a notice."""
+"""The condition with which each group of conditions begins. The evidence of one group has few different
+combinations."""
 _CACHE_SIZE = 1024
 """The maximum number of cached groups of conditions; each group takes about half a kilobyte."""
 

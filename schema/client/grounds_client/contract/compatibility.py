@@ -101,8 +101,9 @@ def affected_operations(
 ) -> list[Operation]:
     """List the consumers' operations that a schema change affects, by the coordinates that they use.
 
-    A change of an enum's value or an input's field affects each operation that uses the type, because variables and
-    answers can carry it. An argument that is new or has another default affects each operation that selects its field.
+    A change of an enum value or an input field affects each operation that uses the type, because variables and answers
+    can contain the value or field. An argument that is new or has another default affects each operation that selects
+    its field.
     """
     coordinate = change.coordinate
     if "(" in coordinate and change.kind not in _AFFECTS_IF_PASSED:
@@ -123,7 +124,7 @@ def newly_invalid_operations(
 
 
 def declared_readers(field: GraphQLField) -> frozenset[str] | None:
-    """Return for a contract check the roles that @governed lets read a field; None if it declares none."""
+    """Return for a contract check the roles that may read a field by @governed; None if it has no such directive."""
     for directive in field.ast_node.directives or () if field.ast_node else ():
         if directive.name.value == "governed":
             values = (value_from_ast_untyped(each.value) for each in directive.arguments or ())

@@ -127,7 +127,7 @@ def _document_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_foreign(folder: Path) -> bool:
-    """Return whether a consumer's folder is hidden, or holds foreign packages, as a virtual environment does."""
+    """Return whether a consumer's folder is hidden or contains installed packages, such as a virtual environment."""
     return folder.name.startswith(".") or folder.name in INSTALLED_FOLDERS or (folder / "pyvenv.cfg").exists()
 
 
