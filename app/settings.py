@@ -117,14 +117,16 @@ class Settings(RestoreSettings):
     webhook_networks: Networks = Field(
         frozenset(),
         description=(
-            "The addresses and networks in which webhooks can be, in addition to public ones, separated by commas."
+            "The addresses and networks that webhooks can have besides public addresses, separated by commas."
         ),
     )
     media: MediaOrigins = Field(
         {}, description="The https origins of the platform's media store, separated by commas. Default: none."
     )
     media_headers: str | None = Field(
-        None, repr=False, description="A command that prints the headers with which the store gives a file."
+        None,
+        repr=False,
+        description="A command that prints the request headers that the media store requires for a file.",
     )
     media_networks: Networks = Field(
         frozenset(),

@@ -101,7 +101,7 @@ def contract_usage_command(
         UsageFormat, typer.Option(case_sensitive=False, help="The format of the report.")
     ] = UsageFormat.TEXT,
 ) -> None:
-    """Report which operations in this folder, or in --operations, use a field."""
+    """Report the operations that use a field; by default, the operations in this folder are searched."""
     from grounds_client.contract.commands import usage_report
 
     with _exit_on_contract_errors():

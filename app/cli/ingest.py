@@ -110,7 +110,7 @@ async def _ingest_files(
 ) -> tuple[int, list[str]]:
     """Load the files of `grounds ingest` in order; return the number of rejected lines and the errors of damaged files.
 
-    The summary of each file is appended to `summaries`, or printed if that is None.
+    The summary of each file is appended to `summaries`, or printed if `summaries` is None.
     """
     from app.cli.fact_files import FactFile
     from db.ingest.staging import Stager

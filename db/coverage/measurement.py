@@ -10,11 +10,10 @@ from db.coverage.noise import Noise, noise_deviations
 from db.vocabulary import ContentKind
 
 SHOWN_FROM: Final = 6
-"""A cell is shown, and its value is named, if its items are at least this multiple of the standard deviation of the
+"""The minimum size of a cell that is shown under its own value, as a multiple of the standard deviation of the
 noise."""
 NAMED_DOWN_TO: Final = 4
-"""A value that the previous publication named is named again if its items are at least this multiple of the
-deviation."""
+"""The minimum size, in the same unit, of a cell whose value the previous publication showed."""
 OTHER: Final = "other"
 KINDS: Final = [str(kind) for kind in ContentKind]
 OPEN_DIMENSIONS: Final = ("PRODUCT", "COUNTRY", "LANGUAGE", "MONTH")

@@ -15,8 +15,7 @@ from db.policy.document import Policy
 SLICE_SIZE = 10_000
 MAX_SECONDS = 6.0
 SECONDS_OF_ACCOUNTS = 1.5
-"""The time limit in seconds for counting accounts. The count of items takes MAX_SECONDS, and the timeout of a request
-is 10 s."""
+"""The time limit in seconds for counting accounts; MAX_SECONDS is the limit for counting items."""
 
 # by what the items have in common, and whether they are gained
 Changes = Counter[tuple[str | None, bool]]
