@@ -151,3 +151,19 @@ TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_ISO_3166_1.split())
 """The officially assigned alpha-2 codes of ISO 3166-1. Greece is GR and the United Kingdom GB, not EL and UK."""
+
+_ISO_639_1 = """
+aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo
+es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg
+ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn
+no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta
+te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+_EARLIER_LANGUAGES = "bh in iw ji jw mo sh"
+LANGUAGES = frozenset((_ISO_639_1 + _EARLIER_LANGUAGES).split())
+"""The languages of two letters in the IANA registry of BCP 47: ISO 639-1, and codes that it had earlier."""
+
+
+def is_language(subtag: str) -> bool:
+    """Return whether a text can be the first part of a language tag: two letters that are registered, or any three."""
+    return subtag.lower() in LANGUAGES if len(subtag) == 2 else len(subtag) == 3

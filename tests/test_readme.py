@@ -3,6 +3,7 @@
 import json
 import re
 
+from db.policy.conditions import CONDITIONS
 from db.policy.grounds import GROUNDS, GroundCode
 from schema.actor import Role
 from tests.support.documents import block
@@ -33,3 +34,16 @@ def test_it_has_the_two_commands_and_at_most_160_lines() -> None:
 def test_its_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_each_rule_is_held_by_tests_that_exist() -> None:
+    page = (ROOT / "tests" / "RULES.md").read_text(encoding="utf-8")
+    rows = [row for row in re.findall(r"^\| (.+) \| (.+) \|$", page, re.MULTILINE) if row[1] != "held by"]
+    held = {rule: re.findall(r"`([\w/]+\.py)::(test_\w+)`", tests) for rule, tests in rows}
+    assert len(held) > 60
+    assert [rule for rule, tests in held.items() if not tests] == []
+    named = sorted({test for tests in held.values() for test in tests})
+    text = {file: (ROOT / "tests" / file).read_text(encoding="utf-8") for file, _ in named}
+    assert [f"{file}::{test}" for file, test in named if f"def {test}(" not in text[file]] == []
+    rules = " ".join(held)
+    assert [condition.code for condition in CONDITIONS if condition.code not in rules] == []

@@ -36,8 +36,8 @@ def policy_check_command(file: PolicyFile, data: Data = None) -> None:
     with exit_on_errors():
         text = read_file(file)
     with open_database_of(data) as (_, url):
-        policy = _check_policy(text, file.name, url)
-    for warning in policy.warnings(datetime.now(UTC)):
+        policy, warnings = _check_policy(text, file.name, url)
+    for warning in warnings:
         print(f"policy {policy.version}: warning: {warning}", file=sys.stderr)
     print(f"policy {policy.version}: is valid; its grounds are {', '.join(policy.grounds)}")
 
@@ -50,14 +50,19 @@ def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
     with exit_on_errors():
         text = read_file(file)
     with open_database_of(data) as (_, url):
-        policy = _check_policy(text, file.name, url)
+        policy, _ = _check_policy(text, file.name, url)
         activate_policy(url, policy)
     print(f"policy {policy.version}: is in force")
 
 
-def _check_policy(text: bytes, name: str, url: str) -> "Policy":
-    """Check the policy document of `grounds policy check` or `activate`. Raises PolicyError with every fault."""
-    from db.policies.told import TOLD, check_policy
+def _check_policy(text: bytes, name: str, url: str) -> "tuple[Policy, list[str]]":
+    """Check the policy document of `grounds policy check` or `activate`, and return it with the warnings about it.
+
+    Raises PolicyError with every fault.
+    """
+    from db.policies.told import TOLD, check_policy, warn_of_epoch
 
     with psycopg.connect(url) as connection:
-        return check_policy(text, name, connection.execute(TOLD).fetchall())
+        told = connection.execute(TOLD).fetchall()
+    policy = check_policy(text, name, told)
+    return policy, [*policy.warnings(datetime.now(UTC)), *warn_of_epoch(policy, told)]

@@ -49,7 +49,8 @@ NAMES: Final = 10
 NAME: Final = 60
 
 # What graphql-core and strawberry add to their messages: names that were not asked for, and an exception's own text.
-_LIBRARY_ADDITIONS: Final = re.compile(r" Did you mean .*|(cannot represent a \w+): .*", re.DOTALL)
+_LIBRARY_ADDITIONS: Final = re.compile(r" Did you mean .*|(cannot represent a (\w+)): .*", re.DOTALL)
+_FORMS: Final = {"Date": " (write it like 2026-05-27)", "DateTime": " (write it like 2026-05-27T12:00:00Z)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +358,7 @@ def _format_error(error: GraphQLError) -> dict[str, Any]:
     cause = _root_cause(error)
     if _is_of_the_request(error, cause):
         extensions = {"code": "GRAPHQL_VALIDATION_FAILED"} | (error.extensions or {})
-        message = _LIBRARY_ADDITIONS.sub(r"\1", error.message)
+        message = _LIBRARY_ADDITIONS.sub(lambda found: (found[1] or "") + _FORMS.get(found[2], ""), error.message)
         return {**error.formatted, "message": message, "extensions": extensions}
     told, code = _of_the_database(cause) or (http_error(cause).message, "INTERNAL")
     return {"message": told, "extensions": {"code": code}} | ({"path": error.path} if error.path else {})

@@ -274,8 +274,8 @@ def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
     """Describe a signal in a record of ingest that cannot be read, though the record is stored."""
     place, _, reason = fault.partition(": ")
     consequence = (
-        "the line is stored; an unreadable signal counts as an opt-out from training, unless the signal is of "
-        "AIPREF (correct the signal)"
+        "the line is stored; an unreadable signal counts as an opt-out from training, unless its standard has another"
+        " rule (correct the signal)"
     )
     return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
 

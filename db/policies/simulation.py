@@ -66,7 +66,8 @@ async def simulate_policy_change(reader: Reader, before: Policy, after: Policy) 
     """Count what would change if a policy were in force now, for each purpose of either policy."""
     statement = _slice_statement(before, after)
     purposes = list(dict.fromkeys((*after.purposes, *before.purposes)))
-    simulation = Simulation(untold=await _count_untold(reader, after))
+    unchanged: Changes = Counter({(purpose, gained): 0 for purpose in purposes for gained in (True, False)})
+    simulation = Simulation(purposes=unchanged, untold=await _count_untold(reader, after))
     highest = await reader.fetchval("SELECT max(id) FROM grounds.content") or 0
     starts = list(range(0, highest, SLICE_SIZE))
     random.Random(0).shuffle(starts)  # noqa: S311 - a spread, the same at each simulation

@@ -72,6 +72,17 @@ def _untold_faults(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]
     return [f"{fault} {remedy}" for fault in faults]
 
 
+def warn_of_epoch(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a warning if no campaign has the epoch from which on a policy counts notices."""
+    known = {epoch for epochs in told_uses(told).values() for epoch in epochs}
+    if policy.notice.epoch in known:
+        return []
+    return [
+        f"notice.epoch: no campaign has the epoch {policy.notice.epoch} (state the epoch of the first campaign whose"
+        " notices count)"
+    ]
+
+
 def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
     """Return the uses of policies that campaigns told of, each with their epochs; `told` has the rows of TOLD."""
     return {

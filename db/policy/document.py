@@ -313,9 +313,10 @@ def _policy_error(text: str | bytes, name: str, error: ValidationError) -> Polic
 
 
 def _describe_faults(error: ValidationError) -> list[str]:
-    """Describe each fault that pydantic found in a policy document."""
+    """Describe each fault that pydantic found in a policy document, except a list that only lacks its faulty values."""
     found = error.errors(include_url=False, include_input=False)
-    return [line for fault in found for line in describe_fault(fault).splitlines()]
+    faulty_lists = {fault["loc"][:-1] for fault in found if fault["loc"] and isinstance(fault["loc"][-1], int)}
+    return [line for fault in found if fault["loc"] not in faulty_lists for line in describe_fault(fault).splitlines()]
 
 
 def _read_object(text: str | bytes) -> dict[str, Any]:

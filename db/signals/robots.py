@@ -26,7 +26,7 @@ def read_robots_txt(found: Found) -> Reading:
     if not isinstance(found.value, str):
         fault = "robots.txt is not a string"
         return combine_statements(
-            *(reserved(source, fault) for source in (RightsSource.AIPREF, RightsSource.CONTENT_SIGNALS))
+            Statement(RightsSource.AIPREF, "unknown", fault), reserved(RightsSource.CONTENT_SIGNALS, fault)
         )
     rules = _rules_of_group(found.value)
     if found.path is not None and _is_disallowed(rules, found.path):

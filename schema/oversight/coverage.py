@@ -266,7 +266,7 @@ async def coverage(
 ) -> Coverage | None:
     """Resolve `coverage` from a snapshot, None while there is none: exact for officers, published for dashboards."""
     by = list(dict.fromkeys(group_by))
-    filters = read_filter(filter)
+    filters = await read_filter(info.context, filter)
     dimensions = [Dimension(each) for each in by if each is not CoverageDimension.CONDITION]
     exact = info.context.actor.role in EXAMINERS
     read = _exact_coverage if exact else answer_from_published

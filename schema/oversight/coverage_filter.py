@@ -5,8 +5,15 @@ import re
 import strawberry
 
 from db.coverage.snapshot import Dimension
+from db.policy.document import Policy
+from schema.context import Context
 from schema.enums import ContentKind, GroundCode
 from schema.errors import BadInput
+
+_LANGUAGE, _COUNTRY = re.compile(r"[A-Za-z]{2,8}"), re.compile(r"[A-Z]{2}")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_WITHOUT_A_VALUE = ("unknown", "other")
+"""The values of coverage that are no value of an item: none, and those that are too rare to be published."""
 
 
 @strawberry.input(description="A filter for the items to count; the value `unknown` matches items without a value.")
@@ -27,10 +34,13 @@ class CoverageFilter:
     )
 
 
-def read_filter(filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
+async def read_filter(context: Context, filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
     """Return the values that the filter of the API's `coverage` names, by dimension. Raises BadInput."""
     if filter is None:
         return {}
+    if filter.products:
+        _check_products(filter.products, await context.gateway.policy_in_force())
+    _check_forms(filter)
     given = {
         Dimension.KIND: filter.kinds,
         Dimension.PRODUCT: filter.products,
@@ -39,9 +49,24 @@ def read_filter(filter: CoverageFilter | None) -> dict[Dimension, list[str]]:
         Dimension.MONTH: filter.months,
         Dimension.GROUND: filter.grounds,
     }
+    return {dimension: [str(value) for value in values] for dimension, values in given.items() if values is not None}
+
+
+def _check_products(wanted: list[str], policy: Policy) -> None:
+    """Raise BadInput where the filter of `coverage` names a product that no account can have."""
+    known = sorted(policy.products)
+    if not set(wanted) <= {*known, *_WITHOUT_A_VALUE}:
+        raise BadInput(f"filter.products: must be one or more of {', '.join([*known, 'unknown'])} (correct the list)")
+
+
+def _check_forms(filter: CoverageFilter) -> None:
+    """Raise BadInput where the filter of `coverage` names what no item can have."""
     if any("-" in language for language in filter.languages or ()):
         raise BadInput("filter.languages: must be languages without a dialect (write de, not de-AT)")
-    for month in filter.months or ():
-        if not re.fullmatch(r"\d{4}-\d{2}", month):
-            raise BadInput("filter.months: must be months (write them as YYYY-MM)")
-    return {dimension: [str(value) for value in values] for dimension, values in given.items() if values is not None}
+    for name, wanted, form, advice in (
+        ("languages", filter.languages, _LANGUAGE, "languages (write them like de)"),
+        ("countries", filter.countries, _COUNTRY, "countries (write them like DE)"),
+        ("months", filter.months, _MONTH, "months (write them as YYYY-MM)"),
+    ):
+        if not all(form.fullmatch(value) or value in _WITHOUT_A_VALUE for value in wanted or ()):
+            raise BadInput(f"filter.{name}: must be {advice}")

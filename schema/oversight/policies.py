@@ -99,7 +99,8 @@ class PolicySimulation:
     gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
     lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
     by_purpose: list[SimulatedChange] = governed(
-        EXAMINERS, description="The changes by purpose; an item counts once for each purpose."
+        EXAMINERS,
+        description="The changes for each purpose of either policy; an item counts once for each purpose.",
     )
     untold: list[UntoldAccounts] = governed(
         EXAMINERS, description="The accounts that received no notice, by purpose and kind of content in the policy."

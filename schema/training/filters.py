@@ -11,6 +11,7 @@ import strawberry
 from db.delivery.pages import MAX_INDEX_SCANS, Filter, Sample
 from db.policy.document import Policy
 from db.secrets import KeyUse, derive_key
+from db.vocabulary import is_language
 from schema.context import Context
 from schema.enums import ContentKind, GroundCode, Region
 from schema.errors import BadInput
@@ -119,6 +120,11 @@ def _languages(wanted: list[str] | None) -> list[str] | None:
     for language in wanted or []:
         if len(language) > 64 or not _LANGUAGE_RANGE.fullmatch(language):
             raise BadInput("filter.languages: must be language ranges (write them like de, de-AT or *)")
+        if language != "*" and not is_language(language.partition("-")[0]):
+            raise BadInput(
+                f"filter.languages: {language} does not begin with a language code of ISO 639 (write de for German"
+                " and cs for Czech)"
+            )
     return _each_once(wanted)
 
 

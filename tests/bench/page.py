@@ -65,8 +65,8 @@ FILTERS: dict[str, dict[str, Any]] = {
     "a month in a rare language": {"createdMonths": ["2026-01-01"], "languages": ["mt"]},
     "a kind that a product has not": {"kinds": ["POST"], "products": ["MESSENGER"]},
     "kinds that a product has not": {"kinds": ["POST", "PHOTO"], "products": ["MESSENGER"]},
-    "no such language": {"languages": ["xx"]},
-    "no such languages": {"languages": ["xx", "yy"]},
+    "no such language": {"languages": ["fo"]},
+    "no such languages": {"languages": ["fo", "se"]},
     "a dialect that nothing has": {"languages": ["de-xx"]},
     "a region": {"regions": ["MT"]},
     "a region and a rare language": {"regions": ["DE"], "languages": ["mt"]},
@@ -76,7 +76,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "media of no such type": {"mediaTypes": ["image/x-none"]},
     "a half": {"sample": {"share": 0.5, "seed": "bench"}},
     "one of a hundred": {"sample": {"share": 0.01, "seed": "bench"}},
-    "24 such": {"languages": [f"x{letter}" for letter in "abcdefghijklmnopqrstuvwx"]},
+    "24 such": {"languages": [f"xx{letter}" for letter in "abcdefghijklmnopqrstuvwx"]},
 }
 Call = Callable[[int], Awaitable[object]]
 

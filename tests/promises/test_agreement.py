@@ -1,6 +1,7 @@
 """Hold the gateway to the oracle: the same lines into both, and every decision of every world compared."""
 
 import secrets
+from datetime import UTC, datetime
 
 import pytest
 
@@ -41,9 +42,14 @@ async def test_the_gateway_decides_as_the_oracle_does_in_worlds_never_seen_befor
     assert decided * LONG_BATCHES >= LONG_DECISIONS
 
 
-async def agree(gateway: TestGateway, seed: int, worlds: int, instants: int) -> int:
+async def test_the_gateway_decides_as_the_oracle_does_in_the_present_minute(gateway: TestGateway) -> None:
+    present = datetime.now(UTC).replace(microsecond=secrets.randbelow(1_000_000))
+    assert await agree(gateway, secrets.randbits(40), 20, 6, present)
+
+
+async def agree(gateway: TestGateway, seed: int, worlds: int, instants: int, now: datetime | None = None) -> int:
     """Load a batch into both, compare all that they say of it, and return the number of decisions."""
-    batch = make_batch(seed, worlds, instants)
+    batch = make_batch(seed, worlds, instants, now=now)
     await enforce(gateway, batch)
     oracle, found = await load(gateway, batch)
     with reading(gateway.database_url) as connection:

@@ -237,6 +237,23 @@ async def test_a_bad_line_about_an_item_shuts_it_until_a_good_later_one(known: T
         assert (await outcomes(known))["CONTENT_SETTLED"] == outcome
 
 
+async def test_two_versions_of_one_instant_are_not_permitted_in_either_order(known: TestGateway) -> None:
+    for name, audiences in (("one", ("FRIENDS", "PUBLIC")), ("another", ("PUBLIC", "FRIENDS"))):
+        await known.ingest([fact("content", id=name, audience=audience) for audience in audiences])
+        found = await outcomes(known, name)
+        assert (found["CONTENT_SETTLED"], found["permitted"]) == ("UNKNOWN", "FAIL")
+    assert await pulled(known) == 1
+
+
+async def test_an_objection_only_widens_and_is_not_withdrawn_when_it_is_received(known: TestGateway) -> None:
+    received = "2026-02-01T00:00:00Z"
+    said = [{"scope": "ALL"}, {"scope": "AI_INTERACTIONS"}, {"withdrawn_at": received}]
+    for day, changed in enumerate(said, 2):
+        await known.ingest([fact("objection", day, account="author", received_at=received) | changed])
+        assert (await outcomes(known, at=NOW + 400 * DAY))["NO_ACTIVE_OBJECTION"] == "FAIL", changed
+    assert await pulled(known, NOW + 400 * DAY) == 0
+
+
 async def test_an_item_that_is_undeleted_waits_seven_days_from_when_that_was_loaded(known: TestGateway) -> None:
     await known.ingest([fact("content", 3, deleted_at="2026-01-02T00:00:00Z")])
     assert await pulled(known) == 0

@@ -14,6 +14,7 @@ from db.policy.document import parse_policy
 from schema.actor import Role
 from schema.records.consent import consent_of
 from schema.relay.ids import IdKind, ids_of
+from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, OPTED_IN_POLICY, fact
 from tests.support.gateway import SECRET, TestGateway
@@ -60,6 +61,11 @@ CHECK = "query C($ids: [ID!]!) { checkEligibility(ids: $ids) { items { contentId
 COUNTED = """query ($document: String!) {
   coverage(groupBy: []) { total { permitted } } simulatePolicy(document: $document) { gained lost } }"""
 NODE = "query N($id: ID!) { node(id: $id) { id } }"
+RESEARCH: dict[str, Any] = {"purposes": ["RESEARCH"], "kinds": ["POST"], "products": ["FACEBOOK"]}
+TWO_PURPOSES = DEFAULT_POLICY | {"version": "two", "purposes": ["GENAI_TRAINING", "RESEARCH"]}
+ONLY_POSTS = {"grounds": {"PUBLIC_CONTENT": PUBLIC}}
+BY_PURPOSE = """query B($document: String!) {
+  simulatePolicy(document: $document) { byPurpose { name gained lost } } }"""
 CONSENT_IRI = "https://w3id.org/dpv/legal/eu/gdpr#A6-1-a"
 TEXTS = open_catalogue(None)["en"]
 
@@ -142,6 +148,10 @@ def _of_account(own: dict[str, Any], page: str, explained: str) -> Iterator[str]
         yield f"the basis {consent['legalBasis']['iri']} is that of none of its items"
     if "Nothing of yours is used" in words and any(item["eligibility"]["permitted"] for item in items):
         yield f"{position} says that nothing is used, and something is permitted"
+    if (TEXTS["me"]["consent_asked"] in page) != consent["askedFor"]:
+        yield "/me says otherwise whether consent is needed"
+    if (TEXTS["me"]["consent_withdraw"] in page) != (consent["givenAt"] is not None):
+        yield "/me says otherwise whether consent was given"
     if ("Is not used" in page) != (not all(item["eligibility"]["permitted"] for item in items)):
         yield "/me says otherwise what is used"
 
@@ -201,3 +211,38 @@ async def test_no_two_answers_about_a_position_contradict_each_other(
     monkeypatch.setattr("schema.records.account.consent_of", consents_first)
     found = await contradictions(gateway)
     killed(f"a position without its objection, {policy}", "schema/records/consent.py", found[0] if found else None)
+
+
+async def test_every_page_and_field_shows_each_purpose_and_delivers_for_its_own(gateway: TestGateway) -> None:
+    """The author was told of GENAI_TRAINING and not of RESEARCH, which the policy has too."""
+    gateway.set_clock(NOW)
+    told = fact("campaign", id="2025-12", told=[RESEARCH], texts={})
+    await gateway.ingest([told, fact("account"), fact("notice", **NOTICED), fact("content")])
+    activate_policy(gateway.database_url, parse_policy(json.dumps(TWO_PURPOSES | ONLY_POSTS)))
+    for purpose, items in (("GENAI_TRAINING", 1), ("RESEARCH", 0)):
+        assert len(await gateway.pull(client=purpose.lower(), purpose=purpose)) == items
+
+    headers = {"Authorization": f"Bearer {gateway.token(Role.DATA_SUBJECT, subject='author')}"}
+    page = (await gateway.client.get("/me", headers=headers)).text
+    assert re.findall(r"<strong>(.+?)</strong>: (.+)", page) == [
+        ("training of generative AI", TEXTS["positions"]["NOT_OBJECTED"]),
+        ("RESEARCH", TEXTS["positions"]["NOT_NOTICED"]),
+    ]
+    verdicts = re.findall(r'<p class="(may|may-not)">[^(]+\((.+)\)</p>', page)
+    assert verdicts == [("may", "training of generative AI"), ("may-not", "RESEARCH")]
+    own = (await gateway.client.get("/me", params={"format": "json"}, headers=headers)).json()
+    (item,) = own["contents"]["nodes"]
+    decided = [(each["purpose"], each["permitted"]) for each in item["eligibilityByPurpose"]]
+    assert decided == [("GENAI_TRAINING", True), ("RESEARCH", False)]
+
+    async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+        explained = (await browser.get("/dashboard/explain", params={"id": "item"})).text
+    summaries = dict(re.findall(r"<dt>(genai training|research)</dt><dd>(.+?)</dd>", explained, re.IGNORECASE))
+    assert [text.startswith("Not permitted") for text in summaries.values()] == [False, True]
+
+    nothing = TWO_PURPOSES | ONLY_POSTS | {"version": "next", "regions": ["FR"]}
+    found = (await gateway.ask(Role.AUDITOR, BY_PURPOSE, {"document": json.dumps(nothing)}))["simulatePolicy"]
+    assert found["byPurpose"] == [
+        {"name": "GENAI_TRAINING", "gained": 0, "lost": 1},
+        {"name": "RESEARCH", "gained": 0, "lost": 0},
+    ]

@@ -87,10 +87,15 @@ class Batch:
     campaigns: tuple[bytes, ...] = ()  # lines that arrive before the policy is in force
 
 
-def make_batch(seed: int, worlds: int, instants: int = 5, features: Features = BUILT_FEATURES) -> Batch:
-    """Make a batch of some worlds, to be decided at some instants; a world has 23 lines or so about 7 items."""
+def make_batch(
+    seed: int, worlds: int, instants: int = 5, features: Features = BUILT_FEATURES, now: datetime | None = None
+) -> Batch:
+    """Make a batch of some worlds, to be decided at some instants; a world has 23 lines or so about 7 items.
+
+    Its facts turn around `now`: an instant that the seed chooses, unless one is given.
+    """
     random = Random(seed)
-    now = _instant_of_decision(random)
+    now = now or _instant_of_decision(random)
     policy = DEFAULT_POLICY if random.random() < 0.5 else _policy(random, seed, now, features)
     taken_back = timedelta(days=policy["dwell"]["taken_back_days"])
     loaded_at = sorted(

@@ -265,6 +265,13 @@ def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: P
         "purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING",
     ):
         assert f"policy 2025-05-27: {part}" in told.stderr
+    file.write_text(json.dumps(sound | {"regions": ["EL"]}))
+    told = grounds("policy", "check", file, data=tmp_path, env=settings)
+    assert told.stderr.count("regions") == 1, "an empty list is no fault of its own"
+    file.write_text(json.dumps(sound | {"notice": {"epoch": "1990-01", "period_days": 30}}))
+    told = grounds("policy", "check", file, data=tmp_path, env=settings)
+    assert told.returncode == 0
+    assert "warning: notice.epoch: no campaign has the epoch 1990-01" in told.stderr
 
 
 def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> None:

@@ -62,7 +62,10 @@ async def test_a_value_of_the_clients_own_is_told_back_in_short_and_without_the_
         ({"first": 1, "after": [long, {"x": long}]}, "String cannot represent a non string value: ['" + ASKED),
         ({"first": 1, "filter": long}, "to be an object, found: '" + ASKED),
         ({"first": 1, "filter": {"createdMonths": [long]}}, "Value cannot represent a Date"),
-        ({"first": 1, "filter": {"createdMonths": ["2026-13-01"]}}, "Value cannot represent a Date"),
+        (
+            {"first": 1, "filter": {"createdMonths": ["2026-13-01"]}},
+            "cannot represent a Date (write it like 2026-05-27)",
+        ),
         ({"first": None}, "of non-null type 'Int!' not to be None"),
     ):
         response = await gateway.post(Role.TRAINING_CLIENT, PULL, variables)
@@ -76,7 +79,7 @@ async def test_a_value_of_the_clients_own_is_told_back_in_short_and_without_the_
     assert (error["path"], "to non-null type 'Int!' not to be None" in error["message"]) == (["contents"], True)
     literal = f'{{ trainableContent(first: 1, filter: {{ createdMonths: ["{ASKED}"] }}) {{ nodes {{ id }} }} }}'
     (error,) = (await gateway.post(Role.TRAINING_CLIENT, literal)).json()["errors"]
-    assert error["message"] == "filter.createdMonths: Value cannot represent a Date"
+    assert error["message"] == "filter.createdMonths: Value cannot represent a Date (write it like 2026-05-27)"
     assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
     assert [place["line"] for place in error["locations"]] == [1]
 

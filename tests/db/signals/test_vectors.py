@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from db.signals import aipref, at_protocol, embedded_metadata, natural_language, robots, statement, tdmrep
 from db.signals.reader import MAX_VALUE_BYTES, read_signal
 from db.signals.statement import UNDATED, Found, Precedence, Reading, Standard, settle_signals
+from db.vocabulary import RightsSource
 from tests.support.mutants import Killed
 from tests.support.signal_vectors import VECTORS, signals_of
 
@@ -95,7 +96,9 @@ def test_a_malformed_signal_reserves_and_is_reported_but_for_aipref_which_is_unk
     for standard, value, train_ai in MALFORMED:
         reading = read_signal(Found(standard, value))
         assert reading.fault, (standard, value)
-        assert set(settle_signals([reading]).values()) == {train_ai}, (standard, value)
+        settled = settle_signals([reading])
+        assert statement.strictest(settled.values()) == train_ai, (standard, value)
+        assert settled.get(RightsSource.AIPREF, "unknown") == "unknown", (standard, value)
     for standard in (Standard.USER_INTENTS, Standard.AI_PREFERENCES):
         for value in ("no", [1], {"syntheticContentGeneration": 1, "preferences": 1}):
             reading = read_signal(Found(standard, value))

@@ -187,3 +187,20 @@ async def test_languages_are_counted_with_their_dialects_beneath(gateway: TestGa
     assert [row["items"] for row in filtered] == [4]
     answer = (await gateway.post(Role.AUDITOR, query, {"filter": {"languages": ["de-AT"]}})).json()
     assert "without a dialect" in answer["errors"][0]["message"]
+
+
+async def test_a_filter_that_can_match_nothing_is_refused_by_name(gateway: TestGateway) -> None:
+    await counted_gateway(gateway, [[Item()] * 20])
+    refusals: list[tuple[str, list[str], str]] = [
+        ("products", ["MYSPACE"], "must be one or more of FACEBOOK, INSTAGRAM, MESSENGER, WHATSAPP, unknown"),
+        ("products", ["facebook"], "must be one or more of FACEBOOK"),
+        ("languages", ["German language"], "must be languages"),
+        ("countries", ["de"], "must be countries"),
+        ("months", ["2026-13"], "must be months"),
+    ]
+    for role in (Role.AUDITOR, Role.DASHBOARD):
+        for name, values, said in refusals:
+            message = await refused(gateway, "KIND", role=role, filter={name: values})
+            assert message.startswith(f"filter.{name}: {said}")
+        for name, values in (("products", ["WHATSAPP", "unknown"]), ("countries", ["unknown"]), ("languages", ["MT"])):
+            assert await ask(gateway, role, "KIND", filter={name: values}), name

@@ -18,6 +18,8 @@ LANGUAGES = {
 }
 REFUSED: dict[str, dict[str, Any]] = {
     "filter.languages: must be language ranges": {"languages": ["de_AT"]},
+    "filter.languages: German does not begin with a language code": {"languages": ["de", "German"]},
+    "filter.languages: cz-CZ does not begin with a language code": {"languages": ["cz-CZ"]},
     "filter.kinds: must be one or more of AI_INTERACTION, POST": {"kinds": ["PRIVATE_MESSAGE"]},
     "filter.kinds: must be one or more of": {"kinds": ["POST", "VIDEO"]},
     "filter.createdFromMonth: must not be after createdUntilMonth": {
@@ -62,6 +64,7 @@ async def test_a_filter_by_language_ranges(filled: TestGateway) -> None:
         (["de-at-1996", "de-AT"], ["austria", "reform"]),
         (["de", "de-AT"], german),
         (["da"], []),
+        (["iw", "deu", "mo-MD"], []),
         (["el", "de-DE"], ["germany", "greek"]),
         (["*"], [*german, "other", "greek"]),
         ([], []),

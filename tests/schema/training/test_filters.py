@@ -68,9 +68,9 @@ def permitted(kind: str, of: str) -> bool:
             {"products": ["MESSENGER", "INSTAGRAM"], "kinds": ["POST", "AI_INTERACTION"]},
             {"languages": ["mt"]},
             {"languages": ["mt", "de"], "kinds": ["PHOTO"]},
-            {"languages": ["mt", "xx", "fr", "yy", "de"]},
-            {"languages": ["xx", "yy"]},
-            {"languages": [f"x{letter}" for letter in "abcdefghijklmnopqrstuvw"] + ["fr"], "kinds": ["POST", "PHOTO"]},
+            {"languages": ["mt", "sv", "fr", "fi", "de"]},
+            {"languages": ["sv", "fi"]},
+            {"languages": [f"xx{letter}" for letter in "abcdefghijklmnopqrstuvw"] + ["fr"], "kinds": ["POST", "PHOTO"]},
             {
                 "languages": ["mt", "de"],
                 "createdMonths": ["2026-01-01", "2026-02-01"],
