@@ -21,7 +21,17 @@ DOMAINS = (
     *("calendar", "facts", "claims", "consent", "campaign", "policy", "hold", "canary", "client", "person"),
     *("standing", "family", "taking_back"),
     *("standing_queue", "referenced_contact", "delivery", "staff_read", "ledger", "retraction", "release"),
-    *("incarnation", "objection", "placeholder", "offer", "altered_medium", "notice_task", "history", "coverage"),
+    *(
+        "training_run",
+        "incarnation",
+        "objection",
+        "placeholder",
+        "offer",
+        "altered_medium",
+        "notice_task",
+        "history",
+        "coverage",
+    ),
     *("installation", "journal", "session", "reading_link", "job", "metrics", "public_record"),
 )
 FIRST_VERSION = "0001"

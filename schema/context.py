@@ -27,6 +27,7 @@ from db.records.content import ContentRow
 from db.records.decision import DecisionRow
 from db.records.own_deliveries import number_own_items
 from db.records.timeline import RecipientRow, load_recipients
+from db.releases.runs import ItemRunRow, runs_of_items
 from schema.actor import Actor, Role
 from schema.relay.ids import IdKind, Ids, ids_of
 
@@ -191,6 +192,17 @@ class Context:
     def recipients(self) -> Loader[int, list[RecipientRow]]:
         """Load for a GraphQL request's resolvers which clients received its items, in one statement."""
         return Loader(lambda numbers: load_recipients(self.reader, numbers))
+
+    @cached_property
+    def item_runs(self) -> Loader[int, list[ItemRunRow]]:
+        """Load for a GraphQL request's resolvers which training runs used its items, in one statement."""
+
+        async def load(items: list[int]) -> list[list[ItemRunRow]]:
+            """Read the training runs that used these items for a GraphQL request's resolvers."""
+            found = await runs_of_items(self.reader, items)
+            return [[row for (used, _, _), rows in found.items() if used == item for row in rows] for item in items]
+
+        return Loader(load)
 
     @cached_property
     def canaries(self) -> Loader[int, CanaryRow | None]:

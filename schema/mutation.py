@@ -12,6 +12,7 @@ from schema.oversight.placeholders import PlaceholderMutation
 from schema.oversight.policies import PolicyMutation
 from schema.oversight.reading_links import ReadingLinkMutation
 from schema.releases.releases import ReleaseMutation
+from schema.releases.runs import RunMutation
 from schema.training.retractions import RetractionMutation
 
 
@@ -28,5 +29,6 @@ class Mutation(
     ReleaseMutation,
     ReadingLinkMutation,
     RetractionMutation,
+    RunMutation,
 ):
     """The root type of mutations; each domain adds its own."""

@@ -60,6 +60,7 @@ from schema.relay.connection import After, Connection, First
 from schema.relay.ids import IdKind
 from schema.relay.node import Node
 from schema.releases.releases import Release, releases_page, resolve_release
+from schema.releases.runs import TrainingRun, runs_page
 from schema.training.retractions import (
     EligibilityCheck,
     Incident,
@@ -331,6 +332,11 @@ class Query:
         (*TRAINING, *EXAMINERS),
         resolver=releases_page,
         description="Returns the releases of the client, or of all clients for officers and auditors, oldest first.",
+    )
+    training_runs: Connection[TrainingRun] = governed(
+        (*TRAINING, *EXAMINERS),
+        resolver=runs_page,
+        description="Returns the training runs that the client, or for officers and auditors any client, recorded.",
     )
     check_eligibility: EligibilityCheck = governed(
         TRAINING,

@@ -18,7 +18,7 @@ DECLARE
 BEGIN
     PERFORM set_config('grounds.job', 'begin incarnation', TRUE);
     FOREACH name IN ARRAY ARRAY['account', 'content', 'notice', 'objection', 'consent_event', 'hold', 'delivery', 'release',
-        'retraction'] LOOP
+        'retraction', 'training_run'] LOOP
         IF name = 'retraction' THEN
             found := (SELECT max(b.last_id) FROM grounds.retraction_batch b);
         ELSE

@@ -66,6 +66,18 @@ CREATE TABLE grounds.release_removed (
 
 CREATE INDEX release_removed_version ON grounds.release_removed (release, major);
 
+-- The receipts of each shard, and the version of its release at each hand-out.
+CREATE TABLE grounds.release_delivery (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    release bigint NOT NULL,
+    number int NOT NULL,
+    major int NOT NULL,
+    minor int NOT NULL,
+    delivery bigint -- NULL: everything that the client had received of the shard was removed
+);
+
+CREATE INDEX release_delivery_shard ON grounds.release_delivery (release, number, id);
+
 CREATE FUNCTION grounds.items_of_bits(first bigint, bits bytea) RETURNS SETOF bigint
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -363,6 +375,11 @@ BEGIN
         sha256 = shard.sha256, byte_count = shard.byte_count, counts = shard.counts, item_count = shard.item_count,
         delivery = receipt
     WHERE s.release = of_release AND s.number = of_number AND (s.delivery IS NULL OR gone <> '{}');
+    INSERT INTO grounds.release_delivery (release, number, major, minor, delivery)
+    SELECT r.id, of_number, r.major, r.minor, receipt FROM grounds.release r
+    WHERE r.id = of_release AND receipt IS DISTINCT FROM (
+        SELECT d.delivery FROM grounds.release_delivery d WHERE d.release = of_release AND d.number = of_number
+        ORDER BY d.id DESC LIMIT 1);
     policy := (SELECT p.version FROM grounds.policy p WHERE p.active AND NOT grounds.decisions_pending());
 END $$;
 

@@ -24,7 +24,7 @@ MAX_VALUES = 45_000
 37,000 with every cursor and __typename, so that one page fits and two pages do not."""
 FIELD_COSTS = {
     **{"consent": 20, "exclusions": 20, "dialects": 20, "account": 40, "number": 40, "eligibility": 60},
-    **{"campaign": 40, "sentText": 40, "eligibilityByPurpose": 120},
+    **{"campaign": 40, "sentText": 40, "models": 40, "eligibilityByPurpose": 120},
     **{
         "signals": 150,
         "notices": 150,

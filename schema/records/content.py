@@ -67,7 +67,7 @@ async def _resolve_own_number(root: "Content", info: Info) -> int | None:
 
 async def _resolve_recipients(root: "Content", info: Info) -> list[Recipient]:
     """Resolve `Content.recipients`: the clients that received the item."""
-    return [recipient_of(row) for row in await info.context.recipients.load(root.row.id)]
+    return [recipient_of(root.row.id, row) for row in await info.context.recipients.load(root.row.id)]
 
 
 async def _resolve_canary(root: "Content", info: Info) -> Canary | None:

@@ -9,10 +9,11 @@ from typing import Any
 import strawberry
 
 from db.records.timeline import FactRow, RecipientRow, load_facts
-from schema.context import Context
+from schema.context import Context, Info
 from schema.enums import described_enum
 from schema.governed import EXAMINERS, governed
 from schema.records.consent import MAX_PAGE_SIZE
+from schema.records.stated_models import StatedModel, stated_models
 from schema.relay.connection import Connection, check_page_size, connection_of_objects, read_cursor
 from schema.relay.ids import IdKind
 from schema.training.retractions import RetractionKind
@@ -32,8 +33,15 @@ class RetractionState(StrEnum):
     OVERDUE = "OVERDUE"
 
 
+async def _resolve_models(root: "Recipient", info: Info) -> list[StatedModel]:
+    """Resolve `Recipient.models`: what the client states of its training runs with the item."""
+    runs = await info.context.item_runs.load(root.item)
+    return stated_models([row for row in runs if (row.client, row.purpose) == (root.client, root.purpose)])
+
+
 @strawberry.type(description="A client that received an item.")
 class Recipient:
+    item: strawberry.Private[int]
     client: str = governed(EXAMINERS, description="The name of the client.")
     purpose: str = governed(EXAMINERS, description="The purpose of the client.")
     delivered_at: datetime = governed(EXAMINERS, description="The time of the first delivery.")
@@ -49,6 +57,11 @@ class Recipient:
     )
     retraction_kind: RetractionKind | None = governed(
         EXAMINERS, description="The action that the client must take, null if the item was not retracted."
+    )
+    models: list[StatedModel] = governed(
+        EXAMINERS,
+        resolver=_resolve_models,
+        description="The models that the client states to have trained with the item, empty if it has not said.",
     )
 
 
@@ -114,9 +127,10 @@ class TimelineEntry:
     sentence: str = governed(EXAMINERS, description="The event in one sentence.")
 
 
-def recipient_of(row: RecipientRow) -> Recipient:
+def recipient_of(item: int, row: RecipientRow) -> Recipient:
     """Show a client that received an item as the GraphQL object `Recipient`."""
     return Recipient(
+        item=item,
         client=row.client,
         purpose=row.purpose,
         delivered_at=row.delivered_at,

@@ -7,11 +7,13 @@ import strawberry
 
 from db.records.account import find_account_id
 from db.records.own_deliveries import MAX_ITEMS, load_own_deliveries, number_own_items
+from db.releases.runs import runs_of_items
 from schema.context import Context, Info
 from schema.errors import BadInput
 from schema.governed import SUBJECTS, governed
 from schema.oversight.staff_reads import LATEST_READS, OwnStaffRead, own_staff_reads
 from schema.records.consent import Notice, Objection, notices_of, objections_of
+from schema.records.stated_models import OwnStatedModel, own_stated_models
 from schema.relay.ids import IdKind
 
 LATEST_ITEMS = MAX_ITEMS
@@ -33,6 +35,10 @@ class OwnDelivery:
     )
     content_numbers: list[int | None] = governed(
         SUBJECTS, description="The values of `Content.number` for the items in `contentIds`, in the same order."
+    )
+    models: list[OwnStatedModel] = governed(
+        SUBJECTS,
+        description="The models that the client states to have trained with these items, empty if it has not said.",
     )
     told_to_delete_at: datetime | None = governed(
         SUBJECTS,
@@ -76,6 +82,7 @@ async def _resolve_own_deliveries(
     context = info.context
     numbers, _ = await number_own_items(context.reader)
     asked = list(numbers) if content_ids is None else _items_of(context, content_ids)
+    runs = await runs_of_items(context.reader, asked)
     return [
         OwnDelivery(
             id=strawberry.ID(context.ids.encode(IdKind.RECEIPT, row.id)),
@@ -85,6 +92,7 @@ async def _resolve_own_deliveries(
             decided_at=row.decided_at,
             content_ids=[strawberry.ID(text) for text in context.ids.encode_all(IdKind.CONTENT, row.items)],
             content_numbers=[numbers.get(item) for item in row.items],
+            models=own_stated_models(context, runs, row.client, row.purpose, row.items),
             told_to_delete_at=row.told_to_delete_at,
             has_confirmed=row.has_confirmed,
         )

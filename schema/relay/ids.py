@@ -37,6 +37,7 @@ class IdKind(IntEnum):
     RETRACTION = 10
     RELEASE = 11
     MEDIUM = 12
+    TRAINING_RUN = 13
     TRAINABLE_CONTENT_CURSOR = 17
     CONTENT_CURSOR = 18
     ACCOUNT_CURSOR = 19
@@ -47,6 +48,7 @@ class IdKind(IntEnum):
     OBJECTION_CURSOR = 24
     STAFF_READ_CURSOR = 25
     RELEASE_CURSOR = 26
+    TRAINING_RUN_CURSOR = 27
     TIMELINE_CURSOR = 33
 
 
@@ -55,7 +57,7 @@ _TABLES = {
     **dict.fromkeys((IdKind.AUTHOR, IdKind.ACCOUNT), "account"),
     **{IdKind.RECEIPT: "delivery", IdKind.NOTICE: "notice", IdKind.OBJECTION: "objection"},
     **{IdKind.CONSENT_EVENT: "consent_event", IdKind.HOLD: "hold", IdKind.RETRACTION: "retraction"},
-    IdKind.RELEASE: "release",
+    **{IdKind.RELEASE: "release", IdKind.TRAINING_RUN: "training_run"},
 }
 """The table that each kind of id refers to. The other kinds are cursors, which belong to the incarnation that issued
 them."""

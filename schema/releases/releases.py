@@ -23,7 +23,7 @@ from schema.training.filters import TrainableContentFilter, narrowed_by
 from schema.training.trainable_content import raise_unless_purpose_named
 
 _READERS: Final = (*TRAINING, *EXAMINERS)
-_MAX_PAGE_SIZE: Final = 100
+MAX_RELEASES: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -72,18 +72,18 @@ async def resolve_release(
     """Resolve the root field `release` of the GraphQL API: a release of the client, or any for officers."""
     context = info.context
     number = context.ids.decode_as(IdKind.RELEASE, id)
-    reader = await _reader(context)
+    reader = await release_reader(context)
     row = None if number is None else await find_release(reader, number)
-    return row and _release_of(context, row, await _client_names(context, reader))
+    return row and _release_of(context, row, await release_client_names(context, reader))
 
 
 async def releases_page(info: Info, first: First, after: After = None) -> Connection[Release]:
     """Resolve a page of the client's releases, or of all releases for officers, in the order they were started."""
     context = info.context
-    reader = await _reader(context)
+    reader = await release_reader(context)
     start = read_cursor(context.ids, IdKind.RELEASE_CURSOR, after)
-    rows, has_next = await page_of_releases(reader, start, check_page_size(first, _MAX_PAGE_SIZE))
-    names = await _client_names(context, reader)
+    rows, has_next = await page_of_releases(reader, start, check_page_size(first, MAX_RELEASES))
+    names = await release_client_names(context, reader)
     cursors = context.ids.encode_all(IdKind.RELEASE_CURSOR, [row.id for row in rows])
     return connection_of_objects([_release_of(context, row, names) for row in rows], cursors, after, has_next=has_next)
 
@@ -112,7 +112,7 @@ async def _start(
         raise BadInput("name: must be 1 to 100 letters, digits, dots, hyphens or underscores (correct it)")
     raise_unless_purpose_named(context, await context.gateway.policy_in_force())
     narrowed = Filter() if filter is None else await narrowed_by(context, filter)
-    client, reader = await context.client(), await _reader(context)
+    client, reader = await context.client(), await release_reader(context)
     number = await start_release(
         context.database.training,
         *(client, str(purpose), name, filter_as_json(narrowed), context.gateway.items_per_shard),
@@ -137,10 +137,10 @@ async def _cancel(
         claims = {"examiner": str(context.actor.role), "officer": context.actor.name}
     if number is None or not await cancel_release(pool, number, **claims):
         raise BadInput("id: there is no such release (query `releases` for the ids of releases)")
-    reader = await _reader(context)
+    reader = await release_reader(context)
     row = await find_release(reader, number)
     assert row is not None, "a release stays"
-    return _release_of(context, row, await _client_names(context, reader))
+    return _release_of(context, row, await release_client_names(context, reader))
 
 
 @strawberry.type
@@ -155,14 +155,14 @@ class ReleaseMutation:
     )
 
 
-async def _reader(context: Context) -> Reader:
+async def release_reader(context: Context) -> Reader:
     """Return what resolvers read releases through: a training client its own, officers and auditors all."""
     if context.actor.role is Role.TRAINING_CLIENT:
         return context.database.client(await context.client())
     return context.reader
 
 
-async def _client_names(context: Context, reader: Reader) -> Mapping[int, str]:
+async def release_client_names(context: Context, reader: Reader) -> Mapping[int, str]:
     """Return the names of clients for officers, who see releases of all of them."""
     if context.actor.role is Role.TRAINING_CLIENT:
         return {}

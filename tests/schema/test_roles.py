@@ -309,9 +309,7 @@ async def test_what_a_training_client_may_not_have_is_as_if_it_were_not(peopled:
         assert "FORBIDDEN" in texts.pop()
 
 
-async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_nothing_else(
-    peopled: TestGateway,
-) -> None:
+async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_no_more(peopled: TestGateway) -> None:
     functions = peopled.execute(
         "SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
@@ -319,8 +317,8 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
     assert [name for (name,) in functions] == [
         *("acknowledge_retractions", "cancel_release", "check_eligibility", "claim", "claimed", "claimed_client"),
         *("decision_time", "decisions_pending", "delivery_suspension", "hand_out_shard", "lose_shard", "offers_serve"),
-        *("open_shard", "publish_release", "register_client", "release_may_be_read", "removed_from_release"),
-        *("retractions_after", "start_release", "working", "write_receipt"),
+        *("open_shard", "publish_release", "record_run", "register_client", "release_may_be_read"),
+        *("removed_from_release", "retractions_after", "start_release", "working", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -339,6 +337,7 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_not
         readable = {name for schema, name in relations if allowed(f'SELECT * FROM "{schema}"."{name}" LIMIT 1')}
         assert readable == {
             *("trainable_content", "offered_content", "delivery", "retraction_batch", "release", "release_shard"),
+            *("training_run", "training_run_input"),
         }
         for schema, name in relations:
             assert not allowed(f'DELETE FROM "{schema}"."{name}"'), name

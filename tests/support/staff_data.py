@@ -2,6 +2,14 @@
 
 from tests.support.gateway import TestGateway
 
+TRAINING_RUN = (
+    "WITH run AS (INSERT INTO grounds.training_run (client, model, purpose, started_at, recorded_at)"
+    " VALUES (1, 'example-7b', 'GENAI_TRAINING', now(), now()) RETURNING id), released AS ("
+    " INSERT INTO grounds.training_run_input (run, release, major, minor, last_hand_out)"
+    " SELECT n.id, r.id, 1, 0, 1 FROM run n CROSS JOIN grounds.release r)"
+    " INSERT INTO grounds.training_run_input (run, first_receipt, last_receipt) SELECT id, 1, 1000000 FROM run"
+)
+
 
 def add_staff_data(gateway: TestGateway) -> None:
     """Let officers have something to see: a suspension, a webhook, a rejection, counts, a placeholder, a canary."""
@@ -36,6 +44,7 @@ def add_staff_data(gateway: TestGateway) -> None:
         " sha256, byte_count, counts, policy, decided_at) SELECT id, 0, 1, 1, 8, 'WRITTEN', 1, '\\x01', 'train-00000',"
         " '', 1, '{}', '2025-05-27', now() FROM grounds.release"
     )
+    gateway.execute(TRAINING_RUN)
     gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
     gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")

@@ -176,6 +176,14 @@ _ROWS = {
     "release_strike": [
         "INSERT INTO grounds.release_strike (release, number, items, is_revised) VALUES (1, 0, '{1}', FALSE)"
     ],
+    "release_delivery": ["INSERT INTO grounds.release_delivery (release, number, major, minor) VALUES (1, 0, 1, 0)"],
+    "training_run": [
+        "INSERT INTO grounds.training_run (client, model, purpose, started_at, recorded_at)"
+        " VALUES (1, 'm', 'P', now(), now())"
+    ],
+    "training_run_input": [
+        "INSERT INTO grounds.training_run_input (run, first_receipt, last_receipt) VALUES (1, 1, 1)"
+    ],
     "release_removed": ["INSERT INTO grounds.release_removed (release, major, items) VALUES (1, 1, '{1}')"],
     "delivery_progress": ["INSERT INTO grounds.delivery_progress VALUES (1)"],
     "retraction_batch": [
