@@ -16,6 +16,7 @@ from app.settings import SettingsError
 from app.texts.catalogue import Catalogue, open_catalogue
 from app.texts.formatting import LocalFormat
 from db.policy.document import Policy, Use
+from db.policy.grounds import GroundCode
 from db.vocabulary import ContentKind, MessageKind
 
 
@@ -34,6 +35,9 @@ def write_texts(
     """
     check_controller(policy)
     catalogue = catalogue or open_catalogue(None)
+    told = list(told)
+    if folder is None:
+        _raise_if_consent_is_asked(policy, told)
     sources = _template_sources(folder) if folder else _shipped_sources(catalogue, message)
     words = {language: dict(catalogue[language]["kinds"]) for language in catalogue.languages}
     for language, said in (_translated_words(folder) if folder else {}).items():
@@ -55,6 +59,17 @@ def write_texts(
     if faults:
         raise SettingsError("\n".join(faults))
     return texts
+
+
+def _raise_if_consent_is_asked(policy: Policy, told: Iterable[Use]) -> None:
+    """Raise SettingsError if a policy asks for consent to a campaign's use: the shipped texts state another basis."""
+    consented = policy.grounds.get(GroundCode.OPTED_IN)
+    kinds = sorted({use.kind for use in told if consented and use.kind in consented.kinds})
+    if kinds:
+        raise SettingsError(
+            "--template: is missing (pass a folder with the texts, because the shipped texts state legitimate interest,"
+            f" and policy {policy.version} asks for consent to use {', '.join(kinds)})"
+        )
 
 
 def _shipped_sources(catalogue: Catalogue, message: MessageKind) -> dict[str, str]:

@@ -12,6 +12,7 @@ from app.campaigns.templates import write_texts
 from app.settings import SettingsError
 from app.texts.catalogue import open_catalogue
 from db.policy.document import Use, default_policy
+from db.policy.grounds import GroundCode
 from db.vocabulary import MessageKind
 from tests.support.campaigns import SITE, email_of, mail_server, notify, peopled, register
 from tests.support.facts import DAY, NOW, fact
@@ -124,6 +125,14 @@ def test_the_shipped_texts_say_what_the_campaign_and_the_policy_say() -> None:
     assert "\n\n\n" not in unstated
     begins = NOW + 40 * DAY
     assert f"before {begins.day} {begins:%B %Y}." in texts_from(None, effective_from=begins)["en"]
+
+
+def test_the_shipped_texts_are_refused_for_what_needs_consent(tmp_path: Path) -> None:
+    consent = {GroundCode.OPTED_IN: default_policy().grounds[GroundCode.PUBLIC_CONTENT]}
+    with pytest.raises(SettingsError, match="state legitimate interest, and policy 2025-05-27 asks for consent to use"):
+        texts_from(None, grounds=consent)
+    (tmp_path / "en.txt").write_text(BODY)
+    assert set(texts_from(tmp_path, grounds=consent)) == {"en"}
 
 
 def test_several_purposes_are_told_apart(tmp_path: Path) -> None:
