@@ -37,8 +37,7 @@ def policy_check_command(file: PolicyFile, data: Data = None) -> None:
         text = read_file(file)
     with open_database_of(data) as (_, url):
         policy, warnings = _check_policy(text, file.name, url)
-    for warning in warnings:
-        print(f"policy {policy.version}: warning: {warning}", file=sys.stderr)
+    _print_warnings(policy, warnings)
     print(f"policy {policy.version}: is valid; its grounds are {', '.join(policy.grounds)}")
 
 
@@ -52,7 +51,14 @@ def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
     with open_database_of(data) as (_, url):
         policy, _ = _check_policy(text, file.name, url)
         activate_policy(url, policy)
+    _print_warnings(policy, policy.overdue(datetime.now(UTC)))
     print(f"policy {policy.version}: is in force")
+
+
+def _print_warnings(policy: "Policy", warnings: list[str]) -> None:
+    """Print the warnings of `grounds policy` on standard error."""
+    for warning in warnings:
+        print(f"policy {policy.version}: warning: {warning}", file=sys.stderr)
 
 
 def _check_policy(text: bytes, name: str, url: str) -> "tuple[Policy, list[str]]":

@@ -259,16 +259,22 @@ class Policy(_PolicyPart):
             found.append("review_by: is missing (state the day by which the policy must be reviewed)")
         if not self.assessments:
             found.append("assessments: is empty (state the assessments on which the policy is based)")
-        for each in self.deadlines():
-            if each.ends_at < now:
-                follows = "no item is permitted" if each.stops else "this is a warning only"
-                found.append(f"{each.name}: was valid until {each.until} ({follows})")
+        found += self.overdue(now)
         found += [
             f"dwell.{name}: is 0 (such a change counts without a waiting time)"
             for name, value in self.dwell.model_dump().items()
             if value == 0
         ]
         return found
+
+    def overdue(self, now: datetime) -> list[str]:
+        """Return which assessments of a policy document, or its review, are overdue, and what follows."""
+        return [
+            f"{each.name}: was valid until {each.until}"
+            f" ({'no item is permitted' if each.stops else 'this is a warning only'})"
+            for each in self.deadlines()
+            if each.ends_at < now
+        ]
 
     def document(self) -> str:
         """Write a policy document in canonical form, so that two that state the same are the same text."""

@@ -274,6 +274,17 @@ def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: P
     assert "warning: notice.epoch: no campaign has the epoch 1990-01" in told.stderr
 
 
+def test_a_policy_that_is_overdue_is_put_in_force_with_a_warning(database_url: str, tmp_path: Path) -> None:
+    overdue = {"version": "overdue", "review_by": "2026-01-01", "on_overdue": "STOP"}
+    (file := tmp_path / "policy.json").write_text(json.dumps(json.loads(default_policy().document()) | overdue))
+    settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
+    told = grounds("policy", "activate", file, data=tmp_path, env=settings)
+    assert (told.returncode, told.stdout) == (0, "policy overdue: is in force\n")
+    assert told.stderr == (
+        "policy overdue: warning: review of the policy: was valid until 2026-01-01 (no item is permitted)\n"
+    )
+
+
 def test_a_policy_is_refused_line_by_line(database_url: str, tmp_path: Path) -> None:
     def check(file: Path) -> "subprocess.CompletedProcess[str]":
         settings = {"DATABASE_URL": database_url, "GROUNDS_SECRET": SECRET.decode()}
