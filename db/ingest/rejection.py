@@ -197,17 +197,17 @@ def _readable_name(value: object) -> str | None:
 
 def is_ahead(value: object, now: datetime) -> bool:
     """Return whether an instant is further ahead of the clock than a record's can be."""
-    instant = _instant(value)
+    instant = _instant_of_line(value)
     return instant is not None and instant > now + CLOCK_TOLERANCE
 
 
 def _believable(value: object, now: datetime) -> datetime | None:
     """Return an instant in a rejected line of ingest, None if it is invalid or in the future."""
-    instant = _instant(value)
+    instant = _instant_of_line(value)
     return instant if instant is not None and instant <= now + CLOCK_TOLERANCE else None
 
 
-def _instant(value: object) -> datetime | None:
+def _instant_of_line(value: object) -> datetime | None:
     """Parse an instant in a rejected line of ingest, None if it is invalid."""
     try:
         instant: datetime = _INSTANT.validate_python(value)
@@ -218,4 +218,8 @@ def _instant(value: object) -> datetime | None:
 
 def _said_of_objection(said: dict[str, Any]) -> tuple[str | None, str | None, datetime | None]:
     """Read the target and the receipt of an objection in a rejected line of ingest."""
-    return _readable_name(said.get("person")), _readable_name(said.get("contact")), _instant(said.get("received_at"))
+    return (
+        _readable_name(said.get("person")),
+        _readable_name(said.get("contact")),
+        _instant_of_line(said.get("received_at")),
+    )

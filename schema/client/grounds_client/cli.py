@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from grounds_client.connection import GatewayError
 from grounds_client.contract.commands import ContractOutcome, check_report, diff_report, usage_report
 from grounds_client.contract.formats import EXIT_UNREADABLE, EXIT_WOULD_BREAK, ReportFormat, UsageFormat
 from grounds_client.contract.loader import ContractError
+from grounds_client.data_commands import add_data_commands
+from grounds_client.sync import SyncError
 
 SCHEMA_HELP = "The SDL file, or the URL of a gateway; for a URL, set GROUNDS_TOKEN to a token."
 
@@ -19,13 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         outcome: ContractOutcome = options.run(options)
-    except ContractError as error:
+    except (ContractError, GatewayError, SyncError) as error:
         print(f"grounds-client: {error}", file=sys.stderr)
         return EXIT_UNREADABLE
     except Exception:  # a defect of ours must not have the exit code of a broken contract, which Python's own is
         traceback.print_exc()
         return EXIT_UNREADABLE
-    print(outcome.text)
+    if outcome.text:
+        print(outcome.text)
     return EXIT_WOULD_BREAK if outcome.failed else 0
 
 
@@ -34,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="grounds-client", description="Tools for programs that query a gateway.")
     parser.add_argument("--version", action="version", version=version("grounds-client"))
     groups = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_data_commands(groups)
     contract = groups.add_parser(
         "contract", help="Check that operations fit a schema, and that a schema change breaks no operation."
     )

@@ -1,0 +1,180 @@
+"""What a training client reads: the items on which it may train, what it must delete, and the files of releases."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Self
+
+import httpx
+
+from grounds_client.connection import GatewayConnection, GatewayError, TokenProvider
+
+_ITEMS = """query Items($first: Int!, $after: String, $filter: TrainableContentFilter) {
+  trainableContent(first: $first, after: $after, filter: $filter) {
+    nodes {
+      id kind product language createdMonth text author { id } reason { ground policyVersion receipt }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}"""
+_RETRACTIONS = """query Retractions($first: Int!, $after: String) {
+  retractions(first: $first, after: $after) {
+    nodes { id contentId kind dueBy }
+    pageInfo { endCursor hasNextPage }
+  }
+}"""
+_ACKNOWLEDGE = "mutation Acknowledge($id: ID!) { acknowledgeRetractions(upTo: $id) { remaining } }"
+_RELEASES = """query Releases($after: String) {
+  releases(first: 100, after: $after) { nodes { id name state } pageInfo { endCursor hasNextPage } }
+}"""
+_START = """mutation Start($name: String!, $filter: TrainableContentFilter) {
+  startRelease(name: $name, filter: $filter) { id }
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item on which the client may train, with the ground and the receipt of its delivery."""
+
+    id: str
+    kind: str
+    product: str
+    language: str | None
+    created_month: date
+    text: str
+    author: str
+    ground: str
+    policy_version: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRetraction:
+    """What the client must do with an item: delete (RETRACT, SUPERSEDE), not use (HOLD), or use again (RELEASE)."""
+
+    id: str
+    content_id: str
+    kind: str
+    due_by: datetime | None
+
+
+class GatewayReader:
+    """A reader of what a gateway permits to a training client, and of its retractions and releases."""
+
+    def __init__(self, url: str, token: str | TokenProvider, *, patience: float = 120, timeout: float = 60) -> None:
+        self._connection = GatewayConnection(url, token, patience, timeout)
+
+    def __enter__(self) -> Self:
+        """Return the client of the gateway itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the client's connection to the gateway."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the client's connection to the gateway."""
+        self._connection.close()
+
+    def execute(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Execute a GraphQL operation as this client. Raises GatewayError."""
+        return self._connection.execute(query, variables)
+
+    def trainable_content(self, *, page_size: int = 1000, **filter: Any) -> Iterator[Item]:
+        """Read the items on which this client may train. The filter has the fields of `TrainableContentFilter`.
+
+        Write the names of the fields in Python's way: `created_from_month` for `createdFromMonth`.
+        """
+        variables = {"first": page_size, "filter": graphql_filter(filter)}
+        for page in self._pages(_ITEMS, "trainableContent", None, variables):
+            yield from map(_item_of, page["nodes"])
+
+    def retractions(self, after: str | None = None) -> Iterator[tuple[list[ReceivedRetraction], str]]:
+        """Read the pages of the retractions after a cursor, each page with the cursor to keep once it is applied."""
+        for page in self._pages(_RETRACTIONS, "retractions", after, {"first": 1000}):
+            if page["nodes"]:
+                yield [_retraction_of(node) for node in page["nodes"]], page["pageInfo"]["endCursor"]
+
+    def acknowledge(self, up_to: ReceivedRetraction) -> int:
+        """Acknowledge all retractions up to one, because they are applied; return how many are left."""
+        answer = self.execute(_ACKNOWLEDGE, id=up_to.id)
+        remaining: int = answer["acknowledgeRetractions"]["remaining"]
+        return remaining
+
+    def find_release(self, name: str) -> str | None:
+        """Find the id of this client's release with a name; None if there is none."""
+        for page in self._pages(_RELEASES, "releases", None, {}):
+            for release in page["nodes"]:
+                if release["name"] == name:
+                    return str(release["id"])
+        return None
+
+    def start_release(self, name: str, **filter: Any) -> str:
+        """Start a release, or find the one that this client has with this name; return its id."""
+        found = self.find_release(name)
+        if found is None:
+            try:
+                return str(self.execute(_START, name=name, filter=graphql_filter(filter))["startRelease"]["id"])
+            except GatewayError:  # a request whose answer was lost has started it
+                found = self.find_release(name)
+                if found is None:
+                    raise
+        return found
+
+    def public_key(self) -> str:
+        """Read the key with which the gateway signs, in hexadecimal. Raises GatewayError."""
+        record = json.loads(self._connection.get("/transparency.json"))["publicRecord"]
+        return str(record["ledger"]["publicKey"])
+
+    def release_document(self, release: str, name: str, patience: float | None = None) -> bytes:
+        """Get a document of a release, such as manifest.json. Raises GatewayError."""
+        return self._connection.get(f"/releases/{release}/{name}", patience)
+
+    @contextmanager
+    def release_file(self, release: str, name: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """Open a file of a release, to be read piece by piece. Raises GatewayError."""
+        with self._connection.stream(f"/releases/{release}/{name}", headers) as response:
+            yield response
+
+    def _pages(self, query: str, field: str, after: str | None, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Read the pages of a connection of the gateway after a cursor."""
+        while True:
+            page: dict[str, Any] = self.execute(query, after=after, **variables)[field]
+            yield page
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+
+
+def graphql_filter(filter: dict[str, Any]) -> dict[str, Any] | None:
+    """Write a filter with Python's names as the input `TrainableContentFilter`; None without any."""
+    found = {}
+    for name, value in filter.items():
+        first, *others = name.split("_")
+        found[first + "".join(map(str.capitalize, others))] = value.isoformat() if isinstance(value, date) else value
+    return found or None
+
+
+def _item_of(node: dict[str, Any]) -> Item:
+    """Make an item of a node of `trainableContent`."""
+    reason = node["reason"]
+    return Item(
+        id=node["id"],
+        kind=node["kind"],
+        product=node["product"],
+        language=node["language"],
+        created_month=date.fromisoformat(node["createdMonth"]),
+        text=node["text"],
+        author=node["author"]["id"],
+        ground=reason["ground"],
+        policy_version=reason["policyVersion"],
+        receipt=reason["receipt"],
+    )
+
+
+def _retraction_of(node: dict[str, Any]) -> ReceivedRetraction:
+    """Make a retraction of a node of `retractions`."""
+    due = node["dueBy"]
+    return ReceivedRetraction(node["id"], node["contentId"], node["kind"], datetime.fromisoformat(due) if due else None)
