@@ -103,6 +103,7 @@ def _render(
         period_days=policy.notice.period_days,
         begins=policy.effective_from if policy.effective_from > now else None,
         controller=policy.controller,
+        recipients=statements.get("recipients"),
         storage=statements.get("storage"),
         transfers=statements.get("transfers"),
         object_link=OBJECT_LINK,

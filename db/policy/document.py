@@ -115,7 +115,8 @@ class GroundCoverage(_PolicyPart):
 class Controller(_PolicyPart):
     """The controller, as notices and pages name it (GDPR Articles 13 and 14).
 
-    What it states of storage (Article 13(2)(a)) and of transfers to third countries (Article 13(1)(f)) is by language.
+    What it states of recipients (Article 13(1)(e)), of storage (Article 13(2)(a)) and of transfers to third countries
+    (Article 13(1)(f)) is by language.
     """
 
     name: Words
@@ -123,12 +124,13 @@ class Controller(_PolicyPart):
     contact: Words
     dpo: Words
     authority: Words
+    recipients: Statement | None = None
     storage: Statement | None = None
     transfers: Statement | None = None
 
     def statements_in(self, language: str) -> dict[str, str]:
-        """Return what a policy document states in a language, of `storage` and `transfers`."""
-        stated = {"storage": self.storage, "transfers": self.transfers}
+        """Return what a policy document states in a language, of `recipients`, `storage` and `transfers`."""
+        stated = {"recipients": self.recipients, "storage": self.storage, "transfers": self.transfers}
         return {name: texts[language] for name, texts in stated.items() if texts and language in texts}
 
 
@@ -252,7 +254,7 @@ class Policy(_PolicyPart):
         else:
             found += [
                 f"controller.{name}: is missing (state it in each language: GDPR Article {article})"
-                for name, article in (("storage", "13(2)(a)"), ("transfers", "13(1)(f)"))
+                for name, article in (("recipients", "13(1)(e)"), ("storage", "13(2)(a)"), ("transfers", "13(1)(f)"))
                 if getattr(self.controller, name) is None
             ]
         if self.review_by is None:

@@ -36,6 +36,12 @@ class Controller:
     contact: str = governed(ANYONE, description="The contact for questions about personal data.")
     dpo: str = governed(ANYONE, description="The contact of the data protection officer.")
     authority: str = governed(ANYONE, description="The supervisory authority for complaints.")
+    recipients: list[ControllerStatement] = governed(
+        ANYONE,
+        description=(
+            "The statement in each language about the recipients of personal data; empty if the policy has none."
+        ),
+    )
     storage: list[ControllerStatement] = governed(
         ANYONE,
         description=(
@@ -143,9 +149,14 @@ def policy_of_document(document: Document) -> Policy:
 def _controller_of(stated: StatedController) -> Controller:
     """Show the controller of a policy as a GraphQL object."""
     contacts = {name: getattr(stated, name) for name in ("name", "address", "contact", "dpo", "authority")}
-    return Controller(**contacts, storage=_statements(stated.storage), transfers=_statements(stated.transfers))
+    return Controller(
+        **contacts,
+        recipients=_statements(stated.recipients),
+        storage=_statements(stated.storage),
+        transfers=_statements(stated.transfers),
+    )
 
 
 def _statements(stated: dict[str, str] | None) -> list[ControllerStatement]:
-    """Show what a policy states of storage and transfers in each language, as GraphQL objects."""
+    """Show what a policy states of recipients, storage and transfers in each language, as GraphQL objects."""
     return [ControllerStatement(language=language, text=text) for language, text in sorted((stated or {}).items())]

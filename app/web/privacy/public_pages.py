@@ -20,6 +20,7 @@ PUBLIC_PATH: Final = "/"
 TRANSPARENCY_PATH: Final = "/transparency.json"
 CHECKPOINTS_PATH: Final = "/transparency/checkpoints.json"
 CHECKPOINT_REQUESTS_PER_MINUTE: Final = 60
+STATEMENTS: Final = ("recipients", "storage", "transfers")
 LINKS: Final = {"object": "/object", "me": "/me", "information": "/information", "dashboard": "/dashboard"}
 
 
@@ -86,7 +87,7 @@ class PublicPages:
             used=_kinds_by_product(policy),
             bases=list(dict.fromkeys(texts["information"]["bases"][each["ground"]] for each in policy["grounds"])),
             countries=sorted(LocalFormat(language).country(code) for code in policy["regions"]),
-            stated={name: _statement(policy, name, language) for name in ("storage", "transfers")},
+            stated={name: _statement(policy, name, language) for name in STATEMENTS},
             record=data["publicRecord"],
             campaigns=[_campaign_values(each, language) for each in data["publicRecord"]["campaigns"]],
             coverage=data["coverage"],

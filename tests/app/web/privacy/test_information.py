@@ -3,9 +3,11 @@
 import html
 import json
 
+from app.campaigns.templates import write_texts
 from app.web.privacy.rendering import languages_offered, texts_of
 from db.policies.activation import activate_policy
-from db.policy.document import default_policy, parse_policy
+from db.policy.document import Use, default_policy, parse_policy
+from db.vocabulary import MessageKind
 from schema.actor import Role
 from tests.support.facts import NOW
 from tests.support.gateway import TestGateway
@@ -33,7 +35,7 @@ async def test_what_the_controller_does_not_state_is_not_claimed(gateway: TestGa
     policy = parse_policy(json.dumps(document))
     activate_policy(gateway.database_url, policy)
     missing = [warning for warning in policy.warnings(NOW) if warning.startswith("controller")]
-    assert [warning.partition(":")[0] for warning in missing] == ["controller.transfers"]
+    assert [warning.partition(":")[0] for warning in missing] == ["controller.recipients", "controller.transfers"]
     for language in ("en", "de"):
         shown = (await gateway.client.get("/information", params={"lang": language})).text
         assert "Thirty days." in shown
@@ -41,6 +43,19 @@ async def test_what_the_controller_does_not_state_is_not_claimed(gateway: TestGa
     query = "{ policy { controller { storage { language text } transfers { text } } } }"
     controller = (await gateway.ask(Role.TRAINING_CLIENT, query))["policy"]["controller"]
     assert controller == {"storage": [{"language": "en", "text": "Thirty days."}], "transfers": []}
+
+
+async def test_who_receives_data_is_shown_as_the_controller_states_it(gateway: TestGateway) -> None:
+    document = json.loads(default_policy().document()) | {"version": "recipients"}
+    document["controller"] |= {"recipients": {"en": "Example Models Ltd, which trains models.", "de": "Ein Anbieter."}}
+    policy = parse_policy(json.dumps(document))
+    activate_policy(gateway.database_url, policy)
+    for language, told in (("en", "Example Models Ltd"), ("de", "Ein Anbieter."), ("fr", "Example Models Ltd")):
+        assert told in (await gateway.client.get("/information", params={"lang": language})).text
+    use = Use("GENAI_TRAINING", "POST", "FACEBOOK")
+    notices = write_texts(None, MessageKind.NOTICE, policy, [use], NOW)
+    assert "Recipient: Example Models Ltd, which trains models.\n" in notices["en"]
+    assert "Ein Anbieter.\n" in notices["de"]
 
 
 async def test_without_a_controller_there_is_nothing_to_show_and_the_form_is_still_there(gateway: TestGateway) -> None:
