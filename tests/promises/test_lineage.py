@@ -25,7 +25,7 @@ CROSS JOIN LATERAL grounds.runs_of_items(ARRAY[c.id]) r"""
 OWN = "{ viewer { deliveries { client contentIds models { model contentIds } } } }"
 IN_RELEASE = "is_in_release(bigint, grounds.training_run_input)"
 IN_RECEIPTS = "is_in_receipts(bigint, integer, text, bigint, bigint, integer, bigint, bigint)"
-STEPS = 30
+STEPS, MIN_RUNS = 30, 3
 Stated = dict[str, set[tuple[str, str]]]
 
 
@@ -33,7 +33,7 @@ Stated = dict[str, set[tuple[str, str]]]
 class Notes:
     """What a client noted of what it received: by receipt in order, and by release and version."""
 
-    pages: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    receipts: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     versions: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
@@ -78,12 +78,14 @@ class History:
         pages: defaultdict[str, set[str]] = defaultdict(set)
         for item in await self.gateway.pull(self.random.randint(5, 50), filter, client=client):
             pages[item["reason"]["receipt"]].add(item["text"])
-        self.notes[client].pages += [(receipt, frozenset(items)) for receipt, items in pages.items()]
+        self.notes[client].receipts += [(receipt, frozenset(items)) for receipt, items in pages.items()]
 
     async def start(self, client: str, step: int) -> None:
         """Let a client start a release."""
         filter = self.random.choice([None, {"languages": self.random.sample(LANGUAGES, 2)}])
-        self.releases[client].append(await start(self.gateway, f"release-{step}", filter, client=client))
+        self.releases[client].append(
+            await start(self.gateway, f"release-{len(self.releases[client])}", filter, client=client)
+        )
 
     async def take(self, client: str, step: int) -> None:
         """Let a client take every file of a release, and note what the version had."""
@@ -92,8 +94,15 @@ class History:
             await until_written(self.gateway, id, client=client)
             await publish(self.gateway, id, client=client)
             files = await every_file(self.gateway, id, client=client)
-            version = (await publish(self.gateway, id, client=client))["version"]
-            self.notes[client].versions[id, version] = frozenset(row["text"] for f in files for row in rows_of(f))
+            manifest = await publish(self.gateway, id, client=client)
+            texts = [frozenset(row["text"] for row in rows_of(file)) for file in files]
+            notes = self.notes[client]
+            notes.versions[id, manifest["version"]] = frozenset().union(*texts)
+            known = {receipt for receipt, _ in notes.receipts}
+            for shard in manifest["shards"]:
+                items = texts[int(shard["path"].removeprefix("data/train-").removesuffix(".parquet"))]
+                if items and shard["receipt"] not in known:
+                    notes.receipts.append((shard["receipt"], items))
 
     async def change(self, client: str, step: int) -> None:
         """Let some people limit the audience of their items."""
@@ -104,18 +113,18 @@ class History:
     async def state(self, client: str, step: int) -> None:
         """Let a client that is not silent state what it used: versions, or receipts from one to another."""
         notes = self.notes[client]
-        if client == "silent" or not (notes.pages or notes.versions):
+        if client == "silent" or not (notes.receipts or notes.versions):
             return
         self.runs += 1
         model, used = f"model-{self.runs}", set[str]()
-        if notes.versions and (not notes.pages or self.random.random() < 0.5):
+        if notes.versions and (not notes.receipts or self.random.random() < 0.5):
             id, version = self.random.choice(list(notes.versions))
             used |= notes.versions[id, version]
             await record(self.gateway, model, client, releases=[{"id": id, "version": version}])
         else:
-            first, last = sorted(self.random.choices(range(len(notes.pages)), k=2))
-            used = used.union(*(items for _, items in notes.pages[first : last + 1]))
-            interval = {"first": notes.pages[first][0], "last": notes.pages[last][0]}
+            first, last = sorted(self.random.choices(range(len(notes.receipts)), k=2))
+            used = used.union(*(items for _, items in notes.receipts[first : last + 1]))
+            interval = {"first": notes.receipts[first][0], "last": notes.receipts[last][0]}
             await record(self.gateway, model, client, receipts=[interval])
         for item in used:
             self.stated[item].add((client, model))
@@ -141,8 +150,8 @@ async def lived(gateway: TestGateway, seed: int, people: int) -> History:
     """Let a history happen."""
     history = History(gateway, seed, people)
     await history.load()
-    await history.happen(STEPS)
-    assert history.runs
+    while history.runs < MIN_RUNS:
+        await history.happen(STEPS)
     return history
 
 
