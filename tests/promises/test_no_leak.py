@@ -208,6 +208,7 @@ def test_nothing_that_a_training_client_reads_is_a_count() -> None:
     }
     assert counts == {
         *(f"Release.{name}" for name in ("bytes", "files", "filesWritten", "items")),  # of the client's own files
+        "TrainingRun.receiptIntervals",  # of what the client itself stated
         "Policy.noticePeriodDays",
         "Policy.withdrawalDays",
         "RetractionAcknowledgement.remaining",
