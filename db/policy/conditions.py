@@ -233,8 +233,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
-        "The item and its family do not refer, by a tag, a mention, an image or a quotation, to an account or "
-        "contact with an active objection.",
+        "No tag, mention, image or quotation in the item or its family refers to an account or contact with an "
+        "active objection.",
         "GDPR Article 21",
         (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
     ),
@@ -276,7 +276,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "DEIDENTIFIED",
-        "The gateway replaced identifiers in the text, and the personal data that the platform marked in it. "
+        "In the item's text, the gateway replaced identifiers and the personal data that the platform marked. "
         "Each medium is marked as de-identified. If the policy requires a search for names, the platform did this "
         "search. The gateway replaces e-mail, web and street addresses, handles, phone and card numbers, IBANs, "
         "national numbers, documents, number plates, birth dates, coordinates and device addresses.",
