@@ -41,7 +41,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Most changes, of an audience or a text, concern no family.
+-- Most changes, of an audience or a text, concern no family. A caption that names itself and becomes a medium, or a medium that
+-- becomes one, stays in its family, which begins or ends with it.
 CREATE FUNCTION grounds.member_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = on SET enable_nestloop = off AS $$
@@ -49,7 +50,8 @@ BEGIN
     PERFORM grounds.refresh_families((
         SELECT array_agg(DISTINCT medium) FROM new_rows n JOIN old_rows o ON o.id = n.id
         CROSS JOIN LATERAL unnest(ARRAY[o.family, n.family]) medium
-        WHERE medium IS NOT NULL AND (n.concerns_family OR o.concerns_family OR o.family IS DISTINCT FROM n.family)));
+        WHERE medium IS NOT NULL AND (n.concerns_family OR o.concerns_family OR o.family IS DISTINCT FROM n.family
+            OR o.kind <> n.kind)));
     RETURN NULL;
 END $$;
 

@@ -193,6 +193,14 @@ async def test_a_protection_taken_back_by_one_member_waits_for_all(people: TestG
     assert await delivered(people) == {"photo", "c"}
 
 
+async def test_an_item_that_names_itself_makes_a_family_while_it_is_a_medium(people: TestGateway) -> None:
+    flagged = {"scans": SCANS | {"special_category": "FLAGGED"}}
+    await loaded(people, item("self", "CAPTION", parent="self"), item("caption", "CAPTION", parent="self", **flagged))
+    for day, kind, expected in ((3, "PHOTO", "FAIL"), (4, "CAPTION", None), (5, "VIDEO", "FAIL")):
+        await people.ingest([item("self", kind, day=day, parent="self")])
+        assert (await missed(people))["self"].get("NO_SPECIAL_CATEGORY") == expected, kind
+
+
 async def test_a_medium_that_arrives_last_makes_the_family(people: TestGateway) -> None:
     await loaded(
         people, item("c", "CAPTION", parent="photo"), item("d", "CAPTION", parent="photo", **reference("young"))
