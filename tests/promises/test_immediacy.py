@@ -157,6 +157,8 @@ class Platform:
                 for account in accounts[place::2]:
                     asked = {"query": OBJECT, "variables": {"account": account}}
                     answer = client.post("/graphql", json=asked, timeout=60).json()
+                    while "TIMEOUT" in json.dumps(answer):  # it is not acknowledged, and is filed again
+                        answer = client.post("/graphql", json=asked, timeout=60).json()
                     assert "errors" not in answer, answer
 
         with ThreadPoolExecutor(2) as both:

@@ -56,7 +56,9 @@ async def peopled(gateway: TestGateway) -> TestGateway:
     """A gateway with an author whose items are permitted but one, and another who objected and wrote one item."""
     gateway.set_clock(NOW)
     gateway.execute(
-        "UPDATE grounds.policy SET document = document::jsonb || jsonb_build_object('assessments', %s::jsonb)",
+        "UPDATE grounds.policy SET document = jsonb_set(document::jsonb, '{controller,recipients}', %s::jsonb)"
+        " || jsonb_build_object('assessments', %s::jsonb)",
+        json.dumps({"en": "Companies that train models."}),
         json.dumps([ASSESSMENT]),
     )
     gateway.execute(
@@ -110,7 +112,7 @@ async def retracted(peopled: TestGateway, monkeypatch: pytest.MonkeyPatch) -> Te
     await register(peopled, CAMPAIGN | {"id": "2025-04"})
     peopled.execute("UPDATE grounds.notice SET language = 'en'")
     await peopled.take_coverage()
-    add_staff_data(peopled)
+    await add_staff_data(peopled)
     return peopled
 
 

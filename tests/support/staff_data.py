@@ -1,6 +1,7 @@
 """Rows of which officers and auditors read: one of each kind."""
 
 from tests.support.gateway import TestGateway
+from tests.support.retractions import settled
 
 TRAINING_RUN = (
     "WITH run AS (INSERT INTO grounds.training_run (client, model, purpose, started_at, recorded_at)"
@@ -11,7 +12,7 @@ TRAINING_RUN = (
 )
 
 
-def add_staff_data(gateway: TestGateway) -> None:
+async def add_staff_data(gateway: TestGateway) -> None:
     """Let officers have something to see: a suspension, a webhook, a rejection, counts, a placeholder, a canary."""
     gateway.execute(
         "WITH planted AS (INSERT INTO grounds.canary (item, reason, planted_by, planted_at)"
@@ -35,6 +36,10 @@ def add_staff_data(gateway: TestGateway) -> None:
     )
     gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
     gateway.execute("SELECT grounds.count_notices()")
+    gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
+    gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
+    gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
+    await settled(gateway)  # a new hold lets every file of a release be written again
     gateway.execute(
         "INSERT INTO grounds.release (client, name, purpose, filter, started_at)"
         " VALUES (1, 'corpus', 'GENAI_TRAINING', '{}', now())"
@@ -45,6 +50,3 @@ def add_staff_data(gateway: TestGateway) -> None:
         " '', 1, '{}', '2025-05-27', now() FROM grounds.release"
     )
     gateway.execute(TRAINING_RUN)
-    gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
-    gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
-    gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
