@@ -194,8 +194,9 @@ async def test_a_protection_taken_back_by_one_member_waits_for_all(people: TestG
 
 
 async def test_an_item_that_names_itself_makes_a_family_while_it_is_a_medium(people: TestGateway) -> None:
-    flagged = {"scans": SCANS | {"special_category": "FLAGGED"}}
-    await loaded(people, item("self", "CAPTION", parent="self"), item("caption", "CAPTION", parent="self", **flagged))
+    flagged = SCANS | {"special_category": "FLAGGED"}
+    own = item("self", "CAPTION", parent="self")
+    await loaded(people, own, item("caption", "CAPTION", parent="self", scans=flagged))
     for day, kind, expected in ((3, "PHOTO", "FAIL"), (4, "CAPTION", None), (5, "VIDEO", "FAIL")):
         await people.ingest([item("self", kind, day=day, parent="self")])
         assert (await missed(people))["self"].get("NO_SPECIAL_CATEGORY") == expected, kind
