@@ -28,8 +28,7 @@ class RunRow(NamedTuple):
     names: list[str]
     versions: list[str]
     superseded: list[bool]
-    first_receipts: list[int]
-    last_receipts: list[int]
+    receipt_intervals: int
 
 
 class ItemRunRow(NamedTuple):
@@ -84,7 +83,7 @@ async def runs_of_items(reader: Reader, items: Sequence[int]) -> dict[tuple[int,
 
 _RUNS = """
 SELECT t.id, t.client, t.model, t.purpose, t.started_at, t.recorded_at, r.ids, r.names, r.versions, r.superseded,
-    i.firsts, i.lasts
+    i.intervals
 FROM grounds.training_run t
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(r.id ORDER BY r.id), '{}') AS ids,
@@ -93,8 +92,6 @@ CROSS JOIN LATERAL (
         coalesce(array_agg((r.major, r.minor) > (n.major, n.minor) ORDER BY r.id), '{}') AS superseded
     FROM grounds.training_run_input n JOIN grounds.release r ON r.id = n.release WHERE n.run = t.id) r
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(n.first_receipt ORDER BY n.first_receipt), '{}') AS firsts,
-        coalesce(array_agg(n.last_receipt ORDER BY n.first_receipt), '{}') AS lasts
-    FROM grounds.training_run_input n WHERE n.run = t.id AND n.release IS NULL) i
+    SELECT count(*) AS intervals FROM grounds.training_run_input n WHERE n.run = t.id AND n.release IS NULL) i
 WHERE ($1::bigint IS NULL OR t.id = $1) AND t.id > $2::bigint ORDER BY t.id LIMIT $3::int
 """

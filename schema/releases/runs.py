@@ -168,5 +168,5 @@ def _run_of(context: Context, row: RunRow, client: str) -> TrainingRun:
             )
             for id, name, version, superseded in used
         ],
-        receipt_intervals=len(row.first_receipts),
+        receipt_intervals=row.receipt_intervals,
     )

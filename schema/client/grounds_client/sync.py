@@ -27,6 +27,7 @@ PART: Final = ".part"
 WRITING_PATIENCE: Final = 24 * 3600.0
 _BLOCK: Final = 1 << 20
 _ROUNDS: Final = 20
+_WRONG_TRANSFERS: Final = 3
 Progress = Callable[[int, int], None]
 
 
@@ -151,20 +152,17 @@ def _get_file(client: GatewayReader, folder: Path, state: FolderState, name: str
     """Make a file in a folder what the gateway hands out now; return its SHA-256.
 
     A part of a download has the digest of the whole file in its name, and is continued only for the same digest.
+    Raises SyncError.
     """
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    wrong = 0
     while True:
         part = next(iter(sorted(path.parent.glob(f"{path.name}.*{PART}"))), None)
-        headers: dict[str, str] = {}
-        if part is not None:
-            digest = part.name.removeprefix(f"{path.name}.").removesuffix(PART)
-            if file_digest(part) == digest:
-                part.replace(path)
-                continue
-            headers = {"Range": f"bytes={part.stat().st_size}-", "If-Match": f'"{digest}"'}
-        elif path.exists():
-            headers = {"If-None-Match": f'"{file_digest(path)}"'}
+        if part is not None and file_digest(part) == _stated_digest(path, part):
+            part.replace(path)
+            continue
+        headers = _conditional_headers(path, part)
         try:
             with client.release_file(state.release, name, headers) as response:
                 if response.status_code == 304:
@@ -187,6 +185,21 @@ def _get_file(client: GatewayReader, folder: Path, state: FolderState, name: str
             continue
         if file_digest(target) != digest:
             target.unlink()  # the transfer was wrong: the whole file is requested again
+            wrong += 1
+            if wrong == _WRONG_TRANSFERS:
+                raise SyncError(f"{path}: does not have the digest that the gateway states (ask the operator)")
+
+
+def _stated_digest(path: Path, part: Path) -> str:
+    """Return the digest of the whole file of a release, which the name of a part of its download contains."""
+    return part.name.removeprefix(f"{path.name}.").removesuffix(PART)
+
+
+def _conditional_headers(path: Path, part: Path | None) -> dict[str, str]:
+    """Return the headers that request only what a folder lacks of a file of a release."""
+    if part is not None:
+        return {"Range": f"bytes={part.stat().st_size}-", "If-Match": f'"{_stated_digest(path, part)}"'}
+    return {"If-None-Match": f'"{file_digest(path)}"'} if path.exists() else {}
 
 
 def _delete_files(folder: Path, keep: set[str]) -> None:

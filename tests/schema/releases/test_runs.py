@@ -1,4 +1,4 @@
-"""Training runs: recorded by a client, and shown to those whose items it used, to officers, and to nobody else."""
+"""Training runs: a client records them. Only officers, auditors and the authors of the used items can read them."""
 
 from datetime import UTC, datetime
 from typing import Any
