@@ -48,12 +48,12 @@ def described_enum(description: str, *, name: str | None = None, **values: str) 
 described_enum(
     "The role of an access token, which determines the fields that the token may read.",
     TRAINING_CLIENT="A training job that pulls permitted content for one purpose.",
-    DASHBOARD="A viewer of aggregate figures.",
+    DASHBOARD="A user who may read only policies, conditions and published counts.",
     PRIVACY_OFFICER="A privacy officer, with write access to holds, policies, clients and objections.",
     AUDITOR="A reviewer with read access to decisions and evidence.",
     DATA_SUBJECT="The holder of an account, with access to their own data.",
     PLATFORM_INGEST="The platform's own system, which sends facts and reports notices.",
-    PUBLIC="Everyone; the public page reads as this role without a token.",
+    PUBLIC="Everyone, without a token; the public page uses this role.",
 )(Role)
 described_enum(
     "The ground on which an item can qualify.",

@@ -248,7 +248,8 @@ class Query:
         EXAMINERS_AND_OWNER,
         resolver=_resolve_consent_events,
         description=(
-            "Returns the events in the history of accounts' positions, in the order in which they were recorded."
+            "Returns the events about notices, objections and consents of accounts, in the order in which they were "
+            "recorded."
         ),
     )
     policy: Policy | None = governed(
@@ -331,12 +332,14 @@ class Query:
     releases: Connection[Release] = governed(
         (*TRAINING, *EXAMINERS),
         resolver=releases_page,
-        description="Returns the releases of the client, or of all clients for officers and auditors, oldest first.",
+        description="Returns the releases of the client, oldest first; officers and auditors get the releases of all "
+        "clients.",
     )
     training_runs: Connection[TrainingRun] = governed(
         (*TRAINING, *EXAMINERS),
         resolver=runs_page,
-        description="Returns the training runs that the client, or for officers and auditors any client, recorded.",
+        description="Returns the training runs that the client recorded; officers and auditors get the training runs "
+        "of all clients.",
     )
     check_eligibility: EligibilityCheck = governed(
         TRAINING,

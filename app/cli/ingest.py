@@ -32,14 +32,14 @@ def ingest_command(
     check: Annotated[bool, typer.Option("--check", help="Only report the faults of each line; store nothing.")] = False,
     product: Annotated[
         list[str] | None,
-        typer.Option(help="With --check: a product that is in your policy but not in the default policy."),
+        typer.Option(help="With --check: a product of your policy that the default policy does not contain."),
     ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
     """Load facts from files.
 
-    Rejected lines are written to FILE.rejects.ndjson. The exit code is 3 if a line was rejected or its record stays
+    Rejected lines are written to FILE.rejects.ndjson. The exit code is 3 if a line was rejected or a record stays
     quarantined, and 2 if a file is damaged.
     """
     for name in files:

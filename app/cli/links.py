@@ -38,7 +38,10 @@ def link_command(
     from app.auth.signed_links import LinkAction, link_path, sign_link
 
     if days is not None and (me or revoke):
-        exit_with_error("--days: is for links to object; a link to the own data is valid for 7 days (leave it out)")
+        exit_with_error(
+            "--days: is only for links to the objection form; a link to a person's own data is valid for "
+            "7 days (omit --days)"
+        )
     if me and revoke:
         exit_with_error("--revoke: cannot be combined with --me (run the command twice)")
     if revoke or me:

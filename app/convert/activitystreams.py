@@ -39,7 +39,7 @@ class ActivityStreams:
             for each in value:
                 yield from self.records(each)
         elif not isinstance(value, Mapping):
-            self._left_out.fault("values that are no objects (export the objects, not their addresses)")
+            self._left_out.fault("values that are not objects (export the objects, not their addresses)")
         elif isinstance(items := value.get("orderedItems", value.get("items")), list):
             yield from self.records(items)
         else:
@@ -55,7 +55,7 @@ class ActivityStreams:
             if isinstance(stated, Mapping):
                 yield from self._object({"attributedTo": value.get("actor"), **stated})
             else:
-                self._left_out.fault(f"{kind} activities that state no object (export the objects too)")
+                self._left_out.fault(f"{kind} activities that contain no object (export the objects too)")
         elif kind in _ACTORS:
             yield self._account(value)
         elif kind in _OBJECTS:
@@ -143,7 +143,7 @@ class ActivityStreams:
         for each in stated:
             url = _address(each.get("url"))
             if url is None:
-                self._left_out.note("attachments that are no files")
+                self._left_out.note("attachments that are not files")
                 continue
             kind = each.get("mediaType") or "application/octet-stream"
             medium = {"type": kind, "url": url, "deidentified": None}

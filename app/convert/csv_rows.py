@@ -36,7 +36,7 @@ class _Source(BaseModel):
     def _is_one(self) -> "_Source":
         """Refuse a CSV mapping in which the source of a field is both a column and a value."""
         if self.column is not None and "value" in self.model_fields_set:
-            raise ValueError("must have either `column` or `value`")
+            raise ValueError("must have either `column` or `value`, not both")
         return self
 
 
@@ -94,7 +94,7 @@ def csv_records(lines: Iterable[str], mapping: CsvMapping, left_out: LeftOut) ->
 def _record_of_row(row: Mapping[str, Any], mapping: CsvMapping) -> dict[str, Any]:
     """Make the record of a row of a CSV file; a ValueError names the column that cannot be read."""
     if None in row or None in row.values():
-        raise ValueError("has another number of cells than the header")
+        raise ValueError("has a different number of cells than the header")
     fields = {name: _value(row, source) for name, source in mapping.fields.items()}
     return {"record": mapping.record} | fields
 

@@ -24,8 +24,8 @@ MIN_BYTES = 16 * 1024
 """The minimum number of bytes that a client must send in IDLE_SECONDS, because a stream occupies a database
 connection."""
 _IDLE = (
-    f"the stream sent less than {MIN_BYTES} bytes in {IDLE_SECONDS} seconds; every complete line before that"
-    " is stored (send the rest, and end the stream)"
+    f"the stream sent less than {MIN_BYTES} bytes in {IDLE_SECONDS} seconds; the complete lines are stored (send the "
+    f"remaining lines in a new request, and end it)"
 )
 
 

@@ -84,7 +84,7 @@ class MediaEndpoint:
             answer = await store.open(medium.url)
         except MediaUnavailable as unavailable:
             observe.media_failed(context.actor.client or "", str(unavailable))
-            message = "the platform's store does not give the file (try again, or ask the operator)"
+            message = "the platform's media store did not send the file (try again, or ask the operator)"
             raise HTTPError(502, message) from None
         total = length_of(answer)
         try:
@@ -135,7 +135,7 @@ class _FileStream(StreamingResponse):
 
 
 async def _check_digest(fetch: _Fetch, found: str) -> None:
-    """Raise AlteredMedium for a file of other bytes than stated, once its item is in quarantine."""
+    """Raise AlteredMedium for a file of the file differs from the stated SHA-256, once its item is in quarantine."""
     stated = fetch.medium.sha256
     if stated is None or stated == found:
         return
@@ -143,7 +143,7 @@ async def _check_digest(fetch: _Fetch, found: str) -> None:
     await quarantine_altered_medium(
         fetch.context.database.worker, fetch.medium.item, stated, found, client, purpose or ""
     )
-    observe.media_failed(fetch.context.actor.client or "", "other bytes than stated")
+    observe.media_failed(fetch.context.actor.client or "", "the file differs from the stated SHA-256")
     raise AlteredMedium
 
 

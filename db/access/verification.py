@@ -200,13 +200,13 @@ ACCESS_CHECKS = (
     AccessCheck("the owner cannot log in and is not a superuser", _owner_gaps),
     AccessCheck("a login role has no privileges beyond its grants", _login_gaps),
     AccessCheck("everything belongs to the owner", _ownership_gaps),
-    AccessCheck("each role has access to the declared tables and columns only", _grant_gaps),
-    AccessCheck("each role can call the declared functions only, and PUBLIC none", _function_grant_gaps),
-    AccessCheck("the schema is open to the login roles only", _schema_grant_gaps),
+    AccessCheck("each role has access only to the declared tables and columns", _grant_gaps),
+    AccessCheck("each role can call only the declared functions, and PUBLIC can call none", _function_grant_gaps),
+    AccessCheck("only the login roles can use the schema", _schema_grant_gaps),
     AccessCheck("a compiled view is a security barrier and reads with the rights of its owner", _barrier_gaps),
     AccessCheck("row security is forced on every table, with the declared policies", _row_security_gaps),
     AccessCheck("a function that runs as the owner has a fixed search_path", _search_path_gaps),
-    AccessCheck("every change that can alter a decision marks the offers concerned", _mark_gaps),
+    AccessCheck("every change that can alter a decision marks the affected offers", _mark_gaps),
     AccessCheck("the rules in force are those of a policy", _policy_gaps),
 )
 

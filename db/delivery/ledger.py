@@ -214,7 +214,7 @@ class Audit:
         if number > expected.number:
             gone = _range_text("checkpoint", expected.number, number - 1)
             uncovered = _range_text("receipt", expected.first_receipt, checkpoint.first_receipt - 1)
-            self.note(number, f"missing: {gone}; nothing vouches for {uncovered}")
+            self.note(number, f"missing: {gone}; no checkpoint covers {uncovered}")
         elif number < expected.number:
             self.note(number, f"{here} was added")
         if not self._trusted:
@@ -298,7 +298,7 @@ async def verify_chain(
     for connection in connections:
         await connection.execute(_AS_THE_OWNER)
     if await first.fetchval(_LEAF_FUNCTION) != _LEAF_FUNCTION_SHA256:
-        audit.note(0, "grounds.receipt_leaf was replaced: the database does not say what its receipts hold")
+        audit.note(0, "grounds.receipt_leaf was replaced: the content of the receipts cannot be verified")
     total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
 
     def report_progress() -> None:
@@ -322,7 +322,7 @@ async def verify_chain(
 async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
     """Verify the digests of the reads by staff against the ledger's seals."""
     if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
-        audit.note(0, "grounds.staff_read_leaf was replaced: the database does not say what reads hold")
+        audit.note(0, "grounds.staff_read_leaf was replaced: the content of the reads cannot be verified")
     before = b""
     async for place, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
         before = audit.follow_read(place, digest, leaf, before)

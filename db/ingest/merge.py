@@ -258,7 +258,7 @@ _CONFLICTS = {
     ),
     "other text": (
         "texts",
-        "has another hash for a text that was already sent (send the hash of that text, with a later observed_at)",
+        "has a different hash for a text that was already sent (send the hash of that text, with a later observed_at)",
     ),
 }
 """The reason why a valid line is set aside, by outcome: the name of the field, and the text of the reason."""

@@ -98,7 +98,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object of a line of ingest; raise ValueError where a name stands twice."""
     said = dict(pairs)
     if len(said) < len(pairs):
-        raise ValueError("a name appears twice, and two parsers can use different values")
+        raise ValueError("a field appears twice, and parsers can use different values")
     return said
 
 

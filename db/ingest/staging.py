@@ -222,7 +222,7 @@ def stage_line(line: Line, products: frozenset[str], now: datetime) -> Staged | 
 
 
 _AHEAD = Fault("observed_at", "is more than 5 minutes ahead of the clock (correct the clock)", "2026-01-01T00:00:00Z")
-_TWICE = Fault(None, "states a field twice, and two parsers can use different values (state the field once)")
+_TWICE = Fault(None, "contains a field twice, and parsers can use different values (write the field once)")
 
 
 def _unknown_product(products: frozenset[str]) -> Fault:

@@ -62,7 +62,7 @@ class ObjectionEvidence(Evidence):
 
 @dataclass(frozen=True)
 class CampaignEvidence(Evidence):
-    """The campaign by which an author was told of an item's use, or the campaigns of which one was needed."""
+    """The campaign that named an item's use to its author, or the campaigns that could have done so."""
 
     def show(self, value: object) -> str | None:
         """Write the evidence of a policy's condition from campaigns in JSON: each that told of the use."""
@@ -74,9 +74,9 @@ class CampaignEvidence(Evidence):
         told, reached = stated["told"] or [], stated["reached"] or []
         counted = [epoch for epoch in reached if epoch in told]
         if counted:
-            return f"by campaign {counted[0]}, which told of {use}"
-        needed = f"needed is campaign {' or '.join(told)}" if told else "no campaign told of it"
-        return f"{use}: {needed}; delivered is {', '.join(reached) or 'none'}"
+            return f"by campaign {counted[0]}, which named {use}"
+        needed = f"the notice of campaign {' or '.join(told)} is needed" if told else "no campaign named this use"
+        return f"{use}: {needed}; delivered notices: {', '.join(reached) or 'none'}"
 
 
 def _named_objection(received_at: str, channel: str | None, withdrawn_at: str | None) -> str:

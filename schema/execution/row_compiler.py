@@ -34,7 +34,7 @@ class RowPage(ABC):
     """The type whose objects the page builds itself in its list `objects`, because its fields have their own
     resolvers."""
     policy: Policy | None
-    """The policy that decided the rows; None if the rows have no reasons."""
+    """The policy that was used for the decisions about the rows; None if the rows have no reasons."""
 
     @property
     @abstractmethod

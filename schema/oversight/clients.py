@@ -111,7 +111,7 @@ class BackgroundJob:
 class LedgerVerification:
     verified_at: datetime = governed(EXAMINERS, description="The time of the run.")
     verified_by: str = governed(
-        EXAMINERS, description=("The database login with which an administrator ran `grounds verify`.")
+        EXAMINERS, description=("The database user with which an administrator ran `grounds verify`.")
     )
     checkpoints: int = governed(EXAMINERS, description="The number of checkpoints that were verified.")
     receipts: int = governed(EXAMINERS, description="The number of receipts that were verified.")

@@ -74,8 +74,8 @@ class CoverageValue:
 
 @strawberry.type(
     description=(
-        "The numbers of items that a condition excludes, among the items whose ground requires the condition; a"
-        " suppressed number is null."
+        "The numbers of items that a condition excludes; only items whose ground requires the condition are counted, "
+        "and a suppressed number is null."
     )
 )
 class Exclusion:
@@ -174,8 +174,8 @@ class CoverageProtection:
     max_items_in_tables: int = governed(
         OPEN,
         description=(
-            "The maximum number of items that one person adds to a table, whose counts are scaled so that their sum"
-            " is the number of all items."
+            "The maximum number of items that one person adds to a table; the counts of a table are then scaled so "
+            "that their sum is the number of all items."
         ),
     )
     confidence: float = governed(OPEN, description="The probability that the error of a count is at most its margin.")
@@ -188,8 +188,8 @@ class CoverageProtection:
     greatest_advantage: float = governed(
         OPEN,
         description=(
-            "The greatest advantage over a random guess with which the publications of 30 days show whether a person"
-            " is counted: 0 is no advantage, and 0.5 is certainty."
+            "The greatest accuracy, minus 0.5, with which someone can guess from the publications of 30 days whether "
+            "a person is counted; 0 means no better than chance."
         ),
     )
 
@@ -205,16 +205,16 @@ PROTECTION = CoverageProtection(
 
 @strawberry.type(
     description=(
-        "The counts of one snapshot: exact for officers and auditors, and with noise for dashboards, whose "
-        "counts are published once a month."
+        "The counts of one snapshot; officers and auditors get exact counts, and dashboards get counts with noise, "
+        "once a month."
     )
 )
 class Coverage:
     day: date = governed(OPEN, description="The day of the snapshot in UTC.")
     taken_at: datetime = governed(OPEN, description="The time of the snapshot.")
     policy_version: str = governed(OPEN, description="The version of the policy that was used for the decisions.")
-    purpose: str = governed(OPEN, description="The purpose for which the items were decided.")
-    purposes: list[str] = governed(OPEN, description="The purposes of the policy, each of which has its own counts.")
+    purpose: str = governed(OPEN, description="The purpose for which the gateway decided which items are permitted.")
+    purposes: list[str] = governed(OPEN, description="The purposes of the policy; each purpose has separate counts.")
     exact: bool = governed(
         OPEN, description="Whether the counts are exact; only officers and auditors get exact counts."
     )
@@ -227,9 +227,7 @@ class Coverage:
     total: CoverageRow = governed(OPEN, description="The counts of all items that match the filter.")
     funnel: list[CoverageStep] = governed(
         OPEN,
-        description=(
-            "The steps from all counted items to the permitted items; empty for a dashboard that passes a filter."
-        ),
+        description=("The steps from all counted items to the permitted items; empty if a dashboard passes a filter."),
     )
 
 
@@ -250,7 +248,10 @@ Day = Annotated[
 ForPurpose = Annotated[
     str | None,
     strawberry.argument(
-        description=("The purpose for which items are decided, by default the first purpose of the policy.")
+        description=(
+            "The purpose for which the items are counted as permitted or not, by default the first purpose "
+            "of the policy."
+        )
     ),
 ]
 

@@ -44,7 +44,7 @@ class HoldScope(StrEnum):
     ACCOUNT = "ACCOUNT"
 
 
-@strawberry.type(description="An authority's order to stop deliveries of the content that the hold covers.")
+@strawberry.type(description="A stop of the deliveries of some or all content, usually by order of an authority.")
 class Hold:
     id: strawberry.ID = governed(EXAMINERS, row=FromList("ids"), description="The id of the hold.")
     scope: HoldScope = governed(EXAMINERS, row=EnumColumn("scope", HoldScope), description="The scope of the hold.")
@@ -216,7 +216,8 @@ class HoldMutation:
     open_hold: Hold = governed(
         OFFICERS,
         resolver=_open_hold,
-        description="Opens a hold, which stops deliveries of the content that it covers from the next page on.",
+        description="Opens a hold; beginning with the next page, the content that the hold covers is no longer "
+        "delivered.",
     )
     lift_hold: Hold = governed(
         OFFICERS,

@@ -149,12 +149,13 @@ class FileObjectionInput:
         ),
     )
     channel: ObjectionChannel | None = strawberry.field(
-        default=None, description="The channel through which the objection was received, for officers only."
+        default=None, description="The channel through which the objection was received; only officers can pass it."
     )
     received_at: datetime | None = strawberry.field(
         default=None,
         description=(
-            "The time at which a LETTER, PHONE or EMAIL objection was received, by default now, for officers only."
+            "The time at which a letter, call or e-mail with the objection was received, by default now; only "
+            "officers can pass it."
         ),
     )
 

@@ -62,7 +62,7 @@ class PolicyVersion:
         EXAMINERS, description="The time at which the version was last put in force, null if it never was."
     )
     proposal: PolicyProposal | None = governed(
-        EXAMINERS, description="The proposal of the version, null if the operator put the version in force."
+        EXAMINERS, description="The proposal by an officer, null if the operator activated the version with a command."
     )
 
 
@@ -75,25 +75,24 @@ class SimulatedChange:
     lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
 
 
-@strawberry.type(description="The number of accounts that were not told of a given use of their items.")
+@strawberry.type(description="The number of accounts that received no notice of a certain use of their items.")
 class UntoldAccounts:
     purpose: str = governed(EXAMINERS, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
     accounts: int = governed(
-        EXAMINERS, description="The number of active adult accounts whose items of this kind the policy would use."
+        EXAMINERS,
+        description="The number of active accounts of adults from which the policy would use items of this kind.",
     )
     untold: int = governed(
         EXAMINERS,
-        description=(
-            "The number of these accounts without a delivered notice that announced this purpose and kind of content."
-        ),
+        description=("The number of these accounts that received no notice of this purpose and kind of content."),
     )
 
 
 @strawberry.type(description="The effect that a policy would have if it were in force now.")
 class PolicySimulation:
     items: int = governed(
-        EXAMINERS, description="The number of items, which is an estimate unless all items were examined."
+        EXAMINERS, description="The number of all items; it is an estimate if not all items were examined."
     )
     examined: int = governed(EXAMINERS, description="The number of items that were examined in the time available.")
     gained: int = governed(EXAMINERS, description="The number of items that become permitted.")

@@ -39,20 +39,18 @@ class Controller:
     recipients: list[ControllerStatement] = governed(
         ANYONE,
         description=(
-            "The statement in each language about the recipients of personal data; empty if the policy has none."
+            "The recipients of personal data, described in each language; empty if the policy does not say it."
         ),
     )
     storage: list[ControllerStatement] = governed(
         ANYONE,
-        description=(
-            "The statement in each language of how long personal data are stored; empty if the policy has none."
-        ),
+        description=("How long personal data are stored, in each language; empty if the policy does not say it."),
     )
     transfers: list[ControllerStatement] = governed(
         ANYONE,
         description=(
-            "The statement in each language about transfers to countries outside the European Economic Area; "
-            "empty if the policy has none."
+            "The transfers to countries outside the European Economic Area, described in each language; empty if the "
+            "policy does not say it."
         ),
     )
 
@@ -106,7 +104,7 @@ class Policy:
     )
     assessments: list[PolicyAssessment] = governed(STAFF, description="The assessments on which the policy is based.")
     warnings: list[str] = governed(
-        STAFF, description="The current warnings about the policy, such as an overdue assessment."
+        STAFF, description="The current warnings about the policy, for example that an assessment is overdue."
     )
     document: str = governed(STAFF, description="The policy document in JSON.")
 

@@ -43,7 +43,7 @@ class PublicHold:
     opened_at: datetime = governed(OPEN, description="The time at which the hold was opened.")
 
 
-@strawberry.type(description="A signed summary of deliveries, by which a later change of the ledger is detected.")
+@strawberry.type(description="A signed summary of deliveries, with which a later change of the ledger can be detected.")
 class LedgerCheckpoint:
     number: int = governed(OPEN, description="The number of the checkpoint, counted from 1.")
     text: str = governed(
@@ -61,7 +61,7 @@ async def _resolve_checkpoints(
 ) -> list[LedgerCheckpoint]:
     """Resolve `PublicLedger.checkpoints`: the checkpoints of the ledger from a number on."""
     if not 1 <= first_number <= _MAX_NUMBER:
-        raise BadInput("firstNumber: must be 1 or higher (pass the number of the checkpoint that you kept)")
+        raise BadInput("firstNumber: must be 1 or higher (pass the number of the checkpoint that you stored)")
     found = await public_checkpoints(info.context.database, first_number, MAX_CHECKPOINTS)
     return [_checkpoint_of(each) for each in found]
 

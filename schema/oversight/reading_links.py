@@ -52,8 +52,8 @@ async def _revoke_reading_links(
     account: Annotated[
         str | None,
         strawberry.argument(
-            description="The platform's id of the account, or for officers also the gateway's id; a"
-            " data subject omits this argument."
+            description="The platform's id of the account; officers can also pass the gateway's id, and a data "
+            "subject omits this argument."
         ),
     ] = None,
 ) -> RevokedReadingLinks:

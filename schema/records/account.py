@@ -96,7 +96,7 @@ class Account(Node):
     consent: Consent = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_consent_of_account,
-        description="The account's position on the use of the account's content for training.",
+        description="Whether the account has received a notice, objected or given consent.",
     )
     signals: list[RightsSignal] = governed(
         EXAMINERS_AND_OWNER,

@@ -10,7 +10,7 @@ from schema.governed import EXAMINERS, OPEN_AND_OWNER, governed
 
 
 @strawberry.type(
-    description="A use of content that a campaign announced: one purpose for one kind of content on one product."
+    description="A use of content that a campaign named: one purpose for one kind of content on one product."
 )
 class CampaignUse:
     purpose: str = governed(OPEN_AND_OWNER, description="The purpose.")
@@ -36,13 +36,13 @@ class CampaignText:
 class Campaign:
     epoch: str = governed(OPEN_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
     told: list[CampaignUse] = governed(
-        OPEN_AND_OWNER, description="The uses of content that the campaign's notices announced."
+        OPEN_AND_OWNER, description="The uses of content that the campaign's notices named."
     )
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
         description=(
-            "The uses of content that some versions of the campaign's record state and others omit; no notice "
-            "counts for these uses."
+            "The uses of content that some versions of the campaign's record name and other versions do not name; no "
+            "notice counts for these uses."
         ),
     )
     texts: list[CampaignText] = governed(

@@ -30,7 +30,7 @@ MAX_PAGE_SIZE = 100
 
 
 @described_enum(
-    "An account's position on the use of the account's content for training.",
+    "Whether an account has received a notice, objected or given consent.",
     NOT_NOTICED="No notice was delivered.",
     NOTICE_PERIOD="The notice period has not ended.",
     NOT_OBJECTED="The notice period ended without an objection.",
@@ -46,7 +46,7 @@ class ConsentPosition(StrEnum):
 
 
 @described_enum(
-    "The kind of an event in the history of an account's position.",
+    "The kind of an event about an account's notices, objections and consent.",
     NOTICE_SENT="A notice was sent.",
     NOTICE_DELIVERED="A notice was delivered.",
     NOTICE_BOUNCED="A notice bounced.",
@@ -131,7 +131,7 @@ class Objection:
     )
 
 
-@strawberry.type(description="An event in the history of an account's position.")
+@strawberry.type(description="An event about an account's notices, objections and consent.")
 class ConsentEvent:
     id: strawberry.ID = governed(EXAMINERS_AND_OWNER, row=FromList("ids"), description="The id of the event.")
     kind: ConsentEventKind = governed(
@@ -230,19 +230,19 @@ async def _resolve_events(
     return await events_page(info.context, first, after, root.account.id)
 
 
-@strawberry.type(description="An account's position on the use of the account's content for one purpose.")
+@strawberry.type(description="Whether an account has received a notice, objected or given consent, for one purpose.")
 class PurposePosition:
     """A position for a purpose."""
 
     purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose.")
-    position: ConsentPosition = governed(EXAMINERS_AND_OWNER, description="The position.")
+    position: ConsentPosition = governed(EXAMINERS_AND_OWNER, description="The account's position for this purpose.")
     since: datetime | None = governed(
         EXAMINERS_AND_OWNER,
         description="The time from which the account has had this position, null if no notice was delivered.",
     )
 
 
-@strawberry.type(description="An account's position on the use of the account's content for training.")
+@strawberry.type(description="Whether an account has received a notice, objected or given consent.")
 class Consent:
     account: strawberry.Private[AccountRow]
     position: ConsentPosition = governed(
@@ -275,7 +275,7 @@ class Consent:
     events: Connection[ConsentEvent] = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_events,
-        description=("The events in the history of the account's position."),
+        description=("The events about the account's notices, objections and consent."),
     )
 
 

@@ -24,9 +24,9 @@ _READERS = (*TRAINING, *EXAMINERS_AND_OWNER)
 
 @described_enum(
     "The outcome of a condition; an item is permitted only if all required conditions have the outcome PASS.",
-    PASS="The condition holds.",  # noqa: S106 - an outcome, no password
-    FAIL="The condition does not hold.",
-    UNKNOWN="The facts do not show whether the condition holds.",
+    PASS="The condition is met.",  # noqa: S106 - an outcome, no password
+    FAIL="The condition is not met.",
+    UNKNOWN="The facts do not show whether the condition is met.",
 )
 class Outcome(StrEnum):
     PASS = "PASS"  # noqa: S105 - an outcome, no password
@@ -203,6 +203,6 @@ def _refusal_summary(results: list[tuple[str, str, bool, str | None]]) -> str:
 
 
 _OUTCOMES = {True: Outcome.PASS.value, False: Outcome.FAIL.value, None: Outcome.UNKNOWN.value}
-_TRI_STATE_TEXTS = {Outcome.FAIL.value: "Does not hold", Outcome.UNKNOWN.value: "Is not known to hold"}
+_TRI_STATE_TEXTS = {Outcome.FAIL.value: "Not met", Outcome.UNKNOWN.value: "Not known to be met"}
 tri_state = {True: TriState.YES, False: TriState.NO, None: TriState.UNKNOWN}
 """The words for the SQL values TRUE, FALSE and NULL."""

@@ -24,9 +24,7 @@ class RightsSignal:
     )
     reserves: bool = governed(
         EXAMINERS_AND_OWNER,
-        description=(
-            "Whether this signal, together with all other signals of the same standard, opts the item out of training."
-        ),
+        description=("Whether the item is opted out of training, if all signals of this standard are taken together."),
     )
     form: str | None = governed(
         EXAMINERS_AND_OWNER, description="The form in which the signal was found, null if the platform stated a right."
@@ -36,7 +34,7 @@ class RightsSignal:
     )
     path: str | None = governed(
         EXAMINERS_AND_OWNER,
-        description="The path of the item, which selects the signal's rule; null if the standard has no rules by path.",
+        description="The path of the item, null if the standard has the same rule for all paths.",
     )
     seen_at: datetime | None = governed(
         EXAMINERS_AND_OWNER, description="The time at which the signal was seen, null if unknown."

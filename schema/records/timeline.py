@@ -61,7 +61,7 @@ class Recipient:
     models: list[StatedModel] = governed(
         EXAMINERS,
         resolver=_resolve_models,
-        description="The models that the client states to have trained with the item, empty if it has not said.",
+        description="The models that the client says it trained with the item, empty if the client named none.",
     )
 
 
@@ -121,7 +121,7 @@ class TimelineEntryKind(StrEnum):
 class TimelineEntry:
     kind: TimelineEntryKind = governed(EXAMINERS, description="The kind of the event.")
     occurred_at: datetime = governed(
-        EXAMINERS, description="The time of the event according to the source of the fact."
+        EXAMINERS, description="The time at which the event happened, as the platform reported it."
     )
     recorded_at: datetime = governed(EXAMINERS, description="The time at which the gateway learned of the event.")
     sentence: str = governed(EXAMINERS, description="The event in one sentence.")

@@ -38,7 +38,7 @@ class OwnDelivery:
     )
     models: list[OwnStatedModel] = governed(
         SUBJECTS,
-        description="The models that the client states to have trained with these items, empty if it has not said.",
+        description="The models that the client says it trained with these items, empty if the client named none.",
     )
     told_to_delete_at: datetime | None = governed(
         SUBJECTS,

@@ -39,7 +39,7 @@ class ReleaseState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-@strawberry.type(description="A release: the items that a client may train on, under a name, as Parquet files.")
+@strawberry.type(description="A named set of Parquet files with the items on which a client may train.")
 class Release:
     id: strawberry.ID = governed(_READERS, description="The id of the release, as in the path `/releases/{id}/`.")
     name: str = governed(_READERS, description="The name that the client gave.")
@@ -51,7 +51,7 @@ class Release:
         description="The version of the release; the major number increases when items were removed.",
     )
     policy_versions: list[str] = governed(
-        _READERS, description="The versions of the policy by which the written files were decided."
+        _READERS, description="The versions of the policy that were used to select the items of the written files."
     )
     started_at: datetime = governed(_READERS, description="The time at which the release was started.")
     cancelled_at: datetime | None = governed(
@@ -59,10 +59,10 @@ class Release:
     )
     items: int = governed(_READERS, description="The number of items in the written files.")
     bytes: int = governed(_READERS, description="The size of the written files in bytes.")
-    files: int = governed(_READERS, description="The number of files, those without items included.")
+    files: int = governed(_READERS, description="The number of files, including files without items.")
     files_written: int = governed(_READERS, description="The number of files that are written.")
     failure: str | None = governed(
-        _READERS, description="The reason why no files can be written now, null if files can be written."
+        _READERS, description="The reason why the gateway cannot write files now, null if it can."
     )
 
 

@@ -24,11 +24,13 @@ _VERSION: Final = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.0")
 class ReleaseInput:
     id: strawberry.ID = strawberry.field(description="The id of the release.")
     version: str | None = strawberry.field(
-        default=None, description="The version that the run used, such as 1.0.0; omit it for the version now."
+        default=None, description="The version that the run used, such as 1.0.0; by default, the current version."
     )
 
 
-@strawberry.input(description="The receipts from one to another, both included, in the order of delivery.")
+@strawberry.input(
+    description="An interval of receipts in the order of delivery, including its first and its last receipt."
+)
 class ReceiptInterval:
     first: strawberry.ID = strawberry.field(description="The id of the first receipt.")
     last: strawberry.ID = strawberry.field(description="The id of the last receipt.")
@@ -42,7 +44,7 @@ class UsedRelease:
     is_superseded: bool = governed(_READERS, description="Whether there is a later version of the release.")
 
 
-@strawberry.type(description="A training run, as its client stated it.")
+@strawberry.type(description="A training run, as the client described it.")
 class TrainingRun:
     id: strawberry.ID = governed(_READERS, description="The id of the run.")
     client: str = governed(_READERS, description="The name of the client.")
@@ -70,7 +72,9 @@ async def _record(
     info: Info,
     model: Annotated[str, strawberry.argument(description="The name of the model, as in its documentation.")],
     started_at: Annotated[datetime, strawberry.argument(description="The time at which the run started.")],
-    purpose: Annotated[str, strawberry.argument(description="The purpose of the run, one of the policy's.")],
+    purpose: Annotated[
+        str, strawberry.argument(description="The purpose of the run, which must be a purpose of the policy.")
+    ],
     releases: Annotated[
         list[ReleaseInput] | None,
         strawberry.argument(description="The releases that the run used."),
@@ -93,8 +97,8 @@ async def _record(
     )
     if recorded is None:
         raise BadInput(
-            "releases, receipts: must be what this client received for the purpose (get the files of a release before,"
-            " and use the receipts of its pages)"
+            "releases, receipts: must be releases and receipts that this client received for the purpose (get the "
+            "files of the release first, or use the receipts of the pages)"
         )
     (row,), _ = await page_of_runs(await release_reader(context), 0, 1, recorded)
     return _run_of(context, row, str(context.actor.client))
@@ -114,19 +118,19 @@ async def _check_run(context: Context, model: str, started_at: datetime, purpose
     if not model.strip() or len(model) > _MAX_MODEL_LENGTH or not model.isprintable():
         raise BadInput(f"model: must be 1 to {_MAX_MODEL_LENGTH} printable characters (correct it)")
     if started_at.tzinfo is None or started_at > datetime.now(UTC):
-        raise BadInput("startedAt: must be a time in the past with its offset (write it like 2026-12-01T00:00:00Z)")
+        raise BadInput("startedAt: must be a time in the past, with an offset (write it like 2026-12-01T00:00:00Z)")
     purposes = (await context.gateway.policy_in_force()).purposes
     if purpose not in purposes:
         raise BadInput(f"purpose: must be {' or '.join(purposes)} (correct it)")
     if not 1 <= inputs <= _MAX_INPUTS:
-        raise BadInput(f"releases, receipts: must be 1 to {_MAX_INPUTS} together (name what the run used)")
+        raise BadInput(f"releases, receipts: must have 1 to {_MAX_INPUTS} entries together (list what the run used)")
 
 
 def _decode_used(context: Context, kind: IdKind, id: strawberry.ID, argument: str) -> int:
     """Decode an id that a client names in a statement about a training run. Raises BadInput."""
     number = context.ids.decode_as(kind, id)
     if number is None:
-        raise BadInput(f"{argument}: must be ids that this client was given (copy them unchanged)")
+        raise BadInput(f"{argument}: must contain ids that this client received (copy them unchanged)")
     return number
 
 
@@ -135,7 +139,7 @@ def _decode_interval(context: Context, stated: ReceiptInterval) -> tuple[int, in
     first = _decode_used(context, IdKind.RECEIPT, stated.first, "receipts")
     last = _decode_used(context, IdKind.RECEIPT, stated.last, "receipts")
     if first > last:
-        raise BadInput("receipts: the first receipt of an interval must not be later than the last (exchange them)")
+        raise BadInput("receipts: the first receipt of an interval must not be later than the last (swap them)")
     return first, last
 
 

@@ -53,13 +53,15 @@ class TrainableContentFilter:
         default=None, description="Match items that qualify on these grounds."
     )
     created_months: list[date] | None = strawberry.field(
-        default=None, description="Match items created in these months; any day stands for its month."
+        default=None, description="Match items created in these months; write a month as the date of any of its days."
     )
     created_from_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or later; any day stands for its month."
+        default=None,
+        description="Match items created in this month or later; write the month as the date of any of its days.",
     )
     created_until_month: date | None = strawberry.field(
-        default=None, description="Match items created in this month or earlier; any day stands for its month."
+        default=None,
+        description="Match items created in this month or earlier; write the month as the date of any of its days.",
     )
     media_types: list[str] | None = strawberry.field(
         default=None, description="Match items that have media of at least one of these media types."
@@ -112,7 +114,7 @@ def _check_months(filter: TrainableContentFilter) -> None:
     """Raise BadInput where the months in the filter of `trainableContent` are the wrong way round."""
     first, last = filter.created_from_month, filter.created_until_month
     if first and last and first.replace(day=1) > last:
-        raise BadInput("filter.createdFromMonth: must not be after createdUntilMonth (exchange them)")
+        raise BadInput("filter.createdFromMonth: must not be after createdUntilMonth (swap them)")
 
 
 def _languages(wanted: list[str] | None) -> list[str] | None:

@@ -82,8 +82,8 @@ class Retraction:
 
 @strawberry.type(
     description=(
-        "A delivery of an item between the arrival of an objection and the time at which the gateway "
-        "learned of the objection."
+        "A delivery of an item after an objection had reached the platform, but before the gateway learned of the "
+        "objection."
     )
 )
 class Incident:

@@ -97,14 +97,15 @@ async def test_a_policy_that_adds_video_gains_it_only_thirty_days_after_its_camp
 async def test_an_explanation_says_which_campaign_was_delivered_and_which_was_needed(known: TestGateway) -> None:
     await known.ingest([campaign("2025-12", VIDEO_TOLD), campaign("2025-03", VIDEO_TOLD)])
     enforce(known, WITH_VIDEO)
-    told = "by campaign {}, which told of GENAI_TRAINING for {} on FACEBOOK"
+    told = "by campaign {}, which named GENAI_TRAINING for {} on FACEBOOK"
     assert await evidence(known, "item") == "delivered in 2025-W16 " + told.format("2025-04", "POST")
-    needed = "GENAI_TRAINING for VIDEO on FACEBOOK: needed is campaign 2025-12; delivered is 2025-04"
+    use = "GENAI_TRAINING for VIDEO on FACEBOOK"
+    needed = f"{use}: the notice of campaign 2025-12 is needed; delivered notices: 2025-04"
     assert await evidence(known, "video") == needed
     await known.ingest([told_of_video()])
     assert await evidence(known, "video") == "delivered in 2026-W16 " + told.format("2025-12", "VIDEO")
     await known.ingest([campaign("2025-12", day=3), fact("notice", 9, bounced_at="2026-05-01T00:00:00Z")])
-    untold = "GENAI_TRAINING for VIDEO on FACEBOOK: no campaign told of it; delivered is 2025-12"
+    untold = f"{use}: no campaign named this use; delivered notices: 2025-12"
     assert await evidence(known, "video") == untold
 
 
@@ -213,7 +214,7 @@ async def test_a_text_stays_as_it_was_sent_and_languages_can_be_added(known: Tes
     (rejected,) = answer["rejects"]
     assert (rejected["field"], rejected["reason"].partition(" (")[0]) == (
         "texts",
-        "has another hash for a text that was already sent",
+        "has a different hash for a text that was already sent",
     )
     assert known.execute("SELECT texts FROM grounds.campaign WHERE platform_id = '2025-12'") == [
         ({"en": "a" * 64, "de-at": "b" * 64},)

@@ -22,10 +22,10 @@ _STATES: Final = {
 }
 _OUTCOMES: Final = {
     "matched": "The objection applies to that account from now on.",
-    "reject-asked": "You asked to set the objection aside. It stays in this list until a second officer agrees.",
+    "reject-asked": "You asked to reject the objection. It stays in this list until a second officer agrees.",
     "rejected": (
-        "The objection is set aside. The gateway keeps the objection and applies it to any account that it matches "
-        "later."
+        "The objection is rejected. The gateway keeps the objection. If an account matches it later, the objection "
+        "applies to this account."
     ),
 }
 

@@ -56,7 +56,9 @@ class PublicPages:
             raise HTTPError(429, "too many requests (try again in a minute)", {"Retry-After": "60"})
         first = request.query_params.get("from", "1")
         if not (first.isascii() and first.isdigit() and 0 < len(first) < 10 and int(first)):
-            raise HTTPError(422, "from: must be the number of a checkpoint (pass the number of the one that you kept)")
+            raise HTTPError(
+                422, "from: must be the number of a checkpoint (pass the number of the checkpoint that you stored)"
+            )
         found = await self._public.checkpoints(int(first))
         return Response(orjson.dumps({"checkpoints": found}), media_type="application/json")
 

@@ -37,18 +37,21 @@ def add_data_commands(groups: "argparse._SubParsersAction[argparse.ArgumentParse
 
 def _add_gateway(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the option --url to a parser of `grounds-client`."""
-    words = f"The URL of the gateway. Set {_TOKEN} to a token, or {_TOKEN_FILE} to a file that always has a valid one."
+    words = (
+        f"The URL of the gateway. Set {_TOKEN} to a token, or {_TOKEN_FILE} to the path of a file that always "
+        "contains a valid token."
+    )
     if not required:
-        words += " With it, the gateway is asked about each item."
+        words += " With this URL, the command also asks the gateway which items may still be used."
     parser.add_argument("--url", required=required, metavar="URL", help=words)
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose items to a parser of `grounds-client`."""
     for option, name, words in (
-        ("--language", "languages", "A language, such as de; repeat the option for each."),
-        ("--kind", "kinds", "A kind of items, such as POST; repeat the option for each."),
-        ("--product", "products", "A product; repeat the option for each."),
+        ("--language", "languages", "A language, such as de; repeat the option for each language."),
+        ("--kind", "kinds", "A kind of item, such as POST; repeat the option for each kind."),
+        ("--product", "products", "A product; repeat the option for each product."),
     ):
         parser.add_argument(option, dest=name, action="append", metavar="VALUE", help=words)
 
@@ -94,7 +97,7 @@ def _run_verify(options: argparse.Namespace) -> ContractOutcome:
     else:
         with _client_of(options) as client:
             faults = verify_folder(options.folder, client)
-    return ContractOutcome("\n".join(faults) or "all files are those that were delivered", failed=bool(faults))
+    return ContractOutcome("\n".join(faults) or "every file is the one that the gateway delivered", failed=bool(faults))
 
 
 def _show_progress(done: int, total: int) -> None:

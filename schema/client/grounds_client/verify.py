@@ -29,7 +29,7 @@ def verify_folder(folder: Path, client: GatewayReader | None = None) -> list[str
     except FileNotFoundError:
         return [f"{MANIFEST}: is missing (repeat the sync)"]
     except ValueError:
-        return [f"{MANIFEST}: is no JSON (repeat the sync)"]
+        return [f"{MANIFEST}: is not JSON (repeat the sync)"]
     if not _has_valid_signature(manifest, state.public_key):
         return [f"{MANIFEST}: was changed, because the gateway's signature does not match (repeat the sync)"]
     faults = [*_shard_faults(folder, manifest)]

@@ -82,7 +82,7 @@ def test_an_outbox_becomes_records_that_load_and_says_what_was_left_out() -> Non
     assert (message["text"], message["media"]) == (None, [])
     assert (several["language"], deleted["deleted_at"]) == (None, "2026-02-01T00:00:00Z")
     assert left_out.lines() == [
-        "left out: 1 Create activities that state no object (export the objects too)",
+        "left out: 1 Create activities that contain no object (export the objects too)",
         "left out: 1 activities or objects of other types",
         "left out: 1 boosts (the boosted item is a fact of its author)",
         "left out: 1 further languages of items (one text per item)",

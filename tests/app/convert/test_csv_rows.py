@@ -53,7 +53,7 @@ def test_rows_become_records_and_the_others_are_named() -> None:
         "left out: 1 row at line 4: state has a value that the mapping does not list",
         "left out: 1 row at line 5: mail is not an e-mail address, a phone number or a user name",
         "left out: 1 row at line 6: windows is not JSON",
-        "left out: 1 row at line 7: has another number of cells than the header",
+        "left out: 1 row at line 7: has a different number of cells than the header",
     ]
 
 

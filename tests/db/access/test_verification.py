@@ -30,7 +30,7 @@ BREACHES = {
         "ALTER TABLE grounds.content OWNER TO CURRENT_USER",
         "ALTER FUNCTION grounds.claimed() OWNER TO CURRENT_USER",
     ],
-    "each role has access to the declared tables and columns only": [
+    "each role has access only to the declared tables and columns": [
         "GRANT SELECT ON grounds.content TO grounds_training",
         "GRANT SELECT (id) ON grounds.content TO grounds_training",
         "GRANT DELETE ON grounds.delivery TO grounds_staff",
@@ -40,13 +40,13 @@ BREACHES = {
         "GRANT SELECT ON grounds.hold TO PUBLIC",
         "REVOKE SELECT ON grounds.trainable_content FROM grounds_training",
     ],
-    "each role can call the declared functions only, and PUBLIC none": [
+    "each role can call only the declared functions, and PUBLIC can call none": [
         "GRANT EXECUTE ON FUNCTION grounds.linked_accounts(bigint[]) TO grounds_training",
         "GRANT EXECUTE ON FUNCTION grounds.decision_time() TO PUBLIC",
         "CREATE FUNCTION grounds.leak(text) RETURNS boolean LANGUAGE sql COST 0.0001 RETURN TRUE",
         "REVOKE EXECUTE ON FUNCTION grounds.write_receipt(bigint[]) FROM grounds_training",
     ],
-    "the schema is open to the login roles only": [
+    "only the login roles can use the schema": [
         "GRANT USAGE ON SCHEMA grounds TO PUBLIC",
         "GRANT CREATE ON SCHEMA grounds TO grounds_ingest",
     ],
@@ -68,7 +68,7 @@ BREACHES = {
         "ALTER FUNCTION grounds.write_receipt(bigint[]) RESET search_path",
         "ALTER FUNCTION grounds.linked_accounts(bigint[]) SECURITY DEFINER",
     ],
-    "every change that can alter a decision marks the offers concerned": [
+    "every change that can alter a decision marks the affected offers": [
         "ALTER TABLE grounds.content DISABLE TRIGGER offers_marked",
         "DROP TRIGGER offers_marked ON grounds.account_standing",
     ],

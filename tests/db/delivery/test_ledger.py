@@ -158,8 +158,14 @@ async def test_a_thousand_tamperings_are_found(ledger_url: str) -> None:
         ("UPDATE grounds.delivery SET client = 9 WHERE id = 2", "receipts among its 4 were edited or swapped"),
         ("DELETE FROM grounds.delivery WHERE id IN (1, 3)", "2 of its 4 receipts are missing"),
         ("UPDATE grounds.checkpoint SET receipts = 3 WHERE number = 1", "was edited, or signed with another key"),
-        ("DELETE FROM grounds.checkpoint WHERE number = 2", "missing: checkpoint 2; nothing vouches for receipts 5 to"),
-        ("DELETE FROM grounds.checkpoint WHERE number < 3", "missing: checkpoints 1 to 2; nothing vouches for receipt"),
+        (
+            "DELETE FROM grounds.checkpoint WHERE number = 2",
+            "missing: checkpoint 2; no checkpoint covers receipts 5 to",
+        ),
+        (
+            "DELETE FROM grounds.checkpoint WHERE number < 3",
+            "missing: checkpoints 1 to 2; no checkpoint covers receipt",
+        ),
         (
             "CREATE OR REPLACE FUNCTION grounds.receipt_leaf(d grounds.delivery) RETURNS bytea LANGUAGE sql"
             " RETURN sha256('')",

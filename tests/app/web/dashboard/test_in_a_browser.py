@@ -165,7 +165,7 @@ async def test_the_result_of_a_simulation_takes_the_place_of_its_progress(busy: 
         await page.get_by_role("link", name="Policies and holds").click()
         await page.get_by_role("button", name="Simulate next").click()
         await page.get_by_text("0 items would become permitted").wait_for()
-        assert not await page.get_by_text("Every item is decided under both policies").is_visible()
+        assert not await page.get_by_text("The gateway decides about every item under both policies").is_visible()
 
 
 async def test_an_expired_session_leads_back_to_its_page(busy: TestGateway, browser: Browser) -> None:

@@ -97,8 +97,8 @@ async def test_an_objection_is_set_aside_by_two_officers(permitting: TestGateway
         assert "Another officer must agree" in told
         again = await anna.post(f"{NOTICES_AND_OBJECTIONS}/reject", data={"id": id})
         assert (again.status_code, "ask another officer" in again.text) == (422, True)
-        assert "Agree to set aside" in (await bert.get(NOTICES_AND_OBJECTIONS)).text
-        assert "is set aside" in await done(bert, f"{NOTICES_AND_OBJECTIONS}/reject", {"id": id})
+        assert "Agree to reject" in (await bert.get(NOTICES_AND_OBJECTIONS)).text
+        assert "is rejected" in await done(bert, f"{NOTICES_AND_OBJECTIONS}/reject", {"id": id})
 
 
 async def test_an_auditor_sees_objections_and_neither_whom_they_name_nor_a_form(permitting: TestGateway) -> None:
@@ -124,7 +124,7 @@ async def test_a_long_list_has_pages(permitting: TestGateway) -> None:
         link = re.search(r'<a href="([^"]*)">More objections', page)
         assert link is not None
         second = (await browser.get(link[1].replace("&amp;", "&"))).text
-        assert second.count("Match or set aside") == 2
+        assert second.count("Match or reject") == 2
         assert "More objections" not in second
 
 
