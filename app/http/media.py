@@ -33,7 +33,7 @@ _HEADERS: Final = {
 
 
 class AlteredMedium(Exception):
-    """A file whose bytes are not those that the platform stated. The answer breaks off before its end."""
+    """A file whose SHA-256 differs from the one in the facts. The answer stops before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class _FileStream(StreamingResponse):
 
 
 async def _check_digest(fetch: _Fetch, found: str) -> None:
-    """Raise AlteredMedium for a file of the file differs from the stated SHA-256, once its item is in quarantine."""
+    """Raise AlteredMedium if the SHA-256 of a file differs from the one in the facts, and quarantine its item first."""
     stated = fetch.medium.sha256
     if stated is None or stated == found:
         return
@@ -143,7 +143,7 @@ async def _check_digest(fetch: _Fetch, found: str) -> None:
     await quarantine_altered_medium(
         fetch.context.database.worker, fetch.medium.item, stated, found, client, purpose or ""
     )
-    observe.media_failed(fetch.context.actor.client or "", "the file differs from the stated SHA-256")
+    observe.media_failed(fetch.context.actor.client or "", "the SHA-256 differs from the facts")
     raise AlteredMedium
 
 
