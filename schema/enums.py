@@ -48,7 +48,7 @@ def described_enum(description: str, *, name: str | None = None, **values: str) 
 described_enum(
     "The role of an access token, which determines the fields that the token may read.",
     TRAINING_CLIENT="A training job that pulls permitted content for one purpose.",
-    DASHBOARD="A user who may read only policies, conditions and published counts.",
+    DASHBOARD="A user of the dashboard, limited to policies, conditions and published counts.",
     PRIVACY_OFFICER="A privacy officer, with write access to holds, policies, clients and objections.",
     AUDITOR="A reviewer with read access to decisions and evidence.",
     DATA_SUBJECT="The holder of an account, with access to their own data.",

@@ -39,8 +39,7 @@ def link_command(
 
     if days is not None and (me or revoke):
         exit_with_error(
-            "--days: is only for links to the objection form; a link to a person's own data is valid for "
-            "7 days (omit --days)"
+            "--days: is only for links to the objection form (omit it; a link to own data is valid for 7 days)"
         )
     if me and revoke:
         exit_with_error("--revoke: cannot be combined with --me (run the command twice)")

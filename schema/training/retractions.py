@@ -82,8 +82,7 @@ class Retraction:
 
 @strawberry.type(
     description=(
-        "A delivery of an item after an objection had reached the platform, but before the gateway learned of the "
-        "objection."
+        "A delivery of an item after the platform had received an objection, but before the gateway learned of it."
     )
 )
 class Incident:

@@ -85,7 +85,7 @@ async def test_a_person_reads_of_the_own_items_alone_and_an_anonymous_answer_say
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"releases": []}, "must be 1 to 1000 together"),
+        ({"releases": []}, "must have 1 to 1000 entries together"),
         ({"model": ""}, "model: must be 1 to 200"),
         ({"purpose": "ADVERTISING"}, "purpose: must be GENAI_TRAINING"),
         ({"at": "2999-01-01T00:00:00Z"}, "startedAt: must be a time in the past"),
