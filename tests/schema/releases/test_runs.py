@@ -76,8 +76,8 @@ async def test_a_person_reads_of_the_own_items_alone_and_an_anonymous_answer_say
     assert (await gateway.ask(Role.DATA_SUBJECT, OWN, subject="other"))["viewer"]["deliveries"] == []
     headers = {"Authorization": f"Bearer {gateway.token(Role.DATA_SUBJECT, subject='author')}"}
     page = (await gateway.client.get("/me?lang=en", headers=headers)).text
-    assert "client states that it used this item for the model m-7b." in page
-    assert "silent has not said for which model." in page
+    assert "client says that it used this item for the model m-7b." in page
+    assert "silent has not said for which model it used this item." in page
     form = {"account": "author", "scope": "ALL", "email": "author@example.org"}
     assert "m-7b" not in (await gateway.client.post("/object", data=form)).text
 

@@ -64,5 +64,5 @@ async def test_without_a_controller_there_is_nothing_to_show_and_the_form_is_sti
     for path in ("/information", "/"):
         shown = await gateway.client.get(path, headers={"Accept": "text/html"})
         assert shown.status_code == 404
-        assert "name no controller" in shown.text
+        assert "do not say who is responsible" in shown.text
     assert (await gateway.client.get("/object")).status_code == 200

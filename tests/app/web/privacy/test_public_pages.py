@@ -80,7 +80,7 @@ async def test_it_shows_the_counts_that_dashboards_read_and_no_other(
     assert data["coverage"]["total"] == dashboard["total"]
     page = (await gateway.client.get("/", headers=BROWSER)).text
     assert f"± {dashboard['total']['margin']:,}" in page
-    assert "How many people objected" in page
+    assert "how many people objected" in page
 
 
 async def test_what_was_read_is_kept_for_a_while_and_read_by_one_at_a_time(gateway: TestGateway) -> None:
