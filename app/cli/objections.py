@@ -139,6 +139,6 @@ def print_filed(filed: Filed, unmatched: bool, as_json: bool) -> None:
     if as_json:
         print_json({"reference": filed.reference, "received_at": received_at, "unmatched": unmatched})
         return
-    print(f"{filed.reference}: is in effect since {received_at}")
+    print(f"{filed.reference}: has been in effect since {received_at}")
     if unmatched:
         print("No account matches this objection yet. Check the id or the address. The gateway keeps the objection.")

@@ -216,7 +216,7 @@ def _instructions(address: str, token: str, officer: str, loaded: DemoCounts) ->
     return f"""
 Grounds listens on {address}/graphql; {loaded.permitted:,} of {loaded.items:,} items qualify.
 
-A token for the training client "{DEMO_CLIENT}", good for an hour:
+A token for the training client "{DEMO_CLIENT}", valid for one hour:
 
 {token}
 
@@ -224,18 +224,17 @@ With curl:
 
 curl -s {address}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{body}'
 
-To fetch the file of a photo, request `media {{ url }}` and send the token there: curl -H 'Authorization: Bearer ...' \\
-  {address}/media/...
+To fetch the file of a photo, request `media {{ url }}`. Send the same token to the address in the answer:
+  curl -H 'Authorization: Bearer ...' {address}/media/...
 
-With Python (./run python):
+With Python (start it with .venv/bin/python):
 
-from gql import Client, gql
-from gql.transport.httpx import HTTPXTransport
-transport = HTTPXTransport(url="{address}/graphql", headers={{"Authorization": "Bearer {token}"}})
-for item in Client(transport=transport).execute(gql("{asked}"))["trainableContent"]["nodes"]: print(item)
+from grounds_client import Client
+client = Client("{address}", "{token}")
+for item in client.execute("{asked}")["trainableContent"]["nodes"]: print(item)
 
-The dashboard is at {address}/dashboard. Sign in as a privacy officer with this token, good for an hour:
+The dashboard is at {address}/dashboard. Sign in as a privacy officer with this token, valid for one hour:
 
 {officer}
 
-Ctrl-C ends it; the data are kept for the next start."""
+Press Ctrl-C to stop the gateway. The next start uses the same data."""

@@ -287,7 +287,7 @@ CONDITIONS: tuple[Condition, ...] = (
             "(c.names_sought OR {names_optional})",
         ),
         Evidence(
-            "c.pipeline || CASE WHEN c.names_sought THEN ', names were' ELSE ', names were not' END || ' looked for'",
+            "c.pipeline || CASE WHEN c.names_sought THEN ', ' ELSE ', not ' END || 'searched for names'",
             "pipeline {}",
             alias="pipeline",
         ),

@@ -57,7 +57,7 @@ async def test_an_item_leaves_as_its_visible_text_without_identifiers_and_person
     assert item["text"] == "[PERSON] met [HANDLE] at [EMAIL]"
     assert [medium["alt"] for medium in item["media"]] == ["Call [PHONE]", None]
     (evidence,) = [each["evidence"] for each in item["reason"]["conditions"] if each["code"] == "DEIDENTIFIED"]
-    assert evidence.endswith("names were looked for")
+    assert evidence.endswith(", searched for names")
 
 
 async def test_names_that_a_policy_requires_need_a_recogniser(known: TestGateway, killed: Killed) -> None:

@@ -60,7 +60,7 @@ async def test_an_objection_that_matches_no_account_is_kept_and_the_officer_is_t
 async def test_a_letter_is_dated_by_its_day_which_begins_where_it_begins_first(gateway: TestGateway) -> None:
     gateway.set_clock(NOW)
     done = file_objection(gateway, "--account", "author", "--received-at", "2026-05-03")
-    assert "is in effect since 2026-05-02T10:00:00+00:00" in done.stdout, done.stderr
+    assert "has been in effect since 2026-05-02T10:00:00+00:00" in done.stdout, done.stderr
     for stated, fault in (
         (["2026-13-01"], "--received-at: must be a day or a time"),
         (["2027-01-01"], "--received-at: must not be in the future"),

@@ -303,7 +303,7 @@ def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, t
             (pasted,) = re.findall(r"^curl .*$", printed, re.MULTILINE)
             items = asked_by_curl(shlex.split(pasted))
             assert len(items) == 3
-            snippet = printed[printed.index("from gql") : printed.index("\nThe dashboard")]
+            snippet = printed[printed.index("from grounds_client") : printed.index("\nThe dashboard")]
             told = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True)
             assert told.stdout.splitlines() == [str(item) for item in items]
             officer = printed[printed.index("The dashboard") :].split("\n\n")[1]
