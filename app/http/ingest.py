@@ -25,7 +25,7 @@ MIN_BYTES = 16 * 1024
 connection."""
 _IDLE = (
     f"the stream sent less than {MIN_BYTES} bytes in {IDLE_SECONDS} seconds; the complete lines are stored (send the "
-    f"remaining lines in a new request, and end it)"
+    f"remaining lines in a new request)"
 )
 
 

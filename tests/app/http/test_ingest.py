@@ -243,7 +243,7 @@ async def test_idle_streams_end_with_an_answer_and_keep_what_came_whole(
         writer.close()
         await writer.wait_closed()
         assert b" 408 " in said.splitlines()[0]
-        assert b"the complete lines are stored (send the remaining lines in a new request, and end it)" in said
+        assert b"the complete lines are stored (send the remaining lines in a new request)" in said
     assert gateway.execute("SELECT platform_id FROM grounds.content") == [("whole",)]
     assert gateway.execute("SELECT count(*) FROM grounds.quarantine") == [(0,)]
 
