@@ -1,4 +1,4 @@
-"""The life of a request on one screen: what stands around every route, and which endpoint answers which path."""
+"""The routes of the gateway: the code that runs for every request, and the endpoint of each path."""
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp

@@ -1,4 +1,4 @@
-"""Where the platform keeps its media, as the operator states it in GROUNDS_MEDIA."""
+"""Parse GROUNDS_MEDIA, which lists the origins of the platform's media files."""
 
 from ipaddress import ip_address
 from typing import Annotated, Final

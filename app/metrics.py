@@ -1,4 +1,4 @@
-"""The metrics that `/metrics` shows: a closed list. A label holds a name of ours or of a client, never personal data.
+"""The complete list of the metrics of `/metrics`. Labels contain names of clients and routes, but no personal data.
 
 Several worker processes share their counts by files (prometheus_client's multiprocess mode), so that any of them can
 answer for all.

@@ -1,4 +1,4 @@
-"""The settings of how pages look and which texts they have: an operator's own."""
+"""The settings with which an operator changes the look and the texts of pages."""
 
 import re
 from pathlib import Path

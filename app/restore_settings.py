@@ -1,4 +1,4 @@
-"""The settings of what outlives the loss of the database."""
+"""The settings of the folders that remain when the database is lost."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Settings that are secret, from files or a command, so that they stand in no environment or process list."""
+"""Secret settings from files or a command, so that no environment and no process list contains them."""
 
 import shlex
 import subprocess

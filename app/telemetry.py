@@ -1,4 +1,4 @@
-"""What is logged and counted: a closed list of events, none with text, queries or personal data."""
+"""The complete list of the events that are logged and counted. No event contains texts, queries or personal data."""
 
 import logging
 import secrets

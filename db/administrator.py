@@ -1,4 +1,4 @@
-"""The administrator's connection, for what only the owner of the database does."""
+"""The administrator's connection, for work that only the owner of the database can do."""
 
 import time
 
@@ -8,7 +8,7 @@ _LOCK = 0x67726F756E6473  # "grounds"
 
 
 class DatabaseError(Exception):
-    """A fault of the database that an operator can mend, in words that say how."""
+    """A fault of the database that an operator can correct. The message explains how."""
 
 
 def administrator_connection(url: str) -> psycopg.Connection:

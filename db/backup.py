@@ -1,4 +1,4 @@
-"""Back a database up and restore it with PostgreSQL's own tools, as the user that set it up: no superuser is needed.
+"""Back up and restore a database with PostgreSQL's own tools, as the user that set it up (no superuser is needed).
 
 Row security is forced on the owner of the tables too. Its rules show all rows to the owner with the claim of a job, and
 the dump is taken so.
@@ -71,7 +71,7 @@ def restore_backup(url: str, secrets: Sequence[bytes], file: Path) -> None:
 
 
 def _run_tool(name: str, major: int, url: str, *arguments: str) -> None:
-    """Run a tool of PostgreSQL to back up or restore. What it prints can hold data, and is not shown."""
+    """Run a tool of PostgreSQL to back up or restore. Its output can contain data and is not shown."""
     options = {option.envvar.decode(): option.val.decode() for option in pq.Conninfo.parse(url.encode())
                if option.envvar and option.val}  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")} | options

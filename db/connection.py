@@ -30,7 +30,7 @@ class PoolExhausted(Exception):
 
 
 class JournalUnavailable(PoolExhausted):
-    """The failure to write a change to the journal. It is committed, and written later, but not answered."""
+    """The failure to write a change to the journal. The change is committed, and is written to the journal later."""
 
 
 class DeliveryPaused(PoolExhausted):
@@ -89,7 +89,7 @@ def borrowing_as(name: str, *, reserved: bool = False, wait_seconds: float = ACQ
 
 
 class FairShare:
-    """The order in which sharers borrow `size` connections.
+    """The order in which clients and other sharers get one of the `size` connections.
 
     A sharer holds at most half of them, and all that may not have the reserve leave `reserve` of them free. Of those
     that wait, the one that holds fewest is next, so that nothing is gained by asking more often. What has no sharer,
@@ -334,7 +334,7 @@ async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connecti
 
 
 def _open_pool(url: str, secrets: Sequence[bytes], role: str, size: int, *, reserve: int = 0) -> Pool:
-    """Open a pool of database connections that log in as one role: there is no role to set and none to forget."""
+    """Open a pool of database connections that log in as one role, so that no statement has to set a role."""
     runs_transactions = role in (INGEST, WORKER)
 
     async def log_in(*given: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
@@ -360,4 +360,4 @@ def _open_pool(url: str, secrets: Sequence[bytes], role: str, size: int, *, rese
 
 
 async def _nothing_to_reset(connection: Connection) -> None:
-    """Return no statement to reset a connection by: claims of these roles end with their transaction."""
+    """Return an empty statement to reset a connection, because the claims of these roles end with their transaction."""

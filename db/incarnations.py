@@ -1,4 +1,4 @@
-"""The incarnations of the database: which rows existed at each restore, so that no id means another row later.
+"""The incarnations of the database: the rows that existed at each restore. Because of them, no id is used twice.
 
 A restored database gives numbers out again that the lost one gave out before. An id therefore contains the incarnation
 in which its row was first stored, and the rows that a restored database has keep theirs.

@@ -1,4 +1,4 @@
-"""Bring tables and functions up to date: a new database from the description in db/sql, an older one by migrations.
+"""Create a new database from the files in db/sql, or update an older database with migrations.
 
 db/sql describes the database as it is, one file per domain. db/migrations holds what changed between releases, as
 `NNNN_name.sql` from 0002 on; version 0001 is the description as it was at the first release. A new database is built

@@ -1,4 +1,4 @@
-"""The views of the past: what each table held at the claimed `known_at`, made from tables and functions as they are.
+"""The views of the past, which show the content of each table at the claimed `known_at`.
 
 The functions that derive a standing, and the compiled decision, are taken as they are and pointed at these views:
 nothing is written twice, so nothing can differ.

@@ -1,1 +1,1 @@
-"""The API: its types, who may read what, and how a page is answered fast."""
+"""The GraphQL API: its types, the roles that may read each field, and the fast answer of a page."""

@@ -1,4 +1,4 @@
-"""The actor of a request: the value that authentication makes and everything behind it reads."""
+"""The actor of a request: the role and name that authentication found in the token."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ CLIENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Role(StrEnum):
-    """The roles of a token's bearer, and PUBLIC, as which the pages read that need no token."""
+    """The roles that a token can have, and PUBLIC, the role of pages that need no token."""
 
     TRAINING_CLIENT = "TRAINING_CLIENT"
     DASHBOARD = "DASHBOARD"

@@ -1,4 +1,4 @@
-"""What a resolver can reach: the actor, the database, the ids of the audience, and the loaders of one request."""
+"""The context of a resolver: the actor, the database, the ids of the audience, and the loaders of the request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The enumerations and scalars of the API: the facts' own words, each with a description."""
+"""The enumerations and scalars of the API. Each value has a description."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Errors for clients: what was wrong, where, and what to do."""
+"""Errors for clients. Each error says what was wrong, where, and what to do."""
 
 from graphql import GraphQLError
 

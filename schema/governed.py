@@ -33,7 +33,7 @@ SUBJECTS = (Role.DATA_SUBJECT,)
     description="Limits a field to the roles in `readers`; a request by any other role gets an error.",
 )
 class Governed:
-    """The directive that declares in the SDL who may read a field."""
+    """The directive that declares in the SDL which roles may read a field."""
 
     readers: list[Role]
 

@@ -1,4 +1,4 @@
-"""Authentication: turn a bearer token into an actor, or refuse it. There are no anonymous actors.
+"""Authentication: convert a bearer token to an actor, or refuse the token. There are no anonymous actors.
 
 A token is a JSON Web Token (RFC 7519) with an asymmetric signature (RFC 7515), checked as RFC 8725 asks.
 """
@@ -31,7 +31,7 @@ _LAST_INSTANT: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
 class Unauthorized(Exception):
-    """A request whose bearer is not known.
+    """The refusal of a request without a valid token.
 
     `reason` is safe to send: it says what to do and quotes no token. `code` names the kind of the reason in metrics.
     """
@@ -58,7 +58,7 @@ _SIGNATURES: Final = _signatures()
 
 
 class TrustedKeys:
-    """The keys that verify tokens: the last good ones.
+    """The keys that verify tokens. If newer keys cannot be read, the last good keys stay in use.
 
     They are kept through an outage of their source for at most `keep_for` seconds from its start.
     """

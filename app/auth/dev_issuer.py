@@ -1,4 +1,4 @@
-"""The development issuer of tokens. Its key pair lies in the data folder."""
+"""The development issuer of tokens. Its key pair is in the data folder."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Read a JSON Web Key Set (RFC 7517): which of its keys may verify tokens, and by which algorithms."""
+"""Read a JSON Web Key Set (RFC 7517): the keys that may verify tokens, and the algorithms of each key."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeysUnavailable(Exception):
-    """The lack of keys to verify tokens with; the message is safe to log."""
+    """The failure to get keys that verify tokens. The message is safe to log."""
 
 
 @dataclass(frozen=True, slots=True)

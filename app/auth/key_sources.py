@@ -1,4 +1,4 @@
-"""Where the issuer's public keys come from: a file, or a URL that is fetched anew; an outage of it is bridged."""
+"""The source of the issuer's public keys: a file, or a URL. During an outage of the URL, the last keys stay in use."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Sessions: the signed cookie that holds one, and sign-out, which ends it on every server.
+"""Sessions of the dashboard: the signed cookie of a session, and the sign-out, which ends it on every server.
 
 The session cookie holds name, role and expiry of the signed-in account and the session's id, signed by the gateway. It
 holds no token.

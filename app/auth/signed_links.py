@@ -1,4 +1,4 @@
-"""Signed links: which page a link opens, for which account, for which action, and until when.
+"""Signed links. A link opens one page for one account and one action, until it expires.
 
 A token is sealed with AES-SIV (RFC 5297), which encrypts and authenticates at once and compares in constant time:
 the address shows no account and cannot be altered. What a token is for is bound to

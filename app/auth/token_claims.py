@@ -1,4 +1,4 @@
-"""What the claims of a verified token say, under the names that the operator's identity provider gives them."""
+"""The claims of a verified token, under the names that the operator's identity provider uses."""
 
 import re
 from collections.abc import Callable, Mapping

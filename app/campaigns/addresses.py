@@ -1,4 +1,4 @@
-"""The platform's file of addresses, read line by line and stored nowhere."""
+"""Read the platform's file of e-mail addresses line by line. The addresses are never stored."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ class Address:
 
 @dataclass(slots=True)
 class AddressFaults:
-    """The faults of a file of addresses: places and reasons, nothing of its content."""
+    """The faults of a file of addresses: line numbers and reasons, but no content of the file."""
 
     file: Path
     shown: list[str] = field(default_factory=list)

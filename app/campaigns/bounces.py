@@ -1,4 +1,4 @@
-"""Read delivery status notifications (RFC 3464): which notices arrived, and which came back.
+"""Read delivery status notifications (RFC 3464): which notices were delivered, and which bounced.
 
 Which notice a report is about is read from where mail systems keep it: the envelope's id, a header of ours or the
 Message-ID of the quoted message, or the address that the report was sent to (VERP).

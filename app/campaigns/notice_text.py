@@ -1,4 +1,4 @@
-"""Registered texts, in which each person's own links take the place of their names."""
+"""Registered texts, in which each person's own links replace the placeholders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

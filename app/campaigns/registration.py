@@ -1,4 +1,4 @@
-"""Register a campaign: what it tells, and the very text of a message in each language, kept for ever."""
+"""Register a campaign: store the uses that it names, and the text of a message in each language, permanently."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

@@ -1,4 +1,4 @@
-"""Send one message at a time over one SMTP connection, and report what is certain about each."""
+"""Send one message at a time over one SMTP connection, and report the certain result of each message."""
 
 import asyncio
 from contextlib import suppress

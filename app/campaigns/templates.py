@@ -1,4 +1,4 @@
-"""The texts of a campaign, written from templates: the same for everybody but for each person's own links."""
+"""Write the texts of a campaign from templates. All recipients get the same text, except for their own links."""
 
 import json
 from collections import defaultdict

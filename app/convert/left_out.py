@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class LeftOut:
-    """The reasons why parts of an export became no facts, with their numbers; nothing of their content."""
+    """The reasons why parts of an export were not converted, and the number of parts per reason."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""The items that the demo plants: each looks like the others, and can never qualify."""
+"""The canaries of the demo: planted items that look like other items but can never qualify."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -43,7 +43,7 @@ PULL_QUERY = """query Pull($first: Int!, $after: String) {
 
 @dataclass(frozen=True, slots=True)
 class DemoCounts:
-    """The number of items that the demo holds, and of those that qualify."""
+    """The number of items in the demo, and the number of items that qualify."""
 
     items: int
     permitted: int

@@ -1,4 +1,4 @@
-"""What every made-up fact of the demo is drawn with: an author, a chance, and instants before a midnight."""
+"""Random choices for the made-up facts: an author, yes or no, and a time before midnight."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

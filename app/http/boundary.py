@@ -1,4 +1,4 @@
-"""What every request passes and every answer has: bounded connections, the Host, compression, headers, and errors.
+"""The rules for every request and answer: limits of connections, the Host header, compression, headers and errors.
 
 This is the one place where an exception becomes an answer. Code inside it raises; nothing inside it catches everything.
 What stands around it only adds headers to the answers that leave it: see `app.main`.
@@ -237,7 +237,7 @@ page."""
 
 
 class ErrorBoundary:
-    """An ASGI application that turns every exception of the one within into an answer.
+    """An ASGI application that converts every exception of the inner application to an answer.
 
     `renderers` are found by the first part of the path (`/dashboard`); the other paths answer in JSON.
     """

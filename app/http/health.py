@@ -1,4 +1,4 @@
-"""Probes: whether the process answers, and whether it can answer requests."""
+"""The probes `/health` (the process runs) and `/ready` (the process can serve requests)."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ async def respond_alive(_: Request) -> Response:
 
 
 class Readiness:
-    """The endpoint that says whether the database is reached and a policy is in force, and which jobs fail or hang.
+    """The endpoint `/ready`: can the database be reached, is a policy in force, and which jobs fail or hang?
 
     It has a connection of its own, and looks at most once in CACHE_SECONDS: a flood of probes costs nothing.
     """

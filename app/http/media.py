@@ -1,4 +1,4 @@
-"""GET /media/…: a file of a permitted item. Each fetch is decided by the statement that writes its receipt."""
+"""GET /media/…: send a file of a permitted item. The statement that writes the receipt also decides about the item."""
 
 import hashlib
 from collections import Counter
@@ -38,7 +38,7 @@ class AlteredMedium(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Fetch:
-    """A fetch that was decided: the client, the file, and the part of the file that the client wants."""
+    """A permitted fetch: the client, the file, and the part of the file that the client requests."""
 
     context: Context
     medium: StoredMedium

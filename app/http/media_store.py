@@ -31,12 +31,12 @@ _IDENTITY: Final = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent"
 
 
 class MediaUnavailable(Exception):
-    """A file that the store does not give: a word for the log. It quotes no address."""
+    """A file that the media store did not send, with a reason for the log. The reason contains no address."""
 
 
 @dataclass(frozen=True)
 class MediaStore:
-    """The store that GROUNDS_MEDIA names, and how it is asked."""
+    """The media store in GROUNDS_MEDIA, and the requests to it."""
 
     origins: Mapping[str, str]
     command: str | None
@@ -87,7 +87,7 @@ class MediaStore:
             raise MediaUnavailable(type(error).__name__) from None
 
     def _place(self, url: str) -> str:
-        """Return from where the platform's store gives a file. Raises MediaUnavailable outside the stated origins."""
+        """Return the address of a file in the platform's store. Raises MediaUnavailable outside the stated origins."""
         parts = urlsplit(url)
         store = self.origins.get(f"{parts.scheme}://{parts.netloc.lower()}")
         if store is None:

@@ -1,4 +1,4 @@
-"""Read what a request says of itself and asks for: media types, languages, and its body.
+"""Negotiate the media type and language of an answer, and read the body of a request.
 
 Media types, languages and the type of a body are read as RFC 9110, 8.3 and 12.5, has it.
 """

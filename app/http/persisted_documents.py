@@ -1,4 +1,4 @@
-"""Persisted documents: read the trusted ones, each under its SHA-256, from one file at the start.
+"""Persisted documents: read the trusted documents and their SHA-256 from one file when the server starts.
 
 Nothing that a client sends is ever added to them. How a request names one stands in `app.http.graphql`.
 """

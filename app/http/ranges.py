@@ -1,4 +1,4 @@
-"""The header Range: which part of a file a client asks for."""
+"""The header Range, in which a client requests a part of a file."""
 
 import re
 from collections.abc import Mapping

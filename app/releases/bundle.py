@@ -1,4 +1,4 @@
-"""What the documents of a release are made of: rows of one transaction, and the sums of what its files have."""
+"""The data for the documents of a release: rows of one transaction, and the total counts of its files."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The columns of a release's files: their names and what they hold."""
+"""The names and contents of the columns in a release's files."""
 
 from typing import Final
 

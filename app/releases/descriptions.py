@@ -1,4 +1,4 @@
-"""What a release is and what its columns mean: for catalogues (Croissant 1.1), for readers, and by the rules."""
+"""Descriptions of a release and its columns: for catalogues (Croissant 1.1), as a dataset card, and as conditions."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""GET /releases/...: a shard of a release, decided and receipted before its first byte; and the release's documents."""
+"""GET /releases/...: send a file of a release after its receipt was committed, or a document about the release."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The folder of releases: files that appear whole or not at all, and nothing that no shard names.
+"""The folder of releases. A file in this folder is always complete, and unused files are removed.
 
 A file is written under a temporary name, and locked until its row is committed: whatever is neither locked nor named by
 a row was left behind by a process that was killed.

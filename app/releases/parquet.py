@@ -40,7 +40,7 @@ _CONVERTED: Final = pa.csv.ConvertOptions(
 
 
 class ShardCounts:
-    """What a shard has, for summaries: items and characters, and items by what is open about them."""
+    """The counts of a shard for summaries: items, characters, and items by the values of some columns."""
 
     def __init__(self) -> None:
         self._characters = 0

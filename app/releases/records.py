@@ -1,4 +1,4 @@
-"""What the law asks a provider to publish or keep about a release, by figures of its files."""
+"""The documents about a release that the law requires: a training summary and a record of the processing."""
 
 from typing import Final
 

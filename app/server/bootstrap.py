@@ -1,4 +1,4 @@
-"""What every command needs: a database that is up to date, and the keys that tokens are checked with."""
+"""Prepare what every command needs: an up-to-date database, and the keys that verify tokens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Checkpoints outside the database: the files that hold them, and what they say about the database after a restore."""
+"""Exported checkpoints: files outside the database that show whether the database was restored."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _ACCEPT: Final = "read the section Restore of app/README.md, then run grounds re
 
 
 class CheckpointError(Exception):
-    """An exported checkpoint that the database does not have, or has otherwise."""
+    """An exported checkpoint that is missing from the database, or differs from it."""
 
 
 class _CheckpointFile(BaseModel):

@@ -1,4 +1,4 @@
-"""The journal of the server: where it is, and whether the database leaves changes for it."""
+"""Open the folder of the server's journal, and let the database collect changes for the journal."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a server process knows of itself, and `/ready` shows."""
+"""The state of a server process, which `/ready` shows."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

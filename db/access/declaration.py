@@ -1,4 +1,4 @@
-"""Who can reach what in the database: one declaration, applied after migrations and compared at every start.
+"""The declared access of each database role. Migrations apply it, and every server compares it when it starts.
 
 Every table has row security, forced on its owner too. A rule names the claim that it asks for; a claim is set for one
 statement's transaction only, and without it a rule shows nothing.

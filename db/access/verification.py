@@ -49,7 +49,7 @@ def _owner_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _login_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Yield each login role that has more power than the declared access."""
+    """Yield each login role that has more privileges than the declared access."""
     names = ", ".join(f"'{role}'" for role in LOGIN_ROLES)
     powers = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
     found: dict[str, str] = dict(
@@ -126,7 +126,7 @@ def _schema_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _barrier_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Yield each view without the option that lets row security hold behind it."""
+    """Yield each view without the option that keeps row security in force for the tables behind it."""
     options = {name: (kind, said or "") for name, kind, said in catalogue(
         "SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ',') FROM pg_class c"
         " WHERE c.relnamespace = 'grounds'::regnamespace AND c.relkind IN ('v', 'm')"
@@ -177,13 +177,13 @@ def _search_path_gaps(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _policy_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Report if no policy is in force, without which no role can be granted its views."""
+    """Report if no policy is in force. Without a policy, no role can be granted its views."""
     if not catalogue("SELECT version FROM grounds.policy WHERE active"):
         yield "no policy is in force"
 
 
 def _mark_gaps(catalogue: Catalogue) -> Iterator[str]:
-    """Yield each missing trigger without which a change would not mark its offers."""
+    """Yield each missing trigger that must mark the offers that a change affects."""
     enabled = {
         f"{trigger} on {table}"
         for table, trigger in catalogue(

@@ -1,4 +1,4 @@
-"""What is measured of the exact counts, with noise: the only place between what was counted and what is published."""
+"""The measurement of the exact counts with noise. Published numbers are computed only from measured numbers."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence

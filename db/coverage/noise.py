@@ -1,4 +1,4 @@
-"""How much noise each published number has, so that no person can be told from all of them: parameters and their sum.
+"""The noise of each published number: the parameters that protect each person, and their sum.
 
 README.md beside this file has the mathematics: Gaussian differential privacy with the person as the unit.
 """
@@ -65,7 +65,7 @@ def noise_margin(deviation: float) -> float:
 
 
 def greatest_advantage(publications: int) -> float:
-    """Return how much better than guessing anybody can find one person in all published coverage.
+    """Return how much better than by chance an attacker can guess whether a person is in the published coverage.
 
     It is the accuracy of the best test with everything known but that person, less 1/2.
     """
@@ -73,7 +73,7 @@ def greatest_advantage(publications: int) -> float:
 
 
 def _sensitivity(name: str, conditions: int) -> float:
-    """Return how far a coverage measurement moves at most (Euclidean) when one person's facts change.
+    """Return the largest change (Euclidean) of a coverage measurement when one person's facts change.
 
     A person moves all its items from some cells of a table to others, or from failing some conditions to failing the
     rest of them; the scale is one number.

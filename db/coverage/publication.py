@@ -1,4 +1,4 @@
-"""What is published of coverage: all of it is computed from what was measured with noise, so that it tells no more."""
+"""The published coverage. It is computed only from measurements with noise, so it reveals no more than they do."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate

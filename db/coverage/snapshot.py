@@ -1,4 +1,4 @@
-"""Coverage: how many items there are, how many are permitted for each purpose, and what excludes the others, daily."""
+"""The daily snapshot of coverage: all items, the permitted items per purpose, and the conditions that exclude items."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ Filters = Mapping[Dimension, Sequence[str]]
 
 
 class CoverageSnapshot(NamedTuple):
-    """The snapshot that was read, with the purposes of its policy, and the one that was asked for or else the first."""
+    """A snapshot, the purposes of its policy, and the purpose of the query (by default, the first)."""
 
     day: date
     taken_at: datetime

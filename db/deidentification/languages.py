@@ -1,4 +1,4 @@
-"""The countries in which a language is spoken: those whose national phone numbers are looked for in its texts."""
+"""The countries in which a language is spoken. Their national phone numbers are searched in texts of this language."""
 
 from functools import lru_cache
 

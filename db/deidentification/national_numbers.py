@@ -1,4 +1,4 @@
-"""National identifiers of the EEA: how each is written, its check (python-stdnum names the source), and IBANs.
+"""IBANs and national identifiers of the EEA: their formats and check digits (python-stdnum names the sources).
 
 Every finder takes a text with ASCII digits, and is linear in its length.
 

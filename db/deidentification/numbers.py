@@ -1,4 +1,4 @@
-"""Numbers among the digits of a text: cards, national numbers, device numbers and phones, and what is none of them.
+"""Find identifying numbers in a text: card, national, device and phone numbers. Other numbers stay in the text.
 
 A number is found by how its digits are grouped ("6-4": six digits, a separator, four digits), then by the pattern of
 its digits, and last by its check digits, so that the costly test is rarely reached. Linear in the length of the text.

@@ -1,4 +1,4 @@
-"""Personal data that words announce: birth dates, number plates, documents; and places: addresses and coordinates.
+"""Find birth dates, number plates and document numbers after a word such as "born", and find coordinates.
 
 Every finder goes from one group of digits to the next and looks at a bounded stretch around it: linear in the length.
 

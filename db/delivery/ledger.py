@@ -289,7 +289,7 @@ def _range_text(what: str, first: int, last: int) -> str:
 async def verify_chain(
     connections: Sequence[Connection], audit: Audit, tell: Callable[[int, int], object] = lambda *_: None
 ) -> None:
-    """Compute every root, link and signature of the ledger again, and note what is not as it was sealed.
+    """Compute every root, link and signature of the ledger again, and note each difference from the checkpoints.
 
     The connections are the administrator's, each in a READ COMMITTED transaction; they share the work. `tell` is told
     how many receipts are done, and how many there are in all.

@@ -1,4 +1,4 @@
-"""Offers: what is permitted, kept ready to be sent, as marks and builds require."""
+"""Offers: stored rows for permitted items, which jobs build, and update when they are marked."""
 
 from db.connection import Connection
 
@@ -8,7 +8,7 @@ MAX_OFFERS_PER_AUDIT = 2_000
 
 
 class OffersNotPermitted(Exception):
-    """Offers that the rules do not permit: a change left no mark."""
+    """Offers whose items the rules do not permit, because a change did not mark them."""
 
 
 async def keep_offers(worker: Connection) -> int:

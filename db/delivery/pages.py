@@ -1,4 +1,4 @@
-"""Deliver a page to a training client: what narrows it, and the one statement that reads it and writes its receipt.
+"""Deliver a page to a training client: its filter, and the one statement that reads it and writes its receipt.
 
 A filter becomes clauses, each of which an index or the order of pages can serve.
 """
@@ -30,7 +30,7 @@ could run too long. All attempts together take no longer than the timeout of a s
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A part of all items, the same whenever it is asked for: a key that stands for the seed, and a share up to 1."""
+    """A reproducible sample of all items: a key that is derived from the seed, and a share up to 1."""
 
     key: int
     share: float
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What narrows a page; None leaves a column as it is, an empty list nothing at all.
+    """The filter of a page. None permits all values of a column, and an empty list permits none.
 
     `languages` are language ranges (RFC 4647, basic filtering); months are given by any day of theirs.
     """

@@ -1,4 +1,4 @@
-"""Retractions: what a client is told about items that it holds, its webhook, and what it acknowledged."""
+"""Retractions of items that a client received, the client's webhook, and its acknowledgements."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ class DueWebhook(NamedTuple):
 
 
 class RetractionsSetAside(Exception):
-    """Items whose retraction fails: each is tried again every minute, and everything else goes on."""
+    """Items whose retraction fails. The job tries them again every minute, and continues with all other items."""
 
 
 async def retract_due(worker: Connection) -> int:

@@ -1,4 +1,4 @@
-"""E-mail addresses: the writings that platforms hash."""
+"""The spellings of an e-mail address that platforms hash."""
 
 import re
 import unicodedata

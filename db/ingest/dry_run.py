@@ -1,4 +1,4 @@
-"""Check lines as they would be stored, without a database: what is wrong with each, and how many are right."""
+"""Check lines without a database: describe the faults of each line, and count the valid lines."""
 
 from collections import Counter
 from collections.abc import AsyncIterable, Callable

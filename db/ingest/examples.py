@@ -1,4 +1,4 @@
-"""An example of each record, and so of each value: what a faulty line is shown beside."""
+"""An example of each record and each value. Error messages about a faulty line show the right example."""
 
 import json
 from functools import cache

@@ -9,7 +9,7 @@ _LOCAL: Final = frozenset({"localhost", "localdomain", "local", "internal"})
 
 
 def check_media_address(url: str) -> str:
-    """Check the address of a medium in a record of ingest: a public server, by https, and nothing secret in it."""
+    """Check that the address of a medium in a record is an https URL of a public server, without credentials."""
     try:
         parts = urlsplit(url)
         host, sound = parts.hostname or "", parts.scheme == "https" and parts.port != 0

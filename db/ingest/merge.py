@@ -1,4 +1,4 @@
-"""Store facts: stage lines in chunks, and merge each chunk in one transaction, by the named queries of `queries/`."""
+"""Store facts: stage lines in chunks, and merge each chunk in one transaction with the queries in `queries/`."""
 
 import asyncio
 from collections import Counter
@@ -171,7 +171,7 @@ class _Round:
 
 
 async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Round:
-    """Merge one round of ingest: accounts first, so that everything has something to point to; rejected lines last."""
+    """Merge one round of ingest: accounts first, because other records refer to them, and rejected lines last."""
     for name, rows in stages.items():
         await connection.copy_to_table(f"stage_{name}", source=BytesIO(rows), columns=list(COLUMNS[name]))
     if "account" in stages:

@@ -1,4 +1,4 @@
-"""The records that a platform sends, one a line, as pydantic models."""
+"""The pydantic models of the records that a platform sends, one record per line."""
 
 import json
 import re
@@ -340,7 +340,7 @@ class ConsentRecord(_RecordPart):
 
 
 class Told(_RecordPart):
-    """A part of what a campaign told: each purpose, with each kind on each product."""
+    """Uses that a campaign named: each purpose, with each kind on each product."""
 
     purposes: Annotated[list[Name], Field(max_length=MAX_TOLD)]
     kinds: Annotated[list[ContentKind], Field(max_length=MAX_TOLD)]
@@ -348,7 +348,7 @@ class Told(_RecordPart):
 
 
 class Campaign(_RecordPart):
-    """What people were told by the notices of an epoch, and the hash of the text in each language."""
+    """A campaign: the uses that its notices named, and the hash of the text in each language."""
 
     record: Literal["campaign"]
     id: Epoch

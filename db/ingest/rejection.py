@@ -1,4 +1,4 @@
-"""A line that is set aside: what is wrong with it, and what of it can be read nevertheless."""
+"""A rejected line: its faults, and the fields that can still be read."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that was set aside: why, and as much of what it is about as could be read.
+    """A rejected line: the reasons, and the ids and other fields that could be read.
 
     `original` is the line itself, where it is a whole JSON object that cannot be a private message.
     """

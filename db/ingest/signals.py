@@ -1,4 +1,4 @@
-"""What the signals of a record come to: whether they reserve, what is kept of them, and which objections they are."""
+"""The effect of a record's signals: whether they forbid training, what is stored, and the objections they cause."""
 
 import json
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from db.vocabulary import MEDIUM_KINDS, PRIVATE_KINDS
 
 
 class SignalsRead(NamedTuple):
-    """What rights and signals come to; the first four are columns.
+    """The effect of the rights and signals of a record. The first four fields are columns.
 
     `signals` is what evidence names, as JSON: each statement, where and when it was seen, and whether it reserves;
     never a value. `objections` are the statements about the whole account, `unreadable` says what could not be read.

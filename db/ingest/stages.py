@@ -1,4 +1,4 @@
-"""The stage of each record: its columns, made of the fields of the record's model, and the row that a record becomes.
+"""The staging table of each record type: its columns, and the conversion of a record to a row.
 
 The fields stand once, in `db/ingest/records.py`: from them come the temporary table, the columns of COPY, the digest,
 and the columns that a merge inserts and updates.
@@ -135,7 +135,7 @@ def _content_columns(record: ContentRecord) -> MadeColumns:
 
 
 class ItemTexts(NamedTuple):
-    """What is stored of the texts of an item; what `text` and `media` say stands here alone.
+    """The stored texts of an item: the de-identified text, and the descriptions of its media.
 
     `text` is None where nothing of it can be seen. `pipeline` is the version that de-identified the text and the
     descriptions of the media: 0 where there is none of either. `names_sought` is whether a recogniser looked for names.

@@ -1,4 +1,4 @@
-"""Turn a stream into rows: cut it into lines of JSON, check each, and write it for COPY or set it aside.
+"""Convert a stream to rows: split it into lines of JSON, check each line, and encode it for COPY or reject it.
 
 Blocks are staged beside the merge, in a process of its own after the first.
 """
@@ -62,7 +62,7 @@ class StagedBlock:
 
 
 class Stager:
-    """A process that turns blocks of whole lines into staged rows, so that the event loop is not held up."""
+    """A process that converts blocks of lines to staged rows, so that the event loop is not blocked."""
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
@@ -232,7 +232,7 @@ def _unknown_product(products: frozenset[str]) -> Fault:
 
 
 def _faults_beside_fields(data: bytes, known: set[str | None], products: frozenset[str], now: datetime) -> list[Fault]:
-    """Return what else is wrong with a line that is set aside anyway, so that one look at it is enough."""
+    """Return the further faults of a line that is rejected, so that the sender can correct all faults together."""
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):

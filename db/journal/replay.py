@@ -1,4 +1,4 @@
-"""Replay the journal into a restored database: of each row, what the journal said last."""
+"""Replay the journal into a restored database: store the newest version of each row in the journal."""
 
 from collections import Counter
 from collections.abc import Iterable

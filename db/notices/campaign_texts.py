@@ -1,4 +1,4 @@
-"""What is stored of a campaign: what it told, and the very text of each of its messages in each language."""
+"""Stored campaigns: the uses that a campaign named, and the text of each of its messages in each language."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class StoredCampaign(NamedTuple):
 
 
 async def stored_campaign(borrowed: Connection, epoch: str) -> StoredCampaign | None:
-    """Read from the database what a campaign's notices told, by its epoch; None where no record was accepted."""
+    """Read from the database the uses that a campaign's notices named, by its epoch; None if no record was accepted."""
     row = await borrowed.fetchrow("SELECT told, texts, counts FROM grounds.stored_campaign($1)", epoch)
     return None if row is None else StoredCampaign(frozenset(row[0]), orjson.loads(row[1]), row[2])
 

@@ -1,4 +1,4 @@
-"""How many accounts the notices of each epoch reached, as a job counted them."""
+"""The number of accounts to which the notices of each epoch were delivered, as a job counted them."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -21,13 +21,13 @@ class NoticeCountRow(NamedTuple):
 
 
 async def count_notices(worker: Connection) -> int:
-    """Count in the database how many accounts the notices reached, as a job; return 0."""
+    """Count in the database the accounts to which notices were delivered, as a job; return 0."""
     await worker.execute("SELECT grounds.count_notices()")
     return 0
 
 
 async def notice_counts(reader: Reader, epoch: str | None) -> list[NoticeCountRow]:
-    """Read from the database how many accounts the notices of every epoch, or of one, reached; latest first."""
+    """Read from the database the counts of notices for every epoch, or for one epoch; latest first."""
     rows = await reader.fetch(_COUNTS, epoch)
     return [NoticeCountRow(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Read canaries: items that the operator planted because they can never qualify, and where one was about to leave."""
+"""Read canaries (planted items that can never qualify), and the incidents in which one was about to be delivered."""
 
 from collections import defaultdict
 from datetime import datetime

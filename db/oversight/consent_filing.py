@@ -1,4 +1,4 @@
-"""Give and withdraw consent, for the own account alone. Either is committed, and so counts, when these return."""
+"""Give and withdraw consent for the caller's own account. When a function returns, the change is committed."""
 
 from datetime import datetime
 from typing import NamedTuple

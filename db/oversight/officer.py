@@ -1,4 +1,4 @@
-"""What privacy officers change: holds, policies, clients, objections, canaries. To permit more takes two of them."""
+"""The changes that privacy officers make. A change that permits more items needs two officers."""
 
 from dataclasses import dataclass
 from enum import StrEnum

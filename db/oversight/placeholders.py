@@ -1,4 +1,4 @@
-"""Placeholders: person ids and contacts that name no real person; those shared by many accounts, those declared."""
+"""Placeholders: declared person ids and contacts that name no real person, and candidates that many accounts share."""
 
 from datetime import datetime
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Reads of people's data by officers and auditors: recorded before they are answered, and shown to those concerned."""
+"""Reads of people's data by officers and auditors. Each read is recorded before it is answered."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Check a policy before it is in force: its document, its controller, and that campaigns told of its uses."""
+"""Check a policy before it is in force: its document, its controller, and whether campaigns named all its uses."""
 
 from collections.abc import Iterable
 

@@ -1,1 +1,1 @@
-"""The rules: which conditions there are, which grounds need them, what a policy may choose, and how it becomes SQL."""
+"""The rules: the conditions, the grounds that require them, the policy document, and the compilation to SQL."""

@@ -1,4 +1,4 @@
-"""Limits on documents: their form (`grounds_client.limits`), and how many values they ask for."""
+"""Limits on documents: their size and structure (`grounds_client.limits`), and the number of requested values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Execute operations: parsed and validated once for all requests, and pages of rows answered by compiled functions.
+"""Execute operations. Each document is validated once for all requests, and compiled functions answer pages of rows.
 
 The cheapest check comes first: our own limits before graphql-core's rules, which take ten times as long. The page sizes
 come last, because they are the request's, which no validation rule knows. Only valid documents are remembered: who

@@ -1,4 +1,4 @@
-"""Coverage: how many items there are, how many are permitted for a purpose, and what excludes the others."""
+"""Coverage: the number of all items, of permitted items, and of items that each condition excludes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""Notices that the platform shows in its app: which wait, and what became of each."""
+"""Notices that the platform must show in its app, and the platform's reports about them."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""How many accounts the notices of each epoch reached."""
+"""The number of accounts to which a notice of each epoch was delivered."""
 
 from datetime import datetime
 from itertools import groupby

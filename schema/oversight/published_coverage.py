@@ -1,4 +1,4 @@
-"""What a dashboard is answered of coverage: slices of the published tables."""
+"""The coverage for dashboards, which comes from the published tables."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date

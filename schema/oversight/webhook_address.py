@@ -1,4 +1,4 @@
-"""Which addresses retractions are posted to: public ones, and those in networks that the operator allows."""
+"""The addresses to which retractions may be posted: public ones, and those in networks that the operator allows."""
 
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address

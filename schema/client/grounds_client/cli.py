@@ -1,4 +1,4 @@
-"""The `grounds-client` command. Exit codes: 0 nothing would break, 1 something would break, 2 a file cannot be read."""
+"""The command `grounds-client`. Exit codes: 0 no check failed, 1 a check failed, 2 an input cannot be read."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The client of a gateway: it reads what the gateway permits, and keeps a folder up to date."""
+"""A client that reads permitted items from a gateway, and keeps a folder of files up to date."""
 
 from collections.abc import Callable
 from pathlib import Path

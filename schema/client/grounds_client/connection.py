@@ -1,4 +1,4 @@
-"""Requests to a gateway: with a fresh token, and repeated while the gateway is busy or a connection breaks."""
+"""Send requests to a gateway with a valid token. Repeat them while the gateway is busy or the connection breaks."""
 
 import random
 import time
@@ -16,7 +16,7 @@ _LONGEST_PAUSE: Final = 30.0
 
 
 class GatewayError(Exception):
-    """An answer of the gateway that is an error. `code` is the code of GraphQL, or the status of HTTP."""
+    """An error that the gateway returned. `code` is the code of the GraphQL error, or the HTTP status."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -34,7 +34,7 @@ class _TryAgainError(Exception):
 
 
 class GatewayConnection:
-    """A connection to a gateway, as one client. `patience` is for how many seconds a request is repeated."""
+    """A connection to a gateway for one client. `patience` is the number of seconds for which a request is repeated."""
 
     def __init__(self, url: str, token: str | TokenProvider, patience: float, timeout: float) -> None:
         self._token = token if callable(token) else lambda: token

@@ -1,4 +1,4 @@
-"""What a training client reads: the items on which it may train, what it must delete, and the files of releases."""
+"""Read items, retractions and files of releases from a gateway."""
 
 import json
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRetraction:
-    """What the client must do with an item: delete (RETRACT, SUPERSEDE), not use (HOLD), or use again (RELEASE)."""
+    """A retraction: delete the item (RETRACT, SUPERSEDE), do not use it (HOLD), or use it again (RELEASE)."""
 
     id: str
     content_id: str
@@ -92,13 +92,13 @@ class GatewayReader:
             yield from map(_item_of, page["nodes"])
 
     def retractions(self, after: str | None = None) -> Iterator[tuple[list[ReceivedRetraction], str]]:
-        """Read the pages of the retractions after a cursor, each page with the cursor to keep once it is applied."""
+        """Read the pages of retractions after a cursor. Store the cursor of a page after you have applied the page."""
         for page in self._pages(_RETRACTIONS, "retractions", after, {"first": 1000}):
             if page["nodes"]:
                 yield [_retraction_of(node) for node in page["nodes"]], page["pageInfo"]["endCursor"]
 
     def acknowledge(self, up_to: ReceivedRetraction) -> int:
-        """Acknowledge all retractions up to one, because they are applied; return how many are left."""
+        """Acknowledge this retraction and all earlier ones; return the number of retractions that are left."""
         answer = self.execute(_ACKNOWLEDGE, id=up_to.id)
         remaining: int = answer["acknowledgeRetractions"]["remaining"]
         return remaining

@@ -1,4 +1,4 @@
-"""A folder with the files of a release: brought up to date, without what was retracted, and resumed if interrupted.
+"""Update a folder to a release, without retracted items. An interrupted update can be continued.
 
 The order of the steps is what makes this safe. Retractions are read first. Then each file is requested: the gateway
 removes from it what is no longer permitted, and the file replaces the one in the folder. Only when all files are
@@ -37,7 +37,7 @@ class SyncError(Exception):
 
 @dataclass(slots=True)
 class FolderState:
-    """What a folder remembers: its release, the gateway's key at the first sync, and the cursor of retractions."""
+    """The state of a folder: its release, the gateway's key at the first sync, and the cursor of retractions."""
 
     release: str
     name: str
@@ -64,7 +64,7 @@ class FolderState:
 
 @dataclass(frozen=True, slots=True)
 class SyncedRelease:
-    """What a folder contains after a sync, and how many retractions were applied."""
+    """The result of a sync: the files in the folder, and the number of applied retractions."""
 
     folder: Path
     version: str

@@ -1,4 +1,4 @@
-"""Verify a folder with a release: its files are those that the signed manifest names, and all were receipted."""
+"""Verify a folder with a release: its files are those in the signed manifest, and each file has a receipt."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _IDS_PER_REQUEST: Final = 10_000
 
 
 def verify_folder(folder: Path, client: GatewayReader | None = None) -> list[str]:
-    """Find what is wrong in a folder with a release: each fault in one sentence, none if all is right.
+    """Describe each fault of a folder with a release in one sentence; return an empty list if there is no fault.
 
     With a client, the gateway is asked for each item whether it may still be used; this needs the extra `parquet`.
     Raises SyncError if the folder is none of `Client.sync`, and GatewayError.
