@@ -191,7 +191,8 @@ class Settings(RestoreSettings):
     @field_validator("database_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
-        """Refuse the app's setting DATABASE_URL if drivers read it differently; never quote it: it holds a password."""
+        """Refuse the app's setting DATABASE_URL if drivers read it differently; never quote it: it contains a
+        password."""
         if url is None:
             return None
         try:
@@ -211,7 +212,7 @@ class Settings(RestoreSettings):
     @field_validator("smtp")
     @classmethod
     def _is_smtp(cls, url: str | None) -> str | None:
-        """Refuse the app's setting GROUNDS_SMTP if it names no server; never quote it: it holds a password."""
+        """Refuse the app's setting GROUNDS_SMTP if it names no server; never quote it: it contains a password."""
         if url is not None and not _names_a_server(url, {"smtp", "smtps"}):
             raise ValueError(
                 "must be the URL of an SMTP server (write smtp://user:password@mail.example.org:587 or"

@@ -34,7 +34,8 @@ def configure_logging() -> None:
 
 
 class _Libraries(logging.Handler):
-    """A log processor that reduces a library's message to its place and error kind; our own messages hold no data."""
+    """A log processor that reduces a library's message to its place and error kind; our own messages contain no
+    data."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one message of a library as an event of the app."""

@@ -142,7 +142,7 @@ class FairShare:
 
 
 def _is_unbounded(sharer: Sharer | None) -> bool:
-    """Return whether no limit applies to a sharer of a pool of connections: a reserved one, or none."""
+    """Return whether no limit applies to a sharer of a pool of connections."""
     return sharer is None or sharer.reserved
 
 

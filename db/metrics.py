@@ -21,7 +21,7 @@ DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseGauge:
-    """A number that the database holds; `client` is None where it is not about one client."""
+    """A number that the database provides; `client` is None if the number is not about one client."""
 
     name: str
     client: str | None

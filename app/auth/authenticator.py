@@ -79,7 +79,7 @@ class TrustedKeys:
         return self.current()
 
     async def aclose(self) -> None:
-        """Release what the source of the issuer's keys holds."""
+        """Close the connections of the source of the issuer's keys."""
 
     def accept(self, fresh: VerificationKeys) -> None:
         """Verify tokens with these keys from now on."""

@@ -91,7 +91,7 @@ class DevelopmentIssuer:
         return jwt.encode(header, fixed | {"sub": name, "role": role.value} | claims, self._key)
 
     def jwks(self) -> dict[str, Any]:
-        """Return the JSON Web Key Set that verifies the development issuer's tokens; it holds nothing secret."""
+        """Return the JSON Web Key Set that verifies the development issuer's tokens; it contains nothing secret."""
         return {"keys": [self._key.as_dict(private=False, use="sig", alg="ES256")]}
 
 

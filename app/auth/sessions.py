@@ -56,7 +56,7 @@ class Sessions:
         self._set_cookie(response, session.id, session.actor, session.expires, reason)
 
     def _set_cookie(self, response: Response, id: str, actor: Actor, expires: float, reason: str | None) -> None:
-        """Set the cookie that holds a session."""
+        """Set the cookie that contains a session."""
         content = {"id": id, "name": actor.name, "role": actor.role, "expires": expires}
         if reason is not None:
             content["reason"] = reason

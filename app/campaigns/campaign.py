@@ -275,7 +275,7 @@ def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> 
 
 
 async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, policy: Policy) -> NoticeWriter:
-    """Read a campaign's registered texts; raise SettingsError if it has none or if it counts for nothing."""
+    """Read a campaign's registered texts; raise SettingsError if it has none, or if its notices would not count."""
     if plan.epoch < policy.notice.epoch:
         raise SettingsError(
             f"--epoch: {plan.epoch} is before {policy.notice.epoch}, the first epoch whose notices count"
@@ -316,7 +316,8 @@ async def _unwritten_chunks(borrowed: Connection, number: int) -> AsyncIterator[
 
 @asynccontextmanager
 async def _stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """Stop a campaign's sending at the first signal, when what is under way has ended; break off at the second."""
+    """Stop a campaign's sending at the first signal after the current messages have ended; at the second, stop at
+    once."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     ours = asyncio.current_task()

@@ -41,7 +41,7 @@ def target_from_options(
     contact_file: str | None,
     country: str | None = None,
 ) -> Target:
-    """Read the target of `grounds objection file`; `contact_file` is the text of a file that holds a contact.
+    """Read the target of `grounds objection file`; `contact_file` is the text of a file that contains a contact.
 
     Raises ObjectionError unless the options state exactly one well-formed target.
     """

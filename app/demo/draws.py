@@ -49,11 +49,11 @@ class FactDraws:
         return int(at_least + (at_most - at_least) * self.draw())
 
     def at(self, ago: int) -> datetime:
-        """Return the instant that lies so many seconds before the demo's midnight."""
+        """Return the instant that is this number of seconds before the demo's midnight."""
         return self.midnight - timedelta(seconds=ago)
 
     def maybe_at(self, ago: int | None) -> datetime | None:
-        """Return the instant that lies so many seconds before the demo's midnight, None for none."""
+        """Return the instant that is this number of seconds before the demo's midnight; None if `ago` is None."""
         return None if ago is None else self.at(ago)
 
     def observed(self, *agos: int | None) -> datetime:

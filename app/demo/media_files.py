@@ -1,4 +1,4 @@
-"""The store of made-up media: small pictures, films and sounds, each made from its name whenever it is asked for."""
+"""The store of made-up media. It generates each picture, film and sound from the name of the file."""
 
 import struct
 import threading

@@ -161,7 +161,7 @@ def _compose_enquiry(book: Phrasebook, draw: Draw) -> list[str]:
 
 
 def _made_up_number(draw: Draw, digits: int) -> str:
-    """Make up a number of so many digits for a text of the demo."""
+    """Make up a number with the given number of digits for a text of the demo."""
     return f"{int(draw() * 10**digits):0{digits}d}"
 
 

@@ -257,7 +257,7 @@ def is_reason(text: str) -> bool:
 
 
 def query_of(asked: Mapping[str, Any]) -> str | None:
-    """Take the document's text out of an HTTP request to /graphql; raise HTTPError for what is none."""
+    """Return the document's text in an HTTP request to /graphql; raise HTTPError if it is not a string."""
     query = asked.get("query")
     if query is not None and not isinstance(query, str):
         raise HTTPError(400, "query: must be a string (send the document as a string)")

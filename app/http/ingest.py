@@ -85,7 +85,7 @@ def render_ingest_error(request: Request, error: HTTPError) -> Response:
 
 
 def remarks(summary: Summary) -> dict[str, Any]:
-    """Return the remarks of `POST /ingest`: what was stored and does not count, or not as its line says."""
+    """Return the remarks of `POST /ingest`: stored lines that do not count, or do not count as they state."""
     return {
         "noticesOfUnknownCampaigns": dict(sorted(summary.notices.items())),
         "changedCampaigns": [each.as_dict() for each in summary.changed_campaigns],

@@ -48,7 +48,8 @@ class ClientFeed:
 
 
 class RetractionStreamEndpoint:
-    """The stream of retractions to training clients; each is read every POLL_SECONDS and holds nothing between."""
+    """The stream of retractions to training clients; each reads every POLL_SECONDS, and uses no connection between
+    two reads."""
 
     def __init__(self, gateway: Gateway, authenticator: Authenticator) -> None:
         self._gateway = gateway

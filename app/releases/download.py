@@ -114,7 +114,8 @@ class ReleaseEndpoint:
         return Response(body, media_type=media_type)
 
     async def _shard(self, context: Context, release: ReleaseRow, number: int, request: Request) -> Response:
-        """Answer with a shard of a release: cut what was struck, write the receipt and commit, then send."""
+        """Answer with a shard of a release: remove items that are no longer permitted, commit the receipt, then
+        send."""
         with ExitStack() as undone:
             async with write_transaction(context.database.training, **_release_claims(release)) as training:
                 opened = await open_shard(training, release.id, number)

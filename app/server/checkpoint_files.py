@@ -43,7 +43,7 @@ class _CheckpointFile(BaseModel):
     public_key: str = Field(pattern="^[0-9a-f]{64}$")
 
     def kept(self, name: str) -> TrustedCheckpoint:
-        """Return the checkpoint that a file holds; its public key is for other readers."""
+        """Return the checkpoint in a file; the public key in the file is for other readers."""
         binary = {
             part: bytes.fromhex(getattr(self, part)) for part in ("staff_read_digest", "root", "previous", "signature")
         }
@@ -52,7 +52,7 @@ class _CheckpointFile(BaseModel):
 
 
 def read_checkpoint(file: Path) -> TrustedCheckpoint:
-    """Read a checkpoint that the server or `grounds verify` exported; raise SettingsError when the file holds none."""
+    """Read a checkpoint that the server or `grounds verify` exported; raise SettingsError if the file contains none."""
     try:
         return _CheckpointFile.model_validate_json(file.read_bytes()).kept(str(file))
     except ValidationError:
@@ -121,7 +121,7 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
 
 
 def set_aside_lost_checkpoints(url: str, folder: Path) -> list[Path]:
-    """Put aside the exported checkpoints that a restored database of the server lacks; return where they are now."""
+    """Move away the exported checkpoints that a restored database of the server lacks; return their new paths."""
     lost: list[Path] = []
     for file in reversed(_exported_files(folder)):
         exported = read_checkpoint(file).checkpoint

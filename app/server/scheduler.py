@@ -22,7 +22,7 @@ WAIT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A background job: what is done every so many seconds, with the worker's login.
+    """A background job, which runs at an interval of some seconds with the worker's login.
 
     It says how much it did; where that is something, it goes on at once.
     """

@@ -31,7 +31,7 @@ WATCH_SECONDS = 1.0
 
 
 class GatewayServer(uvicorn.Server):
-    """uvicorn's server, ended by our own signal handlers: its own raise the signal anew, and skip the clean end.
+    """uvicorn's server with our own signal handlers; uvicorn's handlers raise the signal again and skip the clean end.
 
     SIGTERM makes /ready say 503 for `drain_seconds` before the listener closes, so that a load balancer sends its
     requests elsewhere. Ctrl-C and a second SIGTERM end the server at once. SIGHUP does nothing, unless a terminal that
@@ -51,7 +51,7 @@ class GatewayServer(uvicorn.Server):
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop the gateway's HTTP server, and release what it holds."""
+        """Stop the gateway's HTTP server, and close its resources."""
         self.ending.set()
         await super().shutdown(sockets)
 

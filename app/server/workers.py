@@ -104,7 +104,7 @@ async def _serve_in_worker(settings: Settings, url: str, host: str, listener: so
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """Let the worker processes count in files of one folder, so that each of them shows what all have counted."""
+    """Let the worker processes count in files of one folder, so that each of them shows the sums of all workers."""
     with tempfile.TemporaryDirectory(prefix="grounds-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder  # read by the workers, which are started afresh
         yield

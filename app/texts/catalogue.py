@@ -50,7 +50,7 @@ class Catalogue:
 
 @cache
 def open_catalogue(folder: Path | None) -> Catalogue:
-    """Read the texts for people once per folder. Raises SettingsError for a folder whose texts will not do."""
+    """Read the texts for people once per folder. Raises SettingsError if a text of the folder cannot be used."""
     return Catalogue(folder)
 
 
@@ -120,7 +120,7 @@ def _read_folder(folder: Path | Traversable) -> dict[str, Texts]:
 
 
 def _is_language(folder: Path | Traversable) -> bool:
-    """Return whether a folder is called as a language is, and holds texts for people."""
+    """Return whether a folder has the name of a language and contains texts for people."""
     return bool(_LANGUAGE.fullmatch(folder.name)) and (folder / _FILE).is_file()
 
 

@@ -1,4 +1,4 @@
-"""Forms that browsers send: read a small one, tell whose page sent it, and limit how many an address may send."""
+"""Forms that browsers send: read a form, check that a page of the gateway sent it, and limit forms per address."""
 
 import time
 from collections import OrderedDict
@@ -19,7 +19,7 @@ MAX_KEYS: Final = 10_000
 
 @dataclass(slots=True)
 class TokenBucket:
-    """A limit of so many a minute, all of them at once if need be."""
+    """A limit of the number of forms per minute; all of them can arrive at once."""
 
     per_minute: int
     left: float = field(init=False)

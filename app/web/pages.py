@@ -273,7 +273,7 @@ class PageGuard:
 
 
 def _requested_page(request: Request, here: Page) -> str:
-    """Return the web page that a request asked for, with its query; of a form the page that has it."""
+    """Return the address of the requested web page with its query; for a form, the page that contains the form."""
     if request.method != "GET":
         return here.path
     return f"{request.url.path}?{urlencode(dict(request.query_params))}".removesuffix("?")

@@ -29,7 +29,7 @@ ALL_ROWS = "true"  # where there is nothing to hide: policies and campaigns are 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A permission of a role: what it may do, on the rows for which a rule holds."""
+    """A permission of a role: its privileges, and the rule that selects the rows to which they apply."""
 
     privileges: frozenset[str]
     rows: str

@@ -46,7 +46,7 @@ class CountRow(NamedTuple):
 
 
 def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> dict[str, list[CountRow]]:
-    """Measure coverage with noise and return what is published of it, by the names of dimensions; "" is all items.
+    """Measure coverage with noise, and return the published tables by the names of dimensions; "" is all items.
 
     Where too few persons are counted for the total to be shown, every table is empty.
     """
@@ -147,7 +147,8 @@ def _total_row(measured: Measurement) -> CountRow:
 
 
 def _funnel(measured: Measurement, items: int, permitted: int) -> list[int]:
-    """Return the published eligibility funnel: what is left after each condition, never rising."""
+    """Return the published eligibility funnel: the number of items that remain after each condition, never
+    increasing."""
     missing = items - permitted - sum(measured.first)
     steps = [number + missing / len(measured.first) for number in measured.first]
     left: list[int] = []

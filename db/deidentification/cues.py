@@ -1,4 +1,4 @@
-"""The words that stand beside personal data, in the official languages of the EU, Iceland and Norway.
+"""Words that often stand before personal data, such as "born", in the official languages of the EU and two countries.
 
 `words.json` gives them by their beginnings, in lower case, as parts of regular expressions. `cue_before` asks whether
 one stands shortly before a place, in the same line and with no digit between.

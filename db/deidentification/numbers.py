@@ -85,7 +85,7 @@ class _Block:
         return at == 0 and self.has_plus
 
     def is_within_word(self, at: int) -> bool:
-        """Return whether digits in a text stand against a letter, or among the bytes of a dump."""
+        """Return whether digits in a text directly follow a letter, or are part of a hexadecimal dump."""
         start, end = self.spans[at]
         is_behind = start > 0 and _LETTER.match(self.text, start - 1) is not None
         is_dump = len(self.groups[at]) == 2 and _HEX_BEFORE.search(self.text, max(0, start - 4), start) is not None
@@ -105,7 +105,7 @@ class _Block:
         return self.text[start:end]
 
     def span(self, at: int, count: int, placeholder: str) -> Span:
-        """Return what of a text to replace for a number: also its plus sign, and an area code's bracket."""
+        """Return the part of a text to replace for a number, including its plus sign and an area code's bracket."""
         start, end = self.ends(at, count)
         if self.begins_with_plus(at):
             start = self.text.rindex("+", 0, start)
@@ -185,7 +185,8 @@ def _is_amount(block: _Block, at: int, count: int) -> bool:
 
 
 def _is_thousands(written: str) -> bool:
-    """Return whether digits in a text stand in thousands; three threes are as likely an identifying number."""
+    """Return whether digits in a text are grouped in thousands; three groups of three can also be an identifying
+    number."""
     if _THREE_THREES.fullmatch(written) or len(written) > 11:
         return written.endswith("000")
     return _THOUSANDS.fullmatch(written) is not None
@@ -252,7 +253,7 @@ def _is_year_or_range(block: _Block, at: int, count: int) -> bool:
 
 
 def _is_ordinary(block: _Block, at: int, count: int) -> bool:
-    """Return whether digits in a text without an announcing word are a range, an act, or a list of years."""
+    """Return whether digits in a text without a cue word are a range, the number of a law, or a list of years."""
     groups = block.groups[at : at + count]
     if groups[0][0] == "0":
         return False

@@ -13,7 +13,7 @@ class Span(NamedTuple):
 
 
 def without_overlaps(spans: Iterable[Span]) -> list[Span]:
-    """Sort the spans of a text to be replaced; of two that overlap the first stands."""
+    """Sort the spans of a text to be replaced; if two overlap, keep the first."""
     disjoint: list[Span] = []
     for span in sorted(spans):
         if not disjoint or span.start >= disjoint[-1].end:

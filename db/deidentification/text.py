@@ -176,7 +176,8 @@ def _has_host(text: str) -> bool:
 
 
 def _run_detectors(folded: str, countries: tuple[str, ...]) -> list[Span]:
-    """Run the detectors of identifiers over a text, each on what the earlier ones left, and sort what they found."""
+    """Run the detectors of identifiers over a text, and sort the results. Earlier results are masked for later
+    detectors."""
     found: list[Span] = []
     for stage in DETECTOR_STAGES:
         if stage.gate.search(folded) or (stage.finds_hosts and _has_host(folded)):
@@ -188,7 +189,8 @@ def _run_detectors(folded: str, countries: tuple[str, ...]) -> list[Span]:
 
 
 def _fold_text(text: str) -> tuple[str, list[int]]:
-    """Fold imitated characters of a text before identifiers are looked for; return where each character was."""
+    """Replace characters of a text that imitate ASCII before the search; return the original place of each
+    character."""
     if not _FOLDABLE.search(text):
         return text, []
     folded = text.translate(_FOLDING)

@@ -80,7 +80,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> bytes:
-        """Return the SHA-256 of a ledger's checkpoint, by which the next one names it."""
+        """Return the SHA-256 of a ledger's checkpoint, which the next checkpoint contains."""
         return hashlib.sha256(self.text).digest()
 
     def signed(self, key: Ed25519PrivateKey) -> "Checkpoint":
@@ -130,7 +130,7 @@ def following(
 async def seal_receipts(
     connection: Connection, key: Ed25519PrivateKey, at_most: int = MAX_RECEIPTS_PER_CHECKPOINT
 ) -> int:
-    """Seal the ledger's settled receipts and the reads by staff, at most so many of each, as the worker.
+    """Seal the ledger's settled receipts and the reads by staff, at most `at_most` of each, as the worker.
 
     Return how many receipts were sealed if more of them may wait, else 0: a job that did something goes on at once, and
     would seal each page by itself. The connection is in a READ COMMITTED transaction, and no other process seals
@@ -168,7 +168,7 @@ class TrustedCheckpoint:
 
 @dataclass
 class Audit:
-    """The verification of a chain from its start; `findings` describes everything that differs from what was sealed."""
+    """The verification of a chain from its start; `findings` describes every difference from the checkpoints."""
 
     key: Ed25519PublicKey
     kept: Sequence[TrustedCheckpoint] = ()
@@ -205,7 +205,7 @@ class Audit:
         self._found.append((number, text))
 
     def follow(self, checkpoint: Checkpoint) -> bool:
-        """Compare a ledger's checkpoint with its signature and predecessor; return whether it vouches for any."""
+        """Compare a ledger's checkpoint with its signature and predecessor; return whether it seals any receipts."""
         number, before, trusted_before = checkpoint.number, self.newest, self._trusted
         here = f"checkpoint {number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
         expected = following(before, 0, b"", "")
@@ -238,7 +238,7 @@ class Audit:
         return expected
 
     def weigh(self, checkpoint: Checkpoint, leaves: bytes) -> None:
-        """Compare the ledger's stored receipts with the checkpoint that vouches for them."""
+        """Compare the ledger's stored receipts with their checkpoint."""
         there, sealed = len(leaves) // HASH_BYTES, checkpoint.receipts
         self.receipts += there
         here = f"checkpoint {checkpoint.number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"

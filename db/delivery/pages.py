@@ -114,7 +114,7 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
 async def _fetch_page(
     view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
 ) -> tuple[list[asyncpg.Record], int | None]:
-    """Fetch the rows of a delivered page, the receipt behind them, and up to which id they were looked for."""
+    """Fetch the rows of a delivered page, its receipt, and the last id that the search reached."""
     used, values = narrowing(narrowed)
     for window, seconds in ATTEMPTS if narrowed.item is None else ATTEMPTS[:1]:
         up_to = MAX_ID if window is None else min(after + window, MAX_ID)
@@ -251,7 +251,7 @@ def _months_between(narrowed: Filter) -> list[date] | None:
 
 
 def distinct_ranges(ranges: Sequence[str]) -> list[str] | None:
-    """Normalise the language ranges of a delivered page's filter, without those that another holds."""
+    """Normalise the language ranges of a delivered page's filter, without those that another range includes."""
     lowered = sorted({wanted.lower() for wanted in ranges})
     if _EVERY_LANGUAGE in lowered:
         return None
@@ -304,7 +304,7 @@ SELECT {", ".join("NULL" for _ in columns)}, w.receipt, w.decided_at, w.policy, 
 
 
 def numbered_clauses(used: Narrowed, places: Iterator[int]) -> list[list[str]]:
-    """Number the parameters of the SQL clauses that narrow what is delivered: of each column the alternatives."""
+    """Number the parameters of the SQL clauses that filter a delivered page: the alternative clauses of each column."""
     return [
         [clause.format(*(next(places) for _ in range(clause.count("{}")))) for clause in alternatives]
         for alternatives in used

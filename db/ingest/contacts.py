@@ -109,7 +109,7 @@ class Contact(NamedTuple):
 
 
 def read_contact(text: str, country: str | None = None, language: str | None = None) -> Contact:
-    """Read a contact as people type it, for ingest and objections. Raises ContactError for what is none.
+    """Read a contact as people type it, for ingest and objections. Raises ContactError if the text is not a contact.
 
     A phone number without its country code is read for `country`. Without one it has to be a number in one country
     only, and this one of the language; otherwise ContactError names the countries.
@@ -249,7 +249,7 @@ def _is_name(name: str) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Leave out what cannot be seen in a typed contact, and what stands around it."""
+    """Remove invisible characters and surrounding signs from a typed contact."""
     said = _leave_visible(text).strip()
     while True:
         kept = said.rstrip(_BEHIND).rstrip()

@@ -127,7 +127,7 @@ async def _merge(
     on_rejected: Callable[[Rejected], None],
     journal: JournalOfPool | None,
 ) -> None:
-    """Merge a chunk of ingest in one transaction; only what is committed, and in the journal, is counted."""
+    """Merge a chunk of ingest in one transaction; count only lines that are committed and in the journal."""
     merged: list[_Round] = []
     async with connection.transaction():
         await _run_queries(connection, "account", "begin_merge")
@@ -203,7 +203,7 @@ async def _merge_round(connection: Connection, stages: dict[str, bytes]) -> _Rou
 
 
 async def _changed_campaigns(connection: Connection) -> list[Rejected]:
-    """Return the lines of ingest that name other uses than their campaign did, each with what it changes."""
+    """Return the lines of ingest that change the uses of their campaign, each with its changes."""
     rows = await connection.fetch(statement("changed_campaigns", "campaign"))
     return [
         Rejected(row["line"], "told", _told_otherwise(row["changes"]), b"", "campaign", row["platform_id"])

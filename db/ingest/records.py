@@ -365,7 +365,7 @@ class Campaign(_RecordPart):
 
     @property
     def uses(self) -> list[str]:
-        """Return the uses that a campaign's record of ingest told of, as `PURPOSE KIND PRODUCT`, each once, sorted."""
+        """Return the uses that a campaign's record of ingest named, as `PURPOSE KIND PRODUCT`, each once, sorted."""
         uses = (use for part in self.told for use in product(part.purposes, part.kinds, part.products))
         return sorted({" ".join(use) for use in uses})
 
@@ -382,6 +382,6 @@ MODELS: dict[str, type[Record]] = {
 
 
 def records_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line: a record, told apart by `record`."""
+    """Return the JSON Schema of a line; the field `record` selects the type of the record."""
     lines: TypeAdapter[Any] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | lines.json_schema()

@@ -74,7 +74,7 @@ class Rejected:
 
 
 def reject(line: Line, now: datetime, faults: Sequence[Fault]) -> Rejected:
-    """Reject a line of ingest with what is wrong with it, and what can be read of it."""
+    """Reject a line of ingest with its faults and its readable fields."""
     more = f"; the record has {len(faults)} faults" if len(faults) > 1 else ""
     said = _readable_fields(line)
     record = _readable_name(said.get("record"))
@@ -95,7 +95,7 @@ def reject(line: Line, now: datetime, faults: Sequence[Fault]) -> Rejected:
 
 
 def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object of a line of ingest; raise ValueError where a name stands twice."""
+    """Make a JSON object of a line of ingest; raise ValueError if a name appears twice."""
     said = dict(pairs)
     if len(said) < len(pairs):
         raise ValueError("a field appears twice, and parsers can use different values")

@@ -173,7 +173,7 @@ def _stage_values(line: Line, products: frozenset[str], now: datetime) -> list[S
 
 
 def values_of(line: Line) -> list[Line]:
-    """Cut a line of ingest that holds several JSON values, as joined files do, into one per value.
+    """Split a line of ingest with several JSON values, as in joined files, into one line per value.
 
     What follows the last whole value is a value of its own, so that it is set aside and not lost.
     """

@@ -7,7 +7,7 @@ from db.connection import Database, write_transaction
 
 
 class ConsentStatement(NamedTuple):
-    """What a person is told of a consent that was given or withdrawn: its reference, and since when it counts."""
+    """The answer to a person who gave or withdrew consent: its reference, and since when it counts."""
 
     reference: str
     at: datetime

@@ -22,7 +22,7 @@ Changes = Counter[tuple[str | None, bool]]
 
 
 class Untold(NamedTuple):
-    """Accounts whose items of a kind would be used for a purpose, and those of them that were not told of it."""
+    """The number of accounts whose items of a kind would be used for a purpose, and of those without a notice of it."""
 
     purpose: str
     kind: str

@@ -27,14 +27,14 @@ def check_policy(text: str | bytes, name: str, told: Iterable[tuple[str, str]]) 
 
 
 def raise_if_inadmissible(policy: Policy, told: Iterable[tuple[str, str]]) -> None:
-    """Raise PolicyError if a policy that is to be in force has no controller, or uses that no campaign told of."""
+    """Raise PolicyError if a policy that is to be in force has no controller, or has uses that no campaign named."""
     faults = _faults_in_force(policy, told)
     if faults:
         raise PolicyError(faults, f"policy {policy.version}")
 
 
 def _faults_in_force(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
-    """Return what a policy that is to be in force lacks: a controller, and campaigns that told of its uses."""
+    """Return the faults of a policy that is to be in force: no controller, or uses that no campaign named."""
     faults = []
     if policy.controller is None:
         faults.append(
@@ -45,7 +45,7 @@ def _faults_in_force(policy: Policy, told: Iterable[tuple[str, str]]) -> list[st
 
 
 def _untold_faults(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a fault for each part of a policy's uses of which no campaign told; it names that part."""
+    """Return a fault for each part of a policy's uses that no campaign named; the fault names the part."""
     uses = {use for use, epochs in told_uses(told).items() if max(epochs) >= policy.notice.epoch}
     missing = policy.uses - uses
     if not missing:
@@ -84,7 +84,7 @@ def warn_of_epoch(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
-    """Return the uses of policies that campaigns told of, each with their epochs; `told` has the rows of TOLD."""
+    """Return the uses of policies that campaigns named, each with its epochs; `told` has the rows of TOLD."""
     return {
         Use(purpose, *use.split(" ")): frozenset(epochs)
         for purpose, uses in told
@@ -93,5 +93,5 @@ def told_uses(told: Iterable[tuple[str, str]]) -> dict[Use, frozenset[str]]:
 
 
 async def read_told(reader: Reader) -> list[tuple[str, str]]:
-    """Read from the database what campaigns told, to compare a proposed policy with; see TOLD."""
+    """Read from the database the uses that campaigns named, for the check of a proposed policy; see TOLD."""
     return [(purpose, uses) for purpose, uses in await reader.fetch(TOLD)]

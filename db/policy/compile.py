@@ -103,7 +103,7 @@ WHERE due.permitted_from < 'infinity' AND {clauses}"""
 
 
 def _offered_query(policy: Policy) -> str:
-    """Compile a policy to the SQL of the offers that hold now and are not marked as changed."""
+    """Compile a policy to the SQL of the offers that are valid now and are not marked as changed."""
     columns = ", ".join(f"o.{column}" for column in page_columns())
     clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
     return f"""SELECT {columns}, o.language_base, o.language_key

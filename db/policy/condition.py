@@ -1,4 +1,4 @@
-"""What a condition is made of: its rule in parts, and what of it the clock decides."""
+"""The parts of a condition: its rule, and the times from which the parts of the rule pass."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ MAX_FAMILY_REFERENCES = 50
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A comparison with the clock: it holds from an instant on, and is never undone by time.
+    """A comparison with the clock that is true from an instant on, and stays true as time passes.
 
     `wait` names the waiting time after the instant, if there is one. `comparison` is the SQL, where it is another.
     """
@@ -40,7 +40,7 @@ class JudgedBy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Referenced:
-    """What must hold of each account and contact that the item references, or another member of its family.
+    """A rule for each account and contact that the item or a member of its family references.
 
     A family that references very many is unknown: each of its members would have to look at all of them.
     """
@@ -87,7 +87,7 @@ def _of_each(value: str, item: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition: what must hold, why, and the evidence.
+    """A condition: its rule, its legal source, and its evidence.
 
     `sentence` is for people, `source` is the legal source, `parts` the rule, `evidence` the coarse fact shown. What
     changes without a fact of the item, such as who asks, is `judged_by` the page. `details` are what officers, auditors
@@ -104,7 +104,7 @@ class Condition:
 
     @property
     def predicate(self) -> str:
-        """Write the SQL of a condition's rule: every part must hold."""
+        """Write the SQL of a condition's rule: every part must be true."""
         return _all_of(self.parts)
 
     @property
@@ -114,5 +114,5 @@ class Condition:
 
 
 def _all_of(parts: tuple["str | Since | Referenced", ...]) -> str:
-    """Join the parts of a condition's rule to the SQL that all of them hold."""
+    """Join the parts of a condition's rule to SQL that is true if all parts are true."""
     return " AND ".join(part if isinstance(part, str) else part.predicate for part in parts)

@@ -1,4 +1,4 @@
-"""The catalogue of conditions. Each rule about an item stands here, once.
+"""The catalogue of conditions. This module contains each rule about an item exactly once.
 
 A predicate is three-valued SQL (TRUE passes, FALSE fails, NULL is unknown) over the facts of one item: `c` is the
 content, `s` the standing of its author's account, `f` what its family adds, if anything. Names in braces are the
@@ -39,7 +39,7 @@ _FAMILY_SOUND = "(f.id IS NULL OR f.quarantined <= (c.quarantined_at >= c.observ
 
 
 def _of_notice(first: str, later: str, instant: str = "min(n.instant)") -> str:
-    """Write the SQL of a condition that asks about the earliest notice of a campaign that told of the item's use."""
+    """Write the SQL of a condition about the earliest notice of a campaign that named the item's use."""
     return (
         f"CASE WHEN {{told}} ? s.notice_epoch THEN s.{first} ELSE (SELECT {instant}"
         f" FROM unnest(s.later_epochs, s.{later}) n (epoch, instant) WHERE {{told}} ? n.epoch) END"

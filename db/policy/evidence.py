@@ -65,7 +65,7 @@ class CampaignEvidence(Evidence):
     """The campaign that named an item's use to its author, or the campaigns that could have done so."""
 
     def show(self, value: object) -> str | None:
-        """Write the evidence of a policy's condition from campaigns in JSON: each that told of the use."""
+        """Write the evidence of a policy's condition from campaigns in JSON: each campaign that named the use."""
         if not isinstance(value, str):
             return None
         stated = json.loads(value)

@@ -1,4 +1,4 @@
-"""Word what is wrong with a policy document: every fault, with its place and what to do."""
+"""Describe every fault of a policy document: its place, the reason, and what to do."""
 
 import json
 from collections.abc import Mapping

@@ -173,7 +173,7 @@ class OpenIDSignIn:
         return claims
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
-        """Return the one dashboard role that an ID token's claim holds; None for none, or several."""
+        """Return the dashboard role in an ID token's claim; None if there is none, or if there are several."""
         roles = [role for role in held_roles(find_claim(claims, self._claim)) if may_sign_in(role)]
         return roles[0] if len(roles) == 1 else None
 

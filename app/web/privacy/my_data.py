@@ -102,7 +102,7 @@ class MyDataPage:
         }
 
     async def _state_consent(self, request: Request, actor: Actor) -> Response:
-        """Store or withdraw a person's consent on their privacy page, and show what holds now."""
+        """Store or withdraw a person's consent on their privacy page, and show the new state."""
         if is_from_own_page(request, self._settings.public_url) is False:
             raise HTTPError(403, "the form was sent by another page")
         operation = _CONSENT_OPERATIONS.get((await read_form(request, BODY_LIMIT)).get("consent", ""))
@@ -172,12 +172,12 @@ def _notice_text(notice: dict[str, Any], language: str) -> dict[str, str] | None
 
 
 def _decisions(item: dict[str, Any], texts: Texts) -> dict[str, list[dict[str, Any]]]:
-    """List for a person's privacy page, by purpose and in plain words, which conditions of an item hold."""
+    """List for a person's privacy page, by purpose and in plain words, which conditions of an item are met."""
     return {"decisions": [decision | _reasons(decision, texts) for decision in item["eligibilityByPurpose"]]}
 
 
 def _reasons(decision: dict[str, Any], texts: Texts) -> dict[str, list[str]]:
-    """Write for a person's privacy page which conditions of an item hold, and which do not."""
+    """Write for a person's privacy page which conditions of an item are met, and which are not."""
     missed, held = [], []
     for condition in decision["conditions"]:
         if not condition["required"]:

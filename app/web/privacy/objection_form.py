@@ -151,7 +151,7 @@ class ObjectingPages:
 
 
 async def _file_patiently(submitter: ObjectionSubmitter, target: Target, scope: ObjectionScope) -> Filed:
-    """File the objection of the privacy form; where others hold the lock, try again for WAIT_SECONDS."""
+    """File the objection of the privacy form; while the lock is in use, try again for WAIT_SECONDS."""
     ends = time.monotonic() + WAIT_SECONDS
     while True:
         try:

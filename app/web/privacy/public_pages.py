@@ -1,4 +1,4 @@
-"""The pages that everyone can read without a token: what is used, under which rules, and how to check it."""
+"""The pages that everyone can read without a token: the data that are used, the rules, and how to check the ledger."""
 
 import time
 from typing import Any, Final
