@@ -224,14 +224,14 @@ class Query:
     eligibility: Eligibility | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_eligibility,
-        description="Returns the decision on an item by its id, null if there is no such item; officers and auditors"
-        " can also pass the platform's id or the id that a client received.",
+        description="Returns the decision on an item, null if there is no such item; officers and auditors can pass "
+        "any id of the item.",
     )
     content: Content | None = governed(
         EXAMINERS_AND_OWNER,
         resolver=_resolve_content,
-        description="Returns an item by its id, null if there is no such item; officers and auditors can also pass the"
-        " platform's id or the id that a client received.",
+        description="Returns an item, null if there is no such item; officers and auditors can pass any id of the "
+        "item.",
     )
     contents: Connection[Content] = governed(
         EXAMINERS_AND_OWNER, resolver=_resolve_contents, description="Returns all items, permitted or not."

@@ -67,8 +67,8 @@ def _raise_if_consent_is_asked(policy: Policy, told: Iterable[Use]) -> None:
     kinds = sorted({use.kind for use in told if consented and use.kind in consented.kinds})
     if kinds:
         raise SettingsError(
-            "--template: is missing (pass a folder with the texts, because the shipped texts state legitimate interest,"
-            f" and policy {policy.version} asks for consent to use {', '.join(kinds)})"
+            "--template: is missing (pass a folder with your texts; the shipped texts state legitimate interest, but "
+            "policy {policy.version} asks for consent to use {', '.join(kinds)})"
         )
 
 

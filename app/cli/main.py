@@ -1,7 +1,6 @@
 """Grounds: serve, load and audit permitted training data.
 
-The exit code is 0 for success, 1 for a failed check, 2 for an error, 3 if something remains to be done, 4 if the ledger
-was changed, and 130 after an interruption.
+Exit codes: 0 success, 1 failed check, 2 error, 3 work remains, 4 the ledger was changed, 130 interrupted.
 """
 
 from importlib import metadata

@@ -30,9 +30,8 @@ async def audit_offers(worker: Connection) -> int:
     found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
     if found:
         raise OffersNotPermitted(
-            f"{found} offers were for items that are not permitted; until offers are built again, the rules "
-            "decide each page (report this to the developers, and run"
-            " the gateway once with GROUNDS_OFFERS=false to build the offers again)"
+            f"{found} offers were for items that are not permitted; the gateway no longer reads pages from offers "
+            f"(report this to the developers, then run the gateway once with GROUNDS_OFFERS=false)"
         )
     return 0
 

@@ -150,8 +150,8 @@ class PlaceholderMutation:
         OFFICERS,
         resolver=_declare_placeholder,
         description=(
-            "Declares a placeholder, or approves one that another officer declared; an approved placeholder takes "
-            "effect after the same waiting time as the withdrawal of an objection."
+            "Declares a placeholder, or approves a placeholder that another officer declared; it takes effect after "
+            "the policy's waiting time for withdrawals."
         ),
     )
     revoke_placeholder: Placeholder = governed(

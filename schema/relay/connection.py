@@ -61,8 +61,8 @@ def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
     number = ids.decode_as(kind, after)
     if number is None and ids.is_lost_cursor(kind, after):
         raise CursorLost(
-            "after: the database was restored since this cursor was returned (a training client first passes the ids of"
-            " all its items to checkEligibility and deletes what is RETRACTED; then read from the start, without after)"
+            "after: the database was restored after this cursor was returned (pass the ids of all your items to "
+            "checkEligibility, delete the items that are RETRACTED, and read from the start, without after)"
         )
     if number is None:
         raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
