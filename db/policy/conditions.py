@@ -161,8 +161,8 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "NOTICE_PERIOD_ELAPSED",
         "The notice period, which began with the earliest delivered notice of this use, has ended.",
-        "The controller's safeguard in the balance of GDPR Article 6(1)(f) (EDPB Opinion 28/2024); weekends "
-        "by analogy with Regulation (EEC, Euratom) 1182/71 Article 3",
+        "The controller's own safeguard for GDPR Article 6(1)(f) (EDPB Opinion 28/2024); the rule for weekends follows "
+        "Regulation (EEC, Euratom) 1182/71 Article 3",
         (
             Since(
                 _of_notice("notice_effective_from", "later_ends"),
