@@ -300,8 +300,8 @@ async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, po
             check_text(language, text, plan.message, policy)
         except ValueError as error:
             raise SettingsError(
-                f"--epoch: the text {language} of the campaign {plan.epoch} no longer fits the policy in"
-                f" force, because {error}; register another campaign"
+                f"--epoch: the text {language} of the campaign {plan.epoch} does not fit the policy in force: "
+                f"{error}; register another campaign"
             ) from None
     return NoticeWriter(texts, settings.secret_bytes(), settings.public_url or "")
 

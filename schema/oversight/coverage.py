@@ -188,8 +188,8 @@ class CoverageProtection:
     greatest_advantage: float = governed(
         OPEN,
         description=(
-            "The greatest accuracy, minus 0.5, with which someone can guess from the publications of 30 days whether "
-            "a person is counted; 0 means no better than chance."
+            "An attacker with the publications of 30 days can guess whether a person is counted; at most this "
+            "share plus 0.5 of the guesses are right."
         ),
     )
 
@@ -248,10 +248,7 @@ Day = Annotated[
 ForPurpose = Annotated[
     str | None,
     strawberry.argument(
-        description=(
-            "The purpose for which the items are counted as permitted or not, by default the first purpose "
-            "of the policy."
-        )
+        description=("The purpose for which permitted items are counted, by default the first purpose of the policy.")
     ),
 ]
 

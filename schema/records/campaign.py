@@ -41,8 +41,8 @@ class Campaign:
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
         description=(
-            "The uses of content that some versions of the campaign's record name and other versions do not name; no "
-            "notice counts for these uses."
+            "The uses of content that only some versions of the campaign's record name; no notice counts for these "
+            "uses."
         ),
     )
     texts: list[CampaignText] = governed(

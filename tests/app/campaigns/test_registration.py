@@ -129,8 +129,7 @@ async def test_of_a_campaign_that_is_not_known_or_has_no_text_nobody_is_told(
         done = notify(*arguments)
     assert done.returncode == 2
     assert (
-        "the text bg of the campaign 2026-05 no longer fits the policy in force, because the controller's dpo is"
-        in done.stderr
+        "the text bg of the campaign 2026-05 does not fit the policy in force: the controller's dpo is" in done.stderr
     )
     assert (server.taken, states(gateway)) == ([], {})
 
