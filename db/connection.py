@@ -91,15 +91,15 @@ def borrowing_as(name: str, *, reserved: bool = False, wait_seconds: float = ACQ
 class FairShare:
     """The order in which clients and other sharers get one of the `size` connections.
 
-    A sharer holds at most half of them, and all that may not have the reserve leave `reserve` of them free. Of those
-    that wait, the one that holds fewest is next, so that nothing is gained by asking more often. What has no sharer,
-    such as a job, is not bounded.
+    A sharer holds at most half of them or `most`, and all that may not have the reserve leave `reserve` of them free.
+    Of those that wait, the one that holds fewest is next, so that nothing is gained by asking more often. What has no
+    sharer, such as a job, is not bounded.
     """
 
-    def __init__(self, size: int, reserve: int = 0) -> None:
+    def __init__(self, size: int, reserve: int = 0, most: int | None = None) -> None:
         self._free = size
         self._open = max(1, size - reserve)  # for those that may not have the reserve
-        self._most = max(1, size // 2)
+        self._most = most or max(1, size // 2)
         self._held: Counter[Sharer | None] = Counter()
         self._waiting: list[tuple[Sharer | None, asyncio.Future[None]]] = []
 
@@ -127,7 +127,7 @@ class FairShare:
 
     def _grant(self) -> None:
         """Grant turns at a pool of connections to the sharers that wait and may have one; of equals to the first."""
-        while allowed := [each for each in self._waiting if not each[1].done() and self._may_have(each[0])]:
+        while allowed := [each for each in self._waiting if not each[1].done() and self.may_have(each[0])]:
             sharer, turn = chosen = min(allowed, key=lambda each: self._held[each[0]])
             self._waiting.remove(chosen)
             self._free -= 1
@@ -135,7 +135,7 @@ class FairShare:
             self._held[sharer] += 1
             turn.set_result(None)
 
-    def _may_have(self, sharer: Sharer | None) -> bool:
+    def may_have(self, sharer: Sharer | None) -> bool:
         """Return whether a sharer of a pool of database connections may have another one."""
         within = sharer is None or self._held[sharer] < self._most
         return self._free > 0 and within and (_is_unbounded(sharer) or self._open > 0)

@@ -1,15 +1,16 @@
 """The rules for every request and answer: limits of connections, the Host header, compression, headers and errors.
 
 This is the one place where an exception becomes an answer. Code inside it raises; nothing inside it catches everything.
-What stands around it only adds headers to the answers that leave it: see `app.main`.
 """
 
 import asyncio
 import re
 import resource
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import ClassVar, Final
 
@@ -26,7 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.auth.authenticator import Unauthorized
 from app.http.health import HEALTH, READY
 from app.telemetry import observe
-from db.connection import UNREACHABLE, DeliveryPaused, JournalUnavailable, PoolExhausted
+from db.connection import UNREACHABLE, DeliveryPaused, FairShare, JournalUnavailable, PoolExhausted, Sharer
 from schema.errors import BadInput
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -36,6 +37,11 @@ on."""
 MAX_STALL_SECONDS: Final = 30.0
 """The time after which a connection is closed if the client reads nothing of the response."""
 WATCH_SECONDS: Final = 5.0
+MAX_CLIENT_OPERATIONS: Final = 2
+"""The number of operations that a process runs for one training client at the same time: while one waits for the
+database, the answer of another is encoded."""
+TURN_SECONDS: Final = 5.0
+"""The time for which a request waits for the turn of its client."""
 MIN_COMPRESSED_BYTES: Final = 1400
 """The size of one packet; compression does not make a smaller response arrive sooner."""
 
@@ -229,6 +235,52 @@ class HTTPError(Exception):
         self.message = message
         self.headers = dict(headers or {})
         self.reference = reference
+
+
+class ClientTurns:
+    """The turns in which a process runs the operations of each training client: MAX_CLIENT_OPERATIONS at once."""
+
+    def __init__(self) -> None:
+        self._share = FairShare(sys.maxsize, most=MAX_CLIENT_OPERATIONS)
+
+    @asynccontextmanager
+    async def turn(self, client: str | None, request: Request) -> AsyncIterator[None]:
+        """Wait until another operation of a training client may run, and yield for the operation; None waits never.
+
+        The body of the HTTP request was read. Raises ClientDisconnect where the client leaves meanwhile, and HTTPError
+        after TURN_SECONDS.
+        """
+        sharer = Sharer(client) if client else None
+        if self._share.may_have(sharer):
+            await self._share.acquire(sharer)
+        else:
+            await self._wait(sharer, request)
+        try:
+            yield
+        finally:
+            self._share.release(sharer)
+
+    async def _wait(self, sharer: Sharer | None, request: Request) -> None:
+        """Wait for a client's turn, as long as the client of the HTTP request is there."""
+        taking, leaving = asyncio.ensure_future(self._share.acquire(sharer)), asyncio.ensure_future(_left(request))
+        has_turn = False
+        try:
+            await asyncio.wait((taking, leaving), timeout=TURN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                raise ClientDisconnect
+            has_turn = taking.done()
+            if not has_turn:
+                raise _unavailable("this client sends too many requests at the same time (send fewer, and try again)")
+        finally:
+            leaving.cancel()
+            if not has_turn and not taking.cancel():  # it got the turn at the last moment
+                self._share.release(sharer)
+
+
+async def _left(request: Request) -> None:
+    """Return when the client of an HTTP request, whose body was read, closes the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 ErrorRenderer = Callable[[Request, HTTPError], Response]

@@ -27,7 +27,7 @@ from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from app.auth.authenticator import Authenticator
-from app.http.boundary import JSON, HTTPError, http_error, json_errors
+from app.http.boundary import JSON, ClientTurns, HTTPError, http_error, json_errors
 from app.http.negotiation import GRAPHQL_RESPONSE, body_type, graphql_media_type, read_body
 from app.telemetry import observe
 from db.connection import UNREACHABLE, PoolExhausted, borrowing_as
@@ -37,14 +37,13 @@ from schema.build import GatewaySchema
 from schema.context import Context, Gateway
 from schema.errors import BadInput, FeatureUnavailable, Forbidden, ReasonRequired
 from schema.execution.operations import parse_once
-from schema.oversight.read_reasons import raise_if_reason_missing
+from schema.oversight.read_reasons import REASON_LIMIT, is_reason, raise_if_reason_missing
 
 BODY_LIMIT: Final = 320 * 1024  # ten thousand ids, for checkEligibility
 REQUEST_SECONDS: Final = 10.0
 MAX_ERRORS_SHOWN: Final = 5
 SOURCE_LIMIT: Final = 16 * 1024
 TOKEN_LIMIT: Final = 1000
-REASON_LIMIT: Final = 200
 NAMES: Final = 10
 NAME: Final = 60
 
@@ -152,9 +151,10 @@ class GraphQLEndpoint:
         self._documents = documents
         self._gateway = gateway
         self._authenticator = authenticator
+        self._turns = ClientTurns()
 
     async def respond(self, request: Request) -> Response:
-        """Answer one HTTP request to /graphql. Raises HTTPError, Unauthorized and PoolExhausted."""
+        """Answer one HTTP request to /graphql. Raises HTTPError, Unauthorized, PoolExhausted and ClientDisconnect."""
         media_type = graphql_media_type(request)
         if media_type is None:
             raise HTTPError(
@@ -162,7 +162,9 @@ class GraphQLEndpoint:
             )
         actor = await self._authenticator.actor(request.headers.get("authorization"))
         async with asyncio.timeout(REQUEST_SECONDS):
-            return _encode(await self.execute(actor, await _read_request(request)), media_type)
+            asked = await _read_request(request)
+            async with self._turns.turn(actor.client, request):
+                return _encode(await self.execute(actor, asked), media_type)
 
     async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
         """Execute a request to /graphql as an actor. Raises HTTPError."""
@@ -249,11 +251,6 @@ def _check_request(asked: dict[str, Any], *, read_only: bool) -> GraphQLRequest:
     reason = (reason or "").strip() or None
     by_apollo, variables = document is not None and not asked.get("documentId"), asked.get("variables") or None
     return GraphQLRequest(query, document, variables, operation or None, read_only, reason, by_apollo)
-
-
-def is_reason(text: str) -> bool:
-    """Return whether a text can be the reason that a request to /graphql states: one line that is not too long."""
-    return len(text) <= REASON_LIMIT and text.isprintable()
 
 
 def query_of(asked: Mapping[str, Any]) -> str | None:

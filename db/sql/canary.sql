@@ -51,7 +51,8 @@ BEGIN
     RETURN TRUE;
 END $$;
 
--- NULL: no such item. What qualifies for any purpose, or was delivered, would stop everything for no reason.
+-- NULL: no such item. What qualifies for any purpose, or was delivered, would stop everything for no reason. PENDING: it is
+-- not known at this moment whether the item qualifies.
 CREATE FUNCTION grounds.plant_canary(planted_id text, planted_reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -64,7 +65,8 @@ BEGIN
     END IF;
     FOREACH judged_for IN ARRAY grounds.policy_purposes() LOOP
         PERFORM set_config('grounds.purpose', judged_for, TRUE);
-        IF EXISTS (SELECT FROM grounds.decision d WHERE d.id = planted AND d.permitted) THEN
+        IF EXISTS (SELECT FROM grounds.decision d
+                   WHERE d.id = planted AND (SELECT grounds.require_decisions()) AND d.permitted) THEN
             RETURN 'QUALIFIES';
         END IF;
     END LOOP;
@@ -75,6 +77,8 @@ BEGIN
     INSERT INTO grounds.canary (item, reason, planted_by, planted_at)
     VALUES (planted, planted_reason, officer, grounds.decision_time()) ON CONFLICT DO NOTHING;
     RETURN CASE WHEN FOUND THEN 'PLANTED' ELSE 'PLANTED_BEFORE' END;
+EXCEPTION WHEN SQLSTATE 'GD001' THEN
+    RETURN 'PENDING';
 END $$;
 
 -- FALSE: no such item is planted.

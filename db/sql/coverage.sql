@@ -126,7 +126,7 @@ BEGIN
 END $$;
 
 -- Count the items after the last one that was counted, for each purpose: at most so many decisions, but one item in any
--- case; FALSE when there is none left. Each purpose is claimed in turn.
+-- case; FALSE when there is none left. Each purpose is claimed in turn. Raises GD001 if decisions are pending.
 CREATE FUNCTION grounds.count_items(counted date, at_most int, in_total int, in_tables int) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 -- By the keys of a slice's items: other ways would read all accounts for each slice.
@@ -163,7 +163,8 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = author.id) AS items OFFSET 0
         ) person
-        WHERE d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
+        WHERE (SELECT grounds.require_decisions())
+            AND d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
     END LOOP;
     UPDATE grounds.coverage_snapshot SET items = up_to WHERE day = counted;
@@ -213,7 +214,7 @@ END $$;
 
 -- Do the next piece of today's snapshot. What it says: NOTHING is left to do today, there is MORE, or all is COUNTED and
 -- waits to be published. One that was broken off by midnight, by another policy or by another release begins anew. In what
--- is published, a person counts for so many items at most.
+-- is published, a person counts for so many items at most. While decisions are pending, nothing is counted.
 CREATE FUNCTION grounds.count_coverage(codes text[], at_most int, in_total int, in_tables int) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -247,6 +248,8 @@ BEGIN
         RETURN 'MORE';
     END IF;
     RETURN CASE WHEN grounds.count_table(today) THEN 'MORE' ELSE 'COUNTED' END;
+EXCEPTION WHEN SQLSTATE 'GD001' THEN
+    RETURN 'NOTHING';
 END $$;
 
 -- What was counted for a purpose of the snapshot that waits to be published, in millionths of an item.

@@ -325,13 +325,17 @@ BEGIN
         WHERE grounds.has_bit(found_shard.item_bits, found_shard.first, i));
     gone := ARRAY(
         SELECT i FROM unnest(struck) i
-        WHERE i = ANY (changes.revised) OR NOT EXISTS (SELECT FROM grounds.trainable_content c WHERE c.id = i OFFSET 0)
+        WHERE (SELECT grounds.require_decisions()) AND (
+            i = ANY (changes.revised) OR NOT EXISTS (SELECT FROM grounds.trainable_content c WHERE c.id = i OFFSET 0))
         ORDER BY 1);
     IF struck <> '{}' THEN
         UPDATE grounds.release_shard s SET delivery = NULL WHERE s.release = of_release AND s.number = of_number;
     END IF;
     state := 'WRITTEN';
     file := found_shard.file;
+EXCEPTION WHEN SQLSTATE 'GD001' THEN
+    state := 'PAUSED';
+    gone := NULL;
 END $$;
 
 -- Record that the opened shard leaves, without what is gone, in a new file if anything is. No policy: nothing may leave.

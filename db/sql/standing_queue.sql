@@ -26,6 +26,16 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT grounds.policy_superseded() OR EXISTS (SELECT FROM grounds.standing_backlog)
 $$;
 
+-- For statements whose result cannot be taken back. While decisions are pending, no item is permitted, so that a statement
+-- which reads decisions must ask this itself: what an earlier statement asked can have changed, for each has its own snapshot.
+CREATE FUNCTION grounds.require_decisions() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF grounds.decisions_pending() THEN
+        RAISE EXCEPTION 'decisions are pending' USING ERRCODE = 'GD001';
+    END IF;
+    RETURN TRUE;
+END $$;
+
 -- The targets of changed objections. One at which another objection to everything stands, that did not change, is left
 -- out: whatever the changed one says, each of its accounts is objected for already. So an objection by a contact of very
 -- many accounts that is sent again and again pauses no deliveries.

@@ -7,6 +7,8 @@ from schema.actor import Role
 from schema.errors import ReasonRequired
 from schema.governed import EXAMINERS
 
+REASON_LIMIT: Final = 200
+"""The maximum length of a reason, in characters."""
 ABOUT_NO_PERSON: Final = frozenset(
     {
         "__typename",
@@ -38,6 +40,11 @@ ABOUT_NO_PERSON: Final = frozenset(
     }
 )
 """The root fields that read no personal data. Every other root field needs a reason, even a newly added one."""
+
+
+def is_reason(text: str) -> bool:
+    """Return whether a text can be the reason that an operation states: one line that is not too long."""
+    return len(text) <= REASON_LIMIT and text.isprintable()
 
 
 def raise_if_reason_missing(role: Role, fields: Sequence[str]) -> None:

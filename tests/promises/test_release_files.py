@@ -8,6 +8,7 @@ import pytest
 from db.releases.shards import hand_out_shard, open_shard, training_connection
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
+from tests.support.database_pauses import WAITING, job_stopped, until
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.mutants import Killed
@@ -15,12 +16,10 @@ from tests.support.releases import (
     every_file,
     get,
     get_written,
-    job_stopped,
     publish,
     rows_of,
     start,
     texts_of,
-    until,
     until_written,
 )
 from tests.support.retractions import alter, retraction_ids, settled, supersede
@@ -40,7 +39,6 @@ HOLD = """mutation H($scope: HoldScope!, $value: String) {
   openHold(scope: $scope, value: $value, authority: "a", reason: "r") { id } }"""
 OPEN, HAND_OUT = "open_shard(bigint, integer)", "hand_out_shard(bigint, integer, bigint[], text, bytea, bigint, json)"
 STORE = "store_shard(bigint, integer, uuid, text, timestamptz, integer, bytea, text, bytea, bigint, json)"
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4711"
 
 
 @pytest.fixture

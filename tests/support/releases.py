@@ -2,8 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -77,23 +75,3 @@ async def publish(gateway: TestGateway, id: str, **claims: Any) -> dict[str, Any
     assert response.status_code == 200, response.text
     manifest: dict[str, Any] = response.json()
     return manifest
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    for _ in range(600):
-        if holds():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("it does not come true")
-
-
-@contextmanager
-def job_stopped(gateway: TestGateway, job: str) -> Iterator[None]:
-    """Keep a background job from running, as another process does that is in the middle of it."""
-    lock = f"hashtextextended('job:{job}', 0)"
-    gateway.execute(f"SELECT pg_advisory_lock({lock})")
-    try:
-        yield
-    finally:
-        gateway.execute(f"SELECT pg_advisory_unlock({lock})")

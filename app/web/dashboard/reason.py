@@ -3,9 +3,9 @@
 from starlette.responses import RedirectResponse, Response
 
 from app.auth.sessions import Sessions
-from app.http.graphql import REASON_LIMIT, is_reason
 from app.web.dashboard.layout import local_page
 from app.web.pages import PageRequest
+from schema.oversight.read_reasons import REASON_LIMIT, is_reason
 
 UNSAVED = "The change was not saved, because your session has no reason yet. State a reason, then repeat the change."
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from schema.actor import Role
+from tests.support.database_pauses import until
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import TestGateway
-from tests.support.releases import get, get_written, publish, rows_of, start, until, until_written
+from tests.support.releases import get, get_written, publish, rows_of, start, until_written
 from tests.support.retractions import deliver, retract
 from tests.support.shared_server import SharedServer
 

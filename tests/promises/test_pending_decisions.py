@@ -1,0 +1,113 @@
+"""While decisions are pending, no item is permitted for a moment: nothing follows from that which cannot be taken back.
+
+Decisions can become pending in the middle of a job, after the job asked. They are pending while standings are derived,
+and from the approval of a policy until the policy is in force.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from schema.actor import Role
+from tests.support.database_pauses import changed_in_the_pause, job_stopped, pause_before
+from tests.support.facts import DAY, NOW, fact
+from tests.support.gateway import TestGateway
+from tests.support.mutants import Killed
+from tests.support.retractions import alter, deliver
+
+pytestmark = pytest.mark.database
+
+PENDING = "INSERT INTO grounds.standing_backlog (accounts, of_person, own_facts) VALUES ('{}', FALSE, FALSE)"
+NO_LONGER_PENDING = "DELETE FROM grounds.standing_backlog"
+RETRACT = "SELECT grounds.retract_due()"
+PURGE = "SELECT grounds.purge_texts(10)"
+PLANT = """SELECT grounds.plant_canary('item-0', 'It can never qualify.') FROM (
+    SELECT set_config('grounds.examiner', 'PRIVACY_OFFICER', TRUE), set_config('grounds.officer', 'officer', TRUE)
+    OFFSET 0
+) claims"""
+TOLD = "SELECT kind, count(*)::int FROM grounds.retraction GROUP BY kind"
+TEXTS = "SELECT count(*)::int FROM grounds.content WHERE text IS NOT NULL"
+RETRACTED_EARLIER = """INSERT INTO grounds.retraction_batch (
+    client, first_id, last_id, kind, is_incident, retracted_at, due_by, delivery, items)
+SELECT client, id, id, 'RETRACT', FALSE, decided_at, decided_at, id, ARRAY[lowest] FROM grounds.delivery"""
+COVERAGE = "{ coverage(groupBy: [KIND]) { rows { items permitted } } }"
+
+
+@pytest.fixture
+def quiet(gateway: TestGateway) -> Iterator[TestGateway]:
+    """A gateway whose jobs do nothing to standings and retractions."""
+    with ExitStack() as stopped:
+        for job in ("standings", "retract", "purge"):
+            stopped.enter_context(job_stopped(gateway, job))
+        yield gateway
+
+
+async def told_of_permitted_items(gateway: TestGateway) -> str | None:
+    """Let decisions become pending while retractions are written; return what is wrong."""
+    await deliver(gateway, 2)
+    while gateway.execute(RETRACT) != [(0,)]:
+        pass
+    pause_before(gateway, "retract_due()", "taken := grounds.queue_checks(1000);")
+    gateway.execute("INSERT INTO grounds.retraction_queue (scope) VALUES ('EVERYTHING')")
+    assert await changed_in_the_pause(gateway, RETRACT, PENDING) == 0
+    gateway.execute(NO_LONGER_PENDING)
+    if told := gateway.execute(TOLD):
+        return f"the client was told of permitted items: {told}"
+    await gateway.ingest([fact("objection", account="author")])
+    while gateway.execute(RETRACT) != [(0,)]:
+        pass
+    return None if gateway.execute(TOLD) == [("RETRACT", 2)] else "the client is not told of the objection"
+
+
+async def purged_of_permitted_items(gateway: TestGateway) -> str | None:
+    """Let decisions become pending while texts are removed; return what is wrong."""
+    await deliver(gateway, 1)
+    gateway.execute(RETRACTED_EARLIER)
+    gateway.set_clock(NOW + 8 * DAY)
+    pause_before(gateway, "purge_texts(integer)", "WITH gone AS MATERIALIZED")
+    assert await changed_in_the_pause(gateway, PURGE, "SELECT 1") == 0, "the item is permitted again"
+    await changed_in_the_pause(gateway, PURGE, PENDING)
+    gateway.execute(NO_LONGER_PENDING)
+    return None if gateway.execute(TEXTS) == [(1,)] else "the text of a permitted item was removed"
+
+
+async def planted_a_permitted_item(gateway: TestGateway) -> str | None:
+    """Plant an item while decisions are pending; return what is wrong."""
+    await deliver(gateway, 1)
+    gateway.execute("DELETE FROM grounds.delivery")
+    assert gateway.execute(PLANT) == [("QUALIFIES",)]
+    gateway.execute(PENDING)
+    ((outcome,),) = gateway.execute(PLANT)
+    gateway.execute(NO_LONGER_PENDING)
+    return None if outcome == "PENDING" else f"a permitted item is {outcome}"
+
+
+async def counted_permitted_items(gateway: TestGateway) -> str | None:
+    """Count the coverage while decisions are pending; return what is wrong."""
+    await deliver(gateway, 2)
+    gateway.execute(PENDING)
+    await gateway.take_coverage()
+    gateway.execute(NO_LONGER_PENDING)
+    await gateway.take_coverage()
+    found = (await gateway.ask(Role.PRIVACY_OFFICER, COVERAGE))["coverage"]["rows"]
+    return None if found == [{"items": 2, "permitted": 2}] else f"counted: {found}"
+
+
+PROMISES = {
+    "retract()": told_of_permitted_items,
+    "is_permitted_for_any()": purged_of_permitted_items,
+    "plant_canary()": planted_a_permitted_item,
+    "count_items()": counted_permitted_items,
+}
+
+
+@pytest.mark.parametrize("function", PROMISES)
+async def test_nothing_final_follows_from_decisions_that_are_pending(quiet: TestGateway, function: str) -> None:
+    assert await PROMISES[function](quiet) is None
+
+
+@pytest.mark.parametrize("function", PROMISES)
+async def test_a_build_that_does_not_ask_again_is_noticed(quiet: TestGateway, killed: Killed, function: str) -> None:
+    alter(quiet, "require_decisions()", ("IF grounds", "IF FALSE AND grounds"))
+    killed("decisions are pending, and are not asked for", function, await PROMISES[function](quiet))
