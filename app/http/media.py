@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,14 +70,29 @@ class MediaEndpoint:
         if self._store is None:
             raise HTTPError(503, "this gateway delivers no files (ask the operator to set GROUNDS_MEDIA)")
         context = Context(actor, self._gateway)
-        if self._open[context.sharer] >= MAX_FETCHES_PER_CLIENT or self._open.total() >= MAX_FETCHES:
+        with ExitStack() as until_end:
+            until_end.enter_context(self._counted(context.sharer))
+            with borrowing_as(context.sharer):
+                medium = await deliver_medium(context, request.path_params["address"])
+            if medium is None:
+                raise HTTPError(404, "this file does not exist, or its item does not qualify now (pull the item again)")
+            response = await self._send(request, context, medium, self._store)
+            if isinstance(response, _FileStream):
+                response.until_end = until_end.pop_all()
+            return response
+
+    @contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        """Count a fetch of a media file from its beginning. Raises HTTPError where too many are open."""
+        if self._open[client] >= MAX_FETCHES_PER_CLIENT or self._open.total() >= MAX_FETCHES:
             message = "too many files are being fetched (try again after one of the fetches has ended)"
             raise HTTPError(429, message, {"Retry-After": "1"})
-        with borrowing_as(context.sharer):
-            medium = await deliver_medium(context, request.path_params["address"])
-        if medium is None:
-            raise HTTPError(404, "this file does not exist, or its item does not qualify now (pull the item again)")
-        return await self._send(request, context, medium, self._store)
+        self._open[client] += 1
+        try:
+            yield
+        finally:
+            self._open[client] -= 1
+            self._open += Counter()  # keeps what is above zero
 
     async def _send(self, request: Request, context: Context, medium: StoredMedium, store: MediaStore) -> Response:
         """Answer a fetch of `GET /media/{address}` that was decided, from the store."""
@@ -97,7 +113,7 @@ class MediaEndpoint:
             await answer.aclose()
             return Response(None, 206 if part else 200, headers, medium.type)
         fetch = _Fetch(context, medium, answer, headers, *(part or (0, store.max_bytes)))
-        return _FileStream(self._body(fetch, store), fetch, self._open, is_part=part is not None)
+        return _FileStream(self._body(fetch, store), fetch, is_part=part is not None)
 
     async def _body(self, fetch: _Fetch, store: MediaStore) -> AsyncIterator[bytes]:
         """Yield the requested part of a media file; its end only after the digest of the whole file is checked."""
@@ -117,20 +133,20 @@ class MediaEndpoint:
 
 
 class _FileStream(StreamingResponse):
-    """A response with a file, counted among the open fetches until it ends, however it ends."""
+    """A response with a file, which closes `until_end` when it ends, however it ends."""
 
-    def __init__(self, body: AsyncIterator[bytes], fetch: _Fetch, counted: Counter[str], is_part: bool) -> None:
+    until_end: ExitStack
+
+    def __init__(self, body: AsyncIterator[bytes], fetch: _Fetch, is_part: bool) -> None:
         super().__init__(body, 206 if is_part else 200, fetch.headers, fetch.medium.type)
-        self._answer, self._counted, self._client = fetch.answer, counted, fetch.context.sharer
-        counted[self._client] += 1
+        self._answer = fetch.answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a file to the training client until its end, or until the client is gone."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._counted[self._client] -= 1
-            self._counted += Counter()  # keeps what is above zero
+            self.until_end.close()
             await self._answer.aclose()
 
 

@@ -19,6 +19,8 @@ class Store:
     redirects: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     states_length: bool = True
+    answering: threading.Event = field(default_factory=threading.Event)
+    """Not set: requests arrive and are not answered yet."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
@@ -29,6 +31,7 @@ def media_store() -> Iterator[Store]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             store.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+            store.answering.wait(30)
             body = store.files.get(self.path)
             self.send_response(302 if self.path in store.redirects else 404 if body is None else 200)
             if self.path in store.redirects:
@@ -47,9 +50,11 @@ def media_store() -> Iterator[Store]:
     store = Store(f"http://127.0.0.1:{server.server_port}")
     listening = threading.Thread(target=server.serve_forever, args=(0.05,))
     listening.start()
+    store.answering.set()
     try:
         yield store
     finally:
+        store.answering.set()
         server.shutdown()
         listening.join()
         server.server_close()
