@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.auth.authenticator import Authenticator
-from app.http.boundary import HTTPError
+from app.http.boundary import ClientTurns, HTTPError
 from app.http.ranges import parse_range
 from app.releases.documents import DOCUMENTS, REMOVED, release_document, removed_document
 from app.releases.files import new_file
@@ -65,6 +65,7 @@ class ReleaseEndpoint:
         self._gateway = gateway
         self._authenticator = authenticator
         self._folder = folder
+        self._turns = ClientTurns()
 
     async def respond(self, request: Request) -> Response:
         """Answer `GET /releases/{id}/...`. Raises HTTPError, Unauthorized, DeliveryPaused and PoolExhausted."""
@@ -76,11 +77,12 @@ class ReleaseEndpoint:
                 " token with that role)",
             )
         context, name = Context(actor, self._gateway), str(request.path_params["name"])
-        with borrowing_as(context.sharer):
-            release = await self._find(context, str(request.path_params["release"]))
-            if shard := _SHARD.fullmatch(name):
-                return await self._shard(context, release, int(shard[1]), request)
-            return await self._document(context, release, name)
+        async with self._turns.turn(context.sharer, request):
+            with borrowing_as(context.sharer):
+                release = await self._find(context, str(request.path_params["release"]))
+                if shard := _SHARD.fullmatch(name):
+                    return await self._shard(context, release, int(shard[1]), request)
+                return await self._document(context, release, name)
 
     async def _find(self, context: Context, id: str) -> ReleaseRow:
         """Find the release of a training client that a path names. Raises HTTPError."""

@@ -287,7 +287,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "items_of(grounds.delivery)": (STAFF,),
     "has_item(grounds.delivery, bigint)": (STAFF,),
     "record_deliveries(integer)": (WORKER,),
-    "start_release(text, json, integer)": (TRAINING,),
+    "start_release(text, json, integer, integer)": (TRAINING,),
     "cancel_release(bigint)": (TRAINING, STAFF),
     "release_may_be_read()": (TRAINING,),
     "announce_shard()": (WORKER,),

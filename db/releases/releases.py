@@ -1,7 +1,7 @@
 """Releases: start, cancel and read them, and what their manifests name."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from db.connection import Connection, Pool, Reader, write_transaction
 
@@ -45,11 +45,26 @@ class ShardRow(NamedTuple):
     counts: str
 
 
+MAX_RELEASES_PER_CLIENT: Final = 100
+"""The number of releases that a client can have at a time, without those that were cancelled."""
+
+
+class TooManyReleases(Exception):
+    """The failure to start a release because the client has MAX_RELEASES_PER_CLIENT."""
+
+
 async def start_release(pool: Pool, client: int, purpose: str, name: str, filter: str, shard: int) -> int | None:
-    """Store a release of a client with its shards to be written; None where it has one of this name."""
+    """Store a release of a client with its shards to be written; None where it has one of this name.
+
+    Raises TooManyReleases.
+    """
     async with write_transaction(pool, client=str(client), purpose=purpose) as borrowed:
-        started: int | None = await borrowed.fetchval("SELECT grounds.start_release($1, $2, $3)", name, filter, shard)
-        return started
+        started: int | None = await borrowed.fetchval(
+            "SELECT grounds.start_release($1, $2, $3, $4)", name, filter, shard, MAX_RELEASES_PER_CLIENT
+        )
+    if started == 0:
+        raise TooManyReleases
+    return started
 
 
 async def cancel_release(pool: Pool, release: int, **claims: str) -> bool:

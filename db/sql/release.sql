@@ -11,6 +11,7 @@ CREATE TABLE grounds.release (
     cancelled_at timestamptz,
     cancelled_by text,
     failure text,                              -- why shards are not written at this moment
+    tried_at timestamptz,                      -- when a shard was last announced
     major int NOT NULL DEFAULT 1,              -- one more when something was removed since a manifest was handed out
     minor int NOT NULL DEFAULT 0,              -- one more when files changed otherwise
     is_published boolean NOT NULL DEFAULT FALSE, -- a manifest names the version
@@ -104,13 +105,18 @@ BEGIN
     RETURN bits;
 END $$;
 
--- NULL: the client has a release of this name.
-CREATE FUNCTION grounds.start_release(release_name text, stated_filter json, items_per_shard int) RETURNS bigint
+-- NULL: the client has a release of this name. 0: it has so many that it did not cancel, whose files share a disk with others.
+CREATE FUNCTION grounds.start_release(
+    release_name text, stated_filter json, items_per_shard int, at_most int
+) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     holder constant int := grounds.claimed_client();
     started bigint;
 BEGIN
+    IF (SELECT count(*) FROM grounds.release r WHERE r.client = holder AND r.cancelled_at IS NULL) >= at_most THEN
+        RETURN 0;
+    END IF;
     INSERT INTO grounds.release (client, name, purpose, filter, started_at)
     VALUES (holder, release_name, grounds.claim('purpose'), stated_filter, grounds.decision_time())
     ON CONFLICT DO NOTHING RETURNING id INTO started;
@@ -166,7 +172,8 @@ BEGIN
 END $$;
 
 -- Announce the next shard that is to be read. One process at a time does this, so that a shard that is being read was left
--- behind by one that was killed. What was struck before is seen by the reading.
+-- behind by one that was killed. What was struck before is seen by the reading. Clients take turns, and so do the releases of
+-- a client: a large release, or a shard that cannot be written, keeps no other waiting.
 CREATE FUNCTION grounds.announce_shard() RETURNS TABLE (
     release bigint, number int, client int, client_name text, purpose text, filter json, first bigint, last bigint,
     attempt uuid
@@ -182,7 +189,7 @@ BEGIN
         FROM grounds.release r JOIN grounds.client k ON k.id = r.client
         WHERE r.cancelled_at IS NULL AND EXISTS (
             SELECT FROM grounds.release_shard s WHERE s.release = r.id AND s.state IN ('PLANNED', 'READING'))
-        ORDER BY r.id
+        ORDER BY max(r.tried_at) OVER (PARTITION BY r.client) NULLS FIRST, r.tried_at NULLS FIRST, r.id
     LOOP
         PERFORM set_config('grounds.client', waiting.client::text, TRUE),
             set_config('grounds.purpose', waiting.purpose, TRUE);
@@ -193,6 +200,7 @@ BEGIN
             WHERE o.release = waiting.id AND o.state IN ('PLANNED', 'READING') ORDER BY o.number LIMIT 1)
         RETURNING s.* INTO due;
         CONTINUE WHEN NOT FOUND;
+        UPDATE grounds.release r SET tried_at = clock_timestamp() WHERE r.id = due.release;
         DELETE FROM grounds.release_strike s WHERE s.release = due.release AND s.number = due.number;
         RETURN QUERY SELECT due.release, due.number, waiting.client, waiting.client_name, waiting.purpose, waiting.filter,
             due.first, due.last, due.attempt;

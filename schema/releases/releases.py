@@ -11,7 +11,15 @@ import strawberry
 
 from db.connection import Reader
 from db.delivery.pages import Filter
-from db.releases.releases import ReleaseRow, cancel_release, find_release, page_of_releases, start_release
+from db.releases.releases import (
+    MAX_RELEASES_PER_CLIENT,
+    ReleaseRow,
+    TooManyReleases,
+    cancel_release,
+    find_release,
+    page_of_releases,
+    start_release,
+)
 from db.releases.shards import filter_as_json
 from schema.context import Context, Info
 from schema.enums import Role, described_enum
@@ -113,10 +121,13 @@ async def _start(
     raise_unless_purpose_named(context, await context.gateway.policy_in_force())
     narrowed = Filter() if filter is None else await narrowed_by(context, filter)
     client, reader = await context.client(), await release_reader(context)
-    number = await start_release(
-        context.database.training,
-        *(client, str(purpose), name, filter_as_json(narrowed), context.gateway.items_per_shard),
-    )
+    about = client, str(purpose), name, filter_as_json(narrowed), context.gateway.items_per_shard
+    try:
+        number = await start_release(context.database.training, *about)
+    except TooManyReleases:
+        raise BadInput(
+            f"startRelease: this client has {MAX_RELEASES_PER_CLIENT} releases already (call `cancelRelease` for one)"
+        ) from None
     if number is None:
         raise BadInput("name: another release of this client has this name (choose another name)")
     row = await find_release(reader, number)
