@@ -4,8 +4,8 @@ Decisions can become pending in the middle of a job, after the job asked. They a
 and from the approval of a policy until the policy is in force.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -35,11 +35,11 @@ COVERAGE = "{ coverage(groupBy: [KIND]) { rows { items permitted } } }"
 
 
 @pytest.fixture
-def quiet(gateway: TestGateway) -> Iterator[TestGateway]:
+async def quiet(gateway: TestGateway) -> AsyncIterator[TestGateway]:
     """A gateway whose jobs do nothing to standings and retractions."""
-    with ExitStack() as stopped:
+    async with AsyncExitStack() as stopped:
         for job in ("standings", "retract", "purge"):
-            stopped.enter_context(job_stopped(gateway, job))
+            await stopped.enter_async_context(job_stopped(gateway, job))
         yield gateway
 
 
@@ -74,8 +74,9 @@ async def purged_of_permitted_items(gateway: TestGateway) -> str | None:
 
 async def planted_a_permitted_item(gateway: TestGateway) -> str | None:
     """Plant an item while decisions are pending; return what is wrong."""
-    await deliver(gateway, 1)
-    gateway.execute("DELETE FROM grounds.delivery")
+    gateway.set_clock(NOW - 60 * DAY)
+    await gateway.ingest([fact("account"), fact("notice"), fact("content", id="item-0")])
+    gateway.set_clock(NOW)
     assert gateway.execute(PLANT) == [("QUALIFIES",)]
     gateway.execute(PENDING)
     ((outcome,),) = gateway.execute(PLANT)

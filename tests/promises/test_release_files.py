@@ -97,11 +97,11 @@ async def test_who_objected_is_in_no_file_whoever_has_looked_at_the_objection(pl
             await settled(platform)
             served = await every_text(platform, id)
         else:
-            with job_stopped(platform, "retract"):
+            async with job_stopped(platform, "retract"):
                 await objected(platform, name)
                 served = await every_text(platform, id)
         assert not served & {f"Own {name}.", f"Mentions {name}."}
-        with job_stopped(platform, "retract"):
+        async with job_stopped(platform, "retract"):
             deleted = fact("content", 9, id=f"of {name}", account=name, deleted_at="2026-01-09T00:00:00Z")
             await platform.ingest([deleted])
             assert f"Under {name}." not in await every_text(platform, id)
@@ -140,7 +140,7 @@ async def test_of_a_thousand_items_none_is_handed_out_after_what_forbids_it(shar
 async def test_what_changed_outside_the_range_of_a_file_is_no_error(platform: TestGateway) -> None:
     id = await start(platform)
     await until_written(platform, id)
-    with job_stopped(platform, "retract"):
+    async with job_stopped(platform, "retract"):
         platform.execute(
             "INSERT INTO grounds.retraction_queue (scope, numbers) SELECT 'ITEM', array_agg(n)"
             " FROM generate_series(-3000, 9000, 7) n"
@@ -164,7 +164,7 @@ async def test_a_hold_or_another_policy_lets_nothing_out_that_was_written_before
     id = await start(platform)
     await until_written(platform, id)
     await get(platform, id, FIRST)
-    with job_stopped(platform, "retract"):
+    async with job_stopped(platform, "retract"):
         opened = await platform.ask(Role.PRIVACY_OFFICER, HOLD, {"scope": "GLOBAL", "value": None})
         assert (await get(platform, id, FIRST)).status_code == 503
     await settled(platform)
@@ -202,7 +202,7 @@ async def test_a_shard_that_is_opened_otherwise_is_noticed(
     id = await start(platform)
     await until_written(platform, id)
     alter(platform, OPEN, (old, new))
-    with job_stopped(platform, "retract"):
+    async with job_stopped(platform, "retract"):
         await objected(platform, "person a")
         leaked = await every_text(platform, id) & {"Own person a.", "Mentions person a."}
     killed(name, "open_shard()", f"served: {', '.join(sorted(leaked))}" if leaked else None)

@@ -1,8 +1,8 @@
 """Stops background jobs, and pauses a function of the database in the middle while a test changes facts."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -14,11 +14,14 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 PAUSE = "PERFORM pg_advisory_xact_lock(4711);"
 
 
-@contextmanager
-def job_stopped(gateway: TestGateway, job: str) -> Iterator[None]:
-    """Keep a background job from running, as another process does that is in the middle of it."""
+@asynccontextmanager
+async def job_stopped(gateway: TestGateway, job: str) -> AsyncIterator[None]:
+    """Keep a background job from running, as another process does that is in the middle of it.
+
+    The jobs of a shared server run in the event loop of the tests, so nothing may block it while one ends.
+    """
     lock = f"hashtextextended('job:{job}', 0)"
-    gateway.execute(f"SELECT pg_advisory_lock({lock})")
+    await until(lambda: gateway.execute(f"SELECT pg_try_advisory_lock({lock})") == [(True,)])
     try:
         yield
     finally:

@@ -79,12 +79,11 @@ async def test_a_client_has_so_many_releases_at_most_and_can_cancel_one(
 @pytest.fixture
 async def planned(shared_server: SharedServer) -> AsyncIterator[TestGateway]:
     """A client with two releases of several files, and another client with one, of which no file is written."""
-    async with shared_server.gateway(release_items=1) as gateway:
-        with job_stopped(gateway, "releases"):
-            await deliver(gateway, 3)
-            for name, client in (("a", "greedy"), ("b", "greedy"), ("a", "another")):
-                await gateway.ask(Role.TRAINING_CLIENT, START, {"name": name}, client=client)
-            yield gateway
+    async with shared_server.gateway(release_items=1) as gateway, job_stopped(gateway, "releases"):
+        await deliver(gateway, 3)
+        for name, client in (("a", "greedy"), ("b", "greedy"), ("a", "another")):
+            await gateway.ask(Role.TRAINING_CLIENT, START, {"name": name}, client=client)
+        yield gateway
 
 
 def announced(gateway: TestGateway) -> list[tuple[str, str]]:
