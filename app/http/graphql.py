@@ -28,7 +28,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from app.auth.authenticator import Authenticator
 from app.http.boundary import JSON, ClientTurns, HTTPError, http_error, json_errors
-from app.http.negotiation import GRAPHQL_RESPONSE, body_type, graphql_media_type, read_body
+from app.http.negotiation import GRAPHQL_RESPONSE, body_type, encode_json, graphql_media_type, read_body
 from app.telemetry import observe
 from db.connection import UNREACHABLE, PoolExhausted, borrowing_as
 from grounds_client.documents import document_id
@@ -164,7 +164,7 @@ class GraphQLEndpoint:
         async with asyncio.timeout(REQUEST_SECONDS):
             asked = await _read_request(request)
             async with self._turns.turn(actor.client, request):
-                return _encode(await self.execute(actor, asked), media_type)
+                return await _encode(await self.execute(actor, asked), media_type)
 
     async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
         """Execute a request to /graphql as an actor. Raises HTTPError."""
@@ -319,7 +319,7 @@ def _join_names(names: Iterable[str]) -> str:
     return ", ".join(name if len(name) <= NAME else f"{name[:NAME]}…" for name in islice(names, NAMES))
 
 
-def _encode(result: ExecutionResult, media_type: str) -> Response:
+async def _encode(result: ExecutionResult, media_type: str) -> Response:
     """Encode a GraphQL result as an HTTP response with the media type's status."""
     errors = result.errors or []
     raise_if_unavailable(errors)
@@ -332,7 +332,7 @@ def _encode(result: ExecutionResult, media_type: str) -> Response:
         status = 400 if media_type == GRAPHQL_RESPONSE else 200
     else:
         body["data"] = result.data
-    return Response(orjson.dumps(body), status, media_type=f"{media_type}; charset=utf-8")
+    return Response(await encode_json(body), status, media_type=f"{media_type}; charset=utf-8")
 
 
 def raise_if_unavailable(errors: Sequence[GraphQLError]) -> None:

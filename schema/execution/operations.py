@@ -7,8 +7,11 @@ sends others, sends them for nothing (strawberry's own caches keep them, half a 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from inspect import isawaitable
+from itertools import islice
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -54,6 +57,8 @@ s."""
 CACHE_CHARACTERS = 64 * 1024
 """The size of the document cache, in characters. A parsed document takes at most 300 bytes per character."""
 
+ROWS_AT_ONCE = 50
+"""The number of rows that are answered at a time. 1,000 rows take several milliseconds."""
 SLOW_SECONDS = 0.003
 """The validation time in seconds above which a document waits, so that other requests are served first."""
 
@@ -152,14 +157,36 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Answer a GraphQL list by a compiled function where its rows allow one."""
-        if isinstance(result, RowPage):
-            kind = object_type(return_type)
-            try:
-                return answer_rows(self, result, kind, field_details_list)
-            except NotCompiled:
-                result = build_objects(result, self.context_value.actor.role, kind)
-        return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+        """Answer a GraphQL list by a compiled function where its rows allow one, of many rows some at a time."""
+        ordinary = partial(super().complete_list_value, return_type, field_details_list, info, path)
+        if not isinstance(result, RowPage):
+            return ordinary(result, position_context)
+        kind = object_type(return_type)
+
+        def answer_objects() -> Any:
+            """Answer the GraphQL list in the ordinary way."""
+            return ordinary(build_objects(result, self.context_value.actor.role, kind), position_context)
+
+        try:
+            answers = answer_rows(self, result, kind, field_details_list)
+            if len(result.rows) > ROWS_AT_ONCE:
+                return _answer_by_parts(answers, answer_objects)
+            return list(answers)
+        except NotCompiled:
+            return answer_objects()
+
+
+async def _answer_by_parts(answers: Iterator[Any], answer_objects: Callable[[], Any]) -> Any:
+    """Answer ROWS_AT_ONCE rows of a GraphQL list at a time, and let other requests go on in between."""
+    answered: list[Any] = []
+    try:
+        while part := list(islice(answers, ROWS_AT_ONCE)):
+            answered += part
+            await asyncio.sleep(0)
+    except NotCompiled:
+        objects = answer_objects()
+        return await objects if isawaitable(objects) else objects
+    return answered
 
 
 def _schema_lock(schema: Schema) -> asyncio.Lock:

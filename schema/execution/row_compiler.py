@@ -206,7 +206,7 @@ class Compiler:
         return value
 
 
-CompiledRows = Callable[[RowPage], list[Any]]
+CompiledRows = Callable[[RowPage], Iterator[Any]]
 
 
 def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> CompiledRows:
@@ -218,7 +218,7 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
     body = compiler.object(kind, shape)
     each = ", ".join(["row", *(f"each_{name}" for name in compiler.lists)])
     lists = "".join(f", page.{name}" for name in compiler.lists)
-    source = f"lambda page: [{body} for {each},  in zip(page.rows{lists})]"
+    source = f"lambda page: ({body} for {each},  in zip(page.rows{lists}))"
     # The source is made of our own declarations; of a request it holds response keys only, each written by repr().
     compiled: CompiledRows = eval(source, compiler.names)  # noqa: S307
     return compiled
@@ -226,7 +226,7 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
 
 def build_objects(page: RowPage, role: Role, kind: GraphQLObjectType) -> list[Any]:
     """Build the GraphQL objects of a page's rows, every field filled, for callers that need them one by one."""
-    return _compile_cached(page, role, kind, None)(page)
+    return list(_compile_cached(page, role, kind, None)(page))
 
 
 def answer_rows(
@@ -234,8 +234,11 @@ def answer_rows(
     page: RowPage,
     kind: GraphQLObjectType,
     details: list[FieldDetails],
-) -> list[Any]:
-    """Answer a GraphQL list by a compiled function. Raises NotCompiled when the ordinary path has to answer."""
+) -> Iterator[Any]:
+    """Answer a GraphQL list row by row by a compiled function.
+
+    Raises NotCompiled, also at a row, when the ordinary path has to answer.
+    """
     shape = _selection_shape(execution, kind, details)
     return _compile_cached(page, execution.context_value.actor.role, kind, shape)(page)
 

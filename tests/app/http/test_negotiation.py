@@ -1,5 +1,10 @@
 """What a client accepts decides what it is answered: media types, languages, and the type of a body."""
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import orjson
 import pytest
 from starlette.requests import Request
 
@@ -7,8 +12,10 @@ from app.http.boundary import JSON
 from app.http.negotiation import (
     GRAPHQL_RESPONSE,
     HTML,
+    ITEMS_AT_ONCE,
     accepts,
     body_type,
+    encode_json,
     graphql_media_type,
     preferred_language,
     prefers_html,
@@ -95,3 +102,23 @@ def test_a_body_is_what_its_type_and_charset_say() -> None:
     ):
         assert body_type(request(content_type=stated)) == read, stated
     assert body_type(request())[0] == ""
+
+
+async def test_long_lists_are_encoded_by_parts_and_others_go_on_in_between() -> None:
+    answers: list[Any] = [
+        {"data": {"page": {"nodes": [{"id": str(number), "parts": list(range(60))} for number in range(count)]}}}
+        for count in (0, 1, 50, 51, 100, 1000)
+    ]
+    for answer in answers:
+        assert await encode_json(answer) == orjson.dumps(answer)
+    turns = await turns_of_others(encode_json(answers[-1]))
+    assert turns >= 1000 // ITEMS_AT_ONCE
+
+
+async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
+    """Return how often another task came to run while this work was done."""
+    working, turns = asyncio.create_task(work), 0
+    while not working.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns

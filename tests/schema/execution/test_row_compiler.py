@@ -1,5 +1,6 @@
 """A compiled selection is kept; the rows that it was first compiled for are not."""
 
+import asyncio
 import gc
 import weakref
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from db.policy.compile import page_columns
 from db.policy.document import default_policy
 from schema.actor import Role
 from schema.build import build_schema
+from schema.execution.operations import ROWS_AT_ONCE, _answer_by_parts
 from schema.execution.row_compiler import CompiledRows, Shape, compile_rows
 from schema.relay.ids import ids_of
 from schema.training.trainable_content import TrainablePage
@@ -39,7 +41,7 @@ def compiled(shape: Shape | None) -> tuple[CompiledRows, "weakref.ref[TrainableP
     assert isinstance(kind, GraphQLObjectType)
     first = page()
     rows = compile_rows(first, Role.TRAINING_CLIENT, kind, shape)
-    assert len(rows(first)) == 1
+    assert len(list(rows(first))) == 1
     return rows, weakref.ref(first)
 
 
@@ -48,4 +50,14 @@ def test_a_compiled_selection_keeps_no_rows(shape: Shape | None) -> None:
     rows, first = compiled(shape)
     gc.collect()
     assert first() is None
-    assert len(rows(page())) == 1
+    assert len(list(rows(page()))) == 1
+
+
+async def test_others_go_on_while_many_rows_are_answered() -> None:
+    working = asyncio.create_task(_answer_by_parts(iter(range(1000)), list))
+    turns = 0
+    while not working.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert await working == list(range(1000))
+    assert turns >= 1000 // ROWS_AT_ONCE

@@ -13,6 +13,7 @@ from db.connection import open_database
 from schema.actor import Actor, Role
 from schema.build import GatewaySchema, build_schema
 from schema.context import Context, Gateway
+from schema.execution import operations
 from schema.execution import row_compiler as compiled
 from schema.execution.row_compiler import Compiler, NotCompiled
 from schema.governed import governance_of
@@ -134,6 +135,7 @@ async def differing(
 ) -> tuple[list[str], dict[str, int]]:
     """Execute random documents both ways; give those answered differently, and how often each path answered."""
     monkeypatch.setattr(TrainablePage, "receipt", "receipt")  # each delivery has its own
+    monkeypatch.setattr(operations, "ROWS_AT_ONCE", 2)
     found: list[str] = []
     count = {"compiled": 0, "with data": 0}
     shape: Callable[..., Any] = compiled._compile_cached
