@@ -93,10 +93,6 @@ async def delivered(gateway: TestGateway) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="in a whole run, the client can have an overdue retraction on day 29; the cause is not known",
-)
 async def test_video_is_delivered_of_those_whom_its_campaign_reached_and_thirty_days_later(
     world: TestGateway, tmp_path: Path
 ) -> None:
