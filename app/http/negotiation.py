@@ -17,7 +17,7 @@ MAX_BODY_SECONDS: Final = 10.0
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 HTML: Final = "text/html"
 MAX_RANGES: Final = 50
-ITEMS_AT_ONCE: Final = 50
+ITEM_BATCH_SIZE: Final = 50
 """The number of items of a list that are encoded at a time. 1,000 items of a page take several milliseconds."""
 
 _SAME_LANGUAGE: Final = {"no": "nb", "nn": "nb"}
@@ -93,11 +93,11 @@ async def _with_encoded_lists(value: Any) -> Any:
     """Replace the long lists in nested objects of an HTTP response by their JSON."""
     if isinstance(value, dict):
         return {name: await _with_encoded_lists(each) for name, each in value.items()}
-    if not isinstance(value, list) or len(value) <= ITEMS_AT_ONCE:
+    if not isinstance(value, list) or len(value) <= ITEM_BATCH_SIZE:
         return value
     parts = []
-    for start in range(0, len(value), ITEMS_AT_ONCE):
-        parts.append(orjson.dumps(value[start : start + ITEMS_AT_ONCE])[1:-1])
+    for start in range(0, len(value), ITEM_BATCH_SIZE):
+        parts.append(orjson.dumps(value[start : start + ITEM_BATCH_SIZE])[1:-1])
         await asyncio.sleep(0)
     return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 

@@ -57,7 +57,7 @@ s."""
 CACHE_CHARACTERS = 64 * 1024
 """The size of the document cache, in characters. A parsed document takes at most 300 bytes per character."""
 
-ROWS_AT_ONCE = 50
+ROW_BATCH_SIZE = 50
 """The number of rows that are answered at a time. 1,000 rows take several milliseconds."""
 SLOW_SECONDS = 0.003
 """The validation time in seconds above which a document waits, so that other requests are served first."""
@@ -169,7 +169,7 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
 
         try:
             answers = answer_rows(self, result, kind, field_details_list)
-            if len(result.rows) > ROWS_AT_ONCE:
+            if len(result.rows) > ROW_BATCH_SIZE:
                 return _answer_by_parts(answers, answer_objects)
             return list(answers)
         except NotCompiled:
@@ -177,10 +177,10 @@ class CompilingExecutionContext(StrawberryGraphQLCoreExecutionContext):
 
 
 async def _answer_by_parts(answers: Iterator[Any], answer_objects: Callable[[], Any]) -> Any:
-    """Answer ROWS_AT_ONCE rows of a GraphQL list at a time, and let other requests go on in between."""
+    """Answer ROW_BATCH_SIZE rows of a GraphQL list at a time, and let other requests go on in between."""
     answered: list[Any] = []
     try:
-        while part := list(islice(answers, ROWS_AT_ONCE)):
+        while part := list(islice(answers, ROW_BATCH_SIZE)):
             answered += part
             await asyncio.sleep(0)
     except NotCompiled:

@@ -278,21 +278,17 @@ async def test_a_store_that_redirects_stays_within_the_origins(gateway: TestGate
     assert [(await fetch(gateway, address)).status_code for address in refused] == [502] * 4
 
 
-async def test_a_client_that_fetches_very_many_files_at_once_leaves_some_to_others(
-    gateway: TestGateway, store: Store
-) -> None:
+async def test_a_client_that_fetches_very_many_files_leaves_some_to_others(gateway: TestGateway, store: Store) -> None:
     (address,) = await publish(gateway, medium())
     store.answering.clear()
     fetching = [asyncio.create_task(fetch(gateway, address)) for _ in range(40)]
-    await until(lambda: len(store.asked) == 16)
-    await until(lambda: sum(each.done() for each in fetching) == 24)
+    await until(lambda: (len(store.asked), sum(each.done() for each in fetching)) == (16, 24))
     (of_other,) = {each["url"] for each in await media_of_page(gateway, client="other")}
     other = asyncio.create_task(fetch(gateway, of_other, client="other"))
     await until(lambda: len(store.asked) == 17)
     store.answering.set()
     assert Counter([each.status_code for each in await asyncio.gather(*fetching)]) == {200: 16, 429: 24}
     assert (await other).status_code == 200
-    assert (await fetch(gateway, address)).status_code == 200, "what has ended counts no longer"
 
 
 async def test_the_store_is_asked_with_the_headers_of_the_command_and_keeps_no_cookie(

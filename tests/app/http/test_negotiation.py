@@ -12,7 +12,7 @@ from app.http.boundary import JSON
 from app.http.negotiation import (
     GRAPHQL_RESPONSE,
     HTML,
-    ITEMS_AT_ONCE,
+    ITEM_BATCH_SIZE,
     accepts,
     body_type,
     encode_json,
@@ -112,7 +112,7 @@ async def test_long_lists_are_encoded_by_parts_and_others_go_on_in_between() -> 
     for answer in answers:
         assert await encode_json(answer) == orjson.dumps(answer)
     turns = await turns_of_others(encode_json(answers[-1]))
-    assert turns >= 1000 // ITEMS_AT_ONCE
+    assert turns >= 1000 // ITEM_BATCH_SIZE
 
 
 async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:

@@ -13,7 +13,7 @@ from db.policy.compile import page_columns
 from db.policy.document import default_policy
 from schema.actor import Role
 from schema.build import build_schema
-from schema.execution.operations import ROWS_AT_ONCE, _answer_by_parts
+from schema.execution.operations import ROW_BATCH_SIZE, _answer_by_parts
 from schema.execution.row_compiler import CompiledRows, Shape, compile_rows
 from schema.relay.ids import ids_of
 from schema.training.trainable_content import TrainablePage
@@ -60,4 +60,4 @@ async def test_others_go_on_while_many_rows_are_answered() -> None:
         await asyncio.sleep(0)
         turns += 1
     assert await working == list(range(1000))
-    assert turns >= 1000 // ROWS_AT_ONCE
+    assert turns >= 1000 // ROW_BATCH_SIZE

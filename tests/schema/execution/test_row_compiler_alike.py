@@ -135,7 +135,7 @@ async def differing(
 ) -> tuple[list[str], dict[str, int]]:
     """Execute random documents both ways; give those answered differently, and how often each path answered."""
     monkeypatch.setattr(TrainablePage, "receipt", "receipt")  # each delivery has its own
-    monkeypatch.setattr(operations, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(operations, "ROW_BATCH_SIZE", 2)
     found: list[str] = []
     count = {"compiled": 0, "with data": 0}
     shape: Callable[..., Any] = compiled._compile_cached
