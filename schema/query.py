@@ -280,7 +280,7 @@ class Query:
         EXAMINERS,
         resolver=resolve_campaigns,
         description=(
-            "Returns the campaigns, newest first, with the uses that they announced and the texts of their messages."
+            "Returns the campaigns, newest first, with the uses that they named and the texts of their messages."
         ),
     )
     notice_summary: list[NoticeSummary] = governed(

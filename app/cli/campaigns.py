@@ -35,7 +35,7 @@ def campaign_register_command(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """Register a campaign: store the uses that it announces and its text in each language.
+    """Register a campaign: store the uses that it names and its text in each language.
 
     A registered text cannot be changed.
     """
@@ -66,7 +66,7 @@ async def _register(
 
 @campaign_commands.command("list")
 def campaign_list_command(data: Data = None, json: AsJson = False) -> None:
-    """List all campaigns, newest first, with the uses that they announced and the languages of their texts."""
+    """List all campaigns, newest first, with the uses that they named and the languages of their texts."""
     with open_database_of(data) as (_, url), psycopg.connect(url, row_factory=dict_row) as connection:
         campaigns = connection.execute(_CAMPAIGNS).fetchall()
     if json:

@@ -285,7 +285,7 @@ def _told_otherwise(changes: list[str]) -> str:
     more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
     said = ", ".join(changes[:MAX_CHANGES]) + more
     return (
-        f"{said}: not counted, because a use counts only if every version of the record states it (announce it in a "
+        f"{said}: not counted, because a use counts only if every version of the record states it (name it in a "
         "campaign with another epoch)"
     )
 

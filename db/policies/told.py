@@ -8,7 +8,7 @@ from db.connection import Reader
 from db.policy.document import Policy, PolicyError, Use, parse_policy
 
 TOLD = "SELECT purpose, told::text FROM grounds.campaign_told"
-"""The statement that reads the announced uses: each purpose with a JSON object {"KIND PRODUCT": [epoch, …]}."""
+"""The statement that reads the uses that campaigns named: each purpose with a JSON object {"KIND PRODUCT": [epoch, …]}."""
 
 
 def check_policy(text: str | bytes, name: str, told: Iterable[tuple[str, str]]) -> Policy:
@@ -58,17 +58,17 @@ def _untold_faults(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]
     ):
         names = sorted({getattr(use, one) for use in missing} - known)
         faults += [
-            f"{place}: no campaign of epoch {policy.notice.epoch} or later announced the {one} {name}" for name in names
+            f"{place}: no campaign of epoch {policy.notice.epoch} or later named the {one} {name}" for name in names
         ]
     if not faults:
         faults = [
             (
-                f"grounds: no campaign of epoch {policy.notice.epoch} or later announced {use.kind} on"
+                f"grounds: no campaign of epoch {policy.notice.epoch} or later named {use.kind} on"
                 f" {use.product} for {use.purpose}"
             )
             for use in sorted(missing)
         ]
-    remedy = "(register a campaign that announces it and send the notices, or remove it from the policy)"
+    remedy = "(register a campaign that names it and send the notices, or remove it from the policy)"
     return [f"{fault} {remedy}" for fault in faults]
 
 

@@ -176,7 +176,7 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     answer = await known.ingest([*lines, told_of_video()])
     reported = {(each["line"], each["id"], each["field"], each["reason"]) for each in answer["changedCampaigns"]}
     words = (
-        "not counted, because a use counts only if every version of the record states it (announce it in a "
+        "not counted, because a use counts only if every version of the record states it (name it in a "
         "campaign with another epoch)"
     )
     assert reported == {

@@ -99,7 +99,7 @@ async def test_video_is_delivered_of_those_whom_its_campaign_reached_and_thirty_
     posts = [("POST", "missed-post"), ("POST", "reached-post")]
     assert await delivered(world) == posts
     assert await simulated(world, WITH_VIDEO, "GENAI_TRAINING", "VIDEO") == (0, 2, 2)
-    assert "no campaign of epoch 2025-04 or later announced the kind VIDEO" in await refusal(world, WITH_VIDEO)
+    assert "no campaign of epoch 2025-04 or later named the kind VIDEO" in await refusal(world, WITH_VIDEO)
     hashes = await register(world, CAMPAIGN)
     assert await simulated(world, WITH_VIDEO, "GENAI_TRAINING", "VIDEO") == (0, 2, 2)
     await put_in_force(world, WITH_VIDEO)
@@ -133,5 +133,5 @@ async def test_a_purpose_that_no_campaign_told_of_is_refused_with_its_name(world
     assert await simulated(world, policy, "ADVERTISING", "POST") == (0, 2, 2)
     assert await simulated(world, policy, "GENAI_TRAINING", "POST") == (0, 2, 0)
     told = await refusal(world, policy)
-    assert "purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING" in told
+    assert "purposes: no campaign of epoch 2025-04 or later named the purpose ADVERTISING" in told
     assert "GENAI_TRAINING" not in told

@@ -262,7 +262,7 @@ def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: P
         "dwell.account_days: must be at least 0 (correct it)",
         "effective_until must be after effective_from",
         "controller: is missing (state its name, address, contact",
-        "purposes: no campaign of epoch 2025-04 or later announced the purpose ADVERTISING",
+        "purposes: no campaign of epoch 2025-04 or later named the purpose ADVERTISING",
     ):
         assert f"policy 2025-05-27: {part}" in told.stderr
     file.write_text(json.dumps(sound | {"regions": ["EL"]}))

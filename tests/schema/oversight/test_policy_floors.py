@@ -47,19 +47,19 @@ async def known(gateway: TestGateway) -> TestGateway:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"purposes": ["GENAI_TRAINING", "ADVERTISING"]}, "announced the purpose ADVERTISING"),
-        ({"grounds": VIDEO_TOO}, "announced the kind VIDEO"),
+        ({"purposes": ["GENAI_TRAINING", "ADVERTISING"]}, "named the purpose ADVERTISING"),
+        ({"grounds": VIDEO_TOO}, "named the kind VIDEO"),
         (
             {"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["THREADS"]}}},
-            "announced the product THREADS",
+            "named the product THREADS",
         ),
         (
             {"grounds": {"PUBLIC_CONTENT": {"kinds": ["POST"], "products": ["MESSENGER"]}}},
-            "announced POST on MESSENGER",
+            "named POST on MESSENGER",
         ),
         (
             {"notice": {"epoch": "2025-05", "period_days": 30}},
-            "no campaign of epoch 2025-05 or later announced the purpose",
+            "no campaign of epoch 2025-05 or later named the purpose",
         ),
     ],
 )
