@@ -8,7 +8,7 @@ from db.connection import Reader
 from db.policy.document import Policy, PolicyError, Use, parse_policy
 
 TOLD = "SELECT purpose, told::text FROM grounds.campaign_told"
-"""The statement that reads the uses that campaigns named: each purpose with a JSON object {"KIND PRODUCT": [epoch, …]}."""
+"""The statement that reads the uses of campaigns: each purpose with a JSON object {"KIND PRODUCT": [epoch, …]}."""
 
 
 def check_policy(text: str | bytes, name: str, told: Iterable[tuple[str, str]]) -> Policy:
