@@ -66,7 +66,7 @@ class AccountStatus(StrEnum):
 
 
 class NoticeChannel(StrEnum):
-    """The channels by which a notice reaches its account."""
+    """The channels by which a notice is delivered to an account."""
 
     IN_APP = "IN_APP"
     EMAIL = "EMAIL"
@@ -89,7 +89,7 @@ class MessageKind(StrEnum):
 
 
 class ObjectionChannel(StrEnum):
-    """The channels by which an objection comes in."""
+    """The channels through which an objection is received."""
 
     FORM = "FORM"
     EMAIL = "EMAIL"
@@ -115,7 +115,7 @@ class Scan(StrEnum):
 
 
 class RightsSource(StrEnum):
-    """The standards and conventions by which training is reserved or allowed."""
+    """The standards and conventions that forbid or allow training."""
 
     AIPREF = "AIPREF"
     TDMREP = "TDMREP"

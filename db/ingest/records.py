@@ -170,7 +170,7 @@ class Medium(_RecordPart):
 
 
 class PersonalSpan(_RecordPart):
-    """A part of a text that names or describes a person, by the platform's own recogniser.
+    """A part of a text that names or describes a person, as found by the platform's own recogniser.
 
     `start` and `end` count code points of the text as sent; `end` is not included.
     """
@@ -196,16 +196,16 @@ class Reference(_RecordPart):
 
 
 class Right(_RecordPart):
-    """A signal that reserves or allows training."""
+    """A statement of the platform that forbids or allows training with the item."""
 
     source: RightsSource
     train_ai: TrainAI
 
 
 class Signal(_RecordPart):
-    """A signal as it was found: its standard, its value in the shape of that standard, where, and when it was seen.
+    """A signal: its standard, its original value, the place where it was found, and the time at which it was seen.
 
-    Where that is not stated, it was seen when its record was observed.
+    If the time is missing, the time of the record counts.
     """
 
     standard: Standard
@@ -307,7 +307,7 @@ UNTARGETED = "must have an account, a person or a contact (state one of them)"
 
 
 class ObjectionRecord(_RecordPart):
-    """An objection: by account, person or contact hash, at least one of them."""
+    """An objection. It names at least one of these: an account, a person, or the hash of a contact."""
 
     record: Literal["objection"]
     id: Id
@@ -329,7 +329,7 @@ class ObjectionRecord(_RecordPart):
 
 
 class ConsentRecord(_RecordPart):
-    """A consent; only a policy whose basis is consent reads it."""
+    """A consent, which counts only if the policy asks for consent."""
 
     record: Literal["consent"]
     id: Id

@@ -10,7 +10,7 @@ from db.vocabulary import RightsSource, TrainAI
 
 
 class Standard(StrEnum):
-    """The standards and conventions whose signals are read, each named by the form in which it was found."""
+    """The standards and conventions whose signals the gateway can read."""
 
     CONTENT_USAGE = "http-header Content-Usage"
     X_ROBOTS_TAG = "http-header X-Robots-Tag"
