@@ -111,9 +111,9 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_consumer_that_is_killed_at_random_misses_nothing(
     gateway: TestGateway, tmp_path: Path, way: str
 ) -> None:
-    names = await deliver(gateway, 80)
+    names = await deliver(gateway, 50)
     consumer = Consumer(gateway, tmp_path / "store", (way, "0.02"))
-    assert await kill_while_facts_change(consumer, names, 15) is None
+    assert await kill_while_facts_change(consumer, names, 10) is None
     assert len(retraction_ids(gateway)) > len(names)
 
 

@@ -282,7 +282,10 @@ let_go = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:Runti
 
 
 @let_go
-@pytest.mark.parametrize("requests", [2_500, pytest.param(20_000, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "requests",
+    [1_000, pytest.param(2_500, marks=pytest.mark.ci), pytest.param(20_000, marks=pytest.mark.exhaustive)],
+)
 def test_no_identity_bleeds_into_another_and_every_connection_is_as_good_as_new(
     database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, requests: int
 ) -> None:

@@ -39,7 +39,9 @@ def governed_fields() -> dict[str, Governance]:
     return {name: declared for name, declared in found.items() if declared and declared.readers != frozenset(ANYONE)}
 
 
-@pytest.mark.parametrize("each", [5, pytest.param(1, marks=pytest.mark.long)], ids=["every fifth", "every one"])
+@pytest.mark.parametrize(
+    "each", [25, pytest.param(5, marks=pytest.mark.ci), pytest.param(1, marks=pytest.mark.long)], ids="every {}".format
+)
 def test_a_field_that_one_more_role_may_read_is_another_contract(
     monkeypatch: pytest.MonkeyPatch, killed: Killed, each: int
 ) -> None:

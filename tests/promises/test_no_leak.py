@@ -119,6 +119,7 @@ async def test_a_walk_by_pages_of_one_delivers_what_is_permitted(hearing: Hearin
     assert await hearing.walk(IDS, 1) == []
 
 
+@pytest.mark.ci
 async def test_a_full_page_of_a_thousand_sings_of_nothing(wide: Loaded, tmp_path: Path) -> None:
     assert len(wide.world.permitted) >= 1_100
     async with listening(wide.url, tmp_path, wide.world) as hearing:
@@ -236,6 +237,7 @@ def view_without(code: str) -> str:
     return view
 
 
+@pytest.mark.ci
 async def test_a_page_that_forgets_a_condition_is_heard(loosened: Hearing) -> None:
     silent = []
     for code in codes_of(BUILT_FEATURES):

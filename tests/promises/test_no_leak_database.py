@@ -284,7 +284,7 @@ def test_no_catalogue_and_no_storage_holds_anything(loaded: Loaded, role: str) -
             assert attacking.attack(f"SELECT * FROM {relation}") == [], relation
 
 
-@pytest.mark.parametrize("name", LOOSENED)
+@pytest.mark.parametrize("name", ordinary_every(3, LOOSENED))
 def test_a_wall_that_is_taken_away_is_heard(loaded: Loaded, name: str) -> None:
     role, loosening = LOOSENED[name]
     with copy_of(loaded.url) as url:

@@ -33,6 +33,7 @@ from tests.support.leak_probe import (
     known_names,
     put_view,
 )
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.turning_cases import POLICY
 
 ENFORCED = parse_policy(json.dumps(POLICY))
@@ -42,7 +43,7 @@ CLAIMS = (
 )
 
 
-@pytest.mark.parametrize("role", [Role.TRAINING_CLIENT, Role.DASHBOARD, Role.PLATFORM_INGEST])
+@pytest.mark.parametrize("role", ordinary_every(3, [Role.TRAINING_CLIENT, Role.DASHBOARD, Role.PLATFORM_INGEST]))
 @pytest.mark.parametrize("path", FORBIDDEN)
 async def test_what_only_others_may_read_is_answered_alike_whatever_is_asked_for(
     hearing: Hearing, path: str, role: Role

@@ -26,10 +26,11 @@ from schema.relay.ids import IdKind, Ids, ids_of
 from tests.support.canaries import copy_of
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway, open_gateway
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.shared_database import database_of
 
 PAIRS = 500
-ASKED = pytest.mark.parametrize("pairs", [120, pytest.param(PAIRS, marks=pytest.mark.long)])
+ASKED = pytest.mark.parametrize("pairs", [60, pytest.param(PAIRS, marks=pytest.mark.ci)])
 SINGLY = 20  # pairs that are asked for one by one as well
 LINES = 4
 GAP = 1000
@@ -337,7 +338,7 @@ def never_given_out(audience: str, kind: IdKind, number: int) -> Iterator[str]:
     yield from ("", "A" * 22, cursor[:-1], cursor + "A", cursor + "==", " " + cursor, str(number), "\0")
 
 
-@pytest.mark.parametrize("role", LISTS)
+@pytest.mark.parametrize("role", ordinary_every(2, LISTS))
 async def test_a_cursor_that_was_not_given_out_is_refused_in_the_same_words(gateway: TestGateway, role: Role) -> None:
     gateway.set_clock(NOW)
     await load(gateway, [fact("account", id=ME), fact("notice", account=ME), fact("content", account=ME)])

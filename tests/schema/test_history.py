@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from tests.support.ordinary_cases import ordinary_every
 from tests.support.repository import ROOT
 
 HISTORY = ROOT / "schema" / "history"
@@ -55,12 +56,19 @@ def test_a_change_that_breaks_an_example_operation_is_in_the_changelog() -> None
 
 @pytest.mark.parametrize(
     ("before", "after", "coordinate"),
-    [
-        ("type TrainableContent implements Node", "type TrainableContent", "TrainableContent"),
-        ("\n  receipt: ID! ", "\n  receiptId: ID! ", "QualifyingReason.receipt"),
-        ("trainableContent(\n", "trainableContent(\n    most: Int!\n", "Query.trainableContent(most:)"),
-        ("receipt: ID! @governed(readers: [", "receipt: ID! @governed(readers: [AUDITOR, ", "QualifyingReason.receipt"),
-    ],
+    ordinary_every(
+        2,
+        [
+            ("type TrainableContent implements Node", "type TrainableContent", "TrainableContent"),
+            ("\n  receipt: ID! ", "\n  receiptId: ID! ", "QualifyingReason.receipt"),
+            ("trainableContent(\n", "trainableContent(\n    most: Int!\n", "Query.trainableContent(most:)"),
+            (
+                "receipt: ID! @governed(readers: [",
+                "receipt: ID! @governed(readers: [AUDITOR, ",
+                "QualifyingReason.receipt",
+            ),
+        ],
+    ),
 )
 def test_a_build_that_breaks_one_in_silence_fails(before: str, after: str, coordinate: str, tmp_path: Path) -> None:
     text = CURRENT.read_text(encoding="utf-8")

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import psycopg
 import pytest
 
+from tests.support.database_pauses import job_stopped
 from tests.support.gateway import TestGateway
 from tests.support.shared_server import SharedServer
 
@@ -68,16 +68,13 @@ class Offers:
 @asynccontextmanager
 async def offers_of(gateway: TestGateway) -> AsyncIterator[Offers]:
     """Keep the job from the offers of a gateway, and claim what a training client claims."""
-    # The job runs in this process: a wait that blocked it would never end.
-    holder = await asyncpg.connect(gateway.database_url)
-    await holder.execute("SELECT pg_advisory_lock(hashtextextended('job:offers', 0))")
-    with psycopg.connect(gateway.database_url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT set_config('jit', 'off', FALSE), set_config('enable_seqscan', 'off', FALSE),"
-            " set_config('grounds.client', grounds.register_client('client')::text, FALSE)"
-        )
-        yield Offers(connection)
-    await holder.close()
+    async with job_stopped(gateway, "offers"):
+        with psycopg.connect(gateway.database_url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT set_config('jit', 'off', FALSE), set_config('enable_seqscan', 'off', FALSE),"
+                " set_config('grounds.client', grounds.register_client('client')::text, FALSE)"
+            )
+            yield Offers(connection)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,7 @@ from app.server.scheduler import run_job_once
 from db.connection import open_database
 from schema.actor import Role
 from tests.support.command import grounds
+from tests.support.database_pauses import job_stopped
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.ledger_tampering import KEY, rewritten
@@ -37,13 +39,14 @@ async def sealed(url: str) -> None:
 
 
 @pytest.fixture
-async def delivered(gateway: TestGateway) -> str:
-    """Three pages that a client pulled, in one checkpoint; the administrator's URL."""
+async def delivered(gateway: TestGateway) -> AsyncIterator[str]:
+    """Three pages that a client pulled, in one checkpoint, and no job that seals more; the administrator's URL."""
     gateway.set_clock(NOW)
     await gateway.ingest([fact("account"), fact("notice"), *(fact("content", id=f"item-{n}") for n in range(3))])
     assert len(await gateway.pull(first=1)) == 3
     await sealed(gateway.database_url)
-    return gateway.database_url
+    async with job_stopped(gateway, "seal"):
+        yield gateway.database_url
 
 
 async def test_a_sound_ledger_is_told_of_and_its_checkpoint_can_be_stored_elsewhere(

@@ -5,11 +5,11 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from db.policy.document import default_policy
 from schema.actor import Role
+from tests.support.database_pauses import job_stopped
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
 
@@ -169,8 +169,7 @@ async def test_every_version_of_the_policy_is_listed_with_where_it_stands(permit
 
 async def test_between_two_policies_a_client_is_told_to_come_again(permitting: TestGateway) -> None:
     await officer(permitting, PROPOSE, document=proposed(effective_from=NOW.isoformat()))
-    with psycopg.connect(permitting.database_url) as another:  # does the job's part at this moment
-        another.execute("SELECT pg_advisory_xact_lock(hashtextextended('job:policy', 0))")
+    async with job_stopped(permitting, "policy"):
         await officer(permitting, ACTIVATE, "second", version="next")
         answer = await permitting.post(Role.TRAINING_CLIENT, "{ trainableContent(first: 1) { nodes { id } } }")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from schema.actor import Role
+from tests.support.database_pauses import job_stopped
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.retractions import settled
@@ -84,8 +84,7 @@ async def test_another_purpose_than_the_policys_is_answered_by_that_of_the_deliv
 
 async def test_while_a_policy_is_switched_a_client_is_told_to_ask_again(serving: TestGateway) -> None:
     ids = [item["id"] for item in await serving.pull()]
-    with psycopg.connect(serving.database_url) as another:  # does the job's part at this moment
-        another.execute("SELECT pg_advisory_xact_lock(hashtextextended('job:policy', 0))")
+    async with job_stopped(serving, "policy"):
         serving.execute(
             "INSERT INTO grounds.policy_proposal"
             " (version, document, effective_from, proposed_by, proposed_at, approved_by, approved_at)"
