@@ -11,7 +11,7 @@ from schema.governed import EXAMINERS, SUBJECTS, governed
 from schema.relay.ids import IdKind
 
 
-@strawberry.type(description="A model that a client says it trained with an item.")
+@strawberry.type(description="A model that was trained with an item, according to a client.")
 class StatedModel:
     model: str = governed(EXAMINERS, description="The name of the model.")
     started_at: datetime = governed(EXAMINERS, description="The time at which the training started.")
@@ -23,7 +23,7 @@ class StatedModel:
     )
 
 
-@strawberry.type(description="A model that a client says it trained with items of the data subject.")
+@strawberry.type(description="A model that was trained with items of the data subject, according to a client.")
 class OwnStatedModel:
     model: str = governed(SUBJECTS, description="The name of the model.")
     started_at: datetime = governed(SUBJECTS, description="The time at which the training started.")

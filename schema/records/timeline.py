@@ -61,7 +61,8 @@ class Recipient:
     models: list[StatedModel] = governed(
         EXAMINERS,
         resolver=_resolve_models,
-        description="The models that the client says it trained with the item, empty if the client named none.",
+        description="The models that were trained with the item, according to the client; empty if the client named "
+        "none.",
     )
 
 

@@ -38,7 +38,8 @@ class OwnDelivery:
     )
     models: list[OwnStatedModel] = governed(
         SUBJECTS,
-        description="The models that the client says it trained with these items, empty if the client named none.",
+        description="The models that were trained with these items, according to the client; empty if the client "
+        "named none.",
     )
     told_to_delete_at: datetime | None = governed(
         SUBJECTS,
