@@ -68,7 +68,7 @@ def _raise_if_consent_is_asked(policy: Policy, told: Iterable[Use]) -> None:
     if kinds:
         raise SettingsError(
             "--template: is missing (pass a folder with your texts; the shipped texts state legitimate interest, but "
-            "policy {policy.version} asks for consent to use {', '.join(kinds)})"
+            f"policy {policy.version} asks for consent to use {', '.join(kinds)})"
         )
 
 
