@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from app.database_url import check_database_url
 from app.media_origins import MediaOrigins
 from app.restore_settings import RestoreSettings
 from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
@@ -190,24 +189,9 @@ class Settings(RestoreSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
-        """Refuse the app's setting DATABASE_URL if drivers read it differently; never quote it: it contains a
-        password."""
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            sound = parts.scheme in {"postgresql", "postgres"} and parts.netloc.count("@") <= 1 and parts.port != 0
-            conninfo_to_dict(url)
-        except (ValueError, ProgrammingError):
-            sound = False
-        if not sound:
-            raise ValueError(
-                "must be the URL of a PostgreSQL database (write"
-                " postgresql://user:password@host:5432/database, and percent-encode special characters in"
-                " user and password, such as %40 for @, %2F for / and %3A for :)"
-            )
-        return url
+    def _is_database_url(cls, url: str | None) -> str | None:
+        """Refuse the app's setting DATABASE_URL if the database drivers read it differently."""
+        return None if url is None else check_database_url(url)
 
     @field_validator("smtp")
     @classmethod

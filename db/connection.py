@@ -40,9 +40,10 @@ class DeliveryPaused(PoolExhausted):
 UNREACHABLE = (
     *(ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError),
     *(asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError),
+    asyncpg.InternalClientError,  # where PostgreSQL is killed as a statement begins
 )
 """The errors that a statement raises if the database cannot be reached, or stops during the statement."""
-UNAVAILABLE = (PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+UNAVAILABLE = (PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """The errors that a statement raises if the database cannot be reached or does not answer as expected."""
 
 

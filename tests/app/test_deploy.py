@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from app import metrics
 from app.server.jobs import background_jobs
 from app.settings import Settings
 from db.connection import METRICS
+from db.embedded_process import free_port
 from db.metrics import DESCRIPTIONS
 from tests.support.repository import ROOT
 from tests.support.shared_server import SharedServer
@@ -125,12 +125,6 @@ async def has_scraped(client: httpx.AsyncClient) -> bool:
     except httpx.TransportError:
         return False
     return answer.is_success and bool(answer.json()["data"]["result"])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def run_tool(command: list[str]) -> None:

@@ -157,6 +157,7 @@ def test_a_database_url_that_cannot_be_one_is_refused_without_its_password(
         "postgresql://user:p%40ss%2Fword@127.0.0.1:5432/grounds",
         "postgres://user@[::1]/grounds?sslmode=require",
         "postgresql:///grounds?host=/run/postgresql",
+        "postgresql://user@one:5432,two:5433/grounds?target_session_attrs=primary",
     ],
 )
 def test_a_database_url_may_be_any_that_the_drivers_read_alike(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -164,6 +165,27 @@ def test_a_database_url_may_be_any_that_the_drivers_read_alike(monkeypatch: pyte
     settings = read_settings()
     assert settings.database_url == url
     assert "ss%2Fword" not in repr(settings)
+
+
+def test_of_several_database_servers_the_url_leads_to_the_primary_in_every_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forms = {
+        "postgresql://user@one:5432,two:5433/grounds": "?target_session_attrs=primary",
+        "postgresql://user@one,[::1]:5433/grounds?sslmode=require": "&target_session_attrs=primary",
+        "postgresql://user@/grounds?host=one,two&port=5432,5433": "&target_session_attrs=primary",
+        "postgresql://user@one:5432,two:5433/grounds?target_session_attrs=any": "",
+    }
+    for url, added in forms.items():
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert read_settings().database_url == url + added
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user@one,two/grounds?target_session_attrs=read-write")
+    assert read_settings().database_url == "postgresql://user@one,two/grounds?target_session_attrs=primary"
+    for wanted in ("standby", "read-only", "prefer-standby"):
+        told = refusal(monkeypatch, DATABASE_URL=f"postgresql://user@one,two/grounds?target_session_attrs={wanted}")
+        assert told.startswith("DATABASE_URL: must not lead to a standby server (write target_session_attrs=primary,")
+    told = refusal(monkeypatch, DATABASE_URL="postgresql://user@one:5432,two:0/grounds")
+    assert told.startswith("DATABASE_URL: must be the URL of a PostgreSQL database")
 
 
 def test_every_fault_is_told_and_no_secret_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ It needs a PostgreSQL of this machine: `GROUNDS_TEST_POSTGRES=/usr/lib/postgresq
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,7 +13,7 @@ import pytest
 from db.setup import prepare_database
 from tests.promises.test_no_recipient_missed import page_in_progress, read_pages
 from tests.support.gateway import SECRET, TestGateway, open_gateway
-from tests.support.installed_postgres import BINARIES, installed_postgres, synchronous_standby
+from tests.support.installed_postgres import BINARIES, Standby, installed_postgres, synchronous_standby
 from tests.support.mutants import Killed
 from tests.support.retractions import alter, deliver, settled
 
@@ -40,9 +40,9 @@ async def missed(gateway: TestGateway, seconds: float) -> str | None:
     await deliver(gateway, 3)
     await settled(gateway)
     gateway.execute("INSERT INTO grounds.client (name) VALUES ('slow')")
-    with synchronous_standby(Path(str(BINARIES)), gateway.database_url) as run_standby:
+    with synchronous_standby(Path(str(BINARIES)), gateway.database_url) as standby:
         try:
-            await stall(gateway, run_standby, seconds)
+            await stall(gateway, standby, seconds)
         finally:
             gateway.execute("ALTER SYSTEM RESET synchronous_standby_names")
             gateway.execute("SELECT pg_reload_conf()")
@@ -55,12 +55,12 @@ async def missed(gateway: TestGateway, seconds: float) -> str | None:
     return f"{3 - told} of 3 items of a page whose commit stalled are not retracted"
 
 
-async def stall(gateway: TestGateway, run_standby: Callable[[bool], None], seconds: float) -> None:
+async def stall(gateway: TestGateway, standby: Standby, seconds: float) -> None:
     """Let a page wait for a standby that stops, and its items change and be looked at before the standby is back."""
     gateway.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
     gateway.execute("SELECT pg_reload_conf()")
     await confirmed_by(gateway, 1)
-    run_standby(False)
+    standby.stop()
     await confirmed_by(gateway, 0)
     async with asyncio.timeout(120):
         reading = asyncio.create_task(read_one_page(gateway))
@@ -68,7 +68,7 @@ async def stall(gateway: TestGateway, run_standby: Callable[[bool], None], secon
         gateway.execute("SET synchronous_commit = local; UPDATE grounds.content SET audience = 'FRIENDS'")
         await asyncio.sleep(seconds)
         assert not reading.done(), "the commit of the page did not stall"
-        run_standby(True)
+        standby.start()
         assert await reading == 3
 
 

@@ -8,13 +8,15 @@ import pwd
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from db.embedded_process import free_port
 
 BINARIES = os.environ.get("GROUNDS_TEST_POSTGRES")
 MAX_CONNECTIONS = "250"
@@ -29,7 +31,7 @@ def installed_postgres(binaries: Path, *, settings: Mapping[str, str]) -> Iterat
         if os.geteuid() == 0:
             for path in (Path(folder), password):
                 shutil.chown(path, "nobody")
-        port = _free_port()
+        port = free_port()
         options = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "", "timezone": "UTC"}
         options |= {"max_connections": MAX_CONNECTIONS, **settings}
         given = shlex.join(f"--{name}={value}" for name, value in options.items())
@@ -40,30 +42,43 @@ def installed_postgres(binaries: Path, *, settings: Mapping[str, str]) -> Iterat
         call("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", given)
         try:
             yield f"postgresql://postgres:{password.read_text()}@127.0.0.1:{port}/postgres"
-        finally:
-            call("pg_ctl", "stop", "-w", "-m", "immediate")
+        finally:  # a test may have killed it
+            _caller(binaries, data, checked=False)("pg_ctl", "stop", "-w", "-m", "immediate")
+
+
+@dataclass(frozen=True)
+class Standby:
+    """A standby server, which can be stopped, started again, and promoted to the primary."""
+
+    port: int
+    call: Callable[..., None]
+    options: Sequence[str]
+
+    def start(self) -> None:
+        self.call("pg_ctl", "start", "-w", *self.options)
+
+    def stop(self) -> None:
+        self.call("pg_ctl", "stop", "-w", "-m", "immediate")
+
+    def promote(self) -> None:
+        self.call("pg_ctl", "promote", "-w")
 
 
 @contextmanager
-def synchronous_standby(binaries: Path, primary: str) -> Iterator[Callable[[bool], None]]:
-    """Add a standby that confirms each commit of a server, at its superuser's URL; yield what stops and starts it."""
+def synchronous_standby(binaries: Path, primary: str) -> Iterator[Standby]:
+    """Start a standby that can confirm each commit of a server, which is given by its superuser's URL."""
     with tempfile.TemporaryDirectory(prefix="grounds-standby-", ignore_cleanup_errors=True) as folder:
         if os.geteuid() == 0:
             shutil.chown(folder, "nobody")
         call = _caller(binaries, Path(folder, "data"))
         call("pg_basebackup", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", f"--dbname={primary}")
-        given = f"--port={_free_port()} --listen_addresses=127.0.0.1 --unix_socket_directories="
+        port = free_port()
+        given = f"--port={port} --listen_addresses=127.0.0.1 --unix_socket_directories="
         given += f" --max_connections={MAX_CONNECTIONS}"  # no fewer than the primary has, or it does not start
-
-        def run(running: bool) -> None:
-            if running:
-                call("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", given)
-            else:
-                call("pg_ctl", "stop", "-w", "-m", "immediate")
-
-        run(True)
+        standby = Standby(port, call, ("-l", f"{folder}/log", "-o", given))
+        standby.start()
         try:
-            yield run
+            yield standby
         finally:
             _caller(binaries, Path(folder, "data"), checked=False)("pg_ctl", "stop", "-w", "-m", "immediate")
 
@@ -80,9 +95,3 @@ def _caller(binaries: Path, data: Path, *, checked: bool = True) -> Callable[...
         assert done.returncode == 0 or not checked, done.stdout + done.stderr
 
     return call
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
