@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 DOMAINS = (
     *("calendar", "facts", "claims", "consent", "campaign", "policy", "hold", "canary", "client", "person"),
     *("standing", "family", "taking_back"),
-    *("standing_queue", "referenced_contact", "delivery", "staff_read", "ledger", "retraction", "release"),
+    *("standing_queue", "referenced_contact", "delivery", "staff_read", "ledger", "retraction", "release", "lake"),
     *(
         "training_run",
         "incarnation",

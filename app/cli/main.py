@@ -15,6 +15,7 @@ from app.cli.contracts import contract_commands, document_commands
 from app.cli.convert import convert_commands
 from app.cli.database import migrate_command, status_command
 from app.cli.ingest import ingest_command
+from app.cli.lakes import lake_commands
 from app.cli.links import link_command
 from app.cli.notices import notice_commands
 from app.cli.objections import objection_commands
@@ -50,6 +51,7 @@ for name, group in (
     ("notice", notice_commands),
     ("objection", objection_commands),
     ("canary", canary_commands),
+    ("lake", lake_commands),
     ("secret", secret_commands),
     ("schema", schema_commands),
     ("contract", contract_commands),

@@ -195,13 +195,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "objection_in_force": (STAFF, SUBJECT),
     "retraction": (STAFF,),
 } | {f"past_{name}": (STAFF,) for name in PAST_RELATIONS}
-COMPILED_VIEWS = (
-    "trainable_content",
-    "offered_content",
-    "offer_derivation",
-    "decision",
-    "own_decision",
-)  # of the policy in force, which makes and grants them
+# Of the policy in force, which makes and grants them.
+COMPILED_VIEWS = ("trainable_content", "offered_content", "offer_derivation", "decision", "own_decision")
 
 # What marks offers, or drops them: a change that left no mark would leave a forbidden item offered.
 OFFER_TRIGGERS: dict[str, tuple[str, ...]] = {
@@ -303,6 +298,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "record_run(text, text, timestamp with time zone, bigint[], integer[], integer[], bigint[], bigint[])": (TRAINING,),
     "runs_of_items(bigint[])": (STAFF, SUBJECT),
     "release_files()": (WORKER,),
+    "open_lake_file(bigint[], timestamp with time zone[], text)": (TRAINING,),
+    "write_lake_receipt(bigint, bytea, integer, bytea)": (TRAINING,),
     "retire_shards()": (WORKER,),
     "fold_offers(integer)": (WORKER,),
     "build_offers(integer)": (WORKER,),

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterable, Iterator
 
-from db.deidentification.text import PIPELINE_VERSION
 from db.policy.condition import Condition, JudgedBy
 from db.policy.conditions import CONDITIONS, MAX_PARENTS
-from db.policy.document import Policy, sql_instant
+from db.policy.document import Policy
 from db.policy.evidence import Evidence
 from db.policy.grounds import GroundCode, required_of
+from db.policy.parameters import (
+    CLAIMED_PURPOSE,
+    Parameters,
+    live_parameters,
+    parameters_at_instant,
+    text_array,
+)
 from db.vocabulary import ContentKind
 
 _PAGE_COLUMNS = (
     *("id", "account", "kind", "product", "language", "created_month", "text", "media", "country", "ground"),
 )
 _NARROWING = "c.language_base, c.language_key"  # of the page view alone: what a filter compares
-CLAIMED_CLIENT = "nullif(current_setting('grounds.client', true), '')::int"
-CLAIMED_PURPOSE = "coalesce(nullif(current_setting('grounds.purpose', true), ''), '')"
 
 
 def conditions_of(policy: Policy) -> tuple[Condition, ...]:
@@ -38,21 +42,27 @@ def compiled_views(policy: Policy) -> dict[str, str]:
     }
 
 
-def evidence_columns() -> tuple[str, ...]:
-    """Return the evidence columns of a policy's compiled views, each once, in the catalogue's order."""
-    return tuple(dict.fromkeys(evidence.column for evidence in _evidence_of_items()))
+def evidence_columns(*, examined: bool = True) -> tuple[str, ...]:
+    """Return the evidence columns of a policy's compiled views, each once, in the catalogue's order.
+
+    Without `examined`, those are left out that only officers, auditors and the person may read.
+    """
+    listed = (evidence for evidence in _evidence_of_items() if examined or not evidence.examined)
+    return tuple(dict.fromkeys(evidence.column for evidence in listed))
+
+
+def evidence_fact(column: str) -> str:
+    """Return the SQL of an evidence column with the names of a policy's parameters in braces. Raises LookupError."""
+    for evidence in _evidence_of_items():
+        if evidence.column == column:
+            return evidence.fact
+    raise LookupError(column)
 
 
 def _evidence_of_items() -> list[Evidence]:
     """Return the evidence of conditions that differs by item, for the columns of a policy's views."""
     stated = (evidence for c in CONDITIONS for evidence in (c.evidence, c.details))
     return [evidence for evidence in stated if evidence and not evidence.of_policy]
-
-
-_NEXT_DUE = (  # when the first retraction falls due that a client has not acknowledged
-    "(SELECT r.due_by FROM grounds.retraction_batch r"
-    " WHERE r.client = k.id AND r.last_id > k.acknowledged AND r.kind <> 'RELEASE' ORDER BY r.last_id LIMIT 1)"
-)
 
 
 def page_columns() -> tuple[str, ...]:
@@ -66,15 +76,12 @@ def bind_predicate(condition: Condition, policy: Policy, *, unclaimed: str = "FA
 
     `unclaimed` says whether a statement that claims no client counts as a suspended one.
     """
-    return f"({condition.predicate.format_map(_sql_parameters(policy, unclaimed))})"
-
-
-Parameters = dict[str, str]
+    return f"({condition.predicate.format_map(live_parameters(policy, unclaimed))})"
 
 
 def _permitted_query(policy: Policy) -> str:
     """Compile a policy to the SQL of permitted items: every condition of the item's ground is TRUE."""
-    clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), JudgedBy)
+    clauses = _clauses(policy, live_parameters(policy, "TRUE"), JudgedBy)
     return f"SELECT {_page_row(policy)}\n{_item_sources('grounds.account_standing')}\nWHERE {clauses}"
 
 
@@ -84,7 +91,7 @@ def _derivation_query(policy: Policy) -> str:
     An offer holds from the latest instant of all comparisons with the clock. The rules themselves are then asked at
     that instant, or now where it has passed: an instant that were too early would offer nothing.
     """
-    parameters = _at_instant(policy)
+    parameters = parameters_at_instant(policy)
     clocks = [
         f"CASE WHEN NOT ({_exempt(policy, condition)}) THEN {clock.format_map(parameters)} END"
         for condition in conditions_of(policy)
@@ -105,7 +112,7 @@ WHERE due.permitted_from < 'infinity' AND {clauses}"""
 def _offered_query(policy: Policy) -> str:
     """Compile a policy to the SQL of the offers that are valid now and are not marked as changed."""
     columns = ", ".join(f"o.{column}" for column in page_columns())
-    clauses = _clauses(policy, _sql_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
+    clauses = _clauses(policy, live_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
     return f"""SELECT {columns}, o.language_base, o.language_key
 FROM grounds.offer o CROSS JOIN LATERAL (
     SELECT o.author_country AS country, o.author_product AS product, TRUE AS is_known,
@@ -144,7 +151,7 @@ def _clauses(policy: Policy, parameters: Parameters, judged_by: Iterable[JudgedB
 
     Each condition is a top-level AND, without a wrapper, because the planner proves the partial indexes from it.
     """
-    clauses = [f"{item}.kind IN ({_text_array(_covered_kinds(policy))})"]
+    clauses = [f"{item}.kind IN ({text_array(_covered_kinds(policy))})"]
     for condition in conditions_of(policy):
         exempt = _exempt(policy, condition, item)
         if condition.judged_by in set(judged_by) and exempt != "TRUE":
@@ -158,7 +165,7 @@ def _exempt(policy: Policy, condition: Condition, item: str = "c") -> str:
     exempt = [k for g, cov in policy.grounds.items() for k in cov.kinds if condition.code not in required_of(g, k)]
     if len(exempt) in (0, len(_covered_kinds(policy))):
         return "TRUE" if exempt else "FALSE"
-    return f"{item}.kind IN ({_text_array(exempt)})"
+    return f"{item}.kind IN ({text_array(exempt)})"
 
 
 def _covered_kinds(policy: Policy) -> list[ContentKind]:
@@ -173,7 +180,7 @@ def _page_row(policy: Policy) -> str:
     )
     return (
         "c.id, c.account, c.kind, c.product, c.language, c.created_month, c.text, c.media, c.country,"
-        f" {_ground_expression(policy)} AS ground{evidence}, {_NARROWING}"
+        f" {ground_expression(policy)} AS ground{evidence}, {_NARROWING}"
     )
 
 
@@ -187,13 +194,13 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
     evidence = "".join(f", {_evidence_source(column, policy)}" for column in evidence_columns() if column != "kind")
     verdicts = " ".join(
         f"WHEN {judged} THEN {' AND '.join(f'd.{_quoted(code)}' for code in codes)}"
-        for judged, codes in _judged(policy, "d")
+        for judged, codes in judged_conditions(policy, "d")
     )
     return (
         f"SELECT d.*, coalesce(CASE {verdicts} END, FALSE) AS permitted,\n"
         f"  {_failed_codes_expression(policy, 'd')} AS shortfall\n"
         f"FROM (SELECT c.id, c.account, c.kind, judged.*\n{_item_sources(standing)}\nCROSS JOIN LATERAL ("
-        f"SELECT {_ground_expression(policy)} AS ground{evidence}{columns} OFFSET 0) judged) d"
+        f"SELECT {ground_expression(policy)} AS ground{evidence}{columns} OFFSET 0) judged) d"
     )
 
 
@@ -208,13 +215,13 @@ def _item_sources(standing: str) -> str:
 def _failed_codes_expression(policy: Policy, decision: str) -> str:
     """Write the SQL of the codes of the conditions that exclude an item under a policy."""
     cases = []
-    for judged, codes in _judged(policy, decision):
+    for judged, codes in judged_conditions(policy, decision):
         failing = ", ".join(f"CASE WHEN {decision}.{_quoted(code)} IS NOT TRUE THEN '{code}' END" for code in codes)
         cases.append(f"WHEN {judged} THEN array_remove(ARRAY[{failing}], NULL)")
     return f"CASE {' '.join(cases)} END"
 
 
-def _judged(policy: Policy, decision: str) -> Iterator[tuple[str, list[str]]]:
+def judged_conditions(policy: Policy, decision: str) -> Iterator[tuple[str, list[str]]]:
     """Return each case of the conditions that an item needs under a policy: its SQL test, and the codes."""
     for ground in dict.fromkeys((*policy.grounds, GroundCode.PUBLIC_CONTENT)):
         test = f"{decision}.ground = '{ground}'"
@@ -237,110 +244,12 @@ def _quoted(code: str) -> str:
 
 def _evidence_source(column: str, policy: Policy) -> str:
     """Return the SQL from which an evidence column of a compiled policy comes."""
-    for evidence in _evidence_of_items():
-        if evidence.column == column:
-            return f"{evidence.fact.format_map(_sql_parameters(policy, 'FALSE'))} AS {column}"
-    raise LookupError(column)
+    return f"{evidence_fact(column).format_map(live_parameters(policy, 'FALSE'))} AS {column}"
 
 
-def _ground_expression(policy: Policy) -> str:
+def ground_expression(policy: Policy) -> str:
     """Write the SQL of an item's ground under a policy; a kind of no ground is judged as PUBLIC_CONTENT."""
     cases = " ".join(
-        f"WHEN c.kind IN ({_text_array(coverage.kinds)}) THEN '{ground}'" for ground, coverage in policy.grounds.items()
+        f"WHEN c.kind IN ({text_array(coverage.kinds)}) THEN '{ground}'" for ground, coverage in policy.grounds.items()
     )
     return f"CASE {cases} ELSE '{GroundCode.PUBLIC_CONTENT}' END"
-
-
-def _at_instant(policy: Policy) -> Parameters:
-    """Return the SQL parameters of a compiled policy's offers: time is the offer's, and holds are left to the page."""
-    waits = _waits(policy)
-    instants = {f"{name}_cutoff": f"(due.instant - interval '{hours} hours')" for name, hours in waits.items()}
-    return {
-        **_sql_parameters(policy, "FALSE"),
-        **instants,
-        **{f"{name}_dwell": f"interval '{hours} hours'" for name, hours in waits.items()},
-        "now": "due.instant",
-        "global_hold": "FALSE",
-        "held_countries": "'{}'::text[]",
-        "held_products": "'{}'::text[]",
-    }
-
-
-def _waits(policy: Policy) -> dict[str, int]:
-    """Return the hours of a policy's waiting times. Hours, not days: a day's length depends on the time zone."""
-    dwell = policy.dwell
-    return {
-        "account": dwell.account_days * 24,
-        "audience": dwell.audience_days * 24,
-        "content": dwell.content_hours,
-        "withdrawal": dwell.withdrawal_days * 24,
-        "hold": dwell.hold_hours,
-        "taken_back": dwell.taken_back_days * 24,
-    }
-
-
-def _sql_parameters(policy: Policy, unclaimed: str) -> Parameters:
-    """Return the SQL for each name in braces of a condition's rule. A sub-select is computed once per statement."""
-    dwell, never = policy.dwell, "timestamptz 'infinity'"
-    covered = " OR ".join(
-        f"(c.kind IN ({_text_array(coverage.kinds)}) AND s.product IN ({_text_array(coverage.products)}))"
-        for coverage in policy.grounds.values()
-    )
-    return {
-        "now": "(SELECT grounds.decision_time())",
-        **{f"{name}_cutoff": _hours_ago(hours) for name, hours in _waits(policy).items()},
-        "effective_from": sql_instant(policy.effective_from),
-        "effective_until": sql_instant(policy.effective_until) if policy.effective_until else never,
-        "stops_after": sql_instant(policy.stops_after) if policy.stops_after else never,
-        "superseded": "(SELECT grounds.decisions_pending())",
-        "purposes": _text_array(policy.purposes),
-        "notice_epoch": _text_array([policy.notice.epoch]),
-        "regions": _text_array(policy.regions),
-        "account_kinds": _text_array(policy.account_kinds),
-        "covered": covered,
-        **_parameters_of_texts(policy),
-        "claimed_purpose": f"(SELECT {CLAIMED_PURPOSE})",
-        "told": (
-            f"coalesce((SELECT t.told FROM grounds.campaign_told t WHERE t.purpose = {CLAIMED_PURPOSE})"
-            " -> (c.kind || ' ' || s.product), '[]')"
-        ),
-        "client_suspended": (
-            f"(SELECT coalesce((SELECT k.suspended OR coalesce({_NEXT_DUE} <= grounds.decision_time(), FALSE)"
-            f" FROM grounds.client k WHERE k.id = {CLAIMED_CLIENT}),"
-            f" {unclaimed} OR {CLAIMED_CLIENT} IS NOT NULL))"
-        ),
-        "global_hold": f"(SELECT EXISTS (SELECT FROM grounds.hold h WHERE {_open_hold('GLOBAL', dwell.hold_hours)}))",
-        "held_countries": _hold_predicate("COUNTRY", dwell.hold_hours),
-        "held_products": _hold_predicate("PRODUCT", dwell.hold_hours),
-    }
-
-
-def _parameters_of_texts(policy: Policy) -> dict[str, str]:
-    """Return the SQL parameters of a policy's conditions about de-identified texts."""
-    return {
-        "pipeline": str(PIPELINE_VERSION),
-        "names_optional": "NULL" if policy.names == "required" else "TRUE",
-    }
-
-
-def _hours_ago(hours: int) -> str:
-    """Write the SQL of the instant that lies a policy's waiting time before the decision."""
-    return f"(SELECT grounds.decision_time() - interval '{hours} hours')"
-
-
-def _open_hold(scope: str, hours: int) -> str:
-    """Write the SQL by which a compiled policy finds holds of a scope that are open, or were some hours ago."""
-    return (
-        f"h.scope = '{scope}' AND h.opened_at <= grounds.decision_time()"
-        f" AND coalesce(h.lifted_at, 'infinity') > grounds.decision_time() - interval '{hours} hours'"
-    )
-
-
-def _hold_predicate(scope: str, hours: int) -> str:
-    """Write the SQL of what open holds of a scope cover, for the conditions of a policy."""
-    return f"(SELECT coalesce(array_agg(h.value), '{{}}') FROM grounds.hold h WHERE {_open_hold(scope, hours)})::text[]"
-
-
-def _text_array(values: Iterable[str]) -> str:
-    """Write texts as SQL literals of a compiled policy."""
-    return ", ".join("'" + str(value).replace("'", "''") + "'" for value in values)

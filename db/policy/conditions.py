@@ -10,17 +10,17 @@ from db.policy.condition import Condition, JudgedBy, Referenced, Since
 from db.policy.evidence import CampaignEvidence, Evidence, ObjectionEvidence, SignalEvidence
 
 # Of an item named as a parent: that it is public, and that it is where the walk up ends.
-_PUBLIC = "{0}.audience = 'PUBLIC' AND {0}.deleted_at IS NULL AND ({0}.quarantined_at < {0}.observed_at OR NULL)"
-_TOP = "({0}.parent IS NULL AND ({0}.kind NOT IN ('COMMENT', 'CAPTION') OR NULL))"
+IS_PUBLIC = "{0}.audience = 'PUBLIC' AND {0}.deleted_at IS NULL AND ({0}.quarantined_at < {0}.observed_at OR NULL)"
+IS_TOP = "({0}.parent IS NULL AND ({0}.kind NOT IN ('COMMENT', 'CAPTION') OR NULL))"
 MAX_PARENTS = 64
 # A walk that returns to itself, is too long, or meets an item that has not come never arrives at the top: unknown.
-_PARENTS_PUBLIC = f"""(
-    SELECT {_PUBLIC.format("p")} AND ({_TOP.format("p")} OR (
+PARENTS_PUBLIC = f"""(
+    SELECT {IS_PUBLIC.format("p")} AND ({IS_TOP.format("p")} OR (
         WITH RECURSIVE above AS (
-            SELECT a.parent, 2 AS place, {_PUBLIC.format("a")} AS is_public, {_TOP.format("a")} AS is_top
+            SELECT a.parent, 2 AS place, {IS_PUBLIC.format("a")} AS is_public, {IS_TOP.format("a")} AS is_top
             FROM grounds.content a WHERE a.platform_id = p.parent AND a.id <> c.id
             UNION ALL
-            SELECT a.parent, u.place + 1, {_PUBLIC.format("a")}, {_TOP.format("a")}
+            SELECT a.parent, u.place + 1, {IS_PUBLIC.format("a")}, {IS_TOP.format("a")}
             FROM above u JOIN grounds.content a ON a.platform_id = u.parent AND a.id <> c.id
             WHERE u.place < {MAX_PARENTS}
         )
@@ -64,7 +64,7 @@ _CAMPAIGNS = """json_build_object(
     'use', json_build_array({claimed_purpose}, c.kind, s.product),
     'told', (SELECT json_agg(t.epoch) FROM jsonb_array_elements_text({told}) t (epoch) WHERE t.epoch >= {notice_epoch}),
     'reached', CASE WHEN s.notice_delivered_at <= {now}
-        THEN s.notice_epoch || s.later_epochs[:width_bucket({now}, s.later_deliveries)] END)::text"""
+        THEN s.notice_epoch || s.later_epochs[1:width_bucket({now}, s.later_deliveries)] END)::text"""
 
 
 CONDITIONS: tuple[Condition, ...] = (
@@ -150,7 +150,7 @@ CONDITIONS: tuple[Condition, ...] = (
             Since(
                 _of_notice("notice_delivered_at", "later_deliveries"),
                 comparison="CASE WHEN {told} ? s.notice_epoch THEN s.notice_delivered_at <= {now}"
-                " ELSE {told} ?| s.later_epochs[:width_bucket({now}, s.later_deliveries)] END",
+                " ELSE {told} ?| s.later_epochs[1:width_bucket({now}, s.later_deliveries)] END",
             ),
         ),
         Evidence(
@@ -168,7 +168,7 @@ CONDITIONS: tuple[Condition, ...] = (
                 _of_notice("notice_effective_from", "later_ends"),
                 comparison="CASE WHEN {told} ? s.notice_epoch THEN s.notice_effective_from <= {now}"
                 " WHEN {told} ?| s.later_epochs"
-                " THEN {told} ?| s.later_epochs[:width_bucket({now}, s.later_ends)] END",
+                " THEN {told} ?| s.later_epochs[1:width_bucket({now}, s.later_ends)] END",
             ),
         ),
         Evidence(
@@ -196,7 +196,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "AUDIENCE_PUBLIC",
         "The item is public. If it is a comment or a caption, every item above it is public and not deleted.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
-        (f"c.audience = 'PUBLIC' AND ({_TOP.format('c')} OR {_PARENTS_PUBLIC})",),
+        (f"c.audience = 'PUBLIC' AND ({IS_TOP.format('c')} OR {{parents_public}})",),
         Evidence("c.audience", "{}"),
     ),
     Condition(

@@ -28,7 +28,8 @@ CREATE TABLE grounds.training_run_input (
 CREATE INDEX training_run_input_run ON grounds.training_run_input (run);
 
 -- NULL: a release or a receipt is not the client's, is of another purpose, or the client received nothing of that version. A
--- version without numbers is the one that the release has now.
+-- version without numbers is the one that the release has now. The same statement again, or one without numbers for a version
+-- that was stated, is the run that is stored.
 CREATE FUNCTION grounds.record_run(
     its_model text, its_purpose text, its_start timestamptz, releases bigint[], majors int[], minors int[],
     first_receipts bigint[], last_receipts bigint[]
@@ -41,6 +42,26 @@ BEGIN
                WHERE NOT EXISTS (SELECT FROM grounds.delivery d
                                  WHERE d.id = n AND d.client = holder AND d.purpose = its_purpose)) THEN
         RETURN NULL;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('grounds.training_run ' || holder, 0));
+    recorded := ( -- a client whose answer was lost states the same once more
+        SELECT t.id FROM grounds.training_run t
+        WHERE t.client = holder AND t.model = its_model AND t.purpose = its_purpose AND t.started_at = its_start
+            AND (SELECT count(*) FROM grounds.training_run_input i WHERE i.run = t.id)
+                = cardinality(releases) + cardinality(first_receipts)
+            AND NOT EXISTS (
+                SELECT FROM unnest(releases, majors, minors) u (id, major, minor)
+                WHERE NOT EXISTS (
+                    SELECT FROM grounds.training_run_input i WHERE i.run = t.id AND i.release = u.id
+                        AND (u.major IS NULL OR (i.major, i.minor) = (u.major, u.minor))))
+            AND NOT EXISTS (
+                SELECT FROM unnest(first_receipts, last_receipts) u (first, last)
+                WHERE NOT EXISTS (
+                    SELECT FROM grounds.training_run_input i
+                    WHERE i.run = t.id AND (i.first_receipt, i.last_receipt) = (u.first, u.last)))
+        ORDER BY t.id LIMIT 1);
+    IF recorded IS NOT NULL THEN
+        RETURN recorded;
     END IF;
     INSERT INTO grounds.training_run (client, model, purpose, started_at, recorded_at)
     VALUES (holder, its_model, its_purpose, its_start, grounds.decision_time()) RETURNING id INTO recorded;

@@ -12,7 +12,7 @@ from grounds_client.contract.commands import ContractOutcome, check_report, diff
 from grounds_client.contract.formats import EXIT_UNREADABLE, EXIT_WOULD_BREAK, ReportFormat, UsageFormat
 from grounds_client.contract.loader import ContractError
 from grounds_client.data_commands import add_data_commands
-from grounds_client.sync import SyncError
+from grounds_client.folder import SyncError
 
 SCHEMA_HELP = "The SDL file, or the URL of a gateway; for a URL, set GROUNDS_TOKEN to a token."
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from grounds_client.pages import NDJSON, SyncedItems, sync_pages
 from grounds_client.reader import GatewayReader
 from grounds_client.sync import SyncedRelease, sync_release
 
@@ -24,3 +25,19 @@ class Client(GatewayReader):
         Raises GatewayError and SyncError.
         """
         return sync_release(self, Path(folder), release, filter, progress)
+
+    def sync_items(
+        self,
+        folder: str | Path,
+        *,
+        format: str = NDJSON,
+        progress: Callable[[int], None] | None = None,
+        items_per_file: int = 50_000,
+        **filter: Any,
+    ) -> SyncedItems:
+        """Bring a folder up to date with what is permitted now: read all pages, and remove retracted items.
+
+        `format` is `ndjson`, or `parquet` with the extra `parquet`. The call can be interrupted and repeated at any
+        time. Use one folder per client. `progress` is told how many items were read. Raises GatewayError and SyncError.
+        """
+        return sync_pages(self, Path(folder), filter, format, progress, items_per_file)

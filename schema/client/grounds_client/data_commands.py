@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from grounds_client.client import Client
 from grounds_client.contract.commands import ContractOutcome
-from grounds_client.sync import SyncError
+from grounds_client.folder import SyncError
+from grounds_client.pages import FORMATS, NDJSON
 from grounds_client.verify import verify_folder
 
 _TOKEN: Final = "GROUNDS_TOKEN"  # noqa: S105 - the name of the variable
@@ -23,9 +24,10 @@ def add_data_commands(groups: "argparse._SubParsersAction[argparse.ArgumentParse
     _add_gateway(pull, required=True)
     _add_filter(pull)
     pull.set_defaults(run=_run_pull)
-    sync = groups.add_parser("sync", help="Bring a folder up to date with a release, and acknowledge retractions.")
+    sync = groups.add_parser("sync", help="Bring a folder up to date, and acknowledge retractions.")
     sync.add_argument("folder", type=Path, metavar="FOLDER", help="The folder; it is created if it does not exist.")
-    sync.add_argument("--release", required=True, metavar="NAME", help="The name of the release.")
+    sync.add_argument("--release", metavar="NAME", help="The name of the release. Without it, all pages are read.")
+    sync.add_argument("--format", choices=FORMATS, default=NDJSON, help="The format of the files without a release.")
     _add_gateway(sync, required=True)
     _add_filter(sync)
     sync.set_defaults(run=_run_sync)
@@ -84,9 +86,19 @@ def _run_pull(options: argparse.Namespace) -> ContractOutcome:
 
 def _run_sync(options: argparse.Namespace) -> ContractOutcome:
     """Run `grounds-client sync`."""
+    if options.release is None:
+        return _sync_items(options)
     with _client_of(options) as client:
         synced = client.sync(options.folder, options.release, progress=_show_progress, **_filter_of(options))
     text = f"{synced.folder}: version {synced.version}, {synced.items} items in {len(synced.files)} files"
+    return ContractOutcome(f"{text}; {synced.retractions} retractions applied", failed=False)
+
+
+def _sync_items(options: argparse.Namespace) -> ContractOutcome:
+    """Run `grounds-client sync` without a release."""
+    with _client_of(options) as client:
+        synced = client.sync_items(options.folder, format=options.format, **_filter_of(options))
+    text = f"{synced.folder}: {synced.items} items in {len(synced.files)} files, {synced.new_items} of them new"
     return ContractOutcome(f"{text}; {synced.retractions} retractions applied", failed=False)
 
 

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
+from graphql import build_client_schema, get_introspection_query, parse, print_ast
 
 from grounds_client.connection import GatewayConnection, GatewayError, TokenProvider
+from grounds_client.older import operation_for
+
+_INVALID: Final = "GRAPHQL_VALIDATION_FAILED"
 
 _ITEMS = """query Items($first: Int!, $after: String, $filter: TrainableContentFilter) {
   trainableContent(first: $first, after: $after, filter: $filter) {
@@ -36,7 +40,10 @@ _START = """mutation Start($name: String!, $filter: TrainableContentFilter) {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item on which the client may train, with the ground and the receipt of its delivery."""
+    """An item on which the client may train, with the ground and the receipt of its delivery.
+
+    A gateway of an earlier version may not state all fields; these are None.
+    """
 
     id: str
     kind: str
@@ -46,8 +53,8 @@ class Item:
     text: str
     author: str
     ground: str
-    policy_version: str
-    receipt: str
+    policy_version: str | None
+    receipt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class GatewayReader:
 
     def __init__(self, url: str, token: str | TokenProvider, *, patience: float = 120, timeout: float = 60) -> None:
         self._connection = GatewayConnection(url, token, patience, timeout)
+        self._operations: dict[str, str] = {}  # what a gateway of an earlier version gets instead
 
     def __enter__(self) -> Self:
         """Return the client of the gateway itself."""
@@ -87,9 +95,16 @@ class GatewayReader:
 
         Write the names of the fields in Python's way: `created_from_month` for `createdFromMonth`.
         """
-        variables = {"first": page_size, "filter": graphql_filter(filter)}
-        for page in self._pages(_ITEMS, "trainableContent", None, variables):
-            yield from map(_item_of, page["nodes"])
+        for items, _ in self.pages_of_items(graphql_filter(filter), page_size=page_size):
+            yield from items
+
+    def pages_of_items(
+        self, filter: dict[str, Any] | None, after: str | None = None, *, page_size: int = 1000
+    ) -> Iterator[tuple[list[Item], str | None]]:
+        """Read the pages of items after a cursor, each with the cursor after it. The filter has GraphQL's names."""
+        variables = {"first": page_size, "filter": filter}
+        for page in self._pages(_ITEMS, "trainableContent", after, variables):
+            yield [_item_of(node) for node in page["nodes"]], page["pageInfo"]["endCursor"]
 
     def retractions(self, after: str | None = None) -> Iterator[tuple[list[ReceivedRetraction], str]]:
         """Read the pages of retractions after a cursor. Store the cursor of a page after you have applied the page."""
@@ -141,11 +156,25 @@ class GatewayReader:
     def _pages(self, query: str, field: str, after: str | None, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Read the pages of a connection of the gateway after a cursor."""
         while True:
-            page: dict[str, Any] = self.execute(query, after=after, **variables)[field]
+            try:
+                page: dict[str, Any] = self.execute(self._operations.get(query, query), after=after, **variables)[field]
+            except GatewayError as error:
+                if error.code != _INVALID or query in self._operations:
+                    raise
+                self._operations[query] = self._operation_for_gateway(query, error)
+                continue
             yield page
             if not page["pageInfo"]["hasNextPage"]:
                 return
             after = page["pageInfo"]["endCursor"]
+
+    def _operation_for_gateway(self, query: str, error: GatewayError) -> str:
+        """Write an operation for a gateway that refused it: one of an earlier version. Raises GatewayError."""
+        schema = build_client_schema(self.execute(get_introspection_query(descriptions=False)))  # type: ignore[arg-type]
+        fitting = operation_for(schema, query)
+        if fitting == print_ast(parse(query)):
+            raise error
+        return fitting
 
 
 def graphql_filter(filter: dict[str, Any]) -> dict[str, Any] | None:
@@ -164,17 +193,17 @@ def _item_of(node: dict[str, Any]) -> Item:
         id=node["id"],
         kind=node["kind"],
         product=node["product"],
-        language=node["language"],
+        language=node.get("language"),
         created_month=date.fromisoformat(node["createdMonth"]),
         text=node["text"],
         author=node["author"]["id"],
         ground=reason["ground"],
-        policy_version=reason["policyVersion"],
-        receipt=reason["receipt"],
+        policy_version=reason.get("policyVersion"),
+        receipt=reason.get("receipt"),
     )
 
 
 def _retraction_of(node: dict[str, Any]) -> ReceivedRetraction:
     """Make a retraction of a node of `retractions`."""
-    due = node["dueBy"]
+    due = node.get("dueBy")
     return ReceivedRetraction(node["id"], node["contentId"], node["kind"], datetime.fromisoformat(due) if due else None)

@@ -5,11 +5,10 @@ removes from it what is no longer permitted, and the file replaces the one in th
 those of the manifest are the retractions acknowledged, and their cursor is kept last.
 """
 
-import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,21 @@ from typing import Any, Final
 import httpx
 
 from grounds_client.connection import GatewayError
-from grounds_client.reader import GatewayReader, ReceivedRetraction
+from grounds_client.folder import (
+    SyncError,
+    check_filter,
+    data_files,
+    data_folder,
+    file_digest,
+    load_state,
+    locked_folder,
+    replace_file,
+    save_state,
+    shards_of,
+    unreadable_state,
+)
+from grounds_client.reader import GatewayReader, ReceivedRetraction, graphql_filter
 
-STATE: Final = "grounds.json"
 MANIFEST: Final = "manifest.json"
 DOCUMENTS: Final = ("croissant.json", "README.md", "conditions.json", "policy.json", "training-summary.json")
 PART: Final = ".part"
@@ -28,38 +39,35 @@ WRITING_PATIENCE: Final = 24 * 3600.0
 _BLOCK: Final = 1 << 20
 _ROUNDS: Final = 20
 _WRONG_TRANSFERS: Final = 3
+_LISTED_IN_FILTERS: Final = ("products", "languages", "regions")
+"""The fields of a filter that a manifest states as the client passed them."""
 Progress = Callable[[int, int], None]
-
-
-class SyncError(Exception):
-    """A folder that cannot be brought up to date: what is wrong, and what to do."""
 
 
 @dataclass(slots=True)
 class FolderState:
-    """The state of a folder: its release, the gateway's key at the first sync, and the cursor of retractions."""
+    """The state of a folder: its release, the filter, the gateway's first key, and the cursor of retractions."""
 
     release: str
     name: str
     public_key: str
     cursor: str | None = None
+    filter: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "FolderState | None":
         """Read the state of a folder of the client; None for a new one. Raises SyncError."""
-        path = folder / STATE
-        if not path.exists():
-            if folder.exists() and any(folder.iterdir()):
-                raise SyncError(f"{folder}: has files but no {STATE} (choose an empty folder)")
-            return None
+        state = load_state(folder)
+        if state is not None and "release" not in state and "next_page" in state:
+            raise SyncError(f"{folder}: contains items that were read by pages (choose another folder)")
         try:
-            return cls(**json.loads(path.read_bytes()))
-        except (ValueError, TypeError):
-            raise SyncError(f"{path}: cannot be read (restore the file, or choose an empty folder)") from None
+            return None if state is None else cls(**state)
+        except TypeError:
+            raise unreadable_state(folder) from None
 
     def save(self, folder: Path) -> None:
         """Store the state of a folder of the client."""
-        replace_file(folder / STATE, json.dumps(asdict(self), indent=2).encode())
+        save_state(folder, asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,27 @@ def sync_release(
     client: GatewayReader, folder: Path, name: str, filter: dict[str, Any], progress: Progress | None = None
 ) -> SyncedRelease:
     """Bring a folder up to date with a client's release; see `Client.sync`."""
+    with locked_folder(folder):
+        return _sync_locked(client, folder, name, filter, progress)
+
+
+def _sync_locked(
+    client: GatewayReader, folder: Path, name: str, filter: dict[str, Any], progress: Progress | None
+) -> SyncedRelease:
+    """Bring a folder of the client that no other sync uses up to date with a release."""
     state = FolderState.load(folder)
     if state is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        state = FolderState(client.start_release(name, **filter), name, client.public_key())
+        found = client.find_release(name)
+        state = FolderState(
+            found or client.start_release(name, **filter), name, client.public_key(), filter=graphql_filter(filter)
+        )
+        if found is not None and filter:
+            _check_release(_get_manifest(client, state), name, filter)
         state.save(folder)
     elif state.name != name:
         raise SyncError(f"{folder}: contains the release {state.name} (pass this name, or another folder)")
+    else:
+        check_filter(folder, state.filter, graphql_filter(filter))
     retractions, cursor = _pending_retractions(client, state)
     try:
         manifest = _get_files(client, folder, state, progress)
@@ -100,6 +122,18 @@ def sync_release(
         state.save(folder)
     files = [folder / shard["path"] for shard in manifest["shards"]]
     return SyncedRelease(folder, manifest["version"], manifest["items"], files, len(retractions))
+
+
+def _check_release(manifest: dict[str, Any], name: str, filter: dict[str, Any]) -> None:
+    """Refuse a release that exists with another filter than the client passes. Raises SyncError."""
+    stated = manifest.get("filter") or {}
+    for field in _LISTED_IN_FILTERS:
+        values = [{str(each).lower() for each in given.get(field) or ()} for given in (stated, filter)]
+        if values[0] != values[1]:
+            raise SyncError(
+                f"the release {name} exists with the filter {json.dumps(stated)}"
+                " (pass the same filter or none, or choose another name)"
+            )
 
 
 def _pending_retractions(client: GatewayReader, state: FolderState) -> tuple[list[ReceivedRetraction], str | None]:
@@ -126,14 +160,14 @@ def _is_overdue(retractions: list[ReceivedRetraction]) -> bool:
 def _get_files(client: GatewayReader, folder: Path, state: FolderState, progress: Progress | None) -> dict[str, Any]:
     """Make a folder's files those that the release has now; return its manifest. Raises SyncError."""
     for _ in range(_ROUNDS):
-        before = _get_manifest(client, state)
+        before = shards_of(_get_manifest(client, state))
         digests = {}
-        for number, shard in enumerate(before["shards"]):
+        for number, shard in enumerate(before):
             digests[shard["path"]] = _get_file(client, folder, state, shard["path"])
             if progress is not None:
-                progress(number + 1, len(before["shards"]))
+                progress(number + 1, len(before))
         after = _get_manifest(client, state)
-        if digests == {shard["path"]: shard["sha256"] for shard in after["shards"]}:
+        if digests == {shard["path"]: shard["sha256"] for shard in shards_of(after)}:
             _delete_files(folder, keep=set(digests))
             for name in DOCUMENTS:
                 replace_file(folder / name, client.release_document(state.release, name))
@@ -154,7 +188,7 @@ def _get_file(client: GatewayReader, folder: Path, state: FolderState, name: str
     A part of a download has the digest of the whole file in its name, and is continued only for the same digest.
     Raises SyncError.
     """
-    path = folder / name
+    path = data_folder(folder) / Path(name).name
     path.parent.mkdir(parents=True, exist_ok=True)
     wrong = 0
     while True:
@@ -207,24 +241,3 @@ def _delete_files(folder: Path, keep: set[str]) -> None:
     for path in data_files(folder):
         if path.relative_to(folder).as_posix() not in keep:
             path.unlink()
-
-
-def data_files(folder: Path) -> Iterator[Path]:
-    """List the files with items that a folder of the client contains."""
-    return (path for path in sorted((folder / "data").rglob("*")) if path.is_file())
-
-
-def file_digest(path: Path) -> str:
-    """Compute the SHA-256 of a file of a release."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file of a client's folder as a whole."""
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from grounds_client.ed25519 import is_signed
+from grounds_client.folder import SyncError, data_files, file_digest, shards_of
 from grounds_client.reader import GatewayReader
-from grounds_client.sync import MANIFEST, FolderState, SyncError, data_files, file_digest
+from grounds_client.sync import MANIFEST, FolderState
 
 _CHECK: Final = "query Check($ids: [ID!]!) { checkEligibility(ids: $ids) { items { state } } }"
 _IDS_PER_REQUEST: Final = 10_000
@@ -32,6 +33,7 @@ def verify_folder(folder: Path, client: GatewayReader | None = None) -> list[str
         return [f"{MANIFEST}: is not JSON (repeat the sync)"]
     if not _has_valid_signature(manifest, state.public_key):
         return [f"{MANIFEST}: was changed, because the gateway's signature does not match (repeat the sync)"]
+    shards_of(manifest)  # the gateway signed it: a name outside the folder is an error, not a fault of the folder
     faults = [*_shard_faults(folder, manifest)]
     if client is not None and not faults:
         faults += _item_faults(folder, manifest, client)

@@ -16,8 +16,8 @@ import pytest
 
 import grounds_client.sync
 from grounds_client import Client
+from grounds_client.folder import SyncError, file_digest
 from grounds_client.reader import GatewayReader
-from grounds_client.sync import SyncError, file_digest
 from grounds_client.verify import verify_folder
 from schema.actor import Role
 from tests.support.documents import block

@@ -1,5 +1,6 @@
 """Training runs: a client records them. Only officers, auditors and the authors of the used items can read them."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +62,28 @@ async def test_a_run_is_shown_with_exactly_what_it_used(gateway: TestGateway) ->
     assert [each["releases"][0]["isSuperseded"] for each in seen[:2]] == [True, False]
     own = (await gateway.ask(Role.TRAINING_CLIENT, RUNS, client="pages"))["trainingRuns"]["nodes"]
     assert [each["model"] for each in own] == ["third"]
+
+
+async def test_a_run_that_is_recorded_again_is_the_same_run(gateway: TestGateway) -> None:
+    """As a client does whose answer was lost: at once and together, and after the release has changed."""
+    names = await deliver(gateway, 2, "pages")
+    id = await start(gateway)
+    await until_written(gateway, id)
+    await publish(gateway, id)
+    await every_file(gateway, id)
+    receipt = (await gateway.pull(1000, client="pages"))[0]["reason"]["receipt"]
+    first = await asyncio.gather(*(record(gateway, "m", releases=[{"id": id}]) for _ in range(4)))
+    await record(gateway, "m", client="pages", receipts=[{"first": receipt, "last": receipt}])
+    await gateway.ingest([fact("content", 9, id=names[0], audience="FRIENDS")])
+    await every_file(gateway, id)
+    again = await record(gateway, "m", releases=[{"id": id}])
+    assert {run["releases"][0]["version"] for run in (again, *first)} == {"1.0.0"}
+    await record(gateway, "m", client="pages", receipts=[{"first": receipt, "last": receipt}])
+    assert gateway.execute("SELECT count(*) FROM grounds.training_run") == [(2,)]
+    assert gateway.execute("SELECT count(*) FROM grounds.training_run_input") == [(2,)]
+    await record(gateway, "m", releases=[{"id": id, "version": "2.0.0"}])
+    await record(gateway, "other", releases=[{"id": id}])
+    assert gateway.execute("SELECT count(*) FROM grounds.training_run") == [(4,)]
 
 
 async def test_a_person_reads_of_the_own_items_alone_and_an_anonymous_answer_says_nothing(gateway: TestGateway) -> None:
