@@ -90,6 +90,10 @@ class Settings(RestoreSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         3, description="The number of seconds after SIGTERM for which /ready answers 503 before the listener closes."
     )
+    otlp: str | None = Field(
+        None,
+        description="The URL of an OpenTelemetry collector, which receives a span per request. Default: no traces.",
+    )
     metrics_token: str | None = Field(
         None,
         min_length=16,
@@ -186,6 +190,14 @@ class Settings(RestoreSettings):
     oidc_role_claim: str = Field(
         "role", min_length=1, description="The claim of an ID token that contains the role, or a list with the role."
     )
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_collector(cls, url: str | None) -> str | None:
+        """Refuse the app's setting GROUNDS_OTLP if it names no collector."""
+        if url is not None and (not _names_a_server(url, {"http", "https"}) or set(url) & set("?#@")):
+            raise ValueError("must be the URL of a collector for OTLP over HTTP (write http://collector:4318)")
+        return url
 
     @field_validator("database_url")
     @classmethod

@@ -3,8 +3,9 @@
 import logging
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Protocol
 
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
@@ -13,6 +14,19 @@ from app import metrics
 
 PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 """The routes whose requests are counted but not logged, because monitoring requests these routes continuously."""
+
+_SPAN: Final[ContextVar[Any]] = ContextVar("span")
+"""The span of the request that this task answers."""
+
+
+class Tracer(Protocol):
+    """What begins and ends the span of a request. The app's tracer needs packages that are not always installed."""
+
+    def begin(self, traceparent: str | None) -> Any:
+        """Begin the span of a request, below the span that the header `traceparent` names."""
+
+    def end(self, span: Any, route: str, status: int, facts: dict[str, Any]) -> None:
+        """End the span of a request with what the request log says of it."""
 
 
 def configure_logging() -> None:
@@ -50,15 +64,23 @@ class _Observations:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger()
+        self._tracer: Tracer | None = None
+
+    def trace_requests(self, tracer: "Tracer | None") -> None:
+        """Trace the app's requests by this tracer from here on, or no longer."""
+        self._tracer = tracer
 
     def started(self, address: str, issuer: str, warnings: Sequence[str] = ()) -> None:
         """Log the app's event that the server listens, and what its settings leave unprotected."""
         self._log.info("started", address=address, issuer=issuer, **({"warnings": warnings} if warnings else {}))
 
-    def request_began(self) -> None:
-        """Name the request in every event that the app logs from here on."""
+    def request_began(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Name the request in every event that the app logs from here on, and begin its span if requests are traced."""
         clear_contextvars()
         bind_contextvars(request=secrets.token_hex(8))
+        if self._tracer is not None:
+            sent = next((value.decode("latin-1") for name, value in headers if name == b"traceparent"), None)
+            _SPAN.set(self._tracer.begin(sent))
 
     def bearer(self, role: str, client: str | None) -> None:
         """Note for the app's log the role that the request acts in, and the training client that sends it."""
@@ -67,6 +89,8 @@ class _Observations:
     def responded(self, route: str, status: int, seconds: float) -> None:
         """Log the app's event of a response by the template of its route, never by its path or query."""
         role = get_contextvars().get("role", "none")
+        if self._tracer is not None and (span := _SPAN.get(None)) is not None:
+            self._tracer.end(span, route, status, get_contextvars())
         metrics.REQUESTS.labels(route, role, status).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(seconds)
         if status == 429:

@@ -301,7 +301,7 @@ class ErrorBoundary:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and answer where that raises."""
         scope["app"] = self  # the router then raises for a path or a method that it does not know
-        observe.request_began()
+        observe.request_began(scope["headers"])
         began_at, status = time.perf_counter(), 0
 
         async def sending(message: Message) -> None:

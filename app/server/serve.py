@@ -7,7 +7,15 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from ipaddress import ip_address
 
 import uvicorn
@@ -139,6 +147,20 @@ async def wait_for_end(server: GatewayServer, settings: Settings) -> None:
             await asyncio.wait_for(server.ending.wait(), WATCH_SECONDS)
 
 
+def _tracing(settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Return what traces the server's requests. Raises SettingsError where the packages for it are missing."""
+    if settings.otlp is None:
+        return nullcontext()
+    try:
+        from app.tracing import traced_requests  # its packages are an extra
+    except ImportError:
+        raise SettingsError(
+            "GROUNDS_OTLP: the packages for traces are missing (start with ./run --with telemetry grounds serve, or"
+            " install grounds[telemetry])"
+        ) from None
+    return traced_requests(settings.otlp)
+
+
 def _warnings(settings: Settings) -> tuple[str, ...]:
     """Return what the server warns of because a setting is missing."""
     missing = ((settings.checkpoints, UNNOTICED), (settings.journal, UNWRITTEN))
@@ -151,6 +173,7 @@ async def _make_server(
     """Open the pools and jobs of a server, and make the server, which does not listen yet."""
     secret = settings.secret_bytes()
     status = ServerStatus(warnings=_warnings(settings))
+    await opened.enter_async_context(_tracing(settings))
     authenticator = await open_authenticator(settings)
     opened.push_async_callback(authenticator.aclose)
     stager = opened.enter_context(closing(Stager()))
