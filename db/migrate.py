@@ -27,6 +27,7 @@ DOMAINS = (
         "objection",
         "placeholder",
         "offer",
+        "availability",
         "altered_medium",
         "notice_task",
         "history",

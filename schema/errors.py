@@ -33,7 +33,7 @@ class Forbidden(GraphQLError):
 
 
 class FeatureUnavailable(GraphQLError):
-    """A feature for which this gateway lacks a package."""
+    """A feature that this gateway does not have, or not at this moment."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, extensions={"code": "UNAVAILABLE"})

@@ -18,7 +18,7 @@ from schema.errors import Forbidden
 EVERYONE = tuple(role for role in Role if role is not Role.PUBLIC)
 """All roles that a token can have."""
 STAFF = (Role.DASHBOARD, Role.PRIVACY_OFFICER, Role.AUDITOR)
-OPEN = (*STAFF, Role.PUBLIC)
+OPEN = (*STAFF, Role.PUBLIC, Role.TRAINING_CLIENT)
 ANYONE = tuple(Role)
 OPEN_AND_OWNER = (*OPEN, Role.DATA_SUBJECT)
 OFFICERS = (Role.PRIVACY_OFFICER,)

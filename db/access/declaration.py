@@ -133,7 +133,6 @@ TABLES: dict[str, dict[str, Access]] = {
     "retraction_check": {OWNER: _owner_rule()},
     "policy_proposal": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "client": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
-    "webhook": {OWNER: _owner_rule()},
     "delivery": {
         OWNER: _owner_rule(f"{OF_CLIENT} OR {FOR_WORKER}"),
         TRAINING: _may_read(OF_CLIENT),
@@ -154,27 +153,18 @@ TABLES: dict[str, dict[str, Access]] = {
     "delivery_progress": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "checkpoint": {OWNER: _owner_rule()},
     "coverage_snapshot": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
-    "coverage_delivered": {OWNER: _owner_rule()},
-    "coverage_person": {OWNER: _owner_rule()},
-    "coverage_part": {OWNER: _owner_rule()},
     "coverage_cell": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "coverage_published": {OWNER: _owner_rule(), DASHBOARD: _may_read(ALL_ROWS)},
     "client_suspension": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "objection_matched": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "objection_rejection": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
-    "offer": {OWNER: _owner_rule()},
-    "offer_set": {OWNER: _owner_rule()},
-    "offer_mark": {OWNER: _owner_rule()},
-    "offer_arrival": {OWNER: _owner_rule()},
-    "installation": {OWNER: _owner_rule()},
-    "incarnation": {OWNER: _owner_rule()},
-    "journal_entry": {OWNER: _owner_rule()},
-    "job": {OWNER: _owner_rule()},
     "staff_read": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
     "staff_read_account": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
-    "ended_session": {OWNER: _owner_rule()},
-    "reading_link": {OWNER: _owner_rule()},
     "verification": {OWNER: _owner_rule(), STAFF: _may_read(FOR_EXAMINERS)},
+    **{name: {OWNER: _owner_rule()} for name in (
+        *("offer", "offer_set", "offer_mark", "offer_arrival", "availability", "availability_purpose"),
+        *("availability_wait", "availability_ended", "installation", "incarnation", "journal_entry", "job"),
+        *("ended_session", "reading_link", "webhook", "coverage_delivered", "coverage_person", "coverage_part"))},
 }  # fmt: skip
 
 # What db.past shows as it was.
@@ -189,6 +179,8 @@ PAST_RELATIONS = (
 VIEWS: dict[str, tuple[str, ...]] = {
     "trainable_content": (TRAINING,),
     "offered_content": (TRAINING,),
+    "available_content": (TRAINING,),
+    "offer_hold": (),
     "offer_derivation": (),
     "decision": (STAFF,),
     "own_decision": (SUBJECT,),
@@ -196,7 +188,10 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "retraction": (STAFF,),
 } | {f"past_{name}": (STAFF,) for name in PAST_RELATIONS}
 # Of the policy in force, which makes and grants them.
-COMPILED_VIEWS = ("trainable_content", "offered_content", "offer_derivation", "decision", "own_decision")
+COMPILED_VIEWS = (
+    *("trainable_content", "offered_content", "available_content", "offer_hold"),
+    *("offer_derivation", "decision", "own_decision"),
+)
 
 # What marks offers, or drops them: a change that left no mark would leave a forbidden item offered.
 OFFER_TRIGGERS: dict[str, tuple[str, ...]] = {
@@ -206,6 +201,7 @@ OFFER_TRIGGERS: dict[str, tuple[str, ...]] = {
     "referenced_contact": ("offers_marked",),
     "campaign_told": ("offers_dropped",),
     "policy": ("offers_dropped",),
+    "retraction_batch": ("availability_ended",),
 }
 
 # What a rule or a statement of each role calls. Every role may read its claims: rules are checked as that role.
@@ -304,7 +300,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "fold_offers(integer)": (WORKER,),
     "build_offers(integer)": (WORKER,),
     "audit_offers(integer)": (WORKER,),
+    "number_offers(integer)": (WORKER,),
     "offers_serve()": (TRAINING,),
+    "available_up_to()": (TRAINING,),
     "discard_offers()": (WORKER,),
     "retract_due()": (WORKER,),
     "retractions_set_aside()": (WORKER,),

@@ -14,11 +14,14 @@ class OffersNotPermitted(Exception):
 async def keep_offers(worker: Connection) -> int:
     """Update the offers ready for delivery by some marks, and build some missing ones; return how much was done.
 
+    Items that became available for another reason than a mark get their positions in the order of availability.
+
     The connection is the worker's, and in no transaction: each step commits by itself.
     """
     folded: int = await worker.fetchval("SELECT grounds.fold_offers($1)", MAX_ITEMS_PER_FOLD)
     built: int = await worker.fetchval("SELECT grounds.build_offers($1)", MAX_ITEMS_PER_SLICE)
-    return folded + built
+    numbered: int = await worker.fetchval("SELECT grounds.number_offers($1)", MAX_ITEMS_PER_FOLD)
+    return folded + built + numbered
 
 
 async def audit_offers(worker: Connection) -> int:

@@ -34,6 +34,8 @@ def compiled_views(policy: Policy) -> dict[str, str]:
         "trainable_content": f"{_permitted_query(policy)}\nORDER BY c.id",
         "offer_derivation": _derivation_query(policy),
         "offered_content": _offered_query(policy),
+        "available_content": _available_query(policy),
+        "offer_hold": _hold_query(policy),
         "decision": decision_statement(policy),
         "own_decision": (
             "SELECT d.* FROM grounds.decision d WHERE d.account = ("
@@ -109,20 +111,67 @@ CROSS JOIN LATERAL (
 WHERE due.permitted_from < 'infinity' AND {clauses}"""
 
 
+_OFFER_STANDING = """CROSS JOIN LATERAL (
+    SELECT o.author_country AS country, o.author_product AS product, TRUE AS is_known,
+        timestamptz '-infinity' AS held_until) s"""
+_SERVING_SET = (
+    f"o.offer_set = (SELECT t.id FROM grounds.offer_set t WHERE t.purpose = {CLAIMED_PURPOSE} AND t.state = 'SERVING')"
+)
+
+
 def _offered_query(policy: Policy) -> str:
     """Compile a policy to the SQL of the offers that are valid now and are not marked as changed."""
     columns = ", ".join(f"o.{column}" for column in page_columns())
-    clauses = _clauses(policy, live_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
     return f"""SELECT {columns}, o.language_base, o.language_key
-FROM grounds.offer o CROSS JOIN LATERAL (
-    SELECT o.author_country AS country, o.author_product AS product, TRUE AS is_known,
-        timestamptz '-infinity' AS held_until) s
-WHERE o.offer_set = (
-    SELECT t.id FROM grounds.offer_set t WHERE t.purpose = {CLAIMED_PURPOSE} AND t.state = 'SERVING')
-  AND o.permitted_from <= (SELECT grounds.decision_time())
-  AND NOT EXISTS (SELECT FROM grounds.offer_mark m WHERE m.place = ANY (o.depends_on) OFFSET 0)
-  AND {clauses}
+FROM grounds.offer o {_OFFER_STANDING}
+WHERE {_SERVING_SET}
+  AND {_offer_clauses(policy)}
 ORDER BY o.id"""
+
+
+def _offer_clauses(policy: Policy) -> str:
+    """Compile what a policy's page asks of an offer `o`: its instant has come, no mark, and what pages judge."""
+    clauses = _clauses(policy, live_parameters(policy, "TRUE"), {JudgedBy.PAGE, JudgedBy.BOTH}, "o")
+    return f"""o.permitted_from <= (SELECT grounds.decision_time())
+  AND NOT EXISTS (SELECT FROM grounds.offer_mark m WHERE m.place = ANY (o.depends_on) OFFSET 0)
+  AND {clauses}"""
+
+
+_COMPARED_COLUMNS = ("id", "kind", "product", "created_month", "country", "ground")
+
+
+def _available_query(policy: Policy) -> str:
+    """Compile a policy to the SQL of offers in the order in which they became available.
+
+    An offer that no page may show now has a row too, so that a page can say that it passed it over: of such a row, only
+    what filters compare is not NULL.
+    """
+    columns = ", ".join(
+        f"o.{column}" if column in _COMPARED_COLUMNS else f"CASE WHEN clear.is_clear THEN o.{column} END AS {column}"
+        for column in page_columns()
+    )
+    return f"""SELECT a.position, clear.is_clear, {columns}, o.language_base, o.language_key
+FROM grounds.availability a
+CROSS JOIN LATERAL (SELECT * FROM grounds.offer o WHERE o.id = a.item AND {_SERVING_SET} OFFSET 0) o
+{_OFFER_STANDING}
+CROSS JOIN LATERAL (SELECT (
+  NOT EXISTS (
+    SELECT FROM grounds.availability_ended e
+    WHERE e.purpose = a.purpose AND e.segment = o.id >> 10 AND o.id = ANY (e.items) OFFSET 0)
+  AND {_offer_clauses(policy)}
+) IS TRUE AS is_clear OFFSET 0) clear
+WHERE a.purpose = (SELECT {CLAIMED_PURPOSE})
+ORDER BY a.position"""
+
+
+def _hold_query(policy: Policy) -> str:
+    """Compile a policy to the SQL of the countries and products that holds cover now, in one row."""
+    held = live_parameters(policy, "FALSE")
+    covered = ", ".join(
+        f"ARRAY(SELECT DISTINCT v FROM unnest({held[f'held_{name}']}) v ORDER BY v) AS {name}"
+        for name in ("countries", "products")
+    )
+    return f"SELECT {covered}"
 
 
 # What an offer depends on, as grounds.offer_mark names it: the item and every item that it stands under, its account,

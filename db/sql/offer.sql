@@ -187,6 +187,7 @@ BEGIN
         DELETE FROM grounds.offer o WHERE o.offer_set = kept.id AND o.id = ANY (wanted);
         PERFORM set_config('grounds.purpose', kept.purpose, TRUE);
         INSERT INTO grounds.offer SELECT kept.id, d.* FROM grounds.offer_derivation d WHERE d.id = ANY (wanted);
+        PERFORM grounds.number_available(kept, wanted);
     END LOOP;
 END $$;
 
@@ -254,6 +255,10 @@ BEGIN
         DELETE FROM grounds.offer o WHERE o.offer_set = due.id AND o.id > due.built_up_to AND o.id <= up_to;
         INSERT INTO grounds.offer
         SELECT due.id, d.* FROM grounds.offer_derivation d WHERE d.id > due.built_up_to AND d.id <= up_to;
+        PERFORM grounds.number_available(due, ARRAY(
+            SELECT o.id FROM grounds.offer o WHERE o.offer_set = due.id AND o.id > due.built_up_to AND o.id <= up_to
+            UNION SELECT a.item FROM grounds.availability a
+            WHERE a.purpose = due.purpose AND a.item > due.built_up_to AND a.item <= up_to));
         UPDATE grounds.offer_set SET built_up_to = up_to, state = CASE
             WHEN EXISTS (SELECT FROM grounds.content c WHERE c.id > up_to) THEN 'BUILDING' ELSE 'SERVING' END
         WHERE id = due.id AND state = 'BUILDING';
@@ -310,7 +315,8 @@ BEGIN
     RETURN (SELECT coalesce(sum(s.not_permitted), 0) FROM grounds.offer_set s WHERE s.state = 'FAULTY');
 END $$;
 
--- Where offers are turned off, delete them and the marks that triggers still write. Give 0: there is no more to do.
+-- Where offers are turned off, delete them and the marks that triggers still write. Give 0: there is no more to do. What was
+-- available keeps its position for the day on which they are turned on again, unless a client was told to delete it.
 CREATE FUNCTION grounds.discard_offers() RETURNS int
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -320,5 +326,7 @@ BEGIN
     DELETE FROM grounds.offer;
     DELETE FROM grounds.offer_mark;
     DELETE FROM grounds.offer_arrival;
+    DELETE FROM grounds.availability_wait;
+    PERFORM grounds.number_ended(NULL);
     RETURN 0;
 END $$;

@@ -66,8 +66,8 @@ class CoverageValue:
     value: str = governed(
         OPEN,
         description=(
-            "The value; a month is given as YYYY-MM, a missing value as `unknown`, and a rare value in dashboards "
-            "as `other`."
+            "The value; a month is given as YYYY-MM, a missing value as `unknown`, and a rare value in published "
+            "counts as `other`."
         ),
     )
 
@@ -158,8 +158,8 @@ class CoverageRow:
         OPEN,
         resolver=_resolve_exclusions,
         description=(
-            "The number of items that each condition excludes, in the order of the catalogue; for dashboards, only "
-            "the total has these numbers."
+            "The number of items that each condition excludes, in the order of the catalogue; in published "
+            "counts, only the total has these numbers."
         ),
     )
 
@@ -205,8 +205,8 @@ PROTECTION = CoverageProtection(
 
 @strawberry.type(
     description=(
-        "The counts of one snapshot; officers and auditors get exact counts, and dashboards get counts with noise, "
-        "once a month."
+        "The counts of one snapshot; officers and auditors get exact counts, and all other roles get counts with "
+        "noise, once a month."
     )
 )
 class Coverage:
@@ -227,28 +227,33 @@ class Coverage:
     total: CoverageRow = governed(OPEN, description="The counts of all items that match the filter.")
     funnel: list[CoverageStep] = governed(
         OPEN,
-        description=("The steps from all counted items to the permitted items; empty if a dashboard passes a filter."),
+        description=(
+            "The steps from all counted items to the permitted items; empty for published counts with a filter."
+        ),
     )
 
 
 GroupBy = Annotated[
     list[CoverageDimension],
     strawberry.argument(
-        description="The dimensions by which to count; dashboards can use at most two, including those of the filter."
+        description="The dimensions by which to count; in published counts at most two, including those of the filter."
     ),
 ]
 Day = Annotated[
     date | None,
     strawberry.argument(
-        description="The day of the snapshot in UTC, by default the newest; dashboards get the last publication on or"
-        " before that day."
+        description="The day of the snapshot in UTC, by default the newest; published counts are those of the last"
+        " publication on or before that day."
     ),
 ]
 
 ForPurpose = Annotated[
     str | None,
     strawberry.argument(
-        description=("The purpose for which permitted items are counted, by default the first purpose of the policy.")
+        description=(
+            "The purpose for which permitted items are counted, by default the client's own purpose for training "
+            "clients, and the first purpose of the policy for other roles."
+        )
     ),
 ]
 
@@ -262,13 +267,13 @@ async def coverage(
     day: Day = None,
     purpose: ForPurpose = None,
 ) -> Coverage | None:
-    """Resolve `coverage` from a snapshot, None while there is none: exact for officers, published for dashboards."""
+    """Resolve `coverage` from a snapshot, None while there is none: exact for officers, else published."""
     by = list(dict.fromkeys(group_by))
     filters = await read_filter(info.context, filter)
     dimensions = [Dimension(each) for each in by if each is not CoverageDimension.CONDITION]
-    exact = info.context.actor.role in EXAMINERS
-    read = _exact_coverage if exact else answer_from_published
-    found = await read(info.context, dimensions, filters, day, purpose, conditions=len(dimensions) < len(by))
+    read = _exact_coverage if (exact := info.context.actor.role in EXAMINERS) else answer_from_published
+    asked = (dimensions, filters, day, purpose or info.context.actor.purpose)
+    found = await read(info.context, *asked, conditions=len(dimensions) < len(by))
     if found is None:
         return None
     snapshot, total, rows = found

@@ -1,4 +1,4 @@
-"""The coverage for dashboards, which comes from the published tables."""
+"""The coverage for dashboards and training clients, which comes from the published tables."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -22,7 +22,7 @@ async def answer_from_published(
     *,
     conditions: bool,
 ) -> tuple[CoverageSnapshot, CountRow, list[CountRow]] | None:
-    """Resolve `coverage` for dashboards: slices of the tables that were published, and nothing else.
+    """Resolve `coverage` but for officers and auditors: slices of the tables that were published, and nothing else.
 
     Every table takes its part of what may be told of a person, so that not all are published: of one that is not, every
     cell is suppressed, those without items too. So is what conditions keep out of anything but all items.

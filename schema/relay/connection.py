@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
 
 import strawberry
 
@@ -60,13 +60,18 @@ def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
         return 0
     number = ids.decode_as(kind, after)
     if number is None and ids.is_lost_cursor(kind, after):
-        raise CursorLost(
-            "after: the database was restored after this cursor was returned (pass the ids of all your items to "
-            "checkEligibility, delete the items that are RETRACTED, and read from the start, without after)"
-        )
+        raise_cursor_lost()
     if number is None:
         raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
     return number
+
+
+def raise_cursor_lost() -> NoReturn:
+    """Raise CursorLost for a Relay cursor from before the database was restored."""
+    raise CursorLost(
+        "after: the database was restored after this cursor was returned (pass the ids of all your items to "
+        "checkEligibility, delete the items that are RETRACTED, and read from the start, without after)"
+    )
 
 
 @dataclass(frozen=True)

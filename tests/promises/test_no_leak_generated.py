@@ -112,7 +112,7 @@ class Served:
         if asker.role is Role.TRAINING_CLIENT:
             permitted = {self.contents[item] for item in self.world.permitted}
             items = (IdKind.TRAINABLE_CONTENT, IdKind.TRAINABLE_CONTENT_CURSOR)
-            known = kind is IdKind.AUTHOR and number in self.authors
+            known = kind is IdKind.AVAILABILITY_CURSOR or (kind is IdKind.AUTHOR and number in self.authors)
             return known or kind is IdKind.RECEIPT or (kind in items and number in permitted)
         return asker.role in (Role.PRIVACY_OFFICER, Role.AUDITOR)
 
@@ -202,6 +202,7 @@ def pools(served: Served, asker: Asker) -> Pools:
     instants = st.sampled_from(["2024-01-01T00:00:00Z", "2026-01-01T00:00:00Z", NOW.isoformat()])
     return {
         "first": st.sampled_from([1, 2, 5, 16, 53, 100]),
+        "order": st.sampled_from(["ID", "ID", "ID", "AVAILABILITY"]),
         "firstNumber": st.sampled_from([0, 1, 2, 1000]),
         "after": st.sampled_from([None] * 4 * len(after) + after),
         **dict.fromkeys(("id", "contentId"), chosen),

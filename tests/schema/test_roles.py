@@ -317,11 +317,11 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_no_
         " AND has_function_privilege('grounds_training', p.oid, 'EXECUTE') ORDER BY p.proname"
     )
     assert [name for (name,) in functions] == [
-        *("acknowledge_retractions", "cancel_release", "check_eligibility", "claim", "claimed", "claimed_client"),
-        *("decision_time", "decisions_pending", "delivery_suspension", "hand_out_shard", "lose_shard", "offers_serve"),
-        *("open_lake_file", "open_shard", "publish_release", "record_run", "register_client", "release_may_be_read"),
-        *("removed_from_release", "retractions_after", "start_release", "working", "write_lake_receipt"),
-        "write_receipt",
+        *("acknowledge_retractions", "available_up_to", "cancel_release", "check_eligibility", "claim", "claimed"),
+        *("claimed_client", "decision_time", "decisions_pending", "delivery_suspension", "hand_out_shard"),
+        *("lose_shard", "offers_serve", "open_lake_file", "open_shard", "publish_release"),
+        *("record_run", "register_client", "release_may_be_read", "removed_from_release", "retractions_after"),
+        *("start_release", "working", "write_lake_receipt", "write_receipt"),
     ]
     relations = peopled.execute(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -339,8 +339,8 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_no_
 
         readable = {name for schema, name in relations if allowed(f'SELECT * FROM "{schema}"."{name}" LIMIT 1')}
         assert readable == {
-            *("trainable_content", "offered_content", "delivery", "retraction_batch", "release", "release_shard"),
-            *("training_run", "training_run_input"),
+            *("trainable_content", "offered_content", "available_content", "delivery", "retraction_batch", "release"),
+            *("release_shard", "training_run", "training_run_input"),
         }
         for schema, name in relations:
             assert not allowed(f'DELETE FROM "{schema}"."{name}"'), name

@@ -31,8 +31,8 @@ class Offers:
         self.seen: Counter[str] = Counter()
 
     def fold(self) -> None:
-        """Fold every mark and build every set."""
-        while self.step("fold_offers", 1000) + self.step("build_offers", 1000):
+        """Fold every mark, build every set, and give every position."""
+        while sum(self.step(function, 1000) for function in ("fold_offers", "build_offers", "number_offers")):
             pass
         assert self._values("SELECT DISTINCT state FROM grounds.offer_set") == ["SERVING"]
 

@@ -71,6 +71,7 @@ BREACHES = {
     "every change that can alter a decision marks the affected offers": [
         "ALTER TABLE grounds.content DISABLE TRIGGER offers_marked",
         "DROP TRIGGER offers_marked ON grounds.account_standing",
+        "DROP TRIGGER availability_ended ON grounds.retraction_batch",
     ],
     "the rules in force": ["DELETE FROM grounds.policy"],
 }
@@ -166,6 +167,10 @@ def seen_without_a_claim(database_url: str, *breaches: str) -> set[tuple[str, st
 
 
 _ROWS = {
+    "availability": ["INSERT INTO grounds.availability VALUES ('P', 1, 1)"],
+    "availability_purpose": ["INSERT INTO grounds.availability_purpose (purpose) VALUES ('P')"],
+    "availability_wait": ["INSERT INTO grounds.availability_wait VALUES ('P', 1, now())"],
+    "availability_ended": ["INSERT INTO grounds.availability_ended (purpose, items) VALUES ('P', '{1}')"],
     "held_item": ["INSERT INTO grounds.held_item VALUES (1, 1, 'P', 1, 1, 1)"],
     "release": [
         "INSERT INTO grounds.release (client, name, purpose, filter, started_at) VALUES (1, 'r', 'P', '{}', now())"

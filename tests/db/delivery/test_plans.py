@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from db.delivery.availability import available_statement
 from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, Sample, narrowing, page_statement
 from tests.db.access.test_declaration import login
 
@@ -40,6 +41,16 @@ def plan(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter, vi
     used, values = narrowing(narrowed)
     connection.execute(f"PREPARE page AS {page_statement(used, view)}".encode())
     given = ["'1'", "'GENAI_TRAINING'", "0", "100", str(MAX_ID), *(_literal(value) for value in values)]
+    rows = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE page({', '.join(given)})".encode()).fetchall()
+    connection.execute("DEALLOCATE page")
+    return [line for (line,) in rows]
+
+
+def plan_of_availability(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter) -> list[str]:
+    """Explain the statement of a page in the order of availability."""
+    used, values = narrowing(narrowed)
+    connection.execute(f"PREPARE page AS {available_statement(used)}".encode())
+    given = ["'1'", "'GENAI_TRAINING'", "0", "100", str(MAX_ID), "'{}'", *(_literal(value) for value in values)]
     rows = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE page({', '.join(given)})".encode()).fetchall()
     connection.execute("DEALLOCATE page")
     return [line for (line,) in rows]
@@ -81,6 +92,18 @@ def test_a_page_is_read_in_the_order_of_an_index_under_every_filter(database_url
             lines = plan(connection, narrowed)
             assert not wasteful(lines), name
             assert any("using content_page" in line for line in lines), name
+
+
+def test_a_page_in_the_order_of_availability_walks_along_positions(database_url: str) -> None:
+    with login(database_url, "grounds_training") as connection:
+        for name, narrowed in [*COMPARED.items(), *list(FILTERS.items())[:20]]:
+            lines = plan_of_availability(connection, narrowed)
+            found = [line for line in wasteful(lines) if not line.endswith("Sort")]
+            assert not [line for line in found if "Disabled" not in line], (name, found)
+            walks = [line for line in lines if "availability_pkey" in line]
+            assert len(walks) == 2, (name, lines)
+            # What is found is sorted for its window and for its receipt; the walks themselves are not.
+            assert sum(line.strip().endswith("Sort") for line in lines) == 2, (name, lines)
 
 
 def test_a_page_of_offers_is_read_in_the_order_of_an_index_too(database_url: str) -> None:

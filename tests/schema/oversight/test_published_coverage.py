@@ -117,6 +117,20 @@ async def test_a_filter_reads_the_same_tables(gateway: TestGateway) -> None:
     assert max(margins) < summed["margin"] < sum(margins)
 
 
+async def test_a_training_client_is_told_before_a_pull_what_a_dashboard_reads_and_no_more(gateway: TestGateway) -> None:
+    await counted_gateway(gateway, generated_platform(11))
+    for by in ([], ["KIND"], ["PRODUCT"], ["LANGUAGE"], ["MONTH"], ["KIND", "PRODUCT"], ["KIND", "MONTH"]):
+        told = await ask(gateway, Role.TRAINING_CLIENT, *by)
+        assert told == await ask(gateway, Role.DASHBOARD, *by)
+        assert told != await ask(gateway, Role.AUDITOR, *by)
+        assert not told["exact"]
+    query = "query C($purpose: String) { coverage(purpose: $purpose) { purpose } }"
+    own = await gateway.ask(Role.TRAINING_CLIENT, query)
+    assert own["coverage"]["purpose"] == "GENAI_TRAINING"
+    refusal = (await gateway.post(Role.TRAINING_CLIENT, query, purpose="ADVERTISING")).json()
+    assert "must be a purpose of policy" in refusal["errors"][0]["message"]
+
+
 async def test_of_few_persons_a_dashboard_is_told_nothing(gateway: TestGateway) -> None:
     await counted_gateway(gateway, generated_platform(3))
     answer = await ask(gateway, Role.DASHBOARD, "KIND")
