@@ -37,7 +37,9 @@ from schema.build import GatewaySchema
 from schema.context import Context, Gateway
 from schema.errors import BadInput, FeatureUnavailable, Forbidden, ReasonRequired
 from schema.execution.operations import parse_once
+from schema.execution.plans import Plans
 from schema.oversight.read_reasons import REASON_LIMIT, is_reason, raise_if_reason_missing
+from schema.training.trainable_content import deliver_trainable_content
 
 BODY_LIMIT: Final = 320 * 1024  # ten thousand ids, for checkEligibility
 REQUEST_SECONDS: Final = 10.0
@@ -147,7 +149,7 @@ class GraphQLEndpoint:
     def __init__(
         self, schema: GatewaySchema, documents: Documents, gateway: Gateway, authenticator: Authenticator
     ) -> None:
-        self._schema = schema
+        self._plans = Plans(schema, {"trainableContent": deliver_trainable_content})
         self._documents = documents
         self._gateway = gateway
         self._authenticator = authenticator
@@ -187,12 +189,7 @@ class GraphQLEndpoint:
         reserved = operation is OperationType.MUTATION or actor.role is Role.PRIVACY_OFFICER
         context = Context(actor, self._gateway)
         with borrowing_as(context.sharer, reserved=reserved):
-            result = await self._schema.execute(
-                document.text,
-                variable_values=asked.variables,
-                operation_name=asked.operation,
-                context_value=context,
-            )
+            result = await self._plans.execute(document.text, asked.operation, asked.variables, context)
             await context.record_reads(fields, asked.reason)
             return result
 

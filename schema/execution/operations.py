@@ -229,13 +229,8 @@ def _shorten_error(error: GraphQLError) -> GraphQLError:
 
 def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[GraphQLError]:
     """Refuse a GraphQL operation whose cost is more than a page's."""
-    operation = _find_operation(document, context.operation_name)
-    variables = _cost_variables(operation, context.variables or {})
-    given = (context.operation_name, *variables.items())
-    count = _operation_costs.recall(context.query or "", given)
-    if count is None:
-        count = OperationCost(document, variables).of(operation)
-        _operation_costs.remember(context.query or "", given, count)
+    operation = find_operation(document, context.operation_name)
+    count = cost_of_operation(context.query or "", document, context.operation_name, context.variables or {})
     if count <= MAX_VALUES:
         return []
     todo = "request fewer fields or smaller pages"
@@ -246,7 +241,19 @@ def _cost_errors(context: ExecutionContext, document: DocumentNode) -> list[Grap
     ]
 
 
-def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+def cost_of_operation(query: str, document: DocumentNode, name: str | None, given: Mapping[str, Any]) -> int:
+    """Return about how many values a GraphQL operation asks for with some variables; it is computed once."""
+    operation = find_operation(document, name)
+    variables = _cost_variables(operation, given)
+    circumstances = (name, *variables.items())
+    count = _operation_costs.recall(query, circumstances)
+    if count is None:
+        count = OperationCost(document, variables).of(operation)
+        _operation_costs.remember(query, circumstances, count)
+    return count
+
+
+def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     """Find the operation of a GraphQL document that will be executed."""
     operations = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
     return next(node for node in operations if name is None or (node.name is not None and node.name.value == name))

@@ -155,7 +155,7 @@ class Compiler:
             return self.listed("objects")
         if shape is None:
             origin = self.bind(kind.extensions["strawberry-definition"].origin)
-            values = (f"{_python_name(declared)}={self._instance_value(declared)}" for declared in kind.fields.values())
+            values = (f"{python_name(declared)}={self._instance_value(declared)}" for declared in kind.fields.values())
             return f"{origin}({', '.join(values)})"
         entries = (f"{key!r}: {self._value(kind, name, beneath)}" for key, name, beneath in shape)
         return "{" + ", ".join(entries) + "}"
@@ -164,7 +164,7 @@ class Compiler:
         """Build a GraphQL object from values by field name, for objects that few values of a row change."""
         if shape is None:
             return kind.extensions["strawberry-definition"].origin(
-                **{_python_name(declared): values[name] for name, declared in kind.fields.items()}
+                **{python_name(declared): values[name] for name, declared in kind.fields.items()}
             )
         return {key: kind.name if name == "__typename" else values[name] for key, name, _ in shape}
 
@@ -243,6 +243,18 @@ def answer_rows(
     return _compile_cached(page, execution.context_value.actor.role, kind, shape)(page)
 
 
+def answer_page(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> Iterator[Any]:
+    """Answer a GraphQL list whose selection is known already, row by row. Raises NotCompiled, also at a row."""
+    return _compile_cached(page, role, kind, shape)(page)
+
+
+def shape_beneath(
+    execution: StrawberryGraphQLCoreExecutionContext, kind: GraphQLObjectType, details: list[FieldDetails]
+) -> Shape:
+    """Return the nested field names of a GraphQL selection beneath a field. Raises NotCompiled."""
+    return _selection_shape(execution, kind, details)
+
+
 def _compile_cached(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shape | None) -> CompiledRows:
     """Compile a GraphQL selection once: the function is kept with the type, and so ends with its schema."""
     known: dict[tuple[type, str, Role, Shape | None], CompiledRows] = kind.extensions.setdefault("compiled", {})
@@ -289,6 +301,6 @@ def object_type(declared: Any) -> GraphQLObjectType:
     return kind
 
 
-def _python_name(declared: GraphQLField) -> str:
+def python_name(declared: GraphQLField) -> str:
     """Return the Python name of a GraphQL field."""
     return str(declared.extensions["strawberry-definition"].python_name)

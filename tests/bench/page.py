@@ -7,7 +7,6 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,12 +18,14 @@ from app.auth.dev_issuer import DevelopmentIssuer
 from app.server.scheduler import hold_job_lock
 from app.settings import Settings
 from db.connection import Connection, open_database
+from db.delivery.availability import Place
 from db.delivery.offers import keep_offers
 from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, narrowing, page_statement
 from db.policy.compile import page_columns
 from schema.actor import Role
 from schema.relay.ids import IdKind, Ids, ids_of
-from tests.bench.world import interleaved, loaded, served, training_connection
+from schema.training.availability import encode_place, filter_fingerprint
+from tests.bench.world import Client, interleaved, loaded, served, training_connection
 
 CLIENT = "bench"
 PURPOSE = "GENAI_TRAINING"
@@ -48,6 +49,9 @@ LEAN = """query Page($first: Int!, $after: String, $filter: TrainableContentFilt
     pageInfo { hasNextPage endCursor }
   }
 }"""
+BY_EXECUTOR = "nodes @include(if: true) {"
+"""An operation with a directive is not planned: the executor answers it, each time."""
+AVAILABILITY = QUERY.replace("filter: $filter)", "filter: $filter, order: AVAILABILITY)")
 EXPLAIN = """query Explain($id: ID!) {
   eligibility(contentId: $id) { permitted ground conditions { code outcome required evidence } }
 }"""
@@ -85,7 +89,7 @@ Call = Callable[[int], Awaitable[object]]
 class Bench:
     """The means of measuring: a connection to a server, one to its database, and the permitted ids."""
 
-    client: HTTPConnection
+    client: Client
     bare: Connection
     ids: Ids
     tokens: Mapping[Role, str]
@@ -112,6 +116,16 @@ class Bench:
         answer = self.client.getresponse().read()
         assert b'"errors"' not in answer[:20], answer[:200]
         return answer
+
+    def in_order_of_availability(self, places: list[int], size: int) -> Call:
+        """Ask for a page in the order of availability: once all is built, positions are the places of items."""
+        fingerprint = filter_fingerprint(PURPOSE, None)
+
+        async def call(turn: int) -> None:
+            after = encode_place(self.ids, fingerprint, Place(places[turn % len(places)]))
+            self.ask(Role.TRAINING_CLIENT, AVAILABILITY, {"first": size, "after": after})
+
+        return call
 
     def bare_page(self, places: list[int], size: int) -> Call:
         """Read the same rows of the same view, and encode them."""
@@ -154,7 +168,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
     async with served(settings) as client:
         bench = Bench(client, bare, ids, tokens, numbers, number)
         for size in (1000, 100):
-            await _sizes(bench, size, rounds)
+            await _sizes(bench, settings, size, rounds)
         await _places(bench, rounds)
         await _filters(bench, rounds)
         await _explained(bench, settings, url, rounds)
@@ -173,7 +187,7 @@ async def _build_offers(settings: Settings, url: str) -> None:
     await admin.close()
 
 
-async def _sizes(bench: Bench, size: int, rounds: int) -> None:
+async def _sizes(bench: Bench, settings: Settings, size: int, rounds: int) -> None:
     starts = bench.numbers[: max(1, len(bench.numbers) - size - 1)]
     places = [starts[len(starts) * turn // rounds] for turn in range(rounds)]
     calls = {
@@ -183,8 +197,19 @@ async def _sizes(bench: Bench, size: int, rounds: int) -> None:
         "every field, all conditions": bench.over_http(QUERY, places, size),
         "the same by zstd": bench.over_http(QUERY, places, size, packed=True),
         "the view's fields": bench.over_http(LEAN, places, size),
+        "every field, by the executor": bench.over_http(QUERY.replace("nodes {", BY_EXECUTOR), places, size),
+        "the view's, by the executor": bench.over_http(LEAN.replace("nodes {", BY_EXECUTOR), places, size),
     }
+    if settings.offers:
+        turns = [len(starts) * turn // rounds for turn in range(rounds)]
+        calls["in the order of availability"] = bench.in_order_of_availability(turns, size)
     _print(f"page of {size}", await interleaved(calls, rounds))
+    for name, call in calls.items():
+        if "SQL" not in name and "the same" not in name:
+            before = bench.client.cpu()
+            for turn in range(rounds):
+                await call(turn)
+            print(f"page of {size:<12} {name:30} {(bench.client.cpu() - before) / rounds * 1e3:8.2f} ms of the server")
 
 
 async def _places(bench: Bench, rounds: int) -> None:

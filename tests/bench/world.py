@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
@@ -64,6 +65,10 @@ class Client(HTTPConnection):
     """A connection to a server with little overhead, which knows the server's process."""
 
     server: int
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that the server used so far, all its threads: see clock_getcpuclockid(3)."""
+        return time.clock_gettime((~self.server << 3) | 2)
 
 
 @asynccontextmanager
