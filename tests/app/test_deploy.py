@@ -1,8 +1,10 @@
 """The files of app/deploy name what exists, and Debian's nginx and Prometheus accept theirs."""
 
 import asyncio
+import json
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,6 +67,20 @@ def test_the_container_copies_what_the_repository_has() -> None:
     named = re.findall(r"(requirements\S*\.txt|\./schema/client)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
     assert named
     assert all((ROOT / name).exists() for name in named)
+
+
+@pytest.mark.deploy
+def test_the_command_of_the_readme_lists_every_package_with_its_hashes(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    if not program.exists():
+        pytest.skip("cyclonedx-bom is missing: ./run --with sbom pytest")
+    (command,) = re.findall(r"--with sbom cyclonedx-py (.+) --output-file", (DEPLOY / "README.md").read_text("utf-8"))
+    arguments = [str(ROOT / each) if (ROOT / each).is_file() else each for each in command.split()]
+    run_tool([str(program), *arguments, "--output-file", str(tmp_path / "sbom.json")])
+    listed = json.loads((tmp_path / "sbom.json").read_text())["components"]
+    locked = re.findall(r"^([\w.-]+)==([\w.+!]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert sorted((each["name"], each["version"]) for each in listed) == sorted(locked)
+    assert all(each["externalReferences"][0]["hashes"] for each in listed)
 
 
 @pytest.mark.deploy
