@@ -46,7 +46,8 @@ def lake_export_command(
 ) -> None:
     """Export all facts that decisions read, from one snapshot of the database.
 
-    The folder is confidential, because it has facts about people who may not be delivered. The gateway records the
+    The folder is confidential, because it has facts about people whose items may not be delivered. The gateway
+    records the
     export as a read of data.
     """
 
@@ -93,7 +94,7 @@ def lake_decide_command(
         decided = decide_lake(lake, output, public_key)
         print(f"{output}: {decided.items} items decided, {decided.permitted} permitted")
         if not decided.has_texts:
-            print("The lake has no texts, so that only the decisions are written (export with --texts).")
+            print("The lake has no texts, so only the decisions are written (export with --texts).")
 
 
 @lake_commands.command("commit")
@@ -103,9 +104,10 @@ def lake_commit_command(
     target: Annotated[Path, typer.Option(help="The folder that the client reads.")],
     data: Data = None,
 ) -> None:
-    """Hand over what an engine wrote: cut what is no longer permitted, write receipts, and move the files.
+    """Deliver files that an engine wrote: remove items that are no longer permitted, write receipts, and move the
+    files.
 
-    Each file needs a column `id` with the client's ids. If a planted item is among them, nothing is handed over, and
+    Each file needs a column `id` with the client's ids. If a file contains a planted item, nothing is delivered, and
     the gateway opens a hold that stops all deliveries.
     """
 

@@ -100,13 +100,13 @@ async def _claim_for_commit(training: Connection, client: int, snapshot: Snapsho
 def _staged_paths(staging: Path, target: Path) -> list[Path]:
     """List the Parquet files of a staging folder; engines' own marks are passed over. Raises LakeError."""
     if not staging.is_dir():
-        raise LakeError(f"{staging}: is no folder (name the folder into which the engine wrote)")
+        raise LakeError(f"{staging}: is not a folder (name the folder into which the engine wrote)")
     if target.resolve().is_relative_to(staging.resolve()):
         raise LakeError(f"--target: {target} is inside the staging folder (choose another folder)")
     found = []
     for path in sorted(staging.rglob("*")):
         if path.is_symlink() or (path.is_file() and path.suffix != ".parquet" and path.name[0] not in "._"):
-            raise LakeError(f"{path}: is no Parquet file, so that its items cannot be checked (remove it)")
+            raise LakeError(f"{path}: is not a Parquet file, so its items cannot be checked (remove it)")
         if path.is_file() and path.suffix == ".parquet":
             found.append(path)
     if not found:
@@ -123,7 +123,7 @@ def _read_staged_ids(path: Path, ids: Ids) -> _StagedFile:
     numbers = [ids.decode_as(IdKind.TRAINABLE_CONTENT, str(text)) for text in listed]
     items = {number: str(text) for number, text in zip(numbers, listed, strict=True) if number is not None}
     if unknown := numbers.count(None):
-        raise LakeError(f"{path}: {unknown} of {len(listed)} ids are none of this client's (write the ids of the lake)")
+        raise LakeError(f"{path}: {unknown} of {len(listed)} ids are not this client's (write the ids of the lake)")
     return _StagedFile(path, items)
 
 

@@ -98,7 +98,7 @@ def open_lake(folder: Path, public_key: str | None = None) -> tuple[Snapshot, di
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, orjson.dumps(unsigned, option=_SORTED))
     except FileNotFoundError:
         raise LakeError(
-            f"{folder}: is no lake, because it has no {MANIFEST} (name a folder of grounds lake export)"
+            f"{folder}: is not a lake, because it has no {MANIFEST} (name a folder of grounds lake export)"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, Base64Error, InvalidSignature):
         raise LakeError(f"{folder / MANIFEST}: was changed after the export (export again)") from None

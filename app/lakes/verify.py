@@ -65,7 +65,7 @@ async def search_folder(database: Database, folder: Path, client: str, purpose: 
 def _all_files(folder: Path) -> list[Path]:
     """List every file of a folder. Raises LakeError."""
     if not folder.is_dir():
-        raise LakeError(f"{folder}: is no folder (name the folder of the client's files)")
+        raise LakeError(f"{folder}: is not a folder (name the folder of the client's files)")
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

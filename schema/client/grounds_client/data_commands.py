@@ -26,8 +26,12 @@ def add_data_commands(groups: "argparse._SubParsersAction[argparse.ArgumentParse
     pull.set_defaults(run=_run_pull)
     sync = groups.add_parser("sync", help="Bring a folder up to date, and acknowledge retractions.")
     sync.add_argument("folder", type=Path, metavar="FOLDER", help="The folder; it is created if it does not exist.")
-    sync.add_argument("--release", metavar="NAME", help="The name of the release. Without it, all pages are read.")
-    sync.add_argument("--format", choices=FORMATS, default=NDJSON, help="The format of the files without a release.")
+    sync.add_argument(
+        "--release", metavar="NAME", help="The name of the release. Without a release, the command reads all pages."
+    )
+    sync.add_argument(
+        "--format", choices=FORMATS, default=NDJSON, help="The format of the files, if no release is given."
+    )
     _add_gateway(sync, required=True)
     _add_filter(sync)
     sync.set_defaults(run=_run_sync)

@@ -169,13 +169,13 @@ async def test_a_commit_is_refused_where_the_rules_or_the_client_have_changed(ga
 async def test_files_with_other_ids_are_refused(gateway: TestGateway, lake: Path) -> None:
     staging = lake.with_name("staging")
     pq.write_table(pa.table({"id": ["x" * 22, None]}), staging / "c.parquet")
-    with pytest.raises(LakeError, match="2 of 2 ids are none of this client's"):
+    with pytest.raises(LakeError, match="2 of 2 ids are not this client's"):
         await commit(gateway, lake)
     pq.write_table(pa.table({"name": ["x"]}), staging / "c.parquet")
     with pytest.raises(LakeError, match="has no column id"):
         await commit(gateway, lake)
     (staging / "c.parquet").rename(staging / "c.csv")
-    with pytest.raises(LakeError, match="is no Parquet file"):
+    with pytest.raises(LakeError, match="is not a Parquet file"):
         await commit(gateway, lake)
     assert receipts(gateway) == []
 
@@ -189,7 +189,7 @@ async def test_an_export_that_was_changed_is_refused(lake: Path, tmp_path: Path)
         for edit in (alter, Path.unlink):
             shutil.copytree(lake, copied)
             edit(copied / name)
-            with pytest.raises(LakeError, match=r"changed after|is missing|is no lake") as caught:
+            with pytest.raises(LakeError, match=r"changed after|is missing|is not a lake") as caught:
                 open_lake(copied)
             assert name.rpartition("/")[2] in str(caught.value) or name == "manifest.json"
             shutil.rmtree(copied)
@@ -199,7 +199,7 @@ async def test_an_export_that_was_changed_is_refused(lake: Path, tmp_path: Path)
         open_lake(copied)
     with pytest.raises(LakeError, match="was exported by another gateway"):
         open_lake(lake, "00" * 32)
-    with pytest.raises(LakeError, match="is no lake"):
+    with pytest.raises(LakeError, match="is not a lake"):
         open_lake(tmp_path)
     with pytest.raises(LakeError, match="is not an empty folder"):
         decide_lake(lake, lake)
@@ -273,5 +273,5 @@ async def test_the_commands_of_the_readme_run_in_their_order(gateway: TestGatewa
     assert "1 items must be deleted" in run(searched, 4)
     read = gateway.execute("SELECT reader, fields, reason FROM grounds.staff_read")
     assert read == [("command line", ["lakeExport"], "facts of all items, for the client engine")]
-    assert "is no lake" in run(["lake", "decide", "target", "--output", "new"], 2)
+    assert "is not a lake" in run(["lake", "decide", "target", "--output", "new"], 2)
     assert "has no Parquet files" in run(committed, 2)
