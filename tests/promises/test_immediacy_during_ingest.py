@@ -34,8 +34,11 @@ OFFICERS = 4
 WAYS = ("account", "person", "contact", "late person", "late contact", "hold")
 OBJECT = "mutation O($input: FileObjectionInput!) { fileObjection(input: $input) { reference } }"
 HOLD = 'mutation H($account: String!) { openHold(scope: ACCOUNT, value: $account, authority: "a", reason: "b") { id } }'
+# By the index of accounts: to read every item takes longer with each batch.
 PERMITTED = """
-SELECT count(*) FROM grounds.trainable_content t JOIN grounds.account a ON a.id = t.account WHERE a.platform_id = %s
+SELECT count(*) FROM grounds.account a
+CROSS JOIN LATERAL (SELECT t.id FROM grounds.trainable_content t WHERE t.account = a.id OFFSET 0) t
+WHERE a.platform_id = %s
 """
 SERVED = """
 SELECT a.platform_id FROM grounds.account a
