@@ -20,8 +20,7 @@ _ITEM_TABLES: Final[Mapping[str, frozenset[str]]] = {
     "told": frozenset({"epochs"}),
 }
 _REFERENCED_TABLES: Final = {"o": _COLUMNS["account_standing"] & _COLUMNS["referenced_contact"]}
-_MEMBER_TABLES: Final = {"a": _COLUMNS["content"], "p": _COLUMNS["content"]}
-OUTCOMES_NOT_SHOWN: Final = ("id", "account")
+_MEMBER_TABLES: Final = {"a": _COLUMNS["content"]}
 
 
 class LakeCompiler:
@@ -121,16 +120,18 @@ family_references AS (
     def _parents(self) -> str:
         """Write the SQL of the walk up from each item, and of what it finds: see PARENTS_PUBLIC of the catalogue."""
         public, top = (
-            {table: self._rewrite("AUDIENCE_PUBLIC", rule.format(table), _MEMBER_TABLES) for table in ("p", "a")}
-            for rule in (IS_PUBLIC, IS_TOP)
+            self._rewrite("AUDIENCE_PUBLIC", rule.format("a"), _MEMBER_TABLES) for rule in (IS_PUBLIC, IS_TOP)
         )
         above = "w.place > 1"
-        return f"""above AS (
-  SELECT c.id AS item, 1 AS place, p.parent, {public["p"]} AS is_public, {top["p"]} AS is_top
-  FROM content c JOIN content p ON p.platform_id = c.parent AND p.id <> c.id
+        return f"""named_parents AS (
+  SELECT a.id, a.platform_id, a.parent, {public} AS is_public, {top} AS is_top
+  FROM content a WHERE a.platform_id IN (SELECT c.parent FROM content c)),
+above AS (
+  SELECT c.id AS item, 1 AS place, p.parent, p.is_public, p.is_top
+  FROM content c JOIN named_parents p ON p.platform_id = c.parent AND p.id <> c.id
   UNION ALL
-  SELECT u.item, u.place + 1, a.parent, {public["a"]}, {top["a"]}
-  FROM above u JOIN content a ON a.platform_id = u.parent AND a.id <> u.item WHERE u.place < {MAX_PARENTS}),
+  SELECT u.item, u.place + 1, a.parent, a.is_public, a.is_top
+  FROM above u JOIN named_parents a ON a.platform_id = u.parent AND a.id <> u.item WHERE u.place < {MAX_PARENTS}),
 parents AS (
   SELECT g.item, (g.is_public AND (g.is_top OR (g.all_public AND g.ends))) AS are_public
   FROM (

@@ -23,7 +23,7 @@ from tests.support.ordinary_cases import ordinary_every
 
 SEED, WORLDS, INSTANTS, DECISIONS = 7, 80, 5, 2_800
 CI_SEEDS, CI_INSTANTS, CI_DECISIONS = range(20, 27), 6, 20_000
-SPARK_INSTANTS = 3
+SPARK_WORLDS, SPARK_INSTANTS = 80, 2
 LONG_BATCHES, LONG_WORLDS, LONG_INSTANTS, LONG_DECISIONS = 12, 400, 8, 200_000
 ZONES = ("UTC", "America/Los_Angeles", "Pacific/Kiritimati")
 Mutation = Callable[[str], str]
@@ -175,7 +175,7 @@ async def test_a_lake_has_nothing_that_decisions_do_not_read(gateway: TestGatewa
 @pytest.mark.long
 async def test_spark_decides_as_the_database_does(gateway: TestGateway, tmp_path: Path) -> None:
     """On two executors, in a session of another time zone. Needs ./run --with release,lake,long pytest, and Java 17."""
-    batch = await loaded(gateway, secrets.randbits(40), LONG_WORLDS, SPARK_INSTANTS)
+    batch = await loaded(gateway, secrets.randbits(40), SPARK_WORLDS, SPARK_INSTANTS)
     for lake in await lakes_of(gateway, batch.instants, tmp_path):
         (tmp_path / "spark.sql").write_text(statement_of(lake, DialectName.SPARK))
         output = lake.folder.with_suffix(".decisions")

@@ -20,8 +20,7 @@ def to_pandas(folder: str | Path) -> Any:
 
     files, is_parquet = _files_of(folder)
     frames = [
-        pandas.read_parquet(file) if is_parquet else pandas.read_json(file, lines=True, convert_dates=False)
-        for file in files
+        pandas.read_parquet(file) if is_parquet else pandas.read_json(file, lines=True, dtype=False) for file in files
     ]
     return pandas.concat(frames, ignore_index=True)
 

@@ -264,7 +264,7 @@ async def test_the_commands_of_the_readme_run_in_their_order(gateway: TestGatewa
 
     assert f"{ITEMS} rows of content" in run(exported)
     assert run(decided) == f"decided: {ITEMS} items decided, {ITEMS} permitted\n"
-    assert run(compiled).startswith("WITH RECURSIVE above AS (")
+    assert run(compiled).startswith("WITH RECURSIVE named_parents AS (")
     stage(tmp_path)
     assert run(committed) == f"target: 2 files with {ITEMS} items, 0 items were cut\n"
     assert run(searched) == f"2 files with {ITEMS} items were searched.\n"
