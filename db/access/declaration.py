@@ -164,7 +164,8 @@ TABLES: dict[str, dict[str, Access]] = {
     **{name: {OWNER: _owner_rule()} for name in (
         *("offer", "offer_set", "offer_mark", "offer_arrival", "availability", "availability_purpose"),
         *("availability_wait", "availability_ended", "installation", "incarnation", "journal_entry", "job"),
-        *("ended_session", "reading_link", "webhook", "coverage_delivered", "coverage_person", "coverage_part"))},
+        *("ended_session", "reading_link", "webhook", "coverage_delivered", "coverage_person", "coverage_parent"),
+        "coverage_part")},
 }  # fmt: skip
 
 # What db.past shows as it was.
@@ -183,6 +184,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "offer_hold": (),
     "offer_derivation": (),
     "decision": (STAFF,),
+    "passed_by_author": (),
     "own_decision": (SUBJECT,),
     "objection_in_force": (STAFF, SUBJECT),
     "retraction": (STAFF,),
@@ -190,7 +192,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 # Of the policy in force, which makes and grants them.
 COMPILED_VIEWS = (
     *("trainable_content", "offered_content", "available_content", "offer_hold"),
-    *("offer_derivation", "decision", "own_decision"),
+    *("offer_derivation", "decision", "passed_by_author", "own_decision"),
 )
 
 # What marks offers, or drops them: a change that left no mark would leave a forbidden item offered.
@@ -311,8 +313,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "retractions_of(bigint)": (STAFF,),
     "check_eligibility(bigint[])": (TRAINING,),
     "purge_texts(integer)": (WORKER,),
-    "count_coverage(text[], integer, integer, integer)": (WORKER,),
-    "counted_coverage()": (WORKER,),
+    "count_coverage(text[], integer, integer, integer, text[])": (WORKER,),
+    "counted_coverage(integer)": (WORKER,),
     "publish_coverage(json)": (WORKER,),
     "known_at()": (STAFF,),
     "valid_at()": (STAFF,),

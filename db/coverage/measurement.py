@@ -46,23 +46,29 @@ class CountedTotal(NamedTuple):
 class CountedCoverage(NamedTuple):
     """What was counted for one purpose. `tables` are by the names of their dimensions, then by values.
 
+    Each item is judged by the data about its author. `below` counts by kind those that only an item above excludes.
     `grounds` has the ground of each kind under the policy, `named` the values of each dimension that the publication
     before named. `purposes` is for how many purposes there are counts of the same persons: they share the budget.
     """
 
     total: CountedTotal
     tables: Mapping[Key, Mapping[Key, Layers]]
+    below: Mapping[str, float]
     grounds: Mapping[str, str]
     named: Mapping[str, Collection[str]]
     purposes: int
 
 
 class Cell(NamedTuple):
-    """A measured cell; `deviation` is the standard deviation of the noise of either layer."""
+    """A measured cell; `deviation` is the standard deviation of the noise of either layer.
+
+    `estimate` is that of the permitted items that were taken for excluded, an error that all cells have in common.
+    """
 
     permitted: float
     others: float
     deviation: float
+    estimate: float = 0.0
 
     @property
     def items(self) -> float:
@@ -77,7 +83,14 @@ class Cell(NamedTuple):
     def plus(self, other: "Cell", sign: int = 1) -> "Cell":
         """Add another cell of coverage, or with sign -1 take it away."""
         permitted, others = self.permitted + sign * other.permitted, self.others + sign * other.others
-        return Cell(permitted, others, hypot(self.deviation, other.deviation))
+        deviation = hypot(self.deviation, other.deviation)
+        return Cell(permitted, others, deviation, self.estimate + sign * other.estimate)
+
+    def less(self, share: float, deviation: float) -> "Cell":
+        """Take a share of the permitted items of a coverage cell for excluded, as items above them exclude them."""
+        excluded = share * max(0.0, self.permitted)
+        estimate = self.estimate + deviation * max(0.0, self.permitted)
+        return Cell(self.permitted - excluded, self.others + excluded, self.deviation, estimate)
 
 
 class Measurement:
@@ -101,6 +114,9 @@ class Measurement:
         for name in OPEN_DIMENSIONS:
             measured = {value: self._cell(name, layers) for (value,), layers in tables[name,].items()}
             self.values[name] = named_cells(measured, counted.named.get(name, ()))
+        self.below = dict(
+            zip(KINDS, self._numbers("BELOW", (counted.below.get(kind, 0) for kind in KINDS)), strict=True)
+        )
         self.pairs: dict[Key, dict[Key, Cell]] = {pair: self._pair(pair, tables[pair]) for pair in MEASURED_PAIRS}
 
     def _numbers(self, name: str, exact: Iterable[float]) -> list[float]:

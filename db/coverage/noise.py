@@ -13,6 +13,11 @@ MAX_ITEMS_IN_TOTAL: Final = 20
 """The maximum number of items for which a person counts in the counts of all items."""
 MAX_ITEMS_IN_TABLES: Final = 5
 """The maximum number of items for which a person counts in tables, which divide the total by dimensions."""
+MAX_ITEMS_BELOW: Final = 5
+"""The maximum number of other persons' items, as they count in tables, that one person's items exclude: an item that is
+not public excludes the comments and captions below it."""
+MAX_ITEMS_NOT_DELIVERED: Final = 20
+"""The number of other persons' items that one person can keep from being delivered without being found by it."""
 PRIVACY_LOSS: Final = 0.175
 """The parameter mu of one publication for all purposes together. It protects all data that is stored about a person."""
 PUBLICATIONS_IN_30_DAYS: Final = 2
@@ -28,8 +33,9 @@ SHARES: Final[Mapping[str, float]] = {
     "PRODUCT": 0.02,
     "COUNTRY": 0.05,
     "LANGUAGE": 0.06,
-    "MONTH": 0.10,
-    "KIND,COUNTRY": 0.29,
+    "MONTH": 0.09,
+    "BELOW": 0.03,
+    "KIND,COUNTRY": 0.27,
     "COUNTRY,LANGUAGE": 0.19,
     "KIND,PRODUCT": 0.04,
 }
@@ -64,7 +70,7 @@ def noise_margin(deviation: float) -> float:
     return NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * deviation
 
 
-def greatest_advantage(publications: int) -> float:
+def greatest_advantage(publications: float) -> float:
     """Return how much better than by chance an attacker can guess whether a person is in the published coverage.
 
     It is the accuracy of the best test with everything known but that person, less 1/2.
@@ -76,11 +82,16 @@ def _sensitivity(name: str, conditions: int) -> float:
     """Return the largest change (Euclidean) of a coverage measurement when one person's facts change.
 
     A person moves all its items from some cells of a table to others, or from failing some conditions to failing the
-    rest of them; the scale is one number.
+    rest of them; the scale is one number. Below other persons' items, its own count besides, and each leaves less room
+    for those of others: README.md has the sum.
     """
     if name == "SCALE":
         return MAX_ITEMS_IN_TABLES
     if name == "FAILING":
         return MAX_ITEMS_IN_TOTAL * sqrt(conditions)
-    cap = MAX_ITEMS_IN_TOTAL if name in ("TOTAL", "DELIVERIES", "FIRST", "ALONE") else MAX_ITEMS_IN_TABLES
+    if name == "BELOW":
+        return (2 * MAX_ITEMS_IN_TABLES + MAX_ITEMS_BELOW) * sqrt(2)
+    if name == "DELIVERIES":
+        return (MAX_ITEMS_IN_TOTAL + MAX_ITEMS_NOT_DELIVERED) * sqrt(2)
+    cap = MAX_ITEMS_IN_TOTAL if name in ("TOTAL", "FIRST", "ALONE") else MAX_ITEMS_IN_TABLES
     return cap * sqrt(2)

@@ -5,6 +5,7 @@ from itertools import accumulate
 from math import ceil, hypot, sqrt
 from typing import Final, NamedTuple
 
+from db.coverage.estimates import ExcludedShares, combined_values
 from db.coverage.measurement import (
     MEASURED_PAIRS,
     OPEN_DIMENSIONS,
@@ -16,10 +17,15 @@ from db.coverage.measurement import (
     Measurement,
 )
 from db.coverage.noise import Noise, gaussian_noise, noise_margin
+from db.policy.conditions import CONDITIONS
 
 ROUNDING_BASE: Final = 10
 MAX_UNCERTAINTY: Final = 0.1
 """The maximum margin of the counts by condition, as a share of all items. Counts with a larger margin are withheld."""
+ABOVE: Final = next(place for place, condition in enumerate(CONDITIONS) if condition.code == "AUDIENCE_PUBLIC")
+"""The place of the condition that an item fails because of an item above it."""
+ONLY_OF_OTHERS: Final = {place for place, condition in enumerate(CONDITIONS) if condition.predicate_of_author == "TRUE"}
+"""The places of the conditions that an item fails only because of other persons: no count is published by these."""
 PUBLISHED_PAIRS: Final = (*MEASURED_PAIRS, ("KIND", "GROUND"), ("COUNTRY", "GROUND"), ("PRODUCT", "GROUND"))
 TABLES: Final[Sequence[Key]] = (("KIND",), *((name,) for name in OPEN_DIMENSIONS), ("GROUND",), *PUBLISHED_PAIRS)
 
@@ -45,6 +51,18 @@ class CountRow(NamedTuple):
     step_margin: int = 0
 
 
+def share_margin(row: CountRow) -> float | None:
+    """Return how far the permitted share of a published coverage row can be off by noise; None if it is suppressed.
+
+    Permitted items and others have separate noise of the same deviation, each at most 1 / sqrt(2) of the margin. The
+    factor of a table changes both alike, and so no share.
+    """
+    if not row.items or row.permitted is None:
+        return None
+    share = row.permitted / row.items
+    return min(1.0, row.margin / sqrt(2) * hypot(share, 1 - share) / row.items)
+
+
 def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> dict[str, list[CountRow]]:
     """Measure coverage with noise, and return the published tables by the names of dimensions; "" is all items.
 
@@ -60,9 +78,10 @@ def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> d
     uncertainty = hypot(
         measured.total.items_deviation / measured.total.items, measured.deviations["SCALE"] / measured.in_tables
     )
-    cells = _all_cells(measured, scale, counted.grounds)
+    shares = ExcludedShares(measured)
+    cells = _all_cells(measured, shares, scale, counted.grounds)
     named = {(name, value) for name, values in measured.values.items() if name != "KIND" for value in values}
-    return {"": [_total_row(measured)]} | {
+    return {"": [_total_row(measured, shares)]} | {
         ",".join(table): [
             _cell_row(key, cell, scale, uncertainty, shown=(*table, *key) in named or _is_shown(cell))
             for key, cell in cells[table].items()
@@ -71,26 +90,30 @@ def protect_counts(counted: CountedCoverage, noise: Noise = gaussian_noise) -> d
     }
 
 
-def _all_cells(measured: Measurement, scale: float, grounds: Mapping[str, str]) -> dict[Key, dict[Key, Cell]]:
+def _all_cells(
+    measured: Measurement, shares: ExcludedShares, scale: float, grounds: Mapping[str, str]
+) -> dict[Key, dict[Key, Cell]]:
     """Arrange the measured cells of coverage in tables, with what can be computed from them."""
     whole = Cell(
         measured.total.permitted / scale,
         measured.total.others / scale,
         hypot(measured.total.deviation / scale, measured.deviations["SCALE"]),
     )
-    cells: dict[Key, dict[Key, Cell]] = {**measured.pairs}
-    for name, values in measured.values.items():
-        cells[name,] = {(value,): cell for value, cell in values.items()}
+    found = combined_values(measured) | measured.pairs
+    cells = {
+        table: {key: shares.of_cell(table, key).subtract_from(cell) for key, cell in of_table.items()}
+        for table, of_table in found.items()
+    }
     for name in OPEN_DIMENSIONS:
-        rest = whole
-        for cell in measured.values[name].values():
+        rest = shares.overall.subtract_from(whole)
+        for cell in cells[name,].values():
             rest = rest.plus(cell, -1)
         cells[name,][OTHER,] = rest
     of_kinds = cells["KIND",]
     cells["GROUND",] = _sum_cells(((grounds[kind],), cell) for (kind,), cell in of_kinds.items())
     cells["KIND", "GROUND"] = {(kind, grounds[kind]): cell for (kind,), cell in of_kinds.items()}
     for pair in (("KIND", "COUNTRY"), ("KIND", "PRODUCT")):
-        by_kind = measured.pairs[pair].items()
+        by_kind = cells[pair].items()
         cells[pair[1], "GROUND"] = _sum_cells(((value, grounds[kind]), cell) for (kind, value), cell in by_kind)
     return cells
 
@@ -113,22 +136,28 @@ def _cell_row(key: Key, cell: Cell, scale: float, uncertainty: float, *, shown: 
     if not shown:
         return CountRow(key, None, None)
     items = round_count(scale * cell.items)
-    margin = _margin(scale * hypot(cell.items_deviation, uncertainty * cell.items))
+    margin = _margin(scale * hypot(cell.items_deviation, uncertainty * cell.items, cell.estimate))
     return CountRow(key, items, round_count(scale * cell.permitted, items), margin=margin)
 
 
-def _total_row(measured: Measurement) -> CountRow:
+def _total_row(measured: Measurement, shares: ExcludedShares) -> CountRow:
     """Return the published coverage of all items. A count that can be off by too much is suppressed."""
-    total, deliveries, deviations = measured.total, measured.deliveries, measured.deviations
+    total, deliveries, deviations = (
+        shares.overall.subtract_from(measured.total),
+        measured.deliveries,
+        measured.deviations,
+    )
+    excluded_above = total.others - measured.total.others
     items = round_count(total.items)
     permitted = round_count(total.permitted, items)
     delivered = round_count(deliveries.items, items)
-    exclusion_margin = _margin(max(deviations["FAILING"], deviations["ALONE"]))
-    failing = [round_count(number, items) for number in measured.failing]
-    alone = [round_count(number, total) for number, total in zip(measured.alone, failing, strict=True)]
-    left = _funnel(measured, items, permitted)
+    exclusion_margin = _margin(hypot(max(deviations["FAILING"], deviations["ALONE"]), total.estimate))
+    failing = [round_count(number, items) for number in _added_above(measured.failing, excluded_above)]
+    alone = [round_count(number) for number in _added_above(measured.alone, excluded_above)]
+    alone = [min(number, most) for number, most in zip(alone, failing, strict=True)]
+    left = _funnel(_added_above(measured.first, excluded_above), items, permitted)
     # The noise of a step is at most that of half of the steps, with both ends known: a Brownian bridge.
-    step_margin = _margin(hypot(total.items_deviation, sqrt(len(left) / 4) * deviations["FIRST"]))
+    step_margin = _margin(hypot(total.items_deviation, sqrt(len(left) / 4) * deviations["FIRST"], total.estimate))
     nothing = (None,) * len(left)
     uncertain = max(exclusion_margin, step_margin) > MAX_UNCERTAINTY * items
     return CountRow(
@@ -137,20 +166,30 @@ def _total_row(measured: Measurement) -> CountRow:
         permitted,
         delivered,
         round_count(deliveries.others, delivered),
-        nothing if uncertain else failing,
-        nothing if uncertain else alone,
+        nothing if uncertain else _without_others(failing),
+        nothing if uncertain else _without_others(alone),
         nothing if uncertain else left,
-        _margin(max(total.items_deviation, deliveries.items_deviation)),
+        _margin(max(hypot(total.items_deviation, total.estimate), deliveries.items_deviation)),
         0 if uncertain else exclusion_margin,
         0 if uncertain else step_margin,
     )
 
 
-def _funnel(measured: Measurement, items: int, permitted: int) -> list[int]:
+def _added_above(numbers: Sequence[float], excluded: float) -> list[float]:
+    """Add the items that items above them exclude to a coverage count by condition."""
+    return [number + excluded * (place == ABOVE) for place, number in enumerate(numbers)]
+
+
+def _without_others(numbers: Iterable[int]) -> list[int | None]:
+    """Suppress a published coverage count of the conditions that only other persons' data decide."""
+    return [None if place in ONLY_OF_OTHERS else number for place, number in enumerate(numbers)]
+
+
+def _funnel(first: Sequence[float], items: int, permitted: int) -> list[int]:
     """Return the published eligibility funnel: the number of items that remain after each condition, never
     increasing."""
-    missing = items - permitted - sum(measured.first)
-    steps = [number + missing / len(measured.first) for number in measured.first]
+    missing = items - permitted - sum(first)
+    steps = [number + missing / len(first) for number in first]
     left: list[int] = []
     for gone in accumulate(steps):
         left.append(max(permitted, min(round_count(items - gone), left[-1] if left else items)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from db.connection import Connection, Pool, Reader, connection
 from db.coverage.measurement import KINDS, MEASURED_PAIRS, OPEN_DIMENSIONS, CountedCoverage, CountedTotal, Key, Layers
-from db.coverage.noise import MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL
+from db.coverage.noise import MAX_ITEMS_BELOW, MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL
 from db.coverage.publication import CountRow, protect_counts
 from db.policy.conditions import CONDITIONS
 from db.policy.grounds import GroundCode
@@ -19,6 +19,8 @@ ITEM = 1_000_000
 """The unit in which items are counted for publication. An item of a person with many items counts for less than one
 unit."""
 CONDITION_CODES = [condition.code for condition in CONDITIONS]
+CODES_OF_OTHERS = [condition.code for condition in CONDITIONS if condition.of_author is not None]
+"""The conditions that an item can fail only because of other persons' data."""
 FULL_DETAIL_DAYS = 35
 """The number of days for which the database keeps counts by all dimensions; see db/sql/coverage.sql."""
 
@@ -51,11 +53,11 @@ class CoverageSnapshot(NamedTuple):
 async def take_coverage(worker: Connection) -> int:
     """Count the next piece of today's coverage snapshot, and commit it; return 0 when none is left."""
     state: str = await worker.fetchval(
-        "SELECT grounds.count_coverage($1, $2, $3, $4)",
-        *(CONDITION_CODES, ITEMS_PER_STEP, MAX_ITEMS_IN_TOTAL, MAX_ITEMS_IN_TABLES),
+        "SELECT grounds.count_coverage($1, $2, $3, $4, $5)",
+        *(CONDITION_CODES, ITEMS_PER_STEP, MAX_ITEMS_IN_TOTAL, MAX_ITEMS_IN_TABLES, CODES_OF_OTHERS),
     )
     if state == "COUNTED":
-        counted = await worker.fetchval("SELECT grounds.counted_coverage()")
+        counted = await worker.fetchval("SELECT grounds.counted_coverage($1)", MAX_ITEMS_BELOW)
         tables = None if counted is None else await asyncio.to_thread(_publish_tables, counted)
         await worker.execute("SELECT grounds.publish_coverage($1)", tables)
     return 0 if state == "NOTHING" else 1
@@ -165,6 +167,7 @@ def _read_counted(counted: Mapping[str, Any], purposes: int) -> CountedCoverage:
     return CountedCoverage(
         CountedTotal(**total),
         tables,
+        {kind: count / ITEM for kind, count in counted["below"].items()},
         {kind: ground_of.get(kind, GroundCode.PUBLIC_CONTENT) for kind in KINDS},
         {name: {key[0] for key, *_ in before[name]} for name in OPEN_DIMENSIONS if name in before},
         purposes,

@@ -37,6 +37,7 @@ def compiled_views(policy: Policy) -> dict[str, str]:
         "available_content": _available_query(policy),
         "offer_hold": _hold_query(policy),
         "decision": decision_statement(policy),
+        "passed_by_author": _passed_by_author_query(policy),
         "own_decision": (
             "SELECT d.* FROM grounds.decision d WHERE d.account = ("
             "SELECT a.id FROM grounds.account a WHERE a.platform_id = grounds.claim('subject'))"
@@ -250,6 +251,19 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
         f"  {_failed_codes_expression(policy, 'd')} AS shortfall\n"
         f"FROM (SELECT c.id, c.account, c.kind, judged.*\n{_item_sources(standing)}\nCROSS JOIN LATERAL ("
         f"SELECT {ground_expression(policy)} AS ground{evidence}{columns} OFFSET 0) judged) d"
+    )
+
+
+def _passed_by_author_query(policy: Policy) -> str:
+    """Compile a policy to the SQL of the conditions that an item can fail only because of other persons' data."""
+    passed = ", ".join(
+        f"CASE WHEN ({rule.format_map(live_parameters(policy, 'FALSE'))}) THEN '{condition.code}' END"
+        for condition in CONDITIONS
+        if (rule := condition.predicate_of_author) is not None
+    )
+    return (
+        f"SELECT c.id, array_remove(ARRAY[{passed}], NULL) AS conditions\n"
+        "FROM grounds.content c JOIN grounds.account_standing s ON s.account = c.account"
     )
 
 

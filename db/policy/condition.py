@@ -91,7 +91,8 @@ class Condition:
 
     `sentence` is for people, `source` is the legal source, `parts` the rule, `evidence` the coarse fact shown. What
     changes without a fact of the item, such as who asks, is `judged_by` the page. `details` are what officers, auditors
-    and the person read beside the evidence.
+    and the person read beside the evidence. `of_author` are the parts of the rule that data about the author decide, if
+    these are not all: published counts use only these, so that no other person can change where an item counts.
     """
 
     code: str
@@ -101,11 +102,17 @@ class Condition:
     evidence: Evidence | None = None
     judged_by: JudgedBy = JudgedBy.OFFER
     details: Evidence | None = None
+    of_author: tuple["str | Since", ...] | None = None
 
     @property
     def predicate(self) -> str:
         """Write the SQL of a condition's rule: every part must be true."""
         return _all_of(self.parts)
+
+    @property
+    def predicate_of_author(self) -> str | None:
+        """Write the SQL of what data about the author decide of a condition; None if it is the whole rule."""
+        return None if self.of_author is None else _all_of(self.of_author)
 
     @property
     def clocks(self) -> tuple[str, ...]:

@@ -198,6 +198,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "GDPR Article 6(1)(f), reasonable expectations (recital 47)",
         (f"c.audience = 'PUBLIC' AND ({IS_TOP.format('c')} OR {{parents_public}})",),
         Evidence("c.audience", "{}"),
+        of_author=("c.audience = 'PUBLIC' AND (c.parent IS NOT NULL OR c.kind NOT IN ('COMMENT', 'CAPTION'))",),
     ),
     Condition(
         "CONVERSATION_OWN",
@@ -230,6 +231,8 @@ CONDITIONS: tuple[Condition, ...] = (
             "(c.quarantined_at < c.observed_at OR NULL)",
         ),
         Evidence("c.settled_month", "last changed in {}"),
+        # Not c.reverted_at: what another person's caption took back is written there too.
+        of_author=(Since("c.settled_at", "content"), "(c.quarantined_at < c.observed_at OR NULL)"),
     ),
     Condition(
         "NO_OBJECTOR_REFERENCED",
@@ -237,6 +240,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "active objection.",
         "GDPR Article 21",
         (Referenced(_NOT_OBJECTED), _FAMILY_SOUND),
+        of_author=("TRUE",),
     ),
     Condition(
         "NO_MINOR_REFERENCED",
@@ -245,6 +249,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "GDPR Article 6(1)(f), recital 38",
         (_NO_MINOR_SEEN, "(f.id IS NULL OR f.no_minor)", Referenced(_ADULT), _FAMILY_SOUND),
         Evidence("c.minors", "scan {}"),
+        of_author=(_NO_MINOR_SEEN,),
     ),
     Condition(
         "NO_RIGHTS_RESERVATION",
@@ -258,6 +263,7 @@ CONDITIONS: tuple[Condition, ...] = (
             alias="signals",
             examined=True,
         ),
+        of_author=("NOT c.reserved AND NOT s.reserved",),
     ),
     Condition(
         "NO_SPECIAL_CATEGORY",
@@ -266,6 +272,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "GDPR Articles 9 and 10",
         (f"c.special_category = 'CLEAR' AND (f.id IS NULL OR f.no_special_category) AND {_FAMILY_SOUND}",),
         Evidence("c.special_category", "{}"),
+        of_author=("c.special_category = 'CLEAR'",),
     ),
     Condition(
         "CONTENT_SAFE",
@@ -273,6 +280,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "The controller's own rule",
         (f"c.safety = 'CLEAR' AND (f.id IS NULL OR f.safe) AND {_FAMILY_SOUND}",),
         Evidence("c.safety", "{}"),
+        of_author=("c.safety = 'CLEAR'",),
     ),
     Condition(
         "DEIDENTIFIED",

@@ -23,7 +23,15 @@ CREATE TABLE grounds.coverage_delivered (item bigint, purpose text, PRIMARY KEY 
 -- an account of no group.
 CREATE TABLE grounds.coverage_person (person bigint PRIMARY KEY, items bigint NOT NULL);
 
--- The counted slices of the snapshot that is being taken. `failing` has a bit for each condition that keeps the item out.
+-- Of the persons who wrote the items above others, how many of those are excluded by nothing but such an item: in millionths
+-- of an item, as they count in tables.
+CREATE TABLE grounds.coverage_parent (
+    purpose text, person bigint, kind text, PRIMARY KEY (purpose, person, kind),
+    items bigint NOT NULL
+);
+
+-- The counted slices of the snapshot that is being taken. `failing` has a bit for each condition that keeps the item out;
+-- `failing_of_author` only those that do so by the data about its author.
 CREATE TABLE grounds.coverage_part (
     purpose text NOT NULL,
     kind text NOT NULL,
@@ -33,6 +41,7 @@ CREATE TABLE grounds.coverage_part (
     month text NOT NULL,
     ground text NOT NULL,
     failing bigint NOT NULL,
+    failing_of_author bigint NOT NULL,
     delivered boolean NOT NULL,
     retracted boolean NOT NULL,
     items int NOT NULL,
@@ -100,6 +109,11 @@ CREATE FUNCTION grounds.publication_is_due(on_day date) RETURNS boolean LANGUAGE
     FROM grounds.coverage_published p
 $$;
 
+-- The person of an account: its group of accounts (negative), or the account itself.
+CREATE FUNCTION grounds.person_of(its_account bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT -m.person_group FROM grounds.person_member m WHERE m.account = its_account), its_account)
+$$;
+
 -- Count the items of the persons of the accounts after the last one that was counted: FALSE when there is none left.
 CREATE FUNCTION grounds.count_persons(counted date, at_most int) RETURNS boolean
 LANGUAGE plpgsql VOLATILE
@@ -126,8 +140,10 @@ BEGIN
 END $$;
 
 -- Count the items after the last one that was counted, for each purpose: at most so many decisions, but one item in any
--- case; FALSE when there is none left. Each purpose is claimed in turn. Raises GD001 if decisions are pending.
-CREATE FUNCTION grounds.count_items(counted date, at_most int, in_total int, in_tables int) RETURNS boolean
+-- case; FALSE when there is none left. Each purpose is claimed in turn. `of_others` are the conditions that an item can fail
+-- only because of other persons' data. Raises GD001 if decisions are pending.
+CREATE FUNCTION grounds.count_items(counted date, at_most int, in_total int, in_tables int, of_others text[])
+RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 -- By the keys of a slice's items: other ways would read all accounts for each slice.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
@@ -144,28 +160,60 @@ BEGIN
     END IF;
     FOREACH judged_for IN ARRAY snapshot.purposes LOOP
         PERFORM set_config('grounds.purpose', judged_for, TRUE);
-        INSERT INTO grounds.coverage_part
-        SELECT judged_for, c.kind, coalesce(c.product, 'unknown'), coalesce(d.country, 'unknown'),
-            coalesce(c.language_key, 'unknown'), to_char(c.created_month, 'YYYY-MM'), d.ground,
-            (SELECT coalesce(bit_or(1::bigint << array_position(snapshot.conditions, f) - 1), 0)
-             FROM unnest(d.shortfall) f),
-            EXISTS (SELECT FROM grounds.coverage_delivered v WHERE v.item = d.id AND v.purpose = judged_for),
-            EXISTS (SELECT FROM grounds.retractions_of(d.id) r JOIN grounds.delivery v ON v.id = r.delivery
-                    WHERE r.kind IN ('RETRACT', 'SUPERSEDE') AND v.purpose = judged_for),
-            count(*), sum(least(1000000, coalesce(1000000 * in_total / person.items, 0))),
-            sum(least(1000000, coalesce(1000000 * in_tables / person.items, 0)))
-        FROM grounds.decision d JOIN grounds.content c ON c.id = d.id
-        CROSS JOIN LATERAL (
-            SELECT coalesce((SELECT -m.person_group FROM grounds.person_member m WHERE m.account = c.account),
-                c.account) AS id
-            OFFSET 0 -- first: a policy lets no expression of a row into an index
-        ) author
-        CROSS JOIN LATERAL (
-            SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = author.id) AS items OFFSET 0
-        ) person
-        WHERE (SELECT grounds.require_decisions())
-            AND d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
-        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+        WITH judged AS MATERIALIZED (
+            SELECT c.kind, coalesce(c.product, 'unknown') AS product, coalesce(d.country, 'unknown') AS country,
+                coalesce(c.language_key, 'unknown') AS language, to_char(c.created_month, 'YYYY-MM') AS month, d.ground,
+                excluded.failing, excluded.failing_of_author,
+                EXISTS (SELECT FROM grounds.coverage_delivered v WHERE v.item = d.id AND v.purpose = judged_for)
+                    AS delivered,
+                EXISTS (SELECT FROM grounds.retractions_of(d.id) r JOIN grounds.delivery v ON v.id = r.delivery
+                        WHERE r.kind IN ('RETRACT', 'SUPERSEDE') AND v.purpose = judged_for) AS retracted,
+                least(1000000, coalesce(1000000 * in_total / person.items, 0)) AS in_total,
+                least(1000000, coalesce(1000000 * in_tables / person.items, 0)) AS in_tables,
+                d.shortfall, c.parent
+            FROM grounds.decision d JOIN grounds.content c ON c.id = d.id
+            CROSS JOIN LATERAL (
+                SELECT grounds.person_of(c.account) AS id OFFSET 0 -- first: a policy lets no expression of a row into an index
+            ) writer
+            CROSS JOIN LATERAL (
+                SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = writer.id) AS items OFFSET 0
+            ) person
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN snapshot.is_published AND d.shortfall && of_others THEN (
+                    SELECT a.conditions FROM grounds.passed_by_author a WHERE a.id = d.id) ELSE '{}' END AS passed OFFSET 0
+            ) author
+            CROSS JOIN LATERAL (
+                SELECT coalesce(bit_or(1::bigint << f.place - 1), 0) AS failing,
+                    coalesce(bit_or(1::bigint << f.place - 1) FILTER (WHERE f.code <> ALL (author.passed)), 0)
+                        AS failing_of_author
+                FROM (SELECT code, array_position(snapshot.conditions, code) AS place FROM unnest(d.shortfall) code) f
+            ) excluded
+            WHERE (SELECT grounds.require_decisions())
+                AND d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
+        ), counted AS (
+            INSERT INTO grounds.coverage_part
+            SELECT judged_for, j.kind, j.product, j.country, j.language, j.month, j.ground, j.failing,
+                j.failing_of_author, j.delivered, j.retracted, count(*), sum(j.in_total), sum(j.in_tables)
+            FROM judged j GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+        )
+        INSERT INTO grounds.coverage_parent AS p (purpose, person, kind, items)
+        SELECT judged_for, grounds.person_of(above.account), j.kind, sum(j.in_tables)
+        FROM judged j CROSS JOIN LATERAL (
+            SELECT a.account FROM grounds.content a
+            WHERE a.platform_id = j.parent AND CASE
+                WHEN 'AUDIENCE_PUBLIC' = ANY (j.shortfall)
+                    AND (a.audience = 'PUBLIC' AND a.deleted_at IS NULL AND a.quarantined_at < a.observed_at) IS NOT TRUE
+                THEN TRUE
+                WHEN j.kind = 'CAPTION' AND a.kind IN ('PHOTO', 'VIDEO', 'AUDIO')
+                THEN (a.reserved OR a.account_reserved) AND 'NO_RIGHTS_RESERVATION' = ANY (j.shortfall)
+                    OR a.special_category IS DISTINCT FROM 'CLEAR' AND 'NO_SPECIAL_CATEGORY' = ANY (j.shortfall)
+                    OR a.safety IS DISTINCT FROM 'CLEAR' AND 'CONTENT_SAFE' = ANY (j.shortfall)
+                    OR (a.minors = 'CLEAR' OR a.minors IS NULL AND NOT a.needs_minors_scan) IS NOT TRUE
+                        AND 'NO_MINOR_REFERENCED' = ANY (j.shortfall)
+                ELSE FALSE END
+            OFFSET 0) above
+        WHERE j.failing_of_author = 0 AND j.shortfall && of_others AND snapshot.is_published GROUP BY 2, 3
+        ON CONFLICT (purpose, person, kind) DO UPDATE SET items = p.items + excluded.items;
     END LOOP;
     UPDATE grounds.coverage_snapshot SET items = up_to WHERE day = counted;
     RETURN TRUE;
@@ -215,7 +263,8 @@ END $$;
 -- Do the next piece of today's snapshot. What it says: NOTHING is left to do today, there is MORE, or all is COUNTED and
 -- waits to be published. One that was broken off by midnight, by another policy or by another release begins anew. In what
 -- is published, a person counts for so many items at most. While decisions are pending, nothing is counted.
-CREATE FUNCTION grounds.count_coverage(codes text[], at_most int, in_total int, in_tables int) RETURNS text
+CREATE FUNCTION grounds.count_coverage(codes text[], at_most int, in_total int, in_tables int, of_others text[])
+RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     today CONSTANT date := (grounds.decision_time() AT TIME ZONE 'UTC')::date;
@@ -232,7 +281,7 @@ BEGIN
     )
     DELETE FROM grounds.coverage_cell c WHERE c.day IN (SELECT b.day FROM broken_off b);
     IF NOT EXISTS (SELECT FROM grounds.coverage_snapshot s WHERE s.day = today) THEN
-        TRUNCATE grounds.coverage_part, grounds.coverage_person;
+        TRUNCATE grounds.coverage_part, grounds.coverage_person, grounds.coverage_parent;
         INSERT INTO grounds.coverage_snapshot (
             day, policy, conditions, purposes, receipts, last_item, items, is_published)
         SELECT today, in_force, codes, grounds.policy_purposes(), (SELECT coalesce(max(s.receipts), 0) FROM grounds.coverage_snapshot s), c.last, 0,
@@ -244,7 +293,7 @@ BEGIN
         RETURN 'MORE';
     ELSIF grounds.count_persons(today, at_most) THEN
         RETURN 'MORE';
-    ELSIF grounds.count_items(today, at_most, in_total, in_tables) THEN
+    ELSIF grounds.count_items(today, at_most, in_total, in_tables, of_others) THEN
         RETURN 'MORE';
     END IF;
     RETURN CASE WHEN grounds.count_table(today) THEN 'MORE' ELSE 'COUNTED' END;
@@ -252,16 +301,18 @@ EXCEPTION WHEN SQLSTATE 'GD001' THEN
     RETURN 'NOTHING';
 END $$;
 
--- What was counted for a purpose of the snapshot that waits to be published, in millionths of an item.
+-- What was counted for a purpose of the snapshot that waits to be published, in millionths of an item. Each item is judged
+-- by the data about its author. Items that an item above excludes are counted by kind in `below`: of each person who wrote
+-- items above, as many as `of_others` at most.
 -- `total` counts all items, and by index of the condition those that fail it, that fail it only, that fail it first;
 -- `cells` counts by each dimension and each pair that is published: permitted items, and others. `grounds` are those of the
 -- policy, `named` the tables by one dimension of the publication before.
-CREATE FUNCTION grounds.counted_for(its_purpose text) RETURNS json
+CREATE FUNCTION grounds.counted_for(its_purpose text, of_others int) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
     WITH snapshot AS (SELECT * FROM grounds.coverage_snapshot WHERE taken_at IS NULL AND is_published),
     by_failing AS MATERIALIZED (
-        SELECT failing, sum(capped_in_total) AS items FROM grounds.coverage_part WHERE purpose = its_purpose
-        GROUP BY failing
+        SELECT failing_of_author AS failing, sum(capped_in_total) AS items FROM grounds.coverage_part
+        WHERE purpose = its_purpose GROUP BY failing_of_author
     ),
     by_condition AS (
         SELECT bit, coalesce(sum(f.items) FILTER (WHERE f.failing & mask <> 0), 0) AS failing,
@@ -271,11 +322,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
         CROSS JOIN LATERAL (SELECT 1::bigint << bit AS mask) m LEFT JOIN by_failing f ON TRUE GROUP BY bit
     ),
     total AS (
-        SELECT coalesce(sum(capped_in_total) FILTER (WHERE failing = 0), 0) AS permitted,
-            coalesce(sum(capped_in_total) FILTER (WHERE failing <> 0), 0) AS others,
+        SELECT coalesce(sum(capped_in_total) FILTER (WHERE failing_of_author = 0), 0) AS permitted,
+            coalesce(sum(capped_in_total) FILTER (WHERE failing_of_author <> 0), 0) AS others,
             coalesce(sum(capped_in_tables), 0) AS in_tables,
-            coalesce(sum(capped_in_total) FILTER (WHERE delivered AND NOT retracted), 0) AS kept,
-            coalesce(sum(capped_in_total) FILTER (WHERE retracted), 0) AS retracted,
+            coalesce(sum(capped_in_total) FILTER (WHERE delivered AND NOT (retracted AND failing_of_author <> 0)), 0)
+                AS kept,
+            coalesce(sum(capped_in_total) FILTER (WHERE retracted AND failing_of_author <> 0), 0) AS retracted,
             (SELECT array_agg(b.failing ORDER BY bit) FROM by_condition b) AS failing,
             (SELECT array_agg(b.alone ORDER BY bit) FROM by_condition b) AS alone,
             (SELECT array_agg(b.first ORDER BY bit) FROM by_condition b) AS first
@@ -283,26 +335,33 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     ),
     cells AS (
         SELECT kind, product, country, split_part(language, '-', 1) AS language, month,
-            sum(CASE failing WHEN 0 THEN capped_in_tables ELSE 0 END) AS permitted,
-            sum(CASE failing WHEN 0 THEN 0 ELSE capped_in_tables END) AS others
+            sum(CASE failing_of_author WHEN 0 THEN capped_in_tables ELSE 0 END) AS permitted,
+            sum(CASE failing_of_author WHEN 0 THEN 0 ELSE capped_in_tables END) AS others
         FROM grounds.coverage_part WHERE purpose = its_purpose
         GROUP BY GROUPING SETS ((kind), (product), (country), (split_part(language, '-', 1)), (month),
             (kind, country), (country, split_part(language, '-', 1)), (kind, product))
+    ),
+    below AS (
+        SELECT kind, sum(items * least(1, 1000000.0 * of_others / of_person))::bigint AS items
+        FROM (SELECT kind, items, sum(items) OVER (PARTITION BY person) AS of_person FROM grounds.coverage_parent
+              WHERE purpose = its_purpose) each_person
+        WHERE items > 0 GROUP BY kind
     )
     SELECT json_build_object(
         'total', (SELECT row_to_json(t) FROM total t),
         'cells', (SELECT coalesce(json_agg(json_build_array(
             json_strip_nulls(json_build_object('KIND', kind, 'PRODUCT', product, 'COUNTRY', country,
                 'LANGUAGE', language, 'MONTH', month)), permitted, others)), '[]') FROM cells),
+        'below', (SELECT coalesce(json_object_agg(kind, items), '{}') FROM below),
         'grounds', (SELECT p.document -> 'grounds' FROM grounds.policy p WHERE p.version = s.policy),
         'named', (SELECT p.tables -> its_purpose FROM grounds.coverage_published p ORDER BY p.day DESC LIMIT 1))
     FROM snapshot s
 $$;
 
 -- The same for each purpose, in the order of the policy; NULL where the snapshot is not published.
-CREATE FUNCTION grounds.counted_coverage() RETURNS json
+CREATE FUNCTION grounds.counted_coverage(of_others int) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT json_object_agg(p.purpose, grounds.counted_for(p.purpose) ORDER BY p.place)
+    SELECT json_object_agg(p.purpose, grounds.counted_for(p.purpose, of_others) ORDER BY p.place)
     FROM grounds.coverage_snapshot s CROSS JOIN LATERAL unnest(s.purposes) WITH ORDINALITY p (purpose, place)
     WHERE s.taken_at IS NULL AND s.is_published
 $$;
@@ -323,5 +382,5 @@ BEGIN
     DELETE FROM grounds.coverage_snapshot s WHERE s.day < today - 400;
     DELETE FROM grounds.coverage_cell c WHERE c.day < today - 400;
     DELETE FROM grounds.coverage_cell c WHERE c.day < today - 35 AND c.shape = 63;
-    TRUNCATE grounds.coverage_part, grounds.coverage_person;
+    TRUNCATE grounds.coverage_part, grounds.coverage_person, grounds.coverage_parent;
 END $$;

@@ -7,15 +7,7 @@ from typing import Annotated
 
 import strawberry
 
-from db.coverage.noise import (
-    CONFIDENCE,
-    MAX_ITEMS_IN_TABLES,
-    MAX_ITEMS_IN_TOTAL,
-    PRIVACY_LOSS,
-    PUBLICATIONS_IN_30_DAYS,
-    greatest_advantage,
-)
-from db.coverage.publication import CountRow
+from db.coverage.publication import CountRow, share_margin
 from db.coverage.snapshot import (
     FULL_DETAIL_DAYS,
     CoverageSnapshot,
@@ -30,6 +22,7 @@ from schema.enums import described_enum
 from schema.errors import BadInput
 from schema.governed import EXAMINERS, OPEN, governed
 from schema.oversight.coverage_filter import CoverageFilter, read_filter
+from schema.oversight.coverage_protection import PROTECTION, CoverageProtection
 from schema.oversight.published_coverage import NO_VALUE, answer_from_published, raise_if_purpose_unknown
 
 MAX_ROWS = 8_000
@@ -143,6 +136,13 @@ class CoverageRow:
         OPEN,
         description="The number of permitted items divided by the number of items, null if either is suppressed.",
     )
+    permitted_share_margin: float | None = governed(
+        OPEN,
+        description=(
+            "The margin of error of the permitted share, null if it is suppressed; if the shares of two rows differ by"
+            " less than their margins, the order of the rows can be wrong."
+        ),
+    )
     representation_ratio: float | None = governed(
         OPEN,
         description=(
@@ -162,45 +162,6 @@ class CoverageRow:
             "counts, only the total has these numbers."
         ),
     )
-
-
-@strawberry.type(
-    description="The parameters of the differential privacy that protects each person in published counts."
-)
-class CoverageProtection:
-    max_items_in_total: int = governed(
-        OPEN, description="The maximum number of items that one person adds to a count of all items."
-    )
-    max_items_in_tables: int = governed(
-        OPEN,
-        description=(
-            "The maximum number of items that one person adds to a table; the counts of a table are then scaled so "
-            "that their sum is the number of all items."
-        ),
-    )
-    confidence: float = governed(OPEN, description="The probability that the error of a count is at most its margin.")
-    privacy_loss: float = governed(
-        OPEN,
-        description=(
-            "The parameter mu of Gaussian differential privacy, for one publication of the counts for all purposes."
-        ),
-    )
-    greatest_advantage: float = governed(
-        OPEN,
-        description=(
-            "An attacker with the publications of 30 days can guess whether a person is counted; at most this "
-            "share plus 0.5 of the guesses are right."
-        ),
-    )
-
-
-PROTECTION = CoverageProtection(
-    max_items_in_total=MAX_ITEMS_IN_TOTAL,
-    max_items_in_tables=MAX_ITEMS_IN_TABLES,
-    confidence=CONFIDENCE,
-    privacy_loss=PRIVACY_LOSS,
-    greatest_advantage=round(greatest_advantage(PUBLICATIONS_IN_30_DAYS), 4),
-)
 
 
 @strawberry.type(
@@ -377,6 +338,7 @@ class _RowRenderer:
             margin=row.margin,
             suppressed=row.items is None,
             permitted_share=share,
+            permitted_share_margin=share_margin(row),
             representation_ratio=share / self._share if share is not None and self._share else None,
         )
 

@@ -7,11 +7,13 @@ clients hold every permitted item before.
 
 import argparse
 import asyncio
+import os
 import statistics
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations
+from math import hypot
 from pathlib import Path
 from time import perf_counter
 
@@ -21,13 +23,14 @@ import orjson
 from app.settings import Settings
 from db.access.declaration import WORKER
 from db.connection import Database, open_database
+from db.coverage.publication import CountRow, share_margin
 from db.coverage.snapshot import Dimension, exact_rows, exact_snapshot, published_coverage, take_coverage
 from db.secrets import role_password
 from tests.bench.world import loaded
 
 AFRESH = """
-TRUNCATE grounds.coverage_part, grounds.coverage_person, grounds.coverage_delivered, grounds.coverage_cell,
-    grounds.coverage_snapshot, grounds.coverage_published
+TRUNCATE grounds.coverage_part, grounds.coverage_person, grounds.coverage_parent, grounds.coverage_delivered,
+    grounds.coverage_cell, grounds.coverage_snapshot, grounds.coverage_published
 """
 DELIVER = """
 INSERT INTO grounds.delivery (client, purpose, policy, decided_at, items, lowest, highest, item_count)
@@ -44,6 +47,8 @@ SELECT c.kind, coalesce(c.product, 'unknown') AS product, coalesce(d.country, 'u
     d.permitted, coalesce(-m.person_group, c.account) AS person
 FROM grounds.decision d JOIN grounds.content c ON c.id = d.id LEFT JOIN grounds.person_member m ON m.account = c.account
 """
+Exact = dict[tuple[str, ...], tuple[int, int, int]]
+"""Items, permitted ones and persons, by values."""
 MANY_PERSONS = 100
 LARGEST_RATIOS = 20
 
@@ -63,6 +68,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
     worker = await asyncpg.connect(url, user=WORKER, password=password)
     backend = await worker.fetchval("SELECT pg_backend_pid()")
     pieces: list[float] = []
+    used = _cpu_seconds("self", str(backend))
     with _peaks("self", str(backend)) as peaks:
         going_on = 1
         while going_on:
@@ -71,6 +77,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
             pieces.append(perf_counter() - began)
     items = await administrator.fetchval("SELECT counts[1] FROM grounds.coverage_cell WHERE shape = 0")
     print(f"{items:,} items in {sum(pieces):.1f} s, {len(pieces)} pieces, the longest {max(pieces):.1f} s")
+    print(f"of CPU time {_cpu_seconds('self', str(backend)) - used:.1f} s")
     print(f"own memory: {peaks['self']:.0f} MiB more than before; PostgreSQL's process: {peaks[str(backend)]:.0f} MiB")
     size = await administrator.fetchval("SELECT pg_total_relation_size('grounds.coverage_cell')")
     print(f"{size / 2**20:.0f} MiB in store for a day")
@@ -115,30 +122,40 @@ async def print_usefulness(administrator: asyncpg.Connection) -> None:
     whole = (await _exact_cells(administrator, []))[()][0]
     print(f"all items {whole:,}, published {tables[''][0][1]:,} ± {tables[''][0][8]:,}")
     for name, rows in tables.items():
-        if not name:
-            continue
-        exact = await _exact_cells(administrator, name.split(","))
-        shown = {tuple(key): (items, its) for key, items, its, *_ in rows if items is not None and tuple(key) in exact}
-        share = sum(exact[key][0] for key in shown) / whole
-        large = [key for key in shown if exact[key][2] >= MANY_PERSONS]
-        off = [abs(shown[key][0] - exact[key][0]) / exact[key][0] for key in large]
-        top = sorted(large, key=lambda key: -exact[key][1] / exact[key][0])[:LARGEST_RATIOS]
-        ratios = [shown[key][1] / shown[key][0] for key in top]
-        in_order = _pairs_in_order(ratios)
-        print(
-            f"{name:18} {len(shown):5} of {len(exact):5} cells shown, {share:7.2%} of items;"
-            f" {len(large):4} of {sum(n >= MANY_PERSONS for *_, n in exact.values()):4} of {MANY_PERSONS} persons,"
-            f" off by {statistics.median(off) if off else 0:6.2%}; {in_order:6.1%} of pairs of the"
-            f" {len(top)} largest ratios in order"
-        )
+        if name:
+            exact = await _exact_cells(administrator, name.split(","))
+            shown = {row.key: row for row in (CountRow(tuple(key), *numbers) for key, *numbers in rows)}
+            print_table(name, exact, {key: row for key, row in shown.items() if row.items is not None and key in exact})
 
 
-def _pairs_in_order(numbers: list[float]) -> float:
-    pairs = list(combinations(numbers, 2))
-    return sum(larger >= smaller for larger, smaller in pairs) / max(1, len(pairs))
+def print_table(name: str, exact: Exact, shown: dict[tuple[str, ...], CountRow]) -> None:
+    """Print how much of a published table is shown, how far it is from the exact counts, and in which order."""
+    share = sum(exact[key][0] for key in shown) / sum(items for items, *_ in exact.values())
+    large = [key for key in shown if exact[key][2] >= MANY_PERSONS]
+    off = [abs((shown[key].items or 0) - exact[key][0]) / exact[key][0] for key in large]
+    permitting = [key for key in large if exact[key][1] > 0]
+    off_permitted = [abs((shown[key].permitted or 0) - exact[key][1]) / exact[key][1] for key in permitting]
+    top = sorted(large, key=lambda key: -exact[key][1] / exact[key][0])[:LARGEST_RATIOS]
+    published = [((shown[key].permitted or 0) / (shown[key].items or 1), share_margin(shown[key]) or 0) for key in top]
+    pairs = list(combinations(published, 2))
+    apart = [pair for pair in pairs if abs(pair[0][0] - pair[1][0]) > hypot(pair[0][1], pair[1][1])]
+    print(
+        f"{name:18} {len(shown):4} of {len(exact):4} cells shown, {share:7.2%} of items;"
+        f" {len(large):4} of {sum(n >= MANY_PERSONS for *_, n in exact.values()):4} of {MANY_PERSONS} persons,"
+        f" off by {_median(off):6.2%}, permitted by {_median(off_permitted):6.2%}; of {len(pairs)} pairs of the"
+        f" largest ratios {_in_order(pairs):6.1%} in order, of {len(apart)} separated ones {_in_order(apart):6.1%}"
+    )
 
 
-async def _exact_cells(administrator: asyncpg.Connection, by: list[str]) -> dict[tuple[str, ...], tuple[int, int, int]]:
+def _median(numbers: list[float]) -> float:
+    return statistics.median(numbers) if numbers else 0.0
+
+
+def _in_order(pairs: list[tuple[tuple[float, float], tuple[float, float]]]) -> float:
+    return sum(larger >= smaller for (larger, _), (smaller, _) in pairs) / max(1, len(pairs))
+
+
+async def _exact_cells(administrator: asyncpg.Connection, by: list[str]) -> Exact:
     """Count items, permitted ones and persons as they are."""
     columns = ", ".join(name.lower() for name in by)
     rows = await administrator.fetch(
@@ -167,6 +184,12 @@ def _peaks(*processes: str) -> Iterator[dict[str, float]]:
     finally:
         ended.set()
         watching.join()
+
+
+def _cpu_seconds(*processes: str) -> float:
+    """Return how much CPU time some processes used so far."""
+    fields = [Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in processes]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def _own_memory(process: str) -> float:

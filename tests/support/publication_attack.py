@@ -15,15 +15,22 @@ import pytest
 
 from db.coverage import publication
 from db.coverage.measurement import KINDS, MEASURED_PAIRS, OPEN_DIMENSIONS, CountedCoverage, CountedTotal, Key, Layers
-from db.coverage.noise import MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL, Noise
+from db.coverage.noise import MAX_ITEMS_BELOW, MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL, Noise
 from db.coverage.publication import CountRow, protect_counts
 from db.coverage.snapshot import CONDITION_CODES
 
+OBJECTED, HELD, OUTSIDE, BELOW, DELETED = (
+    frozenset({CONDITION_CODES.index(code)})
+    for code in (
+        *("NO_ACTIVE_OBJECTION", "NO_REGULATORY_HOLD", "REGION_COVERED"),
+        *("AUDIENCE_PUBLIC", "CONTENT_LIVE"),
+    )
+)
 RARE: Sequence[dict[str, Any]] = (
     {"country": "LI"},
     {"language": "br"},
     {"language": "mt"},
-    {"country": "LU", "failing": frozenset({11})},
+    {"country": "LU", "failing": OUTSIDE},
     {"country": "PT", "language": "de"},
 )
 DIMENSIONS = ("KIND", *OPEN_DIMENSIONS)
@@ -43,6 +50,7 @@ class Item(NamedTuple):
     failing: frozenset[int] = frozenset()
     delivered: bool = False
     retracted: bool = False
+    above: str | None = None  # the person whose item above it excludes it, if nothing else does
 
     def value(self, dimension: str) -> str:
         """Return its value in a dimension."""
@@ -53,21 +61,36 @@ class Item(NamedTuple):
 Person = Sequence[Item]
 Published = Mapping[str, Sequence[CountRow]]
 Numbers = dict[tuple[Any, ...], int]
+Count = Callable[[Iterable[Person]], CountedCoverage]
 
 
 class Lives(NamedTuple):
-    """Two lives of one person at two publications: as it is, and as it would be otherwise."""
+    """Two lives of one person at two publications: as it is, and as it would be otherwise.
+
+    `dependent` are items of as many other persons in both lives, at the second publication: what this person did
+    excludes them in the other life.
+    """
 
     name: str
     one: tuple[Person, Person]
     other: tuple[Person, Person]
+    dependent: Person = ()
+
+    def counted(self, count: Count) -> list[list[CountedCoverage]]:
+        """Count what differs, in either life, at each publication."""
+        below = [[item._replace(above=None)] for item in self.dependent]
+        without = [[item] for item in self.dependent]
+        return [
+            [count([*([life[0]] if life[0] else []), *below]), count([*([life[1]] if life[1] else []), *last])]
+            for life, last in ((self.one, below), (self.other, without))
+        ]
 
 
 def generated_person(random: Random) -> list[Item]:
     """Make up a person: most have few items, all in one country, and some fail conditions."""
     country = random.choices(("IE", "DE", "AT", "PT", "US"), (40, 30, 15, 10, 5))[0]
     spoken = {"DE": "de", "AT": "de", "PT": "pt"}.get(country, "en")
-    refused = frozenset({8} if random.random() < 0.1 else ()) | frozenset({11} if country == "US" else ())
+    refused = (OBJECTED if random.random() < 0.1 else frozenset()) | (OUTSIDE if country == "US" else frozenset())
     return [
         Item(
             random.choices(("POST", "PHOTO", "COMMENT", "AI_INTERACTION"), (50, 25, 15, 10))[0],
@@ -78,21 +101,45 @@ def generated_person(random: Random) -> list[Item]:
             refused | frozenset(place for place in range(4) if random.random() < 0.1),
             delivered := random.random() < 0.3,
             delivered and random.random() < 0.1,
+            f"person {random.randrange(200)}" if random.random() < 0.05 else None,
         )
         for _ in range(1 + int(30 * random.random() ** 6) + random.randrange(8))
     ]
 
 
-def a_month_later(random: Random, persons: Sequence[Person]) -> list[Person]:
-    """Let a month pass: some object, some post, some come."""
-    later: list[Person] = []
-    for person in persons:
-        lot = random.random()
-        if lot < 0.01:
-            later.append([item._replace(failing=item.failing | {8}) for item in person])
-        else:
-            later.append([*person, *generated_person(random)[:1]] if lot < 0.3 else person)
-    return [*later, *(generated_person(random) for _ in range(len(persons) // 50))]
+DAYS = 30
+NEW_VALUES: Sequence[dict[str, Any]] = ({"language": "ga"}, {"country": "IS", "language": "is"}, {"kind": "VIDEO"})
+
+
+def days_of_life(random: Random, persons: Sequence[Person], days: int = DAYS) -> list[Person]:
+    """Let days pass on which persons object, withdraw, delete, post, move and come, accounts are held, items are
+    delivered and retracted, values come that there were not, and an attacker posts once a day in a rare language."""
+    living = [list(person) for person in persons]
+    posted: list[Item] = []
+    for _ in range(days):
+        for _ in range(max(1, len(persons) // 20)):
+            person = random.randrange(len(living))
+            living[person] = _after_a_day(random, living[person])
+        living += [generated_person(random) for _ in range(max(1, len(persons) // 1500))]
+        if random.random() < 0.2:
+            living.append([generated_person(random)[0]._replace(**random.choice(NEW_VALUES))])
+        posted.append(Item(language="br", failing=BELOW))
+    return [*living, posted]
+
+
+def _after_a_day(random: Random, items: list[Item]) -> list[Item]:
+    lot = random.random()
+    if lot < 0.1:
+        return [item._replace(failing=item.failing ^ OBJECTED, retracted=item.delivered) for item in items]
+    if lot < 0.12:
+        return [item._replace(failing=item.failing | HELD) for item in items]
+    if lot < 0.2:
+        return [items[0]._replace(failing=items[0].failing | DELETED), *items[1:]] if items else items
+    if lot < 0.23:
+        return [item._replace(country="AT", language="de") for item in items]
+    if lot < 0.5:
+        return [item._replace(delivered=item.delivered or not item.failing) for item in items]
+    return [*items, generated_person(random)[0]]
 
 
 def count_persons(
@@ -100,14 +147,17 @@ def count_persons(
     named: Mapping[str, Sequence[str]] | None = None,
     in_total: int = MAX_ITEMS_IN_TOTAL,
     in_tables: int = MAX_ITEMS_IN_TABLES,
+    below: int = MAX_ITEMS_BELOW,
+    judged_by: Callable[[Item], Item] = lambda item: item,
 ) -> CountedCoverage:
     """Count a platform as the database does; a person's items count in parts of one where there are too many."""
     total: dict[str, float] = defaultdict(float)
     by_condition: dict[str, list[float]] = {name: [0.0] * CONDITIONS for name in ("failing", "alone", "first")}
     tables: dict[Key, dict[Key, Layers]] = {table: defaultdict(lambda: (0.0, 0.0)) for table in COUNTED_TABLES}
+    excluded: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for person in persons:
         whole, part = (min(1.0, cap / max(1, len(person))) for cap in (in_total, in_tables))
-        for item in person:
+        for item in map(judged_by, person):
             total["others" if item.failing else "permitted"] += whole
             total["in_tables"] += part
             total["retracted" if item.retracted else "kept" if item.delivered else "neither"] += whole
@@ -115,13 +165,31 @@ def count_persons(
                 by_condition["failing"][place] += whole
                 by_condition["alone"][place] += whole * (len(item.failing) == 1)
                 by_condition["first"][place] += whole * (place == min(item.failing))
+            if item.above is not None and not item.failing:
+                excluded[item.above][item.kind] += part
             for table, cells in tables.items():
                 key = tuple(map(item.value, table))
                 permitted, others = cells[key]
                 cells[key] = (permitted, others + part) if item.failing else (permitted + part, others)
     counts: list[Any] = [total[name] for name in ("permitted", "others", "in_tables", "kept", "retracted")]
     counts += by_condition.values()
-    return CountedCoverage(CountedTotal(*counts), tables, GROUNDS, named or {}, purposes=1)
+    return CountedCoverage(
+        CountedTotal(*counts), tables, capped_below(excluded.values(), below), GROUNDS, named or {}, purposes=1
+    )
+
+
+def judged_by_everyone(item: Item) -> Item:
+    """Judge an item by other persons' data too, as published counts must not."""
+    return item if item.above is None else item._replace(failing=item.failing | BELOW)
+
+
+def capped_below(excluded: Iterable[Mapping[str, float]], at_most: float) -> dict[str, float]:
+    """Count by kind the items that other items exclude: of each person who wrote such items, so many at most."""
+    below: dict[str, float] = defaultdict(float)
+    for by_kind in excluded:
+        for kind, items in by_kind.items():
+            below[kind] += items * min(1.0, at_most / sum(by_kind.values()))
+    return below
 
 
 def map_total(change: Callable[..., float], *totals: CountedTotal) -> CountedTotal:
@@ -141,7 +209,8 @@ def added(one: CountedCoverage, other: CountedCoverage, named: Mapping[str, Sequ
         for key, (permitted, others) in other.tables[table].items():
             before = tables[table].get(key, (0, 0))
             tables[table][key] = before[0] + permitted, before[1] + others
-    return CountedCoverage(map_total(add, one.total, other.total), tables, GROUNDS, named, one.purposes)
+    below = {kind: one.below.get(kind, 0.0) + other.below.get(kind, 0.0) for kind in {*one.below, *other.below}}
+    return CountedCoverage(map_total(add, one.total, other.total), tables, below, GROUNDS, named, one.purposes)
 
 
 def _times(counted: CountedCoverage, alike: int) -> CountedCoverage:
@@ -149,9 +218,8 @@ def _times(counted: CountedCoverage, alike: int) -> CountedCoverage:
         table: {key: (alike * permitted, alike * others) for key, (permitted, others) in cells.items()}
         for table, cells in counted.tables.items()
     }
-    return CountedCoverage(
-        map_total(lambda n: alike * n, counted.total), tables, counted.grounds, counted.named, counted.purposes
-    )
+    below = {kind: alike * items for kind, items in counted.below.items()}
+    return counted._replace(total=map_total(lambda n: alike * n, counted.total), tables=tables, below=below)
 
 
 def published_names(published: Published) -> dict[str, list[str]]:
@@ -187,7 +255,7 @@ class Platform:
     def __init__(self, random: Random, persons: int = 400, alike: int = 250, releases: int = 2) -> None:
         life: list[Sequence[Person]] = [[generated_person(random) for _ in range(persons)]]
         for _ in range(releases - 1):
-            life.append(a_month_later(random, life[-1]))
+            life.append(days_of_life(random, life[-1]))
         rare = [_posts(5, **values) for values in RARE]
         self.counted = [
             added(_times(count_persons(each), alike), _times(count_persons(rare), 280), {}) for each in life
@@ -211,13 +279,14 @@ def seeded_noise(seed: str) -> Callable[[int], Noise]:
 class Attacker:
     """An attacker who is to tell two lives of one person apart.
 
-    It weighs each published number by what the person would change in it (the likelihood ratio of Gaussian noise), the
-    same of what changed between publications, and counts rows of each table, numbers shown, and numbers that stayed.
+    It weighs each published number by what the person would change in it (the likelihood ratio of Gaussian noise), in
+    the sums of both layers or in each layer, the same of what changed between publications, and counts rows of each
+    table, numbers shown, and numbers that stayed.
     """
 
-    def __init__(self, platform: Platform, lives: Lives, count: Callable[[Iterable[Person]], CountedCoverage]) -> None:
+    def __init__(self, platform: Platform, lives: Lives, count: Count) -> None:
         self._platform, self._name = platform, lives.name
-        self._counted = [[count([person] if person else []) for person in life] for life in (lives.one, lives.other)]
+        self._counted = lives.counted(count)
         with pytest.MonkeyPatch.context() as unrounded:
             unrounded.setattr(publication, "ROUNDING_BASE", 1)
             exact = [numbers_of(platform.publish(life, lambda _: lambda _: 0.0)) for life in self._counted]
@@ -244,11 +313,15 @@ class Attacker:
         numbers = numbers_of(published)
         margins = _margins_of(published)
         weight = {place: effect / margins[place] ** 2 for place, effect in self._effect.items() if place in numbers}
-        off = {place: numbers[place] - self._expected[place] for place in weight if place[3] != "items"}
+        by_layer = {place: numbers[place] - self._expected[place] for place in weight}
+        items = {place: by_layer.pop(place) for place in weight if place[3] == "items"}
         last = len(published) - 1
         return [
-            sum(weight[place] * number for place, number in off.items()),
-            sum(weight[place] * (n - off.get((0, *place[1:]), 0)) for place, n in off.items() if place[0] == last),
+            *(sum(weight[place] * number for place, number in off.items()) for off in (by_layer, items)),
+            *(
+                sum(weight[place] * (n - off.get((0, *place[1:]), 0)) for place, n in off.items() if place[0] == last)
+                for off in (by_layer, items)
+            ),
             *(sum(len(tables[name]) for tables in published) for name in published[0]),
             len(numbers),
             sum(numbers.get((last, *place[1:])) == number for place, number in numbers.items() if place[0] == 0),
@@ -279,7 +352,6 @@ def _posts(number: int, **values: Any) -> list[Item]:
     return [Item(**values)] * number
 
 
-OBJECTED, HELD, OUTSIDE = frozenset({8}), frozenset({20}), frozenset({11})
 ATTACKS = (
     Lives(
         "C1: a person with twelve posts in Liechtenstein objects",
@@ -305,4 +377,10 @@ ATTACKS = (
     Lives("C6: a person stands alone in a cell", ((), ()), (_posts(9, country="PT", language="de"),) * 2),
     Lives("C7: a person does what nobody else can", ((), ()), (_posts(5, kind="AUDIO", product="WHATSAPP"),) * 2),
     Lives("a person with five hundred items deletes all", (_posts(500),) * 2, (_posts(500), ())),
+    Lives(
+        "a person hides a post below which a thousand others commented",
+        (_posts(1),) * 2,
+        (_posts(1), _posts(1, failing=BELOW)),
+        [Item(kind="COMMENT", country=country, above="this person") for country in ("IE", "DE") for _ in range(500)],
+    ),
 )

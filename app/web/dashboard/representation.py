@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import hypot
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -20,6 +21,9 @@ VIEWS: Final[Mapping[str, tuple[str, str]]] = {
 MAX_COLUMNS: Final = 12
 MIN_HEADLINE_ITEMS: Final = 100
 """The minimum number of items of a value that the headline compares; the share of fewer items is too uncertain."""
+
+NamedRow = tuple[str, dict[str, Any]]
+"""A value, and its row of coverage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,7 @@ async def show_representation(request: PageRequest) -> Response:
     by_row = {_dimension_value(row, first): row for row in rows}
     by_column = {_dimension_value(row, second): row for row in data["byColumn"]["rows"]}
     by_cell = {(_dimension_value(row, first), _dimension_value(row, second)): row for row in cells}
-    comparable = [(name, row) for name, row in by_row.items() if _is_comparable(name, row)]
-    comparable.sort(key=lambda each: float(each[1]["permittedShare"]))
+    least, greatest = _extremes([(name, row) for name, row in by_row.items() if _is_comparable(name, row)])
     return request.respond(
         "representation.html",
         _representation_table("cells", (first, second), cells),
@@ -75,8 +78,8 @@ async def show_representation(request: PageRequest) -> Response:
         kind=kind,
         coverage=data["byRow"],
         total=total,
-        least=comparable[0] if len(comparable) > 1 else None,
-        greatest=comparable[-1] if len(comparable) > 1 else None,
+        least=least,
+        greatest=greatest,
         heat_map=_heat_map(total, by_row, by_column, by_cell),
         withheld=sum(row["items"] is None for row in by_cell.values()),
     )
@@ -111,7 +114,10 @@ def _representation_table(name: str, dimensions: tuple[str, ...], rows: list[dic
     return Table(
         name,
         f"By {' and '.join(labels)}",
-        (*labels, "items", "permitted", "off by at most", "permitted share", "representation ratio"),
+        (
+            *(*labels, "items", "permitted", "off by at most"),
+            *("permitted share", "share off by at most", "representation ratio"),
+        ),
         [
             (
                 *(_dimension_value(row, dimension) for dimension in dimensions),
@@ -119,6 +125,7 @@ def _representation_table(name: str, dimensions: tuple[str, ...], rows: list[dic
                 row["permitted"],
                 _margin_of(row),
                 row["permittedShare"],
+                row["permittedShareMargin"],
                 row["representationRatio"],
             )
             for row in rows
@@ -135,6 +142,17 @@ def _dimension_value(row: dict[str, Any], dimension: str) -> str:
     """Return the value of a dimension in a row of the dashboard's Representation page."""
     value: str = next(each["value"] for each in row["key"] if each["dimension"] == dimension)
     return value
+
+
+def _extremes(rows: list[NamedRow]) -> tuple[NamedRow | None, NamedRow | None]:
+    """Return the rows with the least and the greatest permitted share; none if their margins are larger than that."""
+    if len(rows) < 2:
+        return None, None
+    ordered = sorted(rows, key=lambda each: float(each[1]["permittedShare"]))
+    (_, least), (_, greatest) = ordered[0], ordered[-1]
+    apart = greatest["permittedShare"] - least["permittedShare"]
+    off_by = hypot(least["permittedShareMargin"], greatest["permittedShareMargin"])
+    return (ordered[0], ordered[-1]) if apart > off_by or off_by == 0 else (None, None)
 
 
 def _is_comparable(name: str, row: dict[str, Any]) -> bool:

@@ -156,7 +156,7 @@ async def test_a_snapshot_that_was_broken_off_goes_on_or_begins_anew(gateway: Te
     await gateway.ingest(facts([[Item()] * 50]))
     codes = "ARRAY(SELECT 'CODE' || n FROM generate_series(1, 24) n)"
     for statement in [codes] * 4:
-        assert gateway.execute(f"SELECT grounds.count_coverage({statement}, 20, 20, 5)") == [("MORE",)]
+        assert gateway.execute(f"SELECT grounds.count_coverage({statement}, 20, 20, 5, '{{}}')") == [("MORE",)]
     gateway.set_clock(NOW + DAY)
     await gateway.take_coverage()
     assert table(await ask(gateway, Role.AUDITOR, "KIND")) == {("POST",): (50, 50)}

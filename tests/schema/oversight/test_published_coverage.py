@@ -193,7 +193,9 @@ async def test_a_dashboard_reads_conditions_of_all_items_only(gateway: TestGatew
     assert {(row["key"][0]["value"], row["items"], row["margin"]) for row in shown["rows"]} == {
         (each["condition"], each["total"], each["margin"]) for each in excluded if each["total"] != 0
     }
-    assert {row["key"][0]["value"] for row in shown["rows"]} == {*CODES}
+    assert {row["key"][0]["value"] for row in shown["rows"]} == {*CODES, "NO_OBJECTOR_REFERENCED"}
+    (of_others,) = [each for each in excluded if each["condition"] == "NO_OBJECTOR_REFERENCED"]
+    assert (of_others["total"], of_others["exclusive"]) == (None, None), "nothing of the author decides it"
     remaining = [shown["total"]["items"], *(step["remaining"] for step in shown["funnel"])]
     assert all(before >= after for before, after in pairwise(remaining))
     assert remaining[-1] == shown["total"]["permitted"]
