@@ -19,11 +19,15 @@ BEGIN
     END IF;
     gone := ARRAY(
         SELECT i FROM unnest(listed, revisions) l (i, revision)
-        WHERE NOT EXISTS (SELECT FROM grounds.trainable_content t WHERE t.id = i OFFSET 0)
+        WHERE (SELECT grounds.require_decisions()) AND (
+            NOT EXISTS (SELECT FROM grounds.trainable_content t WHERE t.id = i OFFSET 0)
             OR NOT EXISTS (
                 SELECT FROM grounds.content c
-                WHERE c.id = i AND greatest(c.revised_at, '1600-01-01 00:00:00+00') = revision OFFSET 0)
+                WHERE c.id = i AND greatest(c.revised_at, '1600-01-01 00:00:00+00') = revision OFFSET 0))
         ORDER BY 1);
+EXCEPTION WHEN SQLSTATE 'GD001' THEN
+    state := 'PAUSED';
+    gone := NULL;
 END $$;
 
 -- The receipt of items of a file that another engine wrote: an ordinary one. Bit n stands for the item first + n.

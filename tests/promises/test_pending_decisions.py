@@ -31,6 +31,15 @@ TEXTS = "SELECT count(*)::int FROM grounds.content WHERE text IS NOT NULL"
 RETRACTED_EARLIER = """INSERT INTO grounds.retraction_batch (
     client, first_id, last_id, kind, is_incident, retracted_at, due_by, delivery, items)
 SELECT client, id, id, 'RETRACT', FALSE, decided_at, decided_at, id, ARRAY[lowest] FROM grounds.delivery"""
+OPEN_LAKE_FILE = "open_lake_file(bigint[], timestamptz[], text)"
+OPEN = """SELECT f.state || coalesce(f.gone::text, '') FROM (
+    SELECT set_config('grounds.client', '1', TRUE) AS client, set_config('grounds.purpose', 'GENAI_TRAINING', TRUE)
+) claims
+CROSS JOIN LATERAL (
+    SELECT array_agg(c.id) AS ids, array_agg(greatest(c.revised_at, '1600-01-01 00:00:00+00')) AS revisions
+    FROM grounds.content c WHERE claims.client = '1') listed
+CROSS JOIN LATERAL grounds.open_lake_file(
+    listed.ids, listed.revisions, (SELECT p.version FROM grounds.policy p WHERE p.active)) f"""
 COVERAGE = "{ coverage(groupBy: [KIND]) { rows { items permitted } } }"
 
 
@@ -95,11 +104,22 @@ async def counted_permitted_items(gateway: TestGateway) -> str | None:
     return None if found == [{"items": 2, "permitted": 2}] else f"counted: {found}"
 
 
+async def cut_of_permitted_items(gateway: TestGateway) -> str | None:
+    """Let decisions become pending while a file of a lake is opened; return what is wrong."""
+    await deliver(gateway, 2)
+    pause_before(gateway, OPEN_LAKE_FILE, "gone := ARRAY(")
+    assert await changed_in_the_pause(gateway, OPEN, "SELECT 1") == "OPEN{}"
+    found = await changed_in_the_pause(gateway, OPEN, PENDING)
+    gateway.execute(NO_LONGER_PENDING)
+    return None if found == "PAUSED" else f"permitted items are cut: {found}"
+
+
 PROMISES = {
     "retract()": told_of_permitted_items,
     "is_permitted_for_any()": purged_of_permitted_items,
     "plant_canary()": planted_a_permitted_item,
     "count_items()": counted_permitted_items,
+    "open_lake_file()": cut_of_permitted_items,
 }
 
 
