@@ -163,7 +163,8 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
         Role.TRAINING_CLIENT: issuer.token(Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE),
         Role.PRIVACY_OFFICER: issuer.token(Role.PRIVACY_OFFICER),
     }
-    ids = ids_of(settings.secret_bytes(), f"client:{CLIENT}")
+    async with open_database(url, settings.secret_bytes()) as database:
+        ids = ids_of(database.first_secret, f"client:{CLIENT}", database.incarnations)
     await _build_offers(settings, url)
     async with served(settings) as client:
         bench = Bench(client, bare, ids, tokens, numbers, number)
@@ -226,10 +227,10 @@ async def _filters(bench: Bench, rounds: int) -> None:
 
 async def _explained(bench: Bench, settings: Settings, url: str, rounds: int) -> None:
     """Explain one item to an officer, beside the statement that decides it."""
-    staff = ids_of(settings.secret_bytes(), "staff")
     chosen = [bench.numbers[len(bench.numbers) * turn // rounds] for turn in range(rounds)]
 
     async with open_database(url, settings.secret_bytes()) as database:
+        staff = ids_of(database.first_secret, "staff", database.incarnations)
         reader = database.examiner(Role.PRIVACY_OFFICER)
 
         async def bare(turn: int) -> object:
