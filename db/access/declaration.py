@@ -360,6 +360,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "stated_family(text, text, text)": (INGEST,),
     "takes_back(grounds.stated_version, grounds.stated_version, text[], text[])": (INGEST,),
     "takes_back_birth_date(grounds.stated_version, grounds.stated_version)": (INGEST,),
+    "bounces_taken_back(grounds.stated_version, grounds.stated_version)": (INGEST,),
     "version_before(grounds.stated_version)": (INGEST,),
     "version_after(grounds.stated_version, grounds.stated_version)": (INGEST,),
     "carry_last_known(grounds.stated_version, grounds.stated_version)": (INGEST,),

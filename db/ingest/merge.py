@@ -239,7 +239,7 @@ _STEPS = {
         *("drop_references", "insert_references"),
         *("name_contacts", "insert_contact_references", "object_by_items_signals"),
     ),
-    "notice": ("judge", "judge_taking_back", "insert", "update", "let_accounts_wait"),
+    "notice": ("judge", "judge_bounces", "insert", "update", "let_accounts_wait"),
     "objection": ("judge", "widen_stated", "insert", "update", "widen_stored", "insert_targets"),
     "consent": ("judge", "insert", "update"),
     "campaign": ("judge", "refuse_changed_texts", "note_changed_campaigns", "insert", "narrow_campaigns"),
@@ -273,11 +273,7 @@ def _conflict(row: Mapping[str, Any]) -> Rejected:
 def _unreadable(row: Mapping[str, Any], fault: str) -> Rejected:
     """Describe a signal in a record of ingest that cannot be read, though the record is stored."""
     place, _, reason = fault.partition(": ")
-    consequence = (
-        "the line is stored; an unreadable signal counts as an opt-out from training, unless its standard has another"
-        " rule (correct the signal)"
-    )
-    return Rejected(row["line"], place, f"{reason}; {consequence}", b"", row["record"], row["platform_id"])
+    return Rejected(row["line"], place, reason, b"", row["record"], row["platform_id"])
 
 
 def _told_otherwise(changes: list[str]) -> str:
@@ -303,10 +299,9 @@ def statement_of_all(name: str) -> str:
     return " UNION ALL ".join(statement(name, record).rstrip("; \n") for record in STAGES)
 
 
-# What else waits where a line takes something back: the family that an item left, and the account of a notice.
+# What else waits where a line takes something back: the family that an item left.
 _OTHERS_THAT_WAIT = {
     "content": "CASE WHEN (before).belongs_to IS DISTINCT FROM (after).belongs_to THEN (before).belongs_to END",
-    "notice": "CASE WHEN takes_back THEN (after).belongs_to END",
 }
 _OF_A_REJECTED_LINE = ("account", "person", "contact", "received_at")
 

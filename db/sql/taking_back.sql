@@ -3,8 +3,8 @@
 -- it can fail.
 --
 -- Whether a country or a kind fails is judged by the policy that is in force when the later of the two lines is loaded; an
--- item's account, its parent and the accounts that it references are taken for failing whatever they are, since what
--- they say changes with other records.
+-- item's account, its parent, its family and the accounts that it references are taken for failing whatever they are, since
+-- what they say changes with other records.
 CREATE TABLE grounds.stated_version (
     record text NOT NULL, -- account, content or notice
     id bigint NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE grounds.stated_version (
     adult_from timestamptz,
     last_adult_from timestamptz,
     compromised tstzmultirange,
-    names text[] NOT NULL,           -- the account and the parent of an item, and the accounts that it references
+    names text[] NOT NULL,           -- of an item: its account, parent and family, and the accounts that it references
     belongs_to text                  -- an item's family; a notice's account
 );
 
@@ -91,4 +91,23 @@ CREATE FUNCTION grounds.last_stated_version(its_record text, its_id bigint) RETU
 LANGUAGE sql STABLE AS $$
     SELECT v FROM grounds.stated_version v
     WHERE v.record = its_record AND v.id = its_id ORDER BY v.observed_at DESC LIMIT 1
+$$;
+
+-- The accounts for which a line of a notice takes back that it bounced. An account waits for a version that did not bounce, if
+-- the notice bounced in the version before it. Between the two, what the notice says of other accounts does not count: an
+-- account waits whichever account had the notice meanwhile.
+CREATE FUNCTION grounds.bounces_taken_back(current grounds.stated_version, stated grounds.stated_version)
+RETURNS text[] LANGUAGE sql STABLE AS $$
+    WITH version AS MATERIALIZED (
+        SELECT v.observed_at, v.failing_facts <> 0 AS bounced, v.belongs_to AS account
+        FROM grounds.stated_version v WHERE v.record = 'notice' AND v.id = current.id
+        UNION SELECT current.observed_at, current.failing_facts <> 0, current.belongs_to
+        UNION SELECT stated.observed_at, stated.failing_facts <> 0, stated.belongs_to
+    )
+    SELECT array_agg(after.account) FROM version after CROSS JOIN LATERAL (
+        SELECT v.* FROM version v
+        WHERE v.observed_at < after.observed_at AND (v.bounced OR v.account = after.account)
+        ORDER BY v.observed_at DESC LIMIT 1
+    ) before
+    WHERE before.bounced AND NOT after.bounced AND stated.observed_at IN (before.observed_at, after.observed_at)
 $$;

@@ -190,6 +190,17 @@ OF_LOADS = [
     Mutant("names dropped", "merge_content.sql", "AND r.content = c.id", "AND r.content = c.id AND FALSE"),
     Mutant("names added", "merge_content.sql", CHANGED, "s.outcome IS NULL"),
     Mutant("bounces taken back", "taking_back.sql", "(k.bounced_at IS NOT NULL)::int", "0"),
+    Mutant(
+        "bounces of a notice moved meanwhile", "bounces_taken_back", "AND (v.bounced OR v.account = after.account)", ""
+    ),
+    Mutant("bounces taken back once", "bounces_taken_back", "(v.bounced OR v.account = after.account)", "v.bounced"),
+    Mutant("families that an item left", "taking_back.sql", "'family ' || f.current", "NULL"),
+    Mutant(
+        "posts that lose a caption",
+        "taking_back.sql",
+        "WHERE coalesce(c.stated_kind, c.kind) IN ('PHOTO', 'VIDEO', 'AUDIO')",
+        "WHERE c.kind <> 'CAPTION'",
+    ),
     Mutant("later targets", "merge_objection.sql", "WHERE target.value", "WHERE s.outcome IS NULL AND target.value"),
     Mutant("withdrawn before received", "merge_objection.sql", "WHERE s.withdrawn_at <= s.received_at", "WHERE FALSE"),
     Mutant("targets of bad lines", "quarantine.sql", "r.record = 'objection' AND target", "FALSE AND target"),

@@ -259,6 +259,28 @@ def test_a_family_waits_for_a_caption_that_left_it() -> None:
     assert made.decide("item", NOW + 7 * DAY).outcomes["CONTENT_SETTLED"] == "PASS"
 
 
+def test_an_item_that_leaves_its_family_waits() -> None:
+    made = world(line("content", 3, **MEDIUM), line("content", 3, **CAPTION))
+    made.load(line("content", 4, kind="CAPTION", parent="post"), NOW)
+    assert made.decide("item", NOW).outcomes["CONTENT_SETTLED"] == "FAIL"
+    assert made.decide("item", NOW + 7 * DAY).outcomes["CONTENT_SETTLED"] == "PASS"
+
+
+def test_a_post_that_loses_a_caption_waits_for_nothing() -> None:
+    made = world(line("content", 3, **CAPTION))
+    made.load(line("content", 4, **CAPTION | {"parent": "post"}), NOW)
+    assert made.decide("item", NOW).outcomes["CONTENT_SETTLED"] == "PASS"
+
+
+def test_an_account_waits_for_a_bounced_notice_that_was_anothers_meanwhile() -> None:
+    for account, outcome in (("author", "FAIL"), ("other", "PASS")):
+        made = world(line("account", id="other"), line("notice", 3, bounced_at="2025-04-15T00:00:00Z"))
+        made.load(line("notice", 4, account="other"), NOW - 8 * DAY)
+        made.load(line("notice", 5, account=account), NOW)
+        assert made.decide("item", NOW).outcomes["ACCOUNT_IN_GOOD_STANDING"] == outcome
+        assert made.decide("item", NOW + 7 * DAY).outcomes["ACCOUNT_IN_GOOD_STANDING"] == "PASS"
+
+
 def test_a_birth_date_taken_back_waits_for_those_who_reference_the_person() -> None:
     made = world(line("content", 3, **NAMED), line("account", id="other", born_on="2010"))
     made.load(line("account", 3, id="other"), NOW)

@@ -39,7 +39,7 @@ INSERT INTO grounds.content (platform_id, {columns}, product, country, account_r
 SELECT s.platform_id, {values}, a.product, a.country, coalesce(a.reserved, FALSE),
     cardinality(s.referenced) + cardinality(s.referenced_contacts),
     coalesce((SELECT w.since FROM grounds.family_wait w
-              WHERE w.family = CASE s.kind WHEN 'CAPTION' THEN s.parent ELSE s.platform_id END), '-infinity'),
+              WHERE w.family = grounds.stated_family(coalesce(s.stated_kind, s.kind), s.parent, s.platform_id)), '-infinity'),
     coalesce((SELECT max(q.observed_at) FROM grounds.quarantine q
               WHERE q.record = 'content' AND q.platform_id = s.platform_id), '-infinity')
 FROM stage_content s {account}
@@ -56,7 +56,7 @@ SET {assignments}, product = a.product, country = a.country, account_reserved = 
     last_failing_facts = s.failing_facts | (s.unknown_facts & coalesce(k.last_failing_facts, k.failing_facts)),
     reverted_at = greatest(k.reverted_at, CASE WHEN s.takes_back THEN grounds.decision_time() END, (
         SELECT w.since FROM grounds.family_wait w
-        WHERE w.family = CASE s.kind WHEN 'CAPTION' THEN s.parent ELSE s.platform_id END))
+        WHERE w.family = grounds.stated_family(coalesce(s.stated_kind, s.kind), s.parent, s.platform_id)))
 FROM stage_content s {account}
 WHERE s.outcome = 'changed' AND k.platform_id = s.platform_id;
 

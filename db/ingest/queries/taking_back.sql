@@ -29,6 +29,17 @@ UPDATE stage_{record} s
 SET takes_back = j.takes_back, takes_back_birth_date = j.takes_back_birth_date, others_wait = j.others_wait
 FROM judged j WHERE j.line = s.line;
 
+-- name: judge_bounces!
+-- The same of notices.
+WITH line AS MATERIALIZED ({versions}
+), kept AS (
+    INSERT INTO grounds.stated_version
+    SELECT (v.version).* FROM (SELECT CASE l.outcome WHEN 'changed' THEN l.current ELSE l.stated END AS version FROM line l) v
+    ON CONFLICT DO NOTHING RETURNING id
+)
+UPDATE stage_notice s SET others_wait = grounds.bounces_taken_back(l.current, l.stated)
+FROM line l WHERE l.line = s.line AND (l.outcome = 'changed' OR (l.stated).id IN (SELECT k.id FROM kept k));
+
 -- name: carry_last_known!
 -- What a late line knows is carried on to the versions after it, as far as it changes what was last known there.
 WITH RECURSIVE carried AS (
@@ -90,17 +101,22 @@ WHERE k.id = c.id AND (coalesce(k.last_country, k.country), coalesce(k.last_adul
                   JOIN grounds.account n ON n.id = r.account WHERE r.content = k.id)
                 || ARRAY(SELECT 'contact ' || n.contact FROM grounds.content_reference r
                          JOIN grounds.referenced_contact n ON n.id = r.contact WHERE r.content = k.id)
-                || ('account ' || o.platform_id) || array_remove(ARRAY['parent ' || k.parent], NULL),
-            grounds.stated_family(coalesce(k.stated_kind, k.kind), k.parent, k.platform_id)
-        )::grounds.stated_version AS current,
+                || ('account ' || o.platform_id)
+                || array_remove(ARRAY['parent ' || k.parent, 'family ' || f.current], NULL),
+            f.current)::grounds.stated_version AS current,
         ROW('content', k.id, s.observed_at, s.failing_facts, s.unknown_facts, s.failing_facts, s.kind,
             NULL, NULL, NULL, NULL, NULL,
             ARRAY(SELECT 'reference ' || n FROM unnest(s.referenced) n)
                 || ARRAY(SELECT 'contact ' || n FROM unnest(s.referenced_contacts) n)
-                || ('account ' || s.account) || array_remove(ARRAY['parent ' || s.parent], NULL),
-            grounds.stated_family(s.kind, s.parent, s.platform_id))::grounds.stated_version AS stated
+                || ('account ' || s.account)
+                || array_remove(ARRAY['parent ' || s.parent, 'family ' || f.stated], NULL),
+            f.stated)::grounds.stated_version AS stated
     FROM stage_content s JOIN grounds.content k ON k.platform_id = s.platform_id
     JOIN grounds.account o ON o.id = k.account
+    CROSS JOIN LATERAL (
+        SELECT grounds.stated_family(coalesce(k.stated_kind, k.kind), k.parent, k.platform_id) AS current,
+            grounds.stated_family(s.kind, s.parent, s.platform_id) AS stated
+    ) f
     WHERE s.outcome IN ('changed', 'stale')
 
 -- name: versions_of_notice!
@@ -120,25 +136,32 @@ FROM stage_{record} s WHERE s.outcome = 'stale' AND s.takes_back AND k.platform_
 
 -- name: let_families_wait!
 -- A family that loses a member loses what the member said. Its medium lets all of it wait; where that is none, each of its
--- captions waits.
-WITH family AS (
+-- captions waits. So do those of a medium that a late line says was private: until now it waited for them.
+WITH lost AS (
     SELECT DISTINCT lost AS id FROM stage_content s CROSS JOIN LATERAL unnest(s.others_wait) lost WHERE lost IS NOT NULL
 ), noted AS (
-    INSERT INTO grounds.family_wait (family, since) SELECT f.id, grounds.decision_time() FROM family f
+    INSERT INTO grounds.family_wait (family, since) SELECT l.id, grounds.decision_time() FROM lost l
     ON CONFLICT (family) DO UPDATE SET since = excluded.since
-), waiting AS (
-    SELECT c.id FROM family f JOIN grounds.content c ON c.platform_id = f.id AND c.kind <> 'CAPTION'
+), family AS (
+    SELECT l.id, grounds.decision_time() AS since FROM lost l
     UNION
-    SELECT c.id FROM family f JOIN grounds.content c ON c.parent = f.id AND c.kind = 'CAPTION'
-    WHERE NOT EXISTS (
-        SELECT FROM grounds.content m WHERE m.platform_id = f.id AND m.kind IN ('PHOTO', 'VIDEO', 'AUDIO'))
+    SELECT w.family, w.since FROM stage_content s JOIN grounds.content k ON k.platform_id = s.platform_id
+    JOIN grounds.family_wait w ON w.family = grounds.stated_family(k.stated_kind, k.parent, k.platform_id)
+    WHERE s.outcome IN ('stale', 'conflict') AND s.kind IN ('PRIVATE_MESSAGE', 'BUSINESS_MESSAGE')
+), waiting AS (
+    SELECT c.id, f.since FROM family f JOIN grounds.content c ON c.platform_id = f.id
+    WHERE coalesce(c.stated_kind, c.kind) IN ('PHOTO', 'VIDEO', 'AUDIO')
+    UNION
+    SELECT c.id, f.since FROM family f JOIN grounds.content c ON c.parent = f.id
+    WHERE coalesce(c.stated_kind, c.kind) = 'CAPTION' AND (c.stated_kind IS NOT NULL OR NOT EXISTS (
+        SELECT FROM grounds.content m WHERE m.platform_id = f.id AND m.kind IN ('PHOTO', 'VIDEO', 'AUDIO')))
 )
-UPDATE grounds.content k SET reverted_at = grounds.decision_time() FROM waiting w WHERE k.id = w.id;
+UPDATE grounds.content k SET reverted_at = greatest(k.reverted_at, w.since)
+FROM (SELECT id, max(since) AS since FROM waiting GROUP BY id) w WHERE k.id = w.id;
 
 -- name: let_accounts_wait!
--- Taking back a bounce restarts the dwell of the account.
 UPDATE grounds.account a SET reverted_at = grounds.decision_time()
-FROM stage_notice s WHERE s.takes_back AND a.platform_id = ANY (s.others_wait);
+FROM stage_notice s WHERE a.platform_id = ANY (s.others_wait);
 
 -- name: let_persons_wait!
 UPDATE grounds.account k SET birth_date_reverted_at = grounds.decision_time()

@@ -203,6 +203,133 @@ async def test_a_bounce_that_is_taken_back_waits_in_any_order(people: TestGatewa
     assert len(await people.pull(client="another")) == 1
 
 
+# What a version of a notice says: of which account, and whether the notice bounced.
+NOTICE_STATES = [("a", True), ("a", False), ("b", True), ("b", False)]
+
+
+def accounts_that_wait(history: Sequence[int], loaded: Sequence[int]) -> dict[str, int]:
+    """Return the accounts that wait for a notice, each with the day from which on.
+
+    An account waits for a version that did not bounce, if the notice bounced in the version before it. Versions between
+    the two that name another account, and did not bounce, do not count.
+    """
+    days: dict[str, int] = {}
+    for place, state in enumerate(history):
+        account, bounced = NOTICE_STATES[state]
+        earlier = [NOTICE_STATES[history[before]] for before in range(place)]
+        counting = [before for before, (named, did) in enumerate(earlier) if did or named == account]
+        if not bounced and counting and earlier[counting[-1]][1]:
+            days[account] = max(days.get(account, 0), loaded[counting[-1]], loaded[place])
+    return days
+
+
+async def bounces_kept_differently(people: TestGateway, lengths: Sequence[int]) -> str | None:
+    """Load versions of notices, one a day; return an account that waits from another day than it should."""
+    days: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    expected: dict[str, int | None] = {}
+    for length in lengths:
+        for history, order in product(product(range(4), repeat=length), permutations(range(length))):
+            identity = f"{history} {order}"
+            days[-1] += [fact("account", id=f"{name} {identity}") for name in "ab"]
+            for day, place in enumerate(order):
+                account, bounced = NOTICE_STATES[history[place]]
+                said = {"bounced_at": "2025-04-15T00:00:00Z" if bounced else None}
+                days[day].append(fact("notice", 2 + place, id=identity, account=f"{account} {identity}") | said)
+            waits = accounts_that_wait(history, [order.index(place) for place in range(length)])
+            expected |= {f"{name} {identity}": waits.get(name) for name in "ab"}
+    for day, lines in sorted(days.items()):
+        people.set_clock(NOW + day * DAY)
+        await people.ingest(lines)
+    since = "CASE WHEN s.reverted_at > '-infinity' THEN extract(day FROM s.reverted_at - %s)::int END"
+    accounts = f"SELECT a.platform_id, {since} FROM grounds.account_standing s"
+    found = dict(people.execute(f"{accounts} JOIN grounds.account a ON a.id = s.account", NOW))
+    return next((name for name in expected if found[name] != expected[name]), None)
+
+
+async def test_each_account_waits_for_a_bounced_notice_in_every_order_of_arrival(people: TestGateway) -> None:
+    assert await bounces_kept_differently(people, [2, 3]) is None
+
+
+# The versions of some items in their order, and whether `x` waits.
+OF_FAMILIES: dict[str, tuple[list[tuple[str, dict[str, Any]]], bool]] = {
+    "a post that loses a caption": (
+        [("y", {"kind": "CAPTION", "parent": "x"}), ("y", {"kind": "CAPTION", "parent": "z"}), ("x", {})],
+        False,
+    ),
+    "a post that loses a caption and becomes one": (
+        [
+            *(("x", {}), ("y", {"kind": "CAPTION", "parent": "x"}), ("y", {"kind": "CAPTION", "parent": "z"})),
+            ("x", {"kind": "CAPTION", "parent": "y"}),
+        ],
+        False,
+    ),
+    "a photo that loses a caption": (
+        [("x", {"kind": "PHOTO"}), ("y", {"kind": "CAPTION", "parent": "x"}), ("y", {})],
+        True,
+    ),
+    "a photo that becomes a caption": (
+        [
+            ("x", {"kind": "PHOTO"}),
+            ("y", {"kind": "CAPTION", "parent": "x"}),
+            ("x", {"kind": "CAPTION", "parent": "z"}),
+        ],
+        True,
+    ),
+    "a photo that loses a caption and becomes a post": (
+        [("x", {"kind": "PHOTO"}), ("y", {"kind": "CAPTION", "parent": "x"}), ("y", {}), ("x", {})],
+        True,
+    ),
+    "a caption that stays as a comment": (
+        [
+            ("y", {"kind": "PHOTO"}),
+            ("x", {"kind": "CAPTION", "parent": "y"}),
+            ("x", {"kind": "COMMENT", "parent": "y"}),
+        ],
+        True,
+    ),
+    "a caption whose photo becomes a post": (
+        [("y", {"kind": "PHOTO"}), ("x", {"kind": "CAPTION", "parent": "y"}), ("y", {})],
+        True,
+    ),
+    "a caption whose photo turns out to be private": (
+        [
+            *(("y", {"kind": "PRIVATE_MESSAGE"}), ("y", {"kind": "PHOTO"}), ("x", {"kind": "CAPTION", "parent": "y"})),
+            *(("z", {"kind": "CAPTION", "parent": "y"}), ("z", {})),
+        ],
+        True,
+    ),
+    "a photo to which another photo's caption moved": (
+        [
+            ("x", {"kind": "PHOTO"}),
+            ("y", {"kind": "CAPTION", "parent": "z"}),
+            ("y", {"kind": "CAPTION", "parent": "x"}),
+        ],
+        True,
+    ),
+}
+
+
+async def families_kept_differently(people: TestGateway) -> str | None:
+    """Load versions of two items in every order at once; return a case in which one waits otherwise than it should."""
+    lines, expected = [], {}
+    for name, (versions, waits) in OF_FAMILIES.items():
+        for order in permutations(range(len(versions))):
+            tag = f"{name} {order}"
+            for place in order:
+                item, said = versions[place]
+                named = {"parent": f"{said['parent']} {tag}"} if "parent" in said else {}
+                lines.append(fact("content", 2 + place, id=f"{item} {tag}") | said | named)
+            expected[f"x {tag}"] = "FAIL" if waits else "PASS"
+    for start in range(0, len(lines), 5_000):
+        assert (await people.ingest(lines[start : start + 5_000]))["total"]["rejected"] == 0
+    found = {name: outcomes["CONTENT_SETTLED"] for name, (_, _, outcomes) in (await people.decisions()).items()}
+    return next((name for name in expected if found[name] != expected[name]), None)
+
+
+async def test_a_family_waits_for_what_left_it_in_every_order_of_arrival(people: TestGateway) -> None:
+    assert await families_kept_differently(people) is None
+
+
 PRIVATE_ORDERS = list(permutations([(2, "PRIVATE_MESSAGE"), (3, "BUSINESS_MESSAGE"), (4, "POST")]))
 
 

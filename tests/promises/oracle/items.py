@@ -8,6 +8,7 @@ from tests.promises.oracle.persons import Persons
 from tests.promises.oracle.policies import Policy
 from tests.promises.oracle.records import ALWAYS, MEDIA_KINDS, Record
 from tests.promises.oracle.signals import is_reserved, is_seen, scanned_for_minors
+from tests.promises.oracle.taking_back import family_of
 from tests.promises.oracle.texts import is_blank
 from tests.promises.oracle.verdicts import Verdict, all_of, is_reached, is_value, unless
 
@@ -45,9 +46,9 @@ class Items:
         return self._facts.is_set_aside(("content", item["id"]))
 
     def _waits(self, item: Record, family: list[Record]) -> bool:
-        own = item["parent"] if item["kind"] == "CAPTION" else item["id"]
+        own = family_of(self._facts.stored["content"][item["id"]])
         return any(self._persons.waits("content", member["id"]) for member in family) or (
-            Feature.FAMILIES in self._features and self._persons.waits("family", own)
+            Feature.FAMILIES in self._features and own is not None and self._persons.waits("family", own)
         )
 
     def _family(self, item: Record) -> list[Record]:

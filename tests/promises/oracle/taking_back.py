@@ -13,7 +13,7 @@ from tests.promises.oracle.signals import is_reserved, scanned_for_minors
 from tests.promises.oracle.verdicts import Verdict, all_of, is_value
 
 LEAVING = {"DELETED", "DELETION_PENDING"}
-FIRST_FACTS = {"deletion", "reservation", "special_category", "safety", "minors", "bounce", "leaving", "birth"}
+FIRST_FACTS = {"deletion", "reservation", "special_category", "safety", "minors", "leaving", "birth"}
 Target = tuple[str, str]  # what waits: ("content", id), ("family", id of its medium), ("standing", id of an account)…
 Fact = Callable[[Record, datetime], Verdict]
 
@@ -40,7 +40,10 @@ def _restarts(
     if name not in ("account", "content", "notice"):
         return
     wide = Feature.TAKING_BACK in features
-    facts = {"account": _account_facts, "content": _content_facts, "notice": _notice_facts}[name](policy)
+    if name == "notice":
+        yield from _bounces_taken_back(history)
+        return
+    facts = {"account": _account_facts, "content": _content_facts}[name](policy)
     for fact, verdict in facts.items():
         if fact != "leaving" if wide else fact in FIRST_FACTS:
             for index, since in _turned(history, verdict, wide):
@@ -57,8 +60,6 @@ def _restarts(
 def _target(name: str, fact: str, record: Record) -> Target:
     if name == "content":
         return "content", record["id"]
-    if name == "notice":
-        return "standing", record["account"]
     return "birth" if fact == "birth" else "standing", record["id"]
 
 
@@ -111,15 +112,25 @@ def _account_facts(policy: Policy) -> dict[str, Fact]:
     }
 
 
-def _notice_facts(policy: Policy) -> dict[str, Fact]:
-    return {"bounce": lambda notice, _: notice["bounced_at"] is None}
+def _bounces_taken_back(history: Sequence[Statement]) -> Iterator[tuple[Target, datetime]]:
+    """Yield the accounts of a notice that bounced, and is later said not to have bounced.
+
+    An account is told of by the lines that name it: what those in between say of other accounts does not count.
+    """
+    for index, after in enumerate(history):
+        account = after.record["account"]
+        for before in reversed(history[:index]):
+            if before.record["bounced_at"] or before.record["account"] == account:
+                if before.record["bounced_at"] and not after.record["bounced_at"]:
+                    yield ("standing", account), max(before.loaded_at, after.loaded_at)
+                break
 
 
 def _taken_out(before: Record, after: Record) -> Iterator[Target]:
     """Yield what waits because a later line names a person, an account, a parent or a family no longer.
 
     Whether that which was named fails changes with other records and with time, so that to name it no longer is enough.
-    A family that loses a member waits too, for it loses what the member said.
+    A family that loses a member waits too, for it loses what the member said, and so does the member.
     """
     item: Target = ("content", after["id"])
     if _people(before) - _people(after) or before["account"] != after["account"]:
@@ -128,6 +139,7 @@ def _taken_out(before: Record, after: Record) -> Iterator[Target]:
         yield item
     family = family_of(before)
     if family and family != family_of(after):
+        yield item
         yield "family", family
 
 
