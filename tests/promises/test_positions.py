@@ -64,6 +64,8 @@ NODE = "query N($id: ID!) { node(id: $id) { id } }"
 RESEARCH: dict[str, Any] = {"purposes": ["RESEARCH"], "kinds": ["POST"], "products": ["FACEBOOK"]}
 TWO_PURPOSES = DEFAULT_POLICY | {"version": "two", "purposes": ["GENAI_TRAINING", "RESEARCH"]}
 ONLY_POSTS = {"grounds": {"PUBLIC_CONTENT": PUBLIC}}
+OF_PURPOSE = """query C($purpose: String) { coverage(groupBy: [KIND], purpose: $purpose) {
+  purposes total { items permitted exclusions { condition total } } } }"""
 BY_PURPOSE = """query B($document: String!) {
   simulatePolicy(document: $document) { byPurpose { name gained lost } } }"""
 CONSENT_IRI = "https://w3id.org/dpv/legal/eu/gdpr#A6-1-a"
@@ -214,35 +216,67 @@ async def test_no_two_answers_about_a_position_contradict_each_other(
 
 
 async def test_every_page_and_field_shows_each_purpose_and_delivers_for_its_own(gateway: TestGateway) -> None:
-    """The author was told of GENAI_TRAINING and not of RESEARCH, which the policy has too."""
+    """Both accounts were told of GENAI_TRAINING, and one of them of RESEARCH, which the policy has too."""
     gateway.set_clock(NOW)
-    told = fact("campaign", id="2025-12", told=[RESEARCH], texts={})
-    await gateway.ingest([told, fact("account"), fact("notice", **NOTICED), fact("content")])
+    of_research = fact("notice", id="of research", account="told of both", epoch="2025-12", **NOTICED)
+    records = [fact("campaign", id="2025-12", told=[RESEARCH], texts={}), of_research]
+    for name in ("told of one", "told of both"):
+        about: dict[str, Any] = {"id": name, "account": name}
+        records += [fact("account", id=name), fact("notice", **about, **NOTICED), fact("content", **about)]
+    assert (await gateway.ingest(records))["total"]["accepted"] == len(records)
     activate_policy(gateway.database_url, parse_policy(json.dumps(TWO_PURPOSES | ONLY_POSTS)))
-    for purpose, items in (("GENAI_TRAINING", 1), ("RESEARCH", 0)):
+    for purpose, items in (("GENAI_TRAINING", 2), ("RESEARCH", 1)):
         assert len(await gateway.pull(client=purpose.lower(), purpose=purpose)) == items
+    for name, told in (("told of one", False), ("told of both", True)):
+        assert await _purposes_at_me(gateway, name) == [("GENAI_TRAINING", True), ("RESEARCH", told)]
+        assert await _purposes_explained(gateway, name) == [("genai training", True), ("research", told)]
 
-    headers = {"Authorization": f"Bearer {gateway.token(Role.DATA_SUBJECT, subject='author')}"}
-    page = (await gateway.client.get("/me", headers=headers)).text
-    assert re.findall(r"<strong>(.+?)</strong>: (.+)", page) == [
-        ("training of generative AI", TEXTS["positions"]["NOT_OBJECTED"]),
-        ("RESEARCH", TEXTS["positions"]["NOT_NOTICED"]),
-    ]
-    verdicts = re.findall(r'<p class="(may|may-not)">[^(]+\((.+)\)</p>', page)
-    assert verdicts == [("may", "training of generative AI"), ("may-not", "RESEARCH")]
-    own = (await gateway.client.get("/me", params={"format": "json"}, headers=headers)).json()
-    (item,) = own["contents"]["nodes"]
-    decided = [(each["purpose"], each["permitted"]) for each in item["eligibilityByPurpose"]]
-    assert decided == [("GENAI_TRAINING", True), ("RESEARCH", False)]
-
-    async with dashboard_browser(gateway, Role.AUDITOR) as browser:
-        explained = (await browser.get("/dashboard/explain", params={"id": "item"})).text
-    summaries = dict(re.findall(r"<dt>(genai training|research)</dt><dd>(.+?)</dd>", explained, re.IGNORECASE))
-    assert [text.startswith("Not permitted") for text in summaries.values()] == [False, True]
-
+    await gateway.take_coverage()
+    assert await _purposes_counted(gateway) == [("GENAI_TRAINING", 2, 2, 0), ("RESEARCH", 2, 1, 1)]
     nothing = TWO_PURPOSES | ONLY_POSTS | {"version": "next", "regions": ["FR"]}
     found = (await gateway.ask(Role.AUDITOR, BY_PURPOSE, {"document": json.dumps(nothing)}))["simulatePolicy"]
     assert found["byPurpose"] == [
-        {"name": "GENAI_TRAINING", "gained": 0, "lost": 1},
-        {"name": "RESEARCH", "gained": 0, "lost": 0},
+        {"name": "GENAI_TRAINING", "gained": 0, "lost": 2},
+        {"name": "RESEARCH", "gained": 0, "lost": 1},
     ]
+
+
+async def _purposes_at_me(gateway: TestGateway, name: str) -> list[tuple[str, bool]]:
+    """Read for which purposes the page /me says that an account's item can be used; its data say the same."""
+    headers = {"Authorization": f"Bearer {gateway.token(Role.DATA_SUBJECT, subject=name)}"}
+    page = (await gateway.client.get("/me", headers=headers)).text
+    own = (await gateway.client.get("/me", params={"format": "json"}, headers=headers)).json()
+    (item,) = own["contents"]["nodes"]
+    decided = [(each["purpose"], each["permitted"]) for each in item["eligibilityByPurpose"]]
+    words = {"GENAI_TRAINING": "training of generative AI", "RESEARCH": "RESEARCH"}
+    assert re.findall(r'<p class="(may|may-not)">[^(]+\((.+)\)</p>', page) == [
+        ("may" if permitted else "may-not", words[purpose]) for purpose, permitted in decided
+    ]
+    assert re.findall(r"<strong>(.+?)</strong>: (.+)", page) == [
+        (words[purpose], TEXTS["positions"]["NOT_OBJECTED" if permitted else "NOT_NOTICED"])
+        for purpose, permitted in decided
+    ]
+    return decided
+
+
+async def _purposes_explained(gateway: TestGateway, item: str) -> list[tuple[str, bool]]:
+    """Read for which purposes the dashboard explains that an item is permitted."""
+    async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+        page = (await browser.get("/dashboard/explain", params={"id": item})).text
+    summaries = re.findall(r"<dt>(genai training|research)</dt><dd>(.+?)</dd>", page, re.IGNORECASE)
+    return [(purpose.lower(), not text.startswith("Not permitted")) for purpose, text in summaries]
+
+
+async def _purposes_counted(gateway: TestGateway) -> list[tuple[str, int, int, int]]:
+    """Read how many items each purpose has, how many are permitted, and how many lack a notice."""
+    counts = []
+    async with dashboard_browser(gateway, Role.AUDITOR) as browser:
+        for purpose in TWO_PURPOSES["purposes"]:
+            coverage = (await gateway.ask(Role.AUDITOR, OF_PURPOSE, {"purpose": purpose}))["coverage"]
+            total = coverage["total"]
+            assert coverage["purposes"] == TWO_PURPOSES["purposes"]
+            page = (await browser.get("/dashboard", params={"purpose": purpose})).text
+            assert f"{total['permitted']} of {total['items']} items qualify" in page
+            (untold,) = [each["total"] for each in total["exclusions"] if each["condition"] == "NOTICE_DELIVERED"]
+            counts.append((purpose, total["items"], total["permitted"], untold))
+    return counts

@@ -249,6 +249,24 @@ async def test_a_planted_item_stops_a_file_where_it_is_written_and_where_it_is_h
     assert platform.execute("SELECT count(*) FROM grounds.delivery") == [(0,)]
 
 
+async def test_a_file_that_is_written_with_a_planted_item_is_noticed(platform: TestGateway, killed: Killed) -> None:
+    alter(platform, STORE, ("grounds.shard_stopped_by_canary(old.first, new_bits)", "FALSE"))
+    platform.execute(PLANT)
+    id = await start(platform)
+    await until_written(platform, id)
+    incidents = platform.execute("SELECT * FROM grounds.canary_incident")
+    killed("a planted item is written", "store_shard()", None if incidents else "the file is there, and no hold")
+
+
+async def test_a_file_that_is_handed_out_with_a_planted_item_is_noticed(platform: TestGateway, killed: Killed) -> None:
+    alter(platform, HAND_OUT, ("grounds.shard_stopped_by_canary(shard.first, shard.item_bits)", "FALSE"))
+    id = await start(platform)
+    await until_written(platform, id)
+    platform.execute(PLANT)
+    leaked = "Own person a." in await every_text(platform, id)
+    killed("a planted item is handed out", "hand_out_shard()", "served: Own person a." if leaked else None)
+
+
 async def objected(gateway: TestGateway, name: str) -> None:
     await gateway.ask(Role.PRIVACY_OFFICER, OBJECT, {"account": name})
 

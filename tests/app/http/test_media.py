@@ -22,7 +22,7 @@ from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.media_store import ORIGIN, Store, media_store
 from tests.support.mutants import Killed
-from tests.support.retractions import register, settled
+from tests.support.retractions import alter, register, settled
 from tests.support.shared_server import SharedServer
 from tests.support.webhook_receiver import receiver
 
@@ -333,7 +333,7 @@ async def test_an_address_that_is_no_public_file_is_refused_at_ingest(gateway: T
     assert reject["field"] == "media.0.url"
 
 
-async def test_a_canary_stops_a_fetch_as_it_stops_a_page(gateway: TestGateway) -> None:
+async def test_a_canary_stops_a_fetch_as_it_stops_a_page(gateway: TestGateway, killed: Killed) -> None:
     (address,) = await publish(gateway, medium())
     gateway.execute("DELETE FROM grounds.delivery")
     gateway.execute(
@@ -341,9 +341,14 @@ async def test_a_canary_stops_a_fetch_as_it_stops_a_page(gateway: TestGateway) -
         " FROM grounds.content"
     )
     assert (await fetch(gateway, address)).status_code == 503  # as a page: the client is not told why
-    ((incidents,),) = gateway.execute("SELECT count(*) FROM grounds.canary_incident")
-    assert incidents == 1
+    assert gateway.execute("SELECT count(*) FROM grounds.canary_incident") == [(1,)]
+    assert gateway.execute("SELECT scope, authority FROM grounds.hold") == [("GLOBAL", "Grounds")]
     assert receipts(gateway) == 0
+
+    gateway.execute("DELETE FROM grounds.canary_incident; DELETE FROM grounds.hold")
+    alter(gateway, "write_receipt(bigint[])", ("grounds.stopped_by_canary(page_items)", "FALSE"))
+    status = (await fetch(gateway, address)).status_code
+    killed("a planted item's file", "write_receipt()", f"status {status}" if status == 200 else None)
 
 
 CANARY = "jane.heron"
