@@ -151,6 +151,9 @@ TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_ISO_3166_1.split())
 """The officially assigned alpha-2 codes of ISO 3166-1. Greece is GR and the United Kingdom GB, not EL and UK."""
+_EEA = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
+EUROPEAN_ECONOMIC_AREA = frozenset(_EEA.split())
+"""The countries in which the GDPR applies."""
 
 _ISO_639_1 = """
 aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo

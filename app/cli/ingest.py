@@ -168,37 +168,43 @@ async def _ingest_file(
 def _print_uncounted(summary: "Summary") -> None:
     """Print the records that `grounds ingest` stored but that do not count, such as consents that are not required."""
     for epoch, count in sorted(summary.notices.items()):
+        told = "notice of the campaign {} does not count", "notices of the campaign {} do not count"
         print(
-            f"{count} notices of the campaign {epoch} do not count until the campaign is known"
-            " (load the campaign's record)"
+            f"{_phrase_with_count(count, *told).format(epoch)} until the campaign is known (load the campaign's record)"
         )
     if summary.unasked_consents:
+        consents = _phrase_with_count(summary.unasked_consents, "consent does not count", "consents do not count")
         print(
-            f"{summary.unasked_consents} consents do not count, because the policy in force does not require consent"
-            f" from these accounts (activate a policy with the ground OPTED_IN for their products first)"
+            f"{consents}, because the policy in force does not require consent from these accounts (activate a policy"
+            " with the ground OPTED_IN for their products first)"
         )
+
+
+def _phrase_with_count(count: int, one: str, many: str) -> str:
+    """Write a number with the words for one or for many."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def _print_remarks(summary: "Summary", rejects: Path) -> int:
     """Print the lines that `grounds ingest` rejected or set aside; return the number of these lines."""
-    if summary.unreadable_signals:
-        print(f"{len(summary.unreadable_signals)} signals could not be read (see {rejects})", file=sys.stderr)
-    if summary.changed_campaigns:
-        told = (
-            f"{len(summary.changed_campaigns)} campaign records differ from earlier records of the same campaign "
-            f"(see {rejects})"
-        )
-        print(told, file=sys.stderr)
+    changed = len(summary.changed_campaigns)
     rejected, aside = summary.total("rejected"), summary.still_set_aside.total()
-    if rejected:
-        print(f"{rejected} lines were rejected (see {rejects})", file=sys.stderr)
-    if aside:
-        print(
-            f"{aside} valid lines are not newer than an invalid line of the same record, so the record stays"
-            f" quarantined (send the valid lines again with a later observed_at)",
-            file=sys.stderr,
-        )
-    return rejected + aside + len(summary.changed_campaigns)
+    there = f"(see {rejects})"
+    of_earlier = f"earlier records of the same campaign {there}"
+    staying = "quarantined (send the valid lines again with a later observed_at)"
+    for count, one, many in (
+        (len(summary.unreadable_signals), f"signal could not be read {there}", f"signals could not be read {there}"),
+        (changed, f"campaign record differs from {of_earlier}", f"campaign records differ from {of_earlier}"),
+        (rejected, f"line was rejected {there}", f"lines were rejected {there}"),
+        (
+            aside,
+            f"valid line is not newer than an invalid line of the same record, so the record stays {staying}",
+            f"valid lines are not newer than an invalid line of the same record, so the record stays {staying}",
+        ),
+    ):
+        if count:
+            print(_phrase_with_count(count, one, many), file=sys.stderr)
+    return rejected + aside + changed
 
 
 def _print_summary(name: str, counts: dict[str, dict[str, int]]) -> None:

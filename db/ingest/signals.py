@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from db.ingest.records import AccountRecord, ContentRecord
 from db.signals.reader import read_signal
-from db.signals.statement import UNDATED, Found, settle_signals
-from db.vocabulary import MEDIUM_KINDS, PRIVATE_KINDS
+from db.signals.statement import UNDATED, Found, Reading, settle_signals
+from db.vocabulary import MEDIUM_KINDS, PRIVATE_KINDS, RightsSource
 
 
 class SignalsRead(NamedTuple):
@@ -71,7 +71,7 @@ def _read_signals(
             since = reading.objected_at if dated else seen_at
             objections.append({"standard": signal.standard, "at": since.isoformat(), "dated": dated})
         if reading.fault is not None:
-            unreadable.append(f"signals.{position}: {reading.fault}")
+            unreadable.append(f"signals.{position}: {reading.fault}; {_consequence(reading, reserving)}")
     return SignalsRead(
         bool(reserving or rights),
         json.dumps(kept, ensure_ascii=False) if kept else None,
@@ -80,6 +80,22 @@ def _read_signals(
         next((reading.minors for reading in readings if reading.minors), None),
         _as_compared(record),
     )
+
+
+def _consequence(reading: Reading, reserving: set[RightsSource]) -> str:
+    """Describe what a signal in a record of ingest counts as, though a part of it could not be read."""
+    counts_as = {each.train_ai for each in reading.statements}
+    if reading.objected_at is not None:
+        said = "counts as an objection of the whole account"
+    elif reserving.intersection(each.source for each in reading.statements if each.train_ai == "n"):
+        said = "counts as an opt-out from training"
+    elif "n" in counts_as:
+        said = "does not count, because another signal of its standard has precedence"
+    elif "y" in counts_as:
+        said = "allows training, by its other parts"
+    else:
+        said = "says nothing about training, because its standard ignores such a value"
+    return f"the line is stored, and the signal {said} (correct the signal)"
 
 
 def _as_compared(record: AccountRecord | ContentRecord) -> list[tuple[str, ...]]:

@@ -21,7 +21,14 @@ from pydantic import (
 
 from db.policy.faults import describe_fault, without_faults
 from db.policy.grounds import GroundCode
-from db.vocabulary import COUNTRIES, PLATFORM_PRODUCTS, PRIVATE_KINDS, AccountKind, ContentKind
+from db.vocabulary import (
+    COUNTRIES,
+    EUROPEAN_ECONOMIC_AREA,
+    PLATFORM_PRODUCTS,
+    PRIVATE_KINDS,
+    AccountKind,
+    ContentKind,
+)
 
 MIN_NOTICE_DAYS = 14
 MIN_WITHDRAWAL_DAYS = 1
@@ -149,7 +156,8 @@ class Assessment(_PolicyPart):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     approved_by: Words
     valid_until: Deadline
-    on_overdue: OnOverdue = OnOverdue.WARN
+    on_overdue: OnOverdue | None = None
+    """None: as the policy states it."""
 
 
 class Overdue(NamedTuple):
@@ -235,7 +243,7 @@ class Policy(_PolicyPart):
     def deadlines(self) -> Iterator[Overdue]:
         """Return what can be overdue in a policy document: each assessment, and the review."""
         for each in self.assessments:
-            stops = each.on_overdue is OnOverdue.STOP
+            stops = (each.on_overdue or self.on_overdue) is OnOverdue.STOP
             yield Overdue(f"assessment {each.kind}", each.valid_until, _end_of(each.valid_until), stops)
         if self.review_by is not None:
             stops = self.on_overdue is OnOverdue.STOP
@@ -257,6 +265,12 @@ class Policy(_PolicyPart):
                 for name, article in (("recipients", "13(1)(e)"), ("storage", "13(2)(a)"), ("transfers", "13(1)(f)"))
                 if getattr(self.controller, name) is None
             ]
+        found += [
+            f"regions.{place}: {country} is not in the European Economic Area, for which the shipped conditions and"
+            " notices were written (check that they fit)"
+            for place, country in enumerate(self.regions)
+            if country not in EUROPEAN_ECONOMIC_AREA
+        ]
         if self.review_by is None:
             found.append("review_by: is missing (state the day by which the policy must be reviewed)")
         if not self.assessments:

@@ -136,7 +136,7 @@ def policy_of_document(document: Document) -> Policy:
         controller=_controller_of(document.controller) if document.controller else None,
         review_by=document.review_by,
         assessments=[
-            PolicyAssessment(**each.model_dump() | {"on_overdue": OnOverdue(each.on_overdue)})
+            PolicyAssessment(**each.model_dump() | {"on_overdue": OnOverdue(each.on_overdue or document.on_overdue)})
             for each in document.assessments
         ],
         warnings=document.warnings(datetime.now(UTC)),

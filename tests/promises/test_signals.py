@@ -27,6 +27,8 @@ RESERVATION = """query Why($id: ID!) {
     account { signals { source } }
   }
 }"""
+IGNORED = "says nothing about training, because its standard ignores such a value"
+OVERRULED = "does not count, because another signal of its standard has precedence"
 
 
 def signal(standard: str, value: Any, **fields: Any) -> dict[str, Any]:
@@ -210,20 +212,31 @@ async def test_a_signal_that_cannot_be_read_is_reported_and_one_that_is_none_set
     gateway: TestGateway,
 ) -> None:
     gateway.set_clock(NOW)
+    unreadable: list[tuple[str, int, str, Any, str]] = [
+        ("item", 0, "/.well-known/tdmrep.json", "{", "counts as an opt-out from training"),
+        ("item", 1, "http-header Content-Usage", "=", IGNORED),
+        ("item", 2, "http-header tdm-reservation", "2", IGNORED),
+        ("allowed", 0, "/.well-known/tdmrep.json", "{", OVERRULED),
+        ("allowed", 1, "http-header tdm-reservation", ["2", "0"], "allows training, by its other parts"),
+    ]
     answer = await gateway.ingest(
         [
             *people("author"),
-            fact(
-                "content", signals=[signal("/.well-known/tdmrep.json", "{"), signal("http-header Content-Usage", "=")]
+            *(
+                fact(
+                    "content",
+                    id=item,
+                    signals=[signal(form, value) for on, _, form, value, _ in unreadable if on == item],
+                )
+                for item in ("item", "allowed")
             ),
             fact("content", id="long", signals=[signal("robots.txt", "a" * 65537)]),
             fact("content", id="other", signals=[signal("smoke signals", "1")]),
         ]
     )
-    assert [(each["id"], each["field"]) for each in answer["unreadableSignals"]] == [
-        ("item", "signals.0"),
-        ("item", "signals.1"),
-    ]
+    for told, (item, place, _, _, counts_as) in zip(answer["unreadableSignals"], unreadable, strict=True):
+        assert (told["id"], told["field"]) == (item, f"signals.{place}")
+        assert told["reason"].endswith(f"; the line is stored, and the signal {counts_as} (correct the signal)")
     assert [(each["id"], each["field"]) for each in answer["rejects"]] == [
         ("long", "signals.0.value"),
         ("other", "signals.0.standard"),

@@ -111,7 +111,7 @@ def test_bad_lines_are_set_aside_beside_their_file_and_the_good_ones_land(served
     assert not aside.exists(), "an earlier run's"
     (tmp_path / "stdin.rejects.ndjson").write_text("an earlier run's")
     told = grounds("ingest", "-", data=served.data, stdin=b"{\n", cwd=tmp_path)
-    assert (told.returncode, told.stderr) == (3, "1 lines were rejected (see stdin.rejects.ndjson)\n")
+    assert (told.returncode, told.stderr) == (3, "1 line was rejected (see stdin.rejects.ndjson)\n")
     assert json.loads((tmp_path / "stdin.rejects.ndjson").read_text())["line"] == 1
 
 
@@ -268,9 +268,11 @@ def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: P
     file.write_text(json.dumps(sound | {"regions": ["EL"]}))
     told = grounds("policy", "check", file, data=tmp_path, env=settings)
     assert told.stderr.count("regions") == 1, "an empty list is no fault of its own"
-    file.write_text(json.dumps(sound | {"notice": {"epoch": "1990-01", "period_days": 30}}))
+    weak = {"notice": {"epoch": "1990-01", "period_days": 30}, "regions": ["IE", "US"]}
+    file.write_text(json.dumps(sound | weak))
     told = grounds("policy", "check", file, data=tmp_path, env=settings)
     assert told.returncode == 0
+    assert "warning: regions.1: US is not in the European Economic Area" in told.stderr
     assert "warning: notice.epoch: no campaign has the epoch 1990-01" in told.stderr
 
 

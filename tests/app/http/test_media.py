@@ -27,6 +27,7 @@ from tests.support.shared_server import SharedServer
 from tests.support.webhook_receiver import receiver
 
 HOUR = DAY / 24
+CANARY = "jane.heron"
 PICTURE = bytes(range(256)) * 40
 PAGE = "{ trainableContent(first: 1000) { nodes { media { type url sha256 alt } reason { receipt } } } }"
 OBJECT = "mutation { fileObjection(input: {scope: ALL}) { reference } }"
@@ -335,23 +336,17 @@ async def test_an_address_that_is_no_public_file_is_refused_at_ingest(gateway: T
 
 async def test_a_canary_stops_a_fetch_as_it_stops_a_page(gateway: TestGateway, killed: Killed) -> None:
     (address,) = await publish(gateway, medium())
-    gateway.execute("DELETE FROM grounds.delivery")
     gateway.execute(
-        "INSERT INTO grounds.canary (item, reason, planted_by, planted_at) SELECT id, 'A test.', 'operator', now()"
-        " FROM grounds.content"
+        "DELETE FROM grounds.delivery; INSERT INTO grounds.canary (item, reason, planted_by, planted_at)"
+        " SELECT id, 'A test.', 'operator', now() FROM grounds.content"
     )
     assert (await fetch(gateway, address)).status_code == 503  # as a page: the client is not told why
-    assert gateway.execute("SELECT count(*) FROM grounds.canary_incident") == [(1,)]
-    assert gateway.execute("SELECT scope, authority FROM grounds.hold") == [("GLOBAL", "Grounds")]
-    assert receipts(gateway) == 0
-
+    stopped = "SELECT h.scope, h.authority FROM grounds.canary_incident i JOIN grounds.hold h ON h.id = i.hold"
+    assert (gateway.execute(stopped), receipts(gateway)) == ([("GLOBAL", "Grounds")], 0)
     gateway.execute("DELETE FROM grounds.canary_incident; DELETE FROM grounds.hold")
     alter(gateway, "write_receipt(bigint[])", ("grounds.stopped_by_canary(page_items)", "FALSE"))
     status = (await fetch(gateway, address)).status_code
     killed("a planted item's file", "write_receipt()", f"status {status}" if status == 200 else None)
-
-
-CANARY = "jane.heron"
 
 
 async def test_no_address_type_or_description_tells_who_published_a_file(

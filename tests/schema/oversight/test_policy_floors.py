@@ -131,8 +131,9 @@ async def test_a_simulation_says_how_many_accounts_were_not_told_before_the_poli
         {"assessments": [DPIA | {"valid_until": "2026-06-03", "on_overdue": "STOP"}]},
         {"assessments": [DPIA | {"valid_until": "2026-06-03T10:00:00Z", "on_overdue": "STOP"}]},
         {"review_by": "2026-06-03", "on_overdue": "STOP"},
+        {"assessments": [DPIA | {"valid_until": "2026-06-03"}], "on_overdue": "STOP"},
     ],
-    ids=["a day", "an instant", "a review"],
+    ids=["a day", "an instant", "a review", "an assessment that leaves it to the policy"],
 )
 async def test_an_overdue_assessment_stops_the_programme_and_clients_are_told_to_hold(
     known: TestGateway, fields: dict[str, Any]
