@@ -2,20 +2,17 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Final
 
-from db.delivery.availability import MAX_PASSED_OVER, DeliveredAvailable, Place, place_of
+from db.delivery.availability import MAX_PASSED_OVER, Place
 from schema.context import Context
 from schema.enums import described_enum
 from schema.errors import BadInput, FeatureUnavailable
 from schema.relay.connection import raise_cursor_lost
 from schema.relay.ids import IdKind, Ids
 from schema.training.filters import TrainableContentFilter
-from schema.training.page import TrainablePage
 
 _POSITION_BITS: Final = 40
 _FILTER_BITS: Final = 23
@@ -83,9 +80,9 @@ def read_place(ids: Ids, fingerprint: int, after: str | None) -> Place:
     return Place(positions[0], tuple(positions[1:]))
 
 
-def raise_if_other_order(ids: Ids, after: str | None) -> None:
+def raise_if_other_order(ids: Ids, after: str) -> None:
     """Raise BadInput if the cursor of trainable content belongs to the order of availability."""
-    first = (after or "").partition(_SEPARATOR)[0]
+    first = after.partition(_SEPARATOR)[0]
     if ids.decode_as(IdKind.AVAILABILITY_CURSOR, first) is not None:
         raise BadInput(
             "after: is a cursor of the order AVAILABILITY (pass order: AVAILABILITY, or read from the start, without"
@@ -108,30 +105,3 @@ def offers_not_built() -> FeatureUnavailable:
         "order: AVAILABILITY cannot be read while offers are being built, after a start or a change of the rules (try"
         " again later with the same cursor)"
     )
-
-
-@dataclass(frozen=True)
-class AvailablePage(TrainablePage):
-    """A delivered page in the order of availability."""
-
-    found: DeliveredAvailable
-    start: Place
-    fingerprint: int
-
-    @cached_property
-    def cursors(self) -> list[str]:
-        """Encode the cursor of each row of a page in the order of availability."""
-        positions = [row["position"] for row in self.rows]
-        return [
-            encode_place(
-                self.naming,
-                self.fingerprint,
-                place_of(position, self.start, self.found.end, positions[number + 1 :]),
-            )
-            for number, position in enumerate(positions)
-        ]
-
-    @property
-    def end_cursor(self) -> str:
-        """Encode the cursor at which a page in the order of availability ends, which is never null."""
-        return encode_place(self.naming, self.fingerprint, self.found.end)

@@ -1,27 +1,31 @@
 """What a training client receives: permitted items, each with its reason."""
 
 from collections import Counter
-from datetime import date
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
 
 import strawberry
 from graphql import GraphQLObjectType
 
-from db.delivery.availability import deliver_available
+from db.delivery.availability import DeliveredAvailable, Place, deliver_available, place_of
 from db.delivery.pages import Delivered, Filter, deliver, deliver_offers
+from db.policy.compile import page_columns
 from db.policy.document import Policy
 from schema.context import Context, Info
 from schema.enums import ContentKind, Region
 from schema.errors import BadInput
 from schema.execution.limits import MAX_PAGE_SIZE
-from schema.execution.row_compiler import Column, Computed, FromList, SameRow, build_objects
+from schema.execution.row_compiler import Column, Computed, FromList, RowPage, SameRow, build_objects
 from schema.governed import TRAINING, governed
 from schema.relay.connection import After, Connection, PageInfo, check_page_size, page_info, read_cursor
-from schema.relay.ids import IdKind
+from schema.relay.ids import IdKind, Ids
 from schema.relay.node import Node
 from schema.training.availability import (
-    AvailablePage,
     TrainableContentOrder,
+    encode_place,
     filter_fingerprint,
     offers_not_built,
     raise_if_other_order,
@@ -30,9 +34,94 @@ from schema.training.availability import (
 )
 from schema.training.filters import TrainableContentFilter, narrowed_by
 from schema.training.media import Media, MediaSource, StoredMedium, fetched_medium, media_filter
-from schema.training.page import TrainablePage
 from schema.training.reason import QualifyingReason
 from schema.training.retractions import raise_if_delivery_suspended
+
+
+@dataclass(frozen=True)
+class TrainablePage(RowPage):
+    """A delivered page; what all its rows share is made once, on demand."""
+
+    delivered: Delivered
+    policy: Policy
+    naming: Ids
+    media_base: str
+    """The beginning of the address of every file."""
+    columns: ClassVar[dict[str, int]] = {name: position for position, name in enumerate(page_columns())}
+
+    @property
+    def rows(self) -> Sequence[Any]:
+        """Return the rows of a page of trainable content."""
+        return self.delivered.rows
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Return the internal numbers of a page of trainable content."""
+        return [row[0] for row in self.delivered.rows]
+
+    @property
+    def ends(self) -> list[int]:
+        """Return the numbers at which a page of trainable content begins and ends."""
+        looked_up_to = self.delivered.looked_up_to
+        return [*self.numbers[:1], *(self.numbers[-1:] if looked_up_to is None else [looked_up_to])]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Encode the pseudonym of each item of a page of trainable content."""
+        return self.naming.encode_all(IdKind.TRAINABLE_CONTENT, self.numbers)
+
+    @cached_property
+    def authors(self) -> list[str]:
+        """Encode the pseudonym of each author of a page of trainable content."""
+        return self.naming.encode_all(IdKind.AUTHOR, [row[1] for row in self.delivered.rows])
+
+    @cached_property
+    def cursors(self) -> list[str]:
+        """Encode the cursor of each row of a page of trainable content."""
+        return self.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, self.numbers)
+
+    @cached_property
+    def receipt(self) -> str:
+        """Return the id of the receipt of a page of trainable content."""
+        assert self.delivered.receipt is not None, "a page with rows has a receipt"
+        return self.naming.encode(IdKind.RECEIPT, self.delivered.receipt)
+
+    @property
+    def policy_version(self) -> str:
+        """Return the version of the policy that decided a page of trainable content."""
+        return self.delivered.policy
+
+    @property
+    def decided_at(self) -> datetime:
+        """Return the instant at which a page of trainable content was decided."""
+        return self.delivered.decided_at
+
+
+@dataclass(frozen=True)
+class AvailablePage(TrainablePage):
+    """A delivered page in the order of availability."""
+
+    found: DeliveredAvailable
+    start: Place
+    fingerprint: int
+
+    @cached_property
+    def cursors(self) -> list[str]:
+        """Encode the cursor of each row of a page in the order of availability."""
+        positions = [row["position"] for row in self.rows]
+        return [
+            encode_place(
+                self.naming,
+                self.fingerprint,
+                place_of(position, self.start, self.found.end, positions[number + 1 :]),
+            )
+            for number, position in enumerate(positions)
+        ]
+
+    @property
+    def end_cursor(self) -> str:
+        """Encode the cursor at which a page in the order of availability ends, which is never null."""
+        return encode_place(self.naming, self.fingerprint, self.found.end)
 
 
 @strawberry.type(description="The author of an item, identified by a pseudonym.")
@@ -96,7 +185,8 @@ async def deliver_trainable_content(
     size = check_page_size(first, MAX_PAGE_SIZE)
     if order is TrainableContentOrder.AVAILABILITY:
         return await _available_content(context, size, after, filter)
-    raise_if_other_order(context.ids, after)
+    if after is not None:
+        raise_if_other_order(context.ids, after)
     start = read_cursor(context.ids, IdKind.TRAINABLE_CONTENT_CURSOR, after)
     narrowed = Filter() if filter is None else await narrowed_by(context, filter)
     page = await _deliver(context, start, size, narrowed)

@@ -334,7 +334,10 @@ def never_given_out(audience: str, kind: IdKind, number: int) -> Iterator[str]:
         for bit in range(6):
             yield cursor[:at] + URL_SAFE[URL_SAFE.index(letter) ^ 1 << bit] + cursor[at + 1 :]
     yield from (ids_of(SECRET, other).encode(kind, number) for other in ELSEWHERE if other != audience)
-    yield from (ids.encode(other, number) for other in IdKind if other is not kind)
+    others = {other for other in IdKind if other is not kind}
+    if kind is IdKind.TRAINABLE_CONTENT_CURSOR:
+        others.remove(IdKind.AVAILABILITY_CURSOR)  # refused in words of its own: this client was given it in that order
+    yield from (ids.encode(other, number) for other in others)
     yield from ("", "A" * 22, cursor[:-1], cursor + "A", cursor + "==", " " + cursor, str(number), "\0")
 
 

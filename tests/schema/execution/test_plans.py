@@ -14,8 +14,7 @@ from schema.context import Context
 from schema.execution import plans as planning
 from schema.execution.operations import CACHE_CHARACTERS
 from schema.execution.plans import Plans
-from schema.training.page import TrainablePage
-from schema.training.trainable_content import deliver_trainable_content
+from schema.training.trainable_content import TrainablePage, deliver_trainable_content
 from tests.schema.execution.test_row_compiler_alike import ACTORS, Selections, asking
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway

@@ -16,7 +16,7 @@ from schema.build import build_schema
 from schema.execution.operations import ROW_BATCH_SIZE, _answer_by_parts
 from schema.execution.row_compiler import CompiledRows, Shape, compile_rows
 from schema.relay.ids import ids_of
-from schema.training.page import TrainablePage
+from schema.training.trainable_content import TrainablePage
 
 CONDITIONS: Shape = (("reason", "reason", (("conditions", "conditions", (("code", "code", None),)),)),)
 EVERYTHING: Shape = (

@@ -17,7 +17,7 @@ from schema.execution import operations
 from schema.execution import row_compiler as compiled
 from schema.execution.row_compiler import Compiler, NotCompiled
 from schema.governed import governance_of
-from schema.training.page import TrainablePage
+from schema.training.trainable_content import TrainablePage
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 
