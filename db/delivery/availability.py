@@ -50,7 +50,7 @@ async def deliver_available(
         except TimeoutError:
             continue
         return _with_place(rows)
-    raise asyncpg.QueryCanceledError("a page in the order of availability took too long")
+    raise asyncpg.QueryCanceledError("reading a page in the order AVAILABILITY took too long")
 
 
 def _with_place(rows: list[asyncpg.Record]) -> DeliveredAvailable | None:

@@ -158,8 +158,8 @@ class CoverageRow:
         OPEN,
         resolver=_resolve_exclusions,
         description=(
-            "The number of items that each condition excludes, in the order of the catalogue; in published "
-            "counts, only the total has these numbers."
+            "The number of items that each condition excludes, in the order in which CONDITIONS.md lists the"
+            " conditions. Published counts state these numbers for all items together, and not for each row."
         ),
     )
 

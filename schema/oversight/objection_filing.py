@@ -126,8 +126,8 @@ async def unmatched_page(
 
 
 @strawberry.input(
-    description="An objection to file; a data subject states no target, and an officer states exactly one of `account`,"
-    " `person` and `contact`."
+    description="The objection. An officer sets exactly one of `account`, `person` and `contact`; a data subject sets"
+    " none of them."
 )
 class FileObjectionInput:
     scope: ObjectionScope = strawberry.field(

@@ -238,7 +238,8 @@ async def _reject_objection(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of the objection.")],
     reason: Annotated[
-        str | None, strawberry.argument(description="The reason for the rejection, required from the first officer.")
+        str | None,
+        strawberry.argument(description="The reason for the rejection, required if no officer has proposed it yet."),
     ] = None,
 ) -> ObjectionRecord:
     """Resolve the officers' mutation `rejectObjection`: ask to reject one, or agree as the second officer."""

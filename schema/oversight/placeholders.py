@@ -88,7 +88,8 @@ async def _declare_placeholder(
     kind: Annotated[LinkKind, strawberry.argument(description="The kind of the link.")],
     value: Value,
     reason: Annotated[
-        str | None, strawberry.argument(description="The reason for the declaration, required from the first officer.")
+        str | None,
+        strawberry.argument(description="The reason for the declaration, required if no officer has proposed it yet."),
     ] = None,
 ) -> Placeholder:
     """Resolve the officers' mutation `declarePlaceholder`: ask for one, or agree as the second officer."""
