@@ -18,7 +18,7 @@ def robots_directives(value: object, *, has_media: bool, source: RightsSource) -
     """Read the signal of directives like `noai, noindex`, for any agent; those of search state nothing."""
     lines: list[Any] = value if isinstance(value, list) else [value]
     if not all(isinstance(line, str) for line in lines):
-        return combine_statements(reserved(source, "the directives are not a string"))
+        return combine_statements(reserved(source, "the value of the header is not a string"))
     directives = {part.rpartition(":")[2].strip().lower() for line in lines for part in line.split(",")} - {""}
     if not directives:
         return NOTHING
