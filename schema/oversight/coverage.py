@@ -158,8 +158,8 @@ class CoverageRow:
         OPEN,
         resolver=_resolve_exclusions,
         description=(
-            "The number of items that each condition excludes, in the order in which CONDITIONS.md lists the"
-            " conditions. Published counts state these numbers for all items together, and not for each row."
+            "The number of items that each condition excludes, which published counts state for all items together"
+            " only, in the order in which CONDITIONS.md lists the conditions."
         ),
     )
 

@@ -126,8 +126,8 @@ async def unmatched_page(
 
 
 @strawberry.input(
-    description="The objection. An officer sets exactly one of `account`, `person` and `contact`; a data subject sets"
-    " none of them."
+    description="The objection, for which an officer sets exactly one of `account`, `person` and `contact`, and a data"
+    " subject sets none of them."
 )
 class FileObjectionInput:
     scope: ObjectionScope = strawberry.field(

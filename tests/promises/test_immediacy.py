@@ -124,10 +124,7 @@ class Platform:
     asked: list[float] = field(default_factory=lambda: [0.0] * READERS)  # when each reader last sent a request
     over: threading.Event = field(default_factory=threading.Event)
 
-    def headers(self, role: Role) -> dict[str, str]:
-        claims: dict[str, Any] = (
-            {"client": "client", "purpose": "GENAI_TRAINING"} if role is Role.TRAINING_CLIENT else {}
-        )
+    def headers(self, role: Role, **claims: Any) -> dict[str, str]:
         return {
             "Authorization": f"Bearer {self.issuer.token(role, **claims)}",
             "Content-Type": "application/json",
@@ -136,7 +133,8 @@ class Platform:
     def read(self, number: int) -> None:
         """Read the page again and again, by one connection."""
         connection = http.client.HTTPConnection(urlsplit(self.addresses[number % 2]).netloc, timeout=60)
-        headers = self.headers(Role.TRAINING_CLIENT)
+        # At a server, two operations of a client run at once.
+        headers = self.headers(Role.TRAINING_CLIENT, client=f"client-{number // 4}", purpose="GENAI_TRAINING")
         while not self.over.is_set():
             self.asked[number] = time.monotonic()
             connection.request("POST", "/graphql", PAGE, headers)
