@@ -78,8 +78,8 @@ def warn_of_epoch(policy: Policy, told: Iterable[tuple[str, str]]) -> list[str]:
     if policy.notice.epoch in known:
         return []
     return [
-        f"notice.epoch: no campaign has the epoch {policy.notice.epoch} (state the epoch of the first campaign whose"
-        " notices count)"
+        f"notice.epoch: no campaign has the epoch {policy.notice.epoch} (write the epoch of a campaign: notices of this"
+        " campaign and of later ones count)"
     ]
 
 
