@@ -110,8 +110,8 @@ described_enum(
 described_enum(
     "The kind of a message of a campaign.",
     NOTICE="The notice of the campaign; it counts for conditions once it is delivered.",
-    REMINDER="A reminder that is sent before the notice period ends; it counts for no condition.",
-    EDUCATION="A message that explains the use of content for training; it counts for no condition.",
+    REMINDER="A reminder that is sent before the notice period ends, and that no condition takes into account.",
+    EDUCATION="A message that explains the use of content for training, and that no condition takes into account.",
 )(MessageKind)
 described_enum(
     "The content that an objection covers.",

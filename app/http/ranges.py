@@ -29,6 +29,6 @@ def parse_range(
         if last and int(last) < start:
             return None
     if start >= end:
-        message = f"Range: must begin within the file of {total} bytes (request another part)"
+        message = f"Range: must begin before the end of the file, which has {total} bytes (request another part)"
         raise HTTPError(416, message, {**(headers or {}), "Content-Range": f"bytes */{total}"})
     return start, end

@@ -49,7 +49,8 @@ class ObjectionSummary:
     active: int = governed(
         EXAMINERS,
         description=(
-            "The number of active objections, including withdrawn objections whose waiting time has not passed."
+            "The number of objections in effect, which include withdrawn objections until their waiting time has"
+            " passed."
         ),
     )
     withdrawn: int = governed(EXAMINERS, description="The number of withdrawn objections.")

@@ -82,7 +82,9 @@ def sync_pages(
             state = PagesState(format, graphql_filter(filter))
             save_state(folder, asdict(state))
         if state.format != format:
-            raise SyncError(f"{folder}: contains {state.format} files (pass this format, or choose another folder)")
+            raise SyncError(
+                f"{folder}: already contains {state.format} files (request this format, or choose another folder)"
+            )
         check_filter(folder, state.filter, graphql_filter(filter))
         _delete_unnamed(folder, state)
         retractions = _apply_retractions(client, folder, state)
