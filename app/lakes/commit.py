@@ -29,7 +29,7 @@ _WHY_STOPPED: Final = {
     "SUSPENDED": "the client is suspended",
     "OVERDUE": "the client has not acknowledged retractions in time (apply and acknowledge them first)",
     "PAUSED": "nothing may be delivered at this moment, because of a hold or of the policy (commit later)",
-    "OTHER_POLICY": "the lake was exported under another policy than the one in force (export and decide again)",
+    "OTHER_POLICY": "the lake was exported with a policy that is not in force any more (export and decide again)",
 }
 
 

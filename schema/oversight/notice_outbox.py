@@ -58,7 +58,7 @@ class PendingNotice:
     )
 
 
-@strawberry.type(description="The state of a notice after a report on the notice was recorded.")
+@strawberry.type(description="The new state of a notice, after a report about its delivery was recorded.")
 class NoticeDelivery:
     notice_id: strawberry.ID = governed(PLATFORM, description="The id of the notice.")
     state: NoticeState | None = governed(

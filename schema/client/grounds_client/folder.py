@@ -87,7 +87,7 @@ def check_filter(folder: Path, stored: dict[str, Any] | None, given: dict[str, A
         begun = json.dumps(stored) if stored else "no filter"
         raise SyncError(
             f"{folder}: was begun with {begun}, and {json.dumps(given)} was passed"
-            " (pass the same filter or none, or choose another folder and name)"
+            " (pass that filter, or no filter, or choose another folder and name)"
         )
 
 

@@ -132,7 +132,7 @@ def _check_release(manifest: dict[str, Any], name: str, filter: dict[str, Any]) 
         if values[0] != values[1]:
             raise SyncError(
                 f"the release {name} exists with the filter {json.dumps(stated)}"
-                " (pass the same filter or none, or choose another name)"
+                " (pass that filter, or no filter, or choose another name)"
             )
 
 

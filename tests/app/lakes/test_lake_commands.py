@@ -161,7 +161,7 @@ async def test_a_commit_is_refused_where_the_rules_or_the_client_have_changed(ga
         await commit(gateway, lake)
     gateway.execute("UPDATE grounds.client SET suspended = FALSE")
     activate_policy(gateway.database_url, default_policy().model_copy(update={"version": "later"}))
-    with pytest.raises(LakeError, match="under another policy than the one in force"):
+    with pytest.raises(LakeError, match="with a policy that is not in force any more"):
         await commit(gateway, lake)
     assert receipts(gateway) == []
 
