@@ -23,11 +23,18 @@ def main() -> None:
         try_in(folder)
 
 
+def commands_below(heading: str) -> list[str]:
+    """Return each block of commands that the README has below a heading."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+
+
 def try_in(folder: Path) -> None:
     """Do so in a folder; raise SystemExit where something is wrong."""
     checkout = folder / "checkout"
     shutil.copytree(ROOT / "schema" / "client", checkout / "schema" / "client")
-    from_folder, from_wheel, commands = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    from_folder, from_wheel = commands_below("Install")
+    (commands,) = commands_below("Check your operations")
     wheel = measure_installed_size(folder / "alone", checkout, from_wheel)
     print(f"{wheel:.1f} MB are installed without pip and pytest", flush=True)
     if wheel > MAX_MEGABYTES:
