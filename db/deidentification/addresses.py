@@ -33,9 +33,9 @@ _INSIDE = (
     r"|[A-Z] ?[0-9]{0,3}|[a-z]{2,3}\.|Esq\.?|Dto\.?)){0,4}"
 )
 _STREET = (
-    rf"(?:(?i:{_LEADING})(?: ?[^\W\d_][\w.'\u2019„“”-]*| ?[„“\"][^\n\"”“]{{2,30}}[“”\"]){{1,6}}+"
+    rf"(?>(?:(?i:{_LEADING})(?: ?[^\W\d_][\w.'\u2019„“”-]*| ?[„“\"][^\n\"”“]{{2,30}}[“”\"]){{1,6}})"
     rf"|(?>{_SUFFIX}|(?i:{_TRAILING})|{_PLAIN})"
-    rf"(?:[ -](?>{_SUFFIX}|(?i:{_TRAILING})|{_PARTICLE}|{_PLAIN}|II(?!\w)|[0-9]{{1,2}}\.(?= ))){{0,6}}+)"
+    rf"(?>(?:[ -](?>{_SUFFIX}|(?i:{_TRAILING})|{_PARTICLE}|{_PLAIN}|II(?!\w)|[0-9]{{1,2}}\.(?= ))){{0,6}}))"
 )
 _HAS_WORD = re.compile(rf"(?<![^\W\d_])(?:{_LEADING}|{_TRAILING}|{_SUFFIX})(?![^\W\d_])", re.IGNORECASE)
 _BEGINS = re.compile(rf"(?<![^\W\d_]){_LEADING}(?![^\W\d_])", re.IGNORECASE)

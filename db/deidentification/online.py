@@ -102,7 +102,7 @@ def find_emails(text: str, _: tuple[str, ...]) -> Iterator[Span]:
             yield Span(match.end() - len(match[0].lstrip(".%+&'-")), match.end(), EMAIL)
 
 
-_HANDLE = re.compile(r"(?:@\w++(?:[.-]\w++)*+(?::[a-z0-9-]++(?:\.[a-z0-9-]++)++)?)+|@\[[0-9]+:[^\[\]\n]{1,100}\]")
+_HANDLE = re.compile(r"(?:@\w++(?>(?:[.-]\w++)*)(?::[a-z0-9-]++(?>(?:\.[a-z0-9-]++)+))?)+|@\[[0-9]+:[^\[\]\n]{1,100}\]")
 _TIME = re.compile("@[0-9]{1,2}(?:[.h][0-9]{0,2})?(?:am|pm|h|uhr|st|nd|rd|th)?|@[0-9]{1,3}", re.IGNORECASE)
 
 

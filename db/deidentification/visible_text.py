@@ -17,14 +17,15 @@ from typing import NamedTuple
 from db.deidentification.spans import Span
 
 _SIGN = r"[^<&\ \t\n\r\f]++ | &(?![A-Za-z]|\#[0-9xX]) | <(?![A-Za-z/!?])"
+# Atomic groups: before Python 3.11.5, a possessive group such as (?:ab?)*+ does not match what it should.
 _TOKEN = re.compile(
     rf"""
-    (?P<text> (?:{_SIGN}) (?: {_SIGN} | [ ](?![<\ \t\n\r\f]|\Z) )*+ )
+    (?P<text> (?:{_SIGN}) (?>(?: {_SIGN} | [ ](?![<\ \t\n\r\f]|\Z) )*) )
   | (?P<space> [ \t\n\r\f]++ )
   | (?P<reference> & (?: \#[xX]?[0-9A-Fa-f]++ | [A-Za-z][0-9A-Za-z]*+ ) ;? )
   | (?P<comment> <!-- (?: -?> | .*? (?:--!?>|\Z) ) | <(?:[!?]|/(?![A-Za-z])) [^>]*+ >? )
   | <(?P<closing>/?) (?P<tag>[A-Za-z][^\ \t\n\r\f/>]*+)
-        (?: [^>=]++ | =[ \t\n\r\f]*+ (?: "[^"]*+(?:"|\Z) | '[^']*+(?:'|\Z) )?+ )*+ >?
+        (?>(?: [^>=]++ | =[ \t\n\r\f]*+ (?>(?: "[^"]*+(?:"|\Z) | '[^']*+(?:'|\Z) )?) )*) >?
   | (?P<sign> . )
     """,
     re.VERBOSE | re.DOTALL,

@@ -172,7 +172,7 @@ def test_of_several_database_servers_the_url_leads_to_the_primary_in_every_form(
 ) -> None:
     forms = {
         "postgresql://user@one:5432,two:5433/grounds": "?target_session_attrs=primary",
-        "postgresql://user@one,[::1]:5433/grounds?sslmode=require": "&target_session_attrs=primary",
+        "postgresql://user@one,two:5433/grounds?sslmode=require": "&target_session_attrs=primary",
         "postgresql://user@/grounds?host=one,two&port=5432,5433": "&target_session_attrs=primary",
         "postgresql://user@one:5432,two:5433/grounds?target_session_attrs=any": "",
     }
