@@ -245,10 +245,10 @@ class ClientTurns:
 
     @asynccontextmanager
     async def turn(self, client: str | None, request: Request) -> AsyncIterator[None]:
-        """Wait until another operation of a training client may run, and yield for the operation; None waits never.
+        """Wait until another operation of a training client may run, and yield for the operation.
 
-        The body of the HTTP request was read. Raises ClientDisconnect where the client leaves meanwhile, and HTTPError
-        after TURN_SECONDS.
+        An operation without a client never waits. The body of the HTTP request was read. Raises ClientDisconnect where
+        the client leaves meanwhile, and HTTPError after TURN_SECONDS.
         """
         sharer = Sharer(client) if client else None
         if self._share.may_have(sharer):
