@@ -32,6 +32,23 @@ def check_database_url(url: str) -> str:
     return _lead_to_primary(url, parameters)
 
 
+def check_replica_url(url: str) -> str:
+    """Return the URL of a standby server. Raises ValueError for anything else; the message never quotes the URL."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"postgresql", "postgres"} and bool(parts.hostname) and "@" not in parts.netloc
+        sound = sound and all(urlsplit(f"//{server}").port != 0 for server in parts.netloc.split(","))
+        sound = sound and conninfo_to_dict(url).get(_ATTRIBUTES, "standby") in {"standby", "any", "prefer-standby"}
+    except (ValueError, ProgrammingError):
+        sound = False
+    if not sound:
+        raise ValueError(
+            "must be the URL of a standby server without a user (write postgresql://host:5432/database; the gateway"
+            " logs in with its own roles)"
+        )
+    return url
+
+
 def _lead_to_primary(url: str, parameters: Mapping[str, Any]) -> str:
     """Make a database URL lead to the primary server. Raises ValueError if the URL asks for a standby server.
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.database_url import check_database_url
+from app.database_url import check_database_url, check_replica_url
 from app.media_origins import MediaOrigins
 from app.restore_settings import RestoreSettings
 from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
@@ -44,6 +44,11 @@ class Settings(RestoreSettings):
         description=(
             "The URL of a PostgreSQL 15 or later, with a user that may create roles. Default: the embedded PostgreSQL."
         ),
+    )
+    replica_url: str | None = Field(
+        None,
+        repr=False,
+        description="The URL, without a user, of a standby server that answers reads which need no receipt.",
     )
     secret: str | None = Field(
         None,
@@ -204,6 +209,12 @@ class Settings(RestoreSettings):
     def _is_database_url(cls, url: str | None) -> str | None:
         """Refuse the app's setting DATABASE_URL if the database drivers read it differently."""
         return None if url is None else check_database_url(url)
+
+    @field_validator("replica_url")
+    @classmethod
+    def _is_replica_url(cls, url: str | None) -> str | None:
+        """Refuse the app's setting GROUNDS_REPLICA_URL if it names no standby server."""
+        return None if url is None else check_replica_url(url)
 
     @field_validator("smtp")
     @classmethod

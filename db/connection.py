@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 from prometheus_client import CollectorRegistry, Gauge, Histogram
@@ -157,6 +157,16 @@ class Pool:
     """The login role of the pool, which is also the pool's name in the metrics."""
     journal: "JournalOfPool | None" = None
     """The journal, to which every change by this pool is also written before the request is answered."""
+    replica: "ReadSource | None" = None
+    """A standby server that can answer reads which write no receipt."""
+
+
+class ReadSource(Protocol):
+    """A server besides the primary one that can answer reads."""
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record] | None:
+        """Run one statement that only reads; return None if the primary server must run it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +196,8 @@ class Database:
     ingest: Pool
     worker: Pool
     probe: Pool
+    eligibility: Pool
+    """The training pool, for reads that write no receipt."""
     incarnations: Incarnations
     """The incarnations of the database, which ids contain. They are read once, because a gateway must stop before a
     restored database is accepted."""
@@ -240,13 +252,21 @@ class Reader:
 
     async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
         """Run one statement on the database by the audience's login, and return its rows."""
-        async with connection(self.pool) as borrowed:
-            return await borrowed.fetch(_with_claim(statement, self.claim, len(values) + 1), *values, self.who)
+        return await fetch_rows(self.pool, _with_claim(statement, self.claim, len(values) + 1), *values, self.who)
 
     async def fetchval(self, statement: str, *values: Any) -> Any:
         """Run one statement on the database by the audience's login; return the one value that it finds, or None."""
         rows = await self.fetch(statement, *values)
         return rows[0][0] if rows else None
+
+
+async def fetch_rows(pool: Pool, statement: str, *values: Any) -> list[asyncpg.Record]:
+    """Run one statement that only reads, at a standby server if the pool has one that is current."""
+    rows = await pool.replica.fetch(statement, *values) if pool.replica is not None else None
+    if rows is not None:
+        return rows
+    async with connection(pool) as borrowed:
+        return await borrowed.fetch(statement, *values)
 
 
 @lru_cache(maxsize=256)
@@ -274,13 +294,13 @@ async def open_database(
     """
     fewer, known = max(2, connections // 2), (secret, *coming)
     pools = (
-        _open_pool(url, known, TRAINING, connections),
-        _open_pool(url, known, STAFF, fewer, reserve=1),
-        _open_pool(url, known, SUBJECT, fewer, reserve=1),
-        _open_pool(url, known, DASHBOARD, 2),
-        _open_pool(url, known, INGEST, 2),
-        _open_pool(url, known, WORKER, 4),
-        _open_pool(url, known, DASHBOARD, 1),
+        open_pool(url, known, TRAINING, connections),
+        open_pool(url, known, STAFF, fewer, reserve=1),
+        open_pool(url, known, SUBJECT, fewer, reserve=1),
+        open_pool(url, known, DASHBOARD, 2),
+        open_pool(url, known, INGEST, 2),
+        open_pool(url, known, WORKER, 4),
+        open_pool(url, known, DASHBOARD, 1),
     )
     async with AsyncExitStack() as opened:
         for pool in pools:
@@ -295,10 +315,11 @@ async def open_database(
                 )
         shared = None
         if journal is not None:  # with connections of its own: an objection must not wait for a job
-            shared = JournalOfPool(journal, _open_pool(url, known, WORKER, 2))
+            shared = JournalOfPool(journal, open_pool(url, known, WORKER, 2))
             await opened.enter_async_context(shared.worker.connections)
         training, staff, subject, dashboard, ingest, worker, probe = (replace(pool, journal=shared) for pool in pools)
-        yield Database(training, staff, subject, dashboard, ingest, worker, probe, incarnations, secrets, secrets.first)
+        by_role = (training, staff, subject, dashboard, ingest, worker, probe, training)
+        yield Database(*by_role, incarnations, secrets, secrets.first)
 
 
 @asynccontextmanager
@@ -334,8 +355,13 @@ async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connecti
         await pool.journal.write_changes()
 
 
-def _open_pool(url: str, secrets: Sequence[bytes], role: str, size: int, *, reserve: int = 0) -> Pool:
-    """Open a pool of database connections that log in as one role, so that no statement has to set a role."""
+def open_pool(
+    url: str, secrets: Sequence[bytes], role: str, size: int, *, reserve: int = 0, lazily: bool = False
+) -> Pool:
+    """Make a pool of database connections that log in as one role, so that no statement has to set a role.
+
+    With `lazily`, the server need not be reachable before the first statement.
+    """
     runs_transactions = role in (INGEST, WORKER)
 
     async def log_in(*given: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
@@ -350,7 +376,7 @@ def _open_pool(url: str, secrets: Sequence[bytes], role: str, size: int, *, rese
         url,
         user=role,
         connect=log_in,
-        min_size=1,
+        min_size=0 if lazily else 1,
         max_size=size,
         command_timeout=None if runs_transactions else 30,
         server_settings={"application_name": role},

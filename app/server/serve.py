@@ -33,6 +33,7 @@ from app.telemetry import observe
 from db.access.verification import verify_access
 from db.connection import Database, open_database
 from db.ingest.staging import Stager
+from db.replica import open_replica
 
 GRACE_SECONDS = 5
 WATCH_SECONDS = 1.0
@@ -178,10 +179,11 @@ async def _make_server(
     opened.push_async_callback(authenticator.aclose)
     stager = opened.enter_context(closing(Stager()))
     journal = open_journal(settings)
-    opening = open_database(
-        url, secret, connections=settings.connections, journal=journal, coming=other_secrets(settings)
-    )
-    database = await opened.enter_async_context(opening)
+    others, connections = other_secrets(settings), settings.connections
+    opening = open_database(url, secret, connections=connections, journal=journal, coming=others)
+    primary = await opened.enter_async_context(opening)
+    with_replica = open_replica(primary, url, settings.replica_url, (secret, *others), connections)
+    database = await opened.enter_async_context(with_replica)
     jobs = background_jobs(
         *(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
         *(settings.release_folder, journal, database),

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from db.connection import Connection, Pool, Reader, connection
+from db.connection import Connection, Pool, Reader, fetch_rows
 from db.coverage.measurement import KINDS, MEASURED_PAIRS, OPEN_DIMENSIONS, CountedCoverage, CountedTotal, Key, Layers
 from db.coverage.noise import MAX_ITEMS_BELOW, MAX_ITEMS_IN_TABLES, MAX_ITEMS_IN_TOTAL
 from db.coverage.publication import CountRow, protect_counts
@@ -111,10 +111,10 @@ async def published_coverage(
 
     Of a purpose that is none of the publication's, every table is empty.
     """
-    async with connection(pool) as borrowed:
-        row = await borrowed.fetchrow(_PUBLISHED, day, tables, purpose)
-    if row is None:
+    rows = await fetch_rows(pool, _PUBLISHED, day, tables, purpose)
+    if not rows:
         return None
+    (row,) = rows
     found = [[CountRow(tuple(key), *counts) for key, *counts in json.loads(each or "[]")] for each in row["tables"]]
     return CoverageSnapshot(*row[:6]), found
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from db.connection import Connection, Database, Pool, Reader, connection, write_transaction
+from db.connection import Connection, Database, Pool, Reader, fetch_rows, write_transaction
 from db.secrets import KeyUse, derive_key
 
 
@@ -96,9 +96,8 @@ async def eligibility_states(pool: Pool, client: int, purpose: str, items: Seque
 
     Nothing is delivered, and no receipt written.
     """
-    async with connection(pool) as borrowed:
-        rows = await borrowed.fetch(_ELIGIBILITY, str(client), purpose, items)
-        return {row["item"]: row["state"] for row in rows}
+    rows = await fetch_rows(pool, _ELIGIBILITY, str(client), purpose, items)
+    return {row["item"]: row["state"] for row in rows}
 
 
 async def page_of_incidents(reader: Reader, after: int, first: int) -> tuple[list[IncidentRow], bool]:

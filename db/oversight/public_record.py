@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from db.connection import Database, connection
+from db.connection import Database, connection, fetch_rows
 from db.delivery.ledger import COLUMNS, Checkpoint
 
 
@@ -27,14 +27,14 @@ class PublicPolicyRow(NamedTuple):
 
 async def public_holds(database: Database) -> list[PublicHoldRow]:
     """Read from the database the holds that stop deliveries now and that everyone can see."""
-    async with connection(database.dashboard) as borrowed:
-        return [PublicHoldRow(*row) for row in await borrowed.fetch("SELECT * FROM grounds.public_holds()")]
+    rows = await fetch_rows(database.dashboard, "SELECT * FROM grounds.public_holds()")
+    return [PublicHoldRow(*row) for row in rows]
 
 
 async def public_policies(database: Database) -> list[PublicPolicyRow]:
     """Read from the database the policies with the times for which they were in force, the latest first."""
-    async with connection(database.dashboard) as borrowed:
-        return [PublicPolicyRow(*row) for row in await borrowed.fetch("SELECT * FROM grounds.public_policies()")]
+    rows = await fetch_rows(database.dashboard, "SELECT * FROM grounds.public_policies()")
+    return [PublicPolicyRow(*row) for row in rows]
 
 
 async def had_incidents(database: Database) -> bool:
@@ -52,6 +52,6 @@ async def newest_public_checkpoint(database: Database) -> Checkpoint | None:
 
 async def public_checkpoints(database: Database, first_number: int, at_most: int) -> list[Checkpoint]:
     """Read from the database the checkpoints from a number on, for everyone who follows the chain."""
-    async with connection(database.dashboard) as borrowed:
-        statement = f"SELECT {COLUMNS} FROM grounds.checkpoints_from($1, $2)"
-        return [Checkpoint(*row) for row in await borrowed.fetch(statement, first_number, at_most)]
+    statement = f"SELECT {COLUMNS} FROM grounds.checkpoints_from($1, $2)"
+    rows = await fetch_rows(database.dashboard, statement, first_number, at_most)
+    return [Checkpoint(*row) for row in rows]

@@ -197,7 +197,7 @@ async def check_eligibility(
     numbers = {id: context.ids.decode_as(IdKind.TRAINABLE_CONTENT, id) for id in ids}
     known = [number for number in numbers.values() if number is not None]
     purpose = context.actor.purpose or ""
-    states = await eligibility_states(context.database.training, await context.client(), purpose, known)
+    states = await eligibility_states(context.database.eligibility, await context.client(), purpose, known)
     return EligibilityCheck(
         items=[
             ItemEligibility(

@@ -188,6 +188,22 @@ def test_of_several_database_servers_the_url_leads_to_the_primary_in_every_form(
     assert told.startswith("DATABASE_URL: must be the URL of a PostgreSQL database")
 
 
+def test_a_standby_server_is_named_without_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = ("postgresql://one:5432/grounds", "postgresql://one,two/grounds?target_session_attrs=standby")
+    for url in urls:
+        monkeypatch.setenv("GROUNDS_REPLICA_URL", url)
+        assert read_settings().replica_url == url
+    wrong = (
+        "postgresql://user@one/grounds",
+        "http://one/grounds",
+        "postgresql:///grounds",
+        "postgresql://one:0/grounds",
+    )
+    for url in (*wrong, "postgresql://one/grounds?target_session_attrs=primary", "postgresql://one/grounds?x=1"):
+        told = refusal(monkeypatch, GROUNDS_REPLICA_URL=url)
+        assert told.startswith("GROUNDS_REPLICA_URL: must be the URL of a standby server without a user"), url
+
+
 def test_every_fault_is_told_and_no_secret_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     told = refusal(monkeypatch, GROUNDS_SECRET=PASSWORD[:20], GROUNDS_CONNECTIONS="0", DATABASE_URL=PASSWORD)
     assert sorted(line.partition(":")[0] for line in told.splitlines()) == [
