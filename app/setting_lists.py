@@ -1,4 +1,4 @@
-"""Settings that are lists: hosts, networks, origins and roles, separated by commas."""
+"""Settings that are lists (hosts, networks, origins, roles), or names of a certain form."""
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from schema.actor import Role
 
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
+_ROLE_PREFIX: Final = re.compile(r"(?!pg_)[a-z][a-z0-9_]{0,39}")
 _ORIGIN: Final = re.compile(rf"https?://({_HOST.pattern})(:[0-9]{{1,5}})?")
 
 
@@ -53,6 +54,17 @@ def _is_origin(name: str) -> str:
     return name.lower()
 
 
+def _is_role_prefix(name: str) -> str:
+    """Check a prefix of PostgreSQL roles that a setting of the app states; PostgreSQL keeps pg_ for itself."""
+    if not _ROLE_PREFIX.fullmatch(name):
+        raise ValueError(
+            "must begin with a letter, have at most 40 lower-case letters, digits and _, and not begin with pg_"
+            " (write staging)"
+        )
+    return name
+
+
+RolePrefix = Annotated[str, AfterValidator(_is_role_prefix)]
 # Frozen sets, split by us: pydantic-settings would ask for JSON.
 Roles = Annotated[frozenset[Annotated[Role, BeforeValidator(_is_role)]], NoDecode, BeforeValidator(_split_commas)]
 Hosts = Annotated[frozenset[Annotated[str, AfterValidator(_is_host)]], NoDecode, BeforeValidator(_split_commas)]

@@ -17,7 +17,7 @@ from app.database_url import check_database_url, check_replica_url
 from app.media_origins import MediaOrigins
 from app.restore_settings import RestoreSettings
 from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
-from app.setting_lists import Hosts, Networks, Origins, Roles
+from app.setting_lists import Hosts, Networks, Origins, RolePrefix, Roles
 
 # What SMTP carries everywhere; nothing that could end a header or a command.
 EMAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
@@ -63,6 +63,11 @@ class Settings(RestoreSettings):
         None,
         repr=False,
         description="The secrets that GROUNDS_SECRET replaces, and that the database can still have, one per line.",
+    )
+    role_prefix: RolePrefix | None = Field(
+        None,
+        description="The prefix of the names of the database's roles, for several gateways on one PostgreSQL server."
+        " Default: grounds.",
     )
     jwks: str | None = Field(None, description="The file or http(s) URL with the identity provider's keys.")
     issuer: str | None = Field(None, description="The claim `iss` that tokens must have. Required with GROUNDS_JWKS.")

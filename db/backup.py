@@ -5,6 +5,7 @@ the dump is taken so.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import psycopg
 from psycopg import pq, sql
 
 from db.access.declaration import OWNER
+from db.access.role_names import RoleNames, role_names
 from db.administrator import DatabaseError, administrator_connection
 from db.embedded_postgres import embedded_tools
 from db.migrate import DESCRIPTION
@@ -27,11 +29,12 @@ def write_backup(url: str, file: Path) -> None:
     """Write a backup of the database to a new file, for its owner alone. Raises DatabaseError."""
     with psycopg.connect(url) as connection:
         major = connection.info.server_version // 10000
+        names = role_names(connection) or RoleNames()
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        _run_tool("pg_dump", major, url, *_DUMP, f"--file={unfinished}")
+        _run_tool("pg_dump", major, url, *map(names.of, _DUMP), f"--file={unfinished}")
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         unfinished.rename(file)
@@ -43,18 +46,19 @@ def restore_backup(url: str, secrets: Sequence[bytes], file: Path) -> None:
     """Restore a backup of a gateway with one of these secrets into an empty database, and bring it up to date.
 
     The database is that of before then, with the ids of before: it has to be accepted before a gateway starts. Raises
-    DatabaseError.
+    DatabaseError. The roles have the names that the backup states.
     """
     with administrator_connection(url) as connection:
         check_server_version(connection)
         if connection.execute("SELECT to_regnamespace('grounds')").fetchone() != (None,):
             raise DatabaseError("the database is not empty (restore into a new database)")
-        connection.execute((DESCRIPTION / "roles.sql").read_bytes())
+        names = _names_in_backup(file, connection.info.server_version // 10000)
+        connection.execute(names.of_file((DESCRIPTION / "roles.sql").read_bytes()))
         may_create = sql.SQL("{} CREATE ON DATABASE {} {} {}")
-        database, owner = sql.Identifier(connection.info.dbname), sql.Identifier(OWNER)
+        database, owner = sql.Identifier(connection.info.dbname), sql.Identifier(names.of(OWNER))
         connection.execute(may_create.format(sql.SQL("GRANT"), database, sql.SQL("TO"), owner))
         try:
-            _run_tool("pg_restore", connection.info.server_version // 10000, url, *_RESTORE, str(file))
+            _run_tool("pg_restore", connection.info.server_version // 10000, url, *map(names.of, _RESTORE), str(file))
         finally:
             connection.execute(may_create.format(sql.SQL("REVOKE"), database, sql.SQL("FROM"), owner))
         try:
@@ -68,6 +72,17 @@ def restore_backup(url: str, secrets: Sequence[bytes], file: Path) -> None:
             connection.execute("ALTER DEFAULT PRIVILEGES REVOKE ALL ON FUNCTIONS FROM PUBLIC")
         connection.execute("ANALYZE")
     prepare_database(url, secret_in_force(url, secrets))
+
+
+def _names_in_backup(file: Path, major: int) -> RoleNames:
+    """Read from a backup's table of contents which names the roles have: those of the schema's owner."""
+    listed = subprocess.run(  # noqa: S603 - PostgreSQL's tool, without a shell
+        [_find_tool("pg_restore", major), "--list", file], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    found = re.search(r" SCHEMA - grounds (\w+)_owner$", listed.stdout, re.MULTILINE)
+    if listed.returncode or found is None:
+        raise DatabaseError(f"{file}: is not a backup (pass a file that grounds backup wrote)")
+    return RoleNames(found[1])
 
 
 def _run_tool(name: str, major: int, url: str, *arguments: str) -> None:

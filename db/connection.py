@@ -13,6 +13,7 @@ import asyncpg
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from db.access.declaration import DASHBOARD, INGEST, STAFF, SUBJECT, TRAINING, WORKER
+from db.access.role_names import RoleNames, read_role_names
 from db.administrator import DatabaseError
 from db.connection_types import Connection as Connection
 from db.connection_types import Connections
@@ -292,15 +293,15 @@ async def open_database(
 
     Objections and officers share their pools with those that read much, and find a connection kept free.
     """
-    fewer, known = max(2, connections // 2), (secret, *coming)
+    fewer, known, names = max(2, connections // 2), (secret, *coming), await read_role_names(url)
     pools = (
-        open_pool(url, known, TRAINING, connections),
-        open_pool(url, known, STAFF, fewer, reserve=1),
-        open_pool(url, known, SUBJECT, fewer, reserve=1),
-        open_pool(url, known, DASHBOARD, 2),
-        open_pool(url, known, INGEST, 2),
-        open_pool(url, known, WORKER, 4),
-        open_pool(url, known, DASHBOARD, 1),
+        open_pool(url, known, names, TRAINING, connections),
+        open_pool(url, known, names, STAFF, fewer, reserve=1),
+        open_pool(url, known, names, SUBJECT, fewer, reserve=1),
+        open_pool(url, known, names, DASHBOARD, 2),
+        open_pool(url, known, names, INGEST, 2),
+        open_pool(url, known, names, WORKER, 4),
+        open_pool(url, known, names, DASHBOARD, 1),
     )
     async with AsyncExitStack() as opened:
         for pool in pools:
@@ -315,7 +316,7 @@ async def open_database(
                 )
         shared = None
         if journal is not None:  # with connections of its own: an objection must not wait for a job
-            shared = JournalOfPool(journal, open_pool(url, known, WORKER, 2))
+            shared = JournalOfPool(journal, open_pool(url, known, names, WORKER, 2))
             await opened.enter_async_context(shared.worker.connections)
         training, staff, subject, dashboard, ingest, worker, probe = (replace(pool, journal=shared) for pool in pools)
         by_role = (training, staff, subject, dashboard, ingest, worker, probe, training)
@@ -356,30 +357,30 @@ async def write_transaction(pool: Pool, **claims: str) -> AsyncIterator[Connecti
 
 
 def open_pool(
-    url: str, secrets: Sequence[bytes], role: str, size: int, *, reserve: int = 0, lazily: bool = False
+    url: str, secrets: Sequence[bytes], names: RoleNames, role: str, size: int, reserve: int = 0, lazily: bool = False
 ) -> Pool:
     """Make a pool of database connections that log in as one role, so that no statement has to set a role.
 
     With `lazily`, the server need not be reachable before the first statement.
     """
-    runs_transactions = role in (INGEST, WORKER)
+    runs_transactions, login = role in (INGEST, WORKER), names.of(role)
 
     async def log_in(*given: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         """Connect with the password of the first secret that the database accepts."""
         *rest, last = secrets
         for secret in rest:
             with suppress(asyncpg.InvalidPasswordError):
-                return await asyncpg.connect(*given, password=role_password(secret, role), **options)
-        return await asyncpg.connect(*given, password=role_password(last, role), **options)
+                return await asyncpg.connect(*given, password=role_password(secret, login), **options)
+        return await asyncpg.connect(*given, password=role_password(last, login), **options)
 
     connections = asyncpg.create_pool(
         url,
-        user=role,
+        user=login,
         connect=log_in,
         min_size=0 if lazily else 1,
         max_size=size,
         command_timeout=None if runs_transactions else 30,
-        server_settings={"application_name": role},
+        server_settings={"application_name": login},
         max_cacheable_statement_size=MAX_CACHED_STATEMENT,
         reset=None if runs_transactions else _nothing_to_reset,
     )

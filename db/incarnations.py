@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from db.access.role_names import BECOME_OWNER
 from db.connection_types import Connection
 
 
@@ -47,6 +48,6 @@ async def load_incarnations(borrowed: Connection) -> Incarnations:
 
 def begin_incarnation(connection: psycopg.Connection) -> None:
     """Begin a new incarnation of a restored database in a transaction: ids of its rows stay, and no lost id returns."""
-    connection.execute("SET LOCAL ROLE grounds_owner")
+    connection.execute(BECOME_OWNER)
     connection.execute("SELECT grounds.begin_incarnation()")
     connection.execute("RESET ROLE")

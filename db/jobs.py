@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from db.access.role_names import BECOME_OWNER
 from db.connection import Connection
 
 
@@ -38,6 +39,6 @@ async def record_job(worker: Connection, job: str, error: BaseException | None =
 def job_states(connection: psycopg.Connection) -> dict[str, JobState]:
     """Read from the database the states of the background jobs that have run, by name, as the administrator."""
     with connection.transaction():
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         rows = connection.execute(JOB_STATES).fetchall()
     return {name: JobState(*state) for name, *state in rows}

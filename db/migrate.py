@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 
 from db import past_views
-from db.access.declaration import access_statements
+from db.access.declaration import OWNER, access_statements
+from db.access.role_names import RoleNames, role_names
 
 DESCRIPTION = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -52,11 +53,15 @@ class MigrationError(Exception):
 
 
 def apply_migrations(
-    connection: psycopg.Connection, description: Path = DESCRIPTION, migrations: Path = MIGRATIONS
+    connection: psycopg.Connection,
+    description: Path = DESCRIPTION,
+    migrations: Path = MIGRATIONS,
+    names: RoleNames | None = None,
 ) -> bool:
     """Apply migrations to the database in one transaction, or in the one that is open; return whether any did.
 
-    The connection is the administrator's. Raises MigrationError for a database of a later release, or of
+    The connection is the administrator's. The roles, which exist, have these `names`; by default those that the
+    database already uses. Raises MigrationError for a database of a later release, or of
     an unreleased one whose tables are described differently.
     """
     newest, digest, derived = (
@@ -67,17 +72,18 @@ def apply_migrations(
     found = _current_version(connection)
     if found == (newest, digest, derived):
         return False
+    names = names or role_names(connection) or RoleNames()
     with connection.transaction():
-        connection.execute("CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION grounds_owner")
-        connection.execute(f"SET LOCAL ROLE grounds_owner; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+        connection.execute(names.of(f"CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION {OWNER}").encode())
+        connection.execute(names.of(f"SET LOCAL ROLE {OWNER}; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'").encode())
         if found is None:
-            build_description(connection, description)
+            build_description(connection, description, names)
             connection.execute(_STAMP_TABLE)
         else:
             _upgrade(connection, found[:2], newest, digest, migrations)
         past_views.derive_past_views(connection)
         for statement in access_statements():
-            connection.execute(statement.encode())
+            connection.execute(names.of(statement).encode())
         connection.execute(
             "INSERT INTO grounds.migration (version, description, derived) VALUES (%s, %s, %s)"
             " ON CONFLICT (version) DO UPDATE SET description = excluded.description, derived = excluded.derived",
@@ -98,11 +104,13 @@ def is_current(connection: psycopg.Connection) -> bool:
     )
 
 
-def build_description(connection: psycopg.Connection, description: Path = DESCRIPTION) -> None:
+def build_description(
+    connection: psycopg.Connection, description: Path = DESCRIPTION, names: RoleNames | None = None
+) -> None:
     """Create all tables and functions that a description's SQL describes, in the current transaction."""
     connection.execute("SET LOCAL check_function_bodies = off")  # a function may call one of a later domain
     for source in _description_sources(description):
-        connection.execute(source)
+        connection.execute((names or RoleNames()).of_file(source))
 
 
 def newest_version(migrations: Path = MIGRATIONS) -> str:
@@ -125,7 +133,7 @@ def _upgrade(
         )
     for later, path in _numbered_migrations(migrations):
         if later > version:
-            connection.execute(path.read_bytes())
+            connection.execute((role_names(connection) or RoleNames()).of_file(path.read_bytes()))
 
 
 def _current_version(connection: psycopg.Connection) -> tuple[str, str, str] | None:

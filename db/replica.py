@@ -17,6 +17,7 @@ import asyncpg
 from prometheus_client import Counter
 
 from db.access.declaration import DASHBOARD, STAFF, TRAINING
+from db.access.role_names import read_role_names
 from db.connection import METRICS, UNAVAILABLE, UNREACHABLE, Database, Pool, PoolExhausted, connection, open_pool
 from db.connection_types import Connection
 
@@ -148,10 +149,10 @@ async def open_replica(
     if replica is None:
         yield database
         return
-    fewer, rest = max(2, connections // 2), _Rest()
-    asked = open_pool(primary, secrets, DASHBOARD, 2)
+    fewer, rest, names = max(2, connections // 2), _Rest(), await read_role_names(primary)
+    asked = open_pool(primary, secrets, names, DASHBOARD, 2)
     pools = [
-        open_pool(replica, secrets, role, size, lazily=True)
+        open_pool(replica, secrets, names, role, size, lazily=True)
         for role, size in ((STAFF, fewer), (DASHBOARD, 2), (TRAINING, fewer))
     ]
     async with AsyncExitStack() as opened:

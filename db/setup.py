@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from db.access.declaration import LOGIN_ROLES, WORKER
+from db.access.declaration import LOGIN_ROLES, OWNER, WORKER
+from db.access.role_names import BECOME_OWNER, DEFAULT_PREFIX, RoleNames, role_names
 from db.administrator import DatabaseError, administrator_connection
 from db.incarnations import begin_incarnation
 from db.journal.files import JournalFiles
@@ -18,21 +19,26 @@ from db.policy.document import default_policy
 from db.secrets import KeyUse, Secrets, derive_key, role_password, unwrap_secrets, wrap_secrets
 
 
-def prepare_database(url: str, secret: bytes) -> None:
+def prepare_database(url: str, secret: bytes, role_prefix: str | None = None) -> None:
     """Bring a database up to date: roles with their passwords, migrations, and a policy in force.
 
-    Raises DatabaseError when the server cannot be used, or was set up with another secret: then nothing is changed.
+    The roles of a new database have the prefix `role_prefix`. Raises DatabaseError when the server cannot be used, or
+    was set up with another secret or prefix: then nothing is changed.
     """
     with administrator_connection(url) as connection:
         check_server_version(connection)
+        names = check_role_prefix(connection, role_prefix)
         is_new = check_secret(connection, secret)
-        connection.execute((DESCRIPTION / "roles.sql").read_bytes())
-        if is_new or not _can_log_in(url, secret):
-            set_passwords(connection, secret)
+        has_passwords = _can_log_in(url, secret, names)
+        if is_new and not has_passwords:
+            _raise_if_roles_are_taken(connection, names)
+        connection.execute(names.of_file((DESCRIPTION / "roles.sql").read_bytes()))
+        if is_new or not has_passwords:
+            set_passwords(connection, secret, names)
         try:
             # Tables, grants and rules together: a start that is killed leaves none half done.
             with connection.transaction():
-                outdated = apply_migrations(connection)
+                outdated = apply_migrations(connection, names=names)
                 if is_new:
                     _record_secret(connection, secret)
                 policy = active_policy(connection) or default_policy()
@@ -43,10 +49,11 @@ def prepare_database(url: str, secret: bytes) -> None:
             raise DatabaseError(f"cannot bring the database up to date, because {error}") from None
 
 
-def check_database(url: str, secret: bytes) -> None:
+def check_database(url: str, secret: bytes, role_prefix: str | None = None) -> None:
     """Raise DatabaseError unless the database is set up, with this secret, and up to date. Nothing is changed."""
     with administrator_connection(url) as connection:
         check_server_version(connection)
+        check_role_prefix(connection, role_prefix)
         try:
             if not is_current(connection) or check_secret(connection, secret):
                 found = newest_version()
@@ -82,7 +89,7 @@ def check_secret(connection: psycopg.Connection, secret: bytes) -> bool:
 
 def _record_secret(connection: psycopg.Connection, secret: bytes) -> None:
     """Record the fingerprint of the gateway's secret in the database."""
-    connection.execute("SET LOCAL ROLE grounds_owner")
+    connection.execute(BECOME_OWNER)
     connection.execute("INSERT INTO grounds.installation (secret_fingerprint) VALUES (%s)", [_fingerprint(secret)])
 
 
@@ -91,19 +98,51 @@ def _fingerprint(secret: bytes) -> str:
     return derive_key(secret, KeyUse.FINGERPRINT).hex()[:32]
 
 
-def _can_log_in(url: str, secret: bytes) -> bool:
+def check_role_prefix(connection: psycopg.Connection, role_prefix: str | None) -> RoleNames:
+    """Return the names of the database's roles, or those that a new database gets. Raises DatabaseError.
+
+    An empty `role_prefix` stands for the one that the database has, or the default one.
+    """
+    found = role_names(connection)
+    if found and role_prefix and found.prefix != role_prefix:
+        raise DatabaseError(
+            f"this database was set up with the role prefix {found.prefix} (set GROUNDS_ROLE_PREFIX={found.prefix}, or"
+            " remove the setting)"
+        )
+    return found or RoleNames(role_prefix or DEFAULT_PREFIX)
+
+
+def _raise_if_roles_are_taken(connection: psycopg.Connection, names: RoleNames) -> None:
+    """Raise DatabaseError if another database of the server uses the roles of a database that is to be set up.
+
+    Its passwords, which follow from another secret, would be replaced, and its gateway locked out.
+    """
+    used = connection.execute(
+        "SELECT d.datname FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid JOIN pg_database d ON d.oid = s.dbid"
+        " WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = %s AND d.datname <> current_database() LIMIT 1",
+        [names.of(OWNER)],
+    ).fetchone()
+    if used is not None:
+        raise DatabaseError(
+            f"the database {used[0]} on the same server uses the roles {names.prefix}_… with another secret (set"
+            " GROUNDS_ROLE_PREFIX to another prefix, such as staging; if that database is no longer used, drop it)"
+        )
+
+
+def _can_log_in(url: str, secret: bytes, names: RoleNames) -> bool:
     """Return whether the database's login roles have the passwords that follow from the secret."""
+    worker = names.of(WORKER)
     try:
-        psycopg.connect(url, user=WORKER, password=role_password(secret, WORKER), connect_timeout=10).close()
+        psycopg.connect(url, user=worker, password=role_password(secret, worker), connect_timeout=10).close()
     except psycopg.OperationalError:
         return False
     return True
 
 
-def set_passwords(connection: psycopg.Connection, secret: bytes) -> None:
+def set_passwords(connection: psycopg.Connection, secret: bytes, names: RoleNames | None = None) -> None:
     """Set each login role's password at setup, as a SCRAM verifier: a clear one would stand in PostgreSQL's log."""
     with connection.transaction():
-        for role in LOGIN_ROLES:
+        for role in map((names or role_names(connection) or RoleNames()).of, LOGIN_ROLES):
             password = role_password(secret, role).encode()
             verifier = connection.pgconn.encrypt_password(password, role.encode(), b"scram-sha-256").decode()
             connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
@@ -135,7 +174,7 @@ def rotate_secret(url: str, secret: bytes, new: bytes) -> None:
         found = _read_installation(connection)
         before = unwrap_secrets(secret, found[1] if found else None)
         set_passwords(connection, new)
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         connection.execute(
             "UPDATE grounds.installation SET secret_fingerprint = %s, previous_secrets = %s",
             [_fingerprint(new), wrap_secrets(new, [*before.previous, secret])],
@@ -145,7 +184,7 @@ def rotate_secret(url: str, secret: bytes, new: bytes) -> None:
 def _read_installation(connection: psycopg.Connection) -> tuple[str, bytes | None] | None:
     """Read the fingerprint of the database's secret, and the secrets before it as they are encrypted."""
     with connection.transaction():
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         row: tuple[str, bytes | None] | None = connection.execute(
             "SELECT secret_fingerprint, previous_secrets FROM grounds.installation"
         ).fetchone()
@@ -172,10 +211,11 @@ def accept_restored_database(url: str, secrets: Secrets, journal: JournalFiles |
 
 def _raise_if_in_use(connection: psycopg.Connection) -> None:
     """Raise DatabaseError if a login role of the database is connected for longer than it takes to end."""
+    names = role_names(connection) or RoleNames()
     for _ in range(40):
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY (%s)",
-            [list(LOGIN_ROLES)],
+            [list(map(names.of, LOGIN_ROLES))],
         ).fetchone()
         if row == (0,):
             return

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from app.lakes.decide import open_duckdb
 from app.lakes.folder import LakeError, digest_of, open_lake, private_file
 from db.access.declaration import TRAINING
+from db.access.role_names import read_role_names
 from db.connection import Connection, Database
 from db.delivery.ledger import signing_key
 from db.lake.delivered import open_lake_file, write_lake_receipts
@@ -64,7 +65,8 @@ async def commit_lake(
     ids = ids_of(database.first_secret, f"client:{snapshot.client}", database.incarnations)
     paths = _staged_paths(staging, target)
     done = HandedOver()
-    training = await asyncpg.connect(url, user=TRAINING, password=role_password(secret, TRAINING))
+    login = (await read_role_names(url)).of(TRAINING)
+    training = await asyncpg.connect(url, user=login, password=role_password(secret, login))
     try:
         client = await training.fetchval("SELECT grounds.register_client($1)", snapshot.client)
         with open_duckdb(lake, manifest, staging) as engine:

@@ -10,6 +10,7 @@ import asyncpg
 
 from app.lakes.folder import README, README_TEXT, SNAPSHOT, LakeError, new_folder, sign_folder, write_private
 from db.access.declaration import STAFF, TRAINING
+from db.access.role_names import read_role_names
 from db.connection import Connection, Database
 from db.delivery.ledger import signing_key
 from db.lake.facts import FACTS, Facts
@@ -66,8 +67,9 @@ async def export_lake(
 @asynccontextmanager
 async def _reading(url: str, secret: bytes, role: str, snapshot: str | None = None) -> AsyncIterator[Connection]:
     """Open a connection that reads all rows of the database in one snapshot, which may be that of another."""
+    login = (await read_role_names(url)).of(role)
     opened = await asyncpg.connect(
-        url, user=role, password=role_password(secret, role), server_settings={"application_name": "grounds lake"}
+        url, user=login, password=role_password(secret, login), server_settings={"application_name": "grounds lake"}
     )
     try:
         async with opened.transaction(isolation="repeatable_read", readonly=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -43,7 +44,7 @@ def open_current_database(
     With `migrate` the database is set up or brought up to date. Otherwise DatabaseError is raised where that is needed.
     What is to be done instead can be passed as `prepare`.
     """
-    prepare = prepare or (prepare_database if migrate else check_database)
+    prepare = prepare or partial(prepare_database if migrate else check_database, role_prefix=settings.role_prefix)
     if settings.database_url is not None:
         try:
             prepare(settings.database_url, settings_in_force(settings, settings.database_url).secret_bytes())

@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.settings import SettingsError
+from db.access.role_names import BECOME_OWNER
 from db.connection import Connection
 from db.delivery.ledger import COLUMNS, Checkpoint, TrustedCheckpoint, signing_key
 from db.setup import load_secrets
@@ -151,7 +152,7 @@ def _file_name(checkpoint: Checkpoint) -> str:
 def _stored_checkpoints(url: str, number: int) -> tuple[Checkpoint | None, Checkpoint | None]:
     """Return the checkpoint of a number from the database, and the newest; None for one that is missing."""
     with psycopg.connect(url, row_factory=tuple_row) as connection:
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         connection.execute("SET LOCAL grounds.job = 'verify'")
         select = f"SELECT {COLUMNS} FROM grounds.checkpoint"
         stored = connection.execute(f"{select} WHERE number = %s".encode(), [number]).fetchone()

@@ -6,6 +6,7 @@ from typing import Final
 import psycopg
 
 from app.settings import Settings, SettingsError
+from db.access.role_names import BECOME_OWNER
 from db.journal.files import JournalFiles
 from db.journal.outbox import Journal
 
@@ -31,7 +32,7 @@ def keep_journal(url: str, settings: Settings) -> None:
         return
     kept = settings.journal != NO_JOURNAL
     with psycopg.connect(url) as connection:
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         connection.execute("UPDATE grounds.installation SET journal = %s WHERE journal <> %s", [kept, kept])
         if not kept:
             connection.execute("DELETE FROM grounds.journal_entry")

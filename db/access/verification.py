@@ -16,12 +16,23 @@ from db.access.declaration import (
     VIEWS,
     normalize_rule,
 )
+from db.access.role_names import RoleNames, role_names
 from db.administrator import DatabaseError
 
 # The releases of each major version that fixed row security and barriers (fixes of 2024 to 2026).
 MIN_VERSIONS = {15: 18, 16: 14, 17: 10, 18: 4}
 
-Catalogue = Callable[[str], list[tuple[Any, ...]]]
+
+class AccessCatalogue:
+    """The catalogue of a database. Queries and results name the roles as the declaration does."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection, self._names = connection, role_names(connection) or RoleNames()
+
+    def __call__(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a query on the database's catalogue."""
+        rows = self._connection.execute(self._names.of(query).encode()).fetchall()
+        return [tuple(map(self._names.declared, row)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +40,10 @@ class AccessCheck:
     """A check of one kind of access: its name, and the function that describes what differs."""
 
     name: str
-    find_gaps: Callable[[Catalogue], Iterable[str]]
+    find_gaps: Callable[[AccessCatalogue], Iterable[str]]
 
 
-def _version_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _version_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield the PostgreSQL version if the declared access cannot be trusted to it."""
     ((found,),) = catalogue("SELECT current_setting('server_version_num')")
     major, minor = divmod(int(found), 10000)
@@ -41,14 +52,14 @@ def _version_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield f"the version is {major}.{minor}, and must be {wanted} or later"
 
 
-def _owner_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _owner_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield the owner role if it can log in or bypass the declared access."""
     powers = "rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
     for (role,) in catalogue(f"SELECT rolname FROM pg_roles WHERE rolname = '{OWNER}' AND ({powers})"):
         yield f"role {role}"
 
 
-def _login_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _login_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each login role that has more privileges than the declared access."""
     names = ", ".join(f"'{role}'" for role in LOGIN_ROLES)
     powers = "rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication"
@@ -65,7 +76,7 @@ def _login_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield f"role {member} is a member of {role}"
 
 
-def _ownership_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _ownership_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each table, view and function that another role than the declared one owns."""
     for (name,) in catalogue(
         "SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'grounds'::regnamespace"
@@ -76,7 +87,7 @@ def _ownership_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield name
 
 
-def _grant_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _grant_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Compare each role's privileges on each relation and column with the declared access, both ways."""
     wanted = {(table, role, privilege) for table, roles in TABLES.items() for role, access in roles.items()
               for privilege in access.privileges}  # fmt: skip
@@ -96,7 +107,7 @@ def _grant_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield f"{role} may not {privilege} {name}"
 
 
-def _function_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _function_grant_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Compare each role's right to call functions with the declared access, both ways."""
     wanted = {(function.replace(" ", ""), role) for function, roles in FUNCTIONS.items() for role in roles}
     found = {
@@ -114,7 +125,7 @@ def _function_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield f"{role} may not call {function}"
 
 
-def _schema_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _schema_grant_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each privilege on the schema that the declared access does not have."""
     wanted = set(LOGIN_ROLES)
     for role, privilege in catalogue(
@@ -125,7 +136,7 @@ def _schema_grant_gaps(catalogue: Catalogue) -> Iterator[str]:
             yield f"{role} has {privilege} on schema grounds"
 
 
-def _barrier_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _barrier_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each view without the option that keeps row security in force for the tables behind it."""
     options = {name: (kind, said or "") for name, kind, said in catalogue(
         "SELECT c.relname, c.relkind::text, array_to_string(c.reloptions, ',') FROM pg_class c"
@@ -139,7 +150,7 @@ def _barrier_gaps(catalogue: Catalogue) -> Iterator[str]:
             yield f"grounds.{name}"
 
 
-def _row_security_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _row_security_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Compare row security and every row security policy with the declared access, word for word."""
     for name, secured in catalogue(
         "SELECT c.relname, (c.relrowsecurity AND c.relforcerowsecurity)::text FROM pg_class c"
@@ -167,7 +178,7 @@ def _row_security_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield f"policy {name} on grounds.{table}"
 
 
-def _search_path_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _search_path_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each function that runs with its owner's rights and an open search path."""
     for (name,) in catalogue(
         "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE p.pronamespace = 'grounds'::regnamespace"
@@ -176,13 +187,13 @@ def _search_path_gaps(catalogue: Catalogue) -> Iterator[str]:
         yield name
 
 
-def _policy_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _policy_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Report if no policy is in force. Without a policy, no role can be granted its views."""
     if not catalogue("SELECT version FROM grounds.policy WHERE active"):
         yield "no policy is in force"
 
 
-def _mark_gaps(catalogue: Catalogue) -> Iterator[str]:
+def _mark_gaps(catalogue: AccessCatalogue) -> Iterator[str]:
     """Yield each missing trigger that must mark the offers that a change affects."""
     enabled = {
         f"{trigger} on {table}"
@@ -213,11 +224,7 @@ ACCESS_CHECKS = (
 
 def find_access_gaps(connection: psycopg.Connection) -> list[str]:
     """Read the database's catalogue; describe every difference from the declared access."""
-
-    def catalogue(query: str) -> list[tuple[Any, ...]]:
-        """Run a query on the database's catalogue."""
-        return connection.execute(query.encode()).fetchall()
-
+    catalogue = AccessCatalogue(connection)
     return [
         f"{check.name}: {', '.join(found)}" for check in ACCESS_CHECKS if (found := list(check.find_gaps(catalogue)))
     ]

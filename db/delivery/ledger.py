@@ -16,6 +16,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from db.access.role_names import BECOME_OWNER
 from db.connection import Connection
 from db.secrets import KeyUse, derive_key
 
@@ -296,6 +297,7 @@ async def verify_chain(
     """
     first = connections[0]
     for connection in connections:
+        await connection.execute(BECOME_OWNER)
         await connection.execute(_AS_THE_OWNER)
     if await first.fetchval(_LEAF_FUNCTION) != _LEAF_FUNCTION_SHA256:
         audit.note(0, "grounds.receipt_leaf was replaced: the content of the receipts cannot be verified")
@@ -333,7 +335,7 @@ async def record_verification(connection: Connection, audit: Audit) -> None:
     """Store what a verification of the ledger found, where officers see it, as the administrator."""
     up_to = datetime.fromisoformat(f"{audit.newest.sealed_at}Z") if audit.newest else None
     async with connection.transaction():
-        await connection.execute("SET LOCAL ROLE grounds_owner")
+        await connection.execute(BECOME_OWNER)
         await connection.execute(
             "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings, up_to)"
             " VALUES ($1, $2, $3, $4, $5)",
@@ -369,7 +371,7 @@ def _portions(checkpoints: Sequence[Checkpoint]) -> Iterator[list[Checkpoint]]:
 _CHECKPOINT_BATCH_SIZE: Final = 500
 _RECEIPT_BATCH_SIZE: Final = 10_000
 _AS_THE_OWNER: Final = (
-    "SET LOCAL ROLE grounds_owner; SET LOCAL grounds.job = 'verify'; SET LOCAL search_path = pg_catalog;"
+    "SET LOCAL grounds.job = 'verify'; SET LOCAL search_path = pg_catalog;"
     " SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 )
 _LEAVES: Final = """

@@ -8,6 +8,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
+from db.access.role_names import BECOME_OWNER
 from db.journal.files import Entry
 
 _KEYS: Final = {
@@ -34,7 +35,8 @@ def replay_journal(connection: psycopg.Connection, entries: Iterable[Entry]) -> 
             last[table].pop(key, None)
             last[table][key] = row
     replayed: Counter[str] = Counter()
-    connection.execute("SET LOCAL ROLE grounds_owner; SET LOCAL grounds.job = 'replay'")
+    connection.execute(BECOME_OWNER)
+    connection.execute("SET LOCAL grounds.job = 'replay'")
     for table, rows in last.items():
         waiting = list(rows.values())
         for start in range(0, len(waiting), _BATCH_SIZE):

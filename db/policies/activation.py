@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from db.access.declaration import view_grants
+from db.access.role_names import BECOME_OWNER, RoleNames, role_names
 from db.administrator import administrator_connection
 from db.policy.compile import compiled_views
 from db.policy.document import Policy, PolicyError, parse_policy
@@ -45,7 +46,7 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
     What is broken off leaves the policy before in force, and a proposal due: the next attempt begins anew.
     """
     with connection.transaction():
-        connection.execute("SET LOCAL ROLE grounds_owner")
+        connection.execute(BECOME_OWNER)
         before = active_policy(connection)
         due = connection.execute(_DUE, [policy.version]).fetchall()
         known = connection.execute(
@@ -56,13 +57,13 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
                 ["another document was in force under this version (change the field `version` in the document)"],
                 f"policy {policy.version}",
             )
-        views = compiled_views(policy)
+        views, names = compiled_views(policy), role_names(connection) or RoleNames()
         connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
         for name, body in views.items():
             view = _in_schema(name)
             connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
             for grant in view_grants(name):
-                connection.execute(grant.encode())
+                connection.execute(names.of(grant).encode())
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
             "INSERT INTO grounds.policy (version, document, active, compiled, stops_after)"

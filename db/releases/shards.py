@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from db.access.declaration import TRAINING
+from db.access.role_names import read_role_names
 from db.connection import Connection
 from db.delivery.pages import PERMITTED, Filter, Sample, narrowing, numbered_clauses
 from db.policy.compile import page_columns
@@ -102,10 +103,11 @@ def filter_from_json(text: str) -> Filter:
 @asynccontextmanager
 async def training_connection(url: str, secret: bytes) -> AsyncIterator[Connection]:
     """Open a connection that reads shards, by the login of training clients, so that row security is theirs."""
+    login = (await read_role_names(url)).of(TRAINING)
     opened = await asyncpg.connect(
         url,
-        user=TRAINING,
-        password=role_password(secret, TRAINING),
+        user=login,
+        password=role_password(secret, login),
         server_settings={"application_name": "grounds releases", "statement_timeout": str(_READ_MILLISECONDS)},
     )
     try:
