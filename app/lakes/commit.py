@@ -1,6 +1,10 @@
 """Hand over what another engine wrote from a lake: each file is cut to what is permitted now, and receipted first."""
 
 import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.lakes.decide import open_duckdb
-from app.lakes.folder import LakeError, digest_of, open_lake, private_file
+from app.lakes.folder import LakeError, digest_of, open_lake, private_file, sync_folder
 from db.access.declaration import TRAINING
 from db.access.role_names import read_role_names
 from db.connection import Connection, Database
 from db.delivery.ledger import signing_key
-from db.lake.delivered import open_lake_file, write_lake_receipts
+from db.lake.delivered import OpenedFile, newest_receipt, open_lake_file, write_lake_receipts
 from db.lake.snapshot import Snapshot
 from db.secrets import role_password
 from schema.relay.ids import IdKind, Ids, ids_of
@@ -51,6 +55,19 @@ class _StagedFile:
     items: dict[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _CutFile:
+    """A file that is ready for the target: its digest, and what is known of an earlier attempt.
+
+    `since` is the newest receipt before an attempt that was interrupted after it had made the same file; None if there
+    was no such attempt.
+    """
+
+    path: Path
+    sha256: str
+    since: int | None
+
+
 async def commit_lake(
     database: Database, url: str, secret: bytes, lake: Path, staging: Path, target: Path
 ) -> HandedOver:
@@ -58,7 +75,7 @@ async def commit_lake(
 
     Each has a column `id` with the client's pseudonyms. Before anything is receipted, all files are looked through for
     planted items. Then a file is cut, its receipt committed, and only then does it appear in the target. This can be
-    interrupted and repeated.
+    interrupted and repeated: a file whose receipt was written before the interruption gets no second one.
     """
     key = signing_key(secret).public_key().public_bytes_raw().hex()
     snapshot, manifest = await asyncio.to_thread(open_lake, lake, key)
@@ -70,25 +87,63 @@ async def commit_lake(
     try:
         client = await training.fetchval("SELECT grounds.register_client($1)", snapshot.client)
         with open_duckdb(lake, manifest, staging) as engine:
-            for hand_over in (False, True):
+            opened = _OpenLake(training, client, snapshot, ids, engine)
+            for path in paths:
+                await opened.check(path)
+            with _lock_target(target):
                 for path in paths:
-                    file = await asyncio.to_thread(_read_staged_ids, path, ids)
-                    revisions = await asyncio.to_thread(_revisions, engine, file)
-                    new, removed = None, set[int]()
-                    async with training.transaction():  # commits a hold too, before that is an error
-                        await _claim_for_commit(training, client, snapshot)
-                        state, removed = await open_lake_file(
-                            training, sorted(file.items), revisions, snapshot.policy.version
-                        )
-                        if state == "OPEN" and hand_over:
-                            new, state = await _cut_and_receipt(training, file, removed, target)
-                    if state != "OPEN":
-                        raise LakeError(f"{path}: is not handed over: {_WHY_STOPPED[state]}")
-                    if new is not None:
-                        _publish(file, removed, new, target / path.relative_to(staging), done)
+                    await opened.hand_over(path, target / path.relative_to(staging), done)
+                _remove_drafts(target)
     finally:
         await training.close()
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenLake:
+    """A lake whose files are handed over: the client's connection, number and ids, and the lake's facts."""
+
+    training: Connection
+    client: int
+    snapshot: Snapshot
+    ids: Ids
+    engine: Any
+
+    async def check(self, path: Path) -> None:
+        """Raise LakeError if a file of another engine must not be handed over."""
+        file = await asyncio.to_thread(_read_staged_ids, path, self.ids)
+        async with self.training.transaction():  # commits a hold too, before that is an error
+            state, _ = await self._open(file)
+        _raise_if_stopped(file, state)
+
+    async def hand_over(self, path: Path, place: Path, done: HandedOver) -> None:
+        """Cut a file of another engine, commit its receipts, and move it to its place. Raises LakeError."""
+        file, new = await asyncio.to_thread(_read_staged_ids, path, self.ids), None
+        async with self.training.transaction():
+            state, removed = await self._open(file)
+            if state == "OPEN":
+                new, state = await _cut_and_receipt(self.training, self.client, file, removed, place)
+        _raise_if_stopped(file, state)
+        assert new is not None, "an open file was cut"
+        _publish(file, removed, new, place, done)
+
+    async def _open(self, file: _StagedFile) -> OpenedFile:
+        """Decide about a file of another engine, for the transaction."""
+        revisions = await asyncio.to_thread(_revisions, self.engine, file)
+        await _claim_for_commit(self.training, self.client, self.snapshot)
+        return await open_lake_file(self.training, sorted(file.items), revisions, self.snapshot.policy.version)
+
+
+def _raise_if_stopped(file: _StagedFile, state: str) -> None:
+    """Raise LakeError if a file of another engine is not handed over."""
+    if state != "OPEN":
+        raise LakeError(f"{file.path}: is not handed over: {_WHY_STOPPED[state]}")
+
+
+def _remove_drafts(target: Path) -> None:
+    """Remove from a lake's target folder the drafts that interrupted commits left."""
+    for left in target.rglob(".*.part"):
+        left.unlink()
 
 
 async def _claim_for_commit(training: Connection, client: int, snapshot: Snapshot) -> None:
@@ -145,31 +200,50 @@ def _revisions(engine: Any, file: _StagedFile) -> list[datetime]:
     return [revised for _, revised in rows]
 
 
+@contextmanager
+def _lock_target(target: Path) -> Iterator[None]:
+    """Keep other commits from a target folder. Raises LakeError."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LakeError(f"{target}: is used by another grounds lake commit (wait until it has ended)") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 async def _cut_and_receipt(
-    training: Connection, file: _StagedFile, removed: set[int], target: Path
-) -> tuple[Path | None, str]:
+    training: Connection, client: int, file: _StagedFile, removed: set[int], place: Path
+) -> tuple[_CutFile | None, str]:
     """Write a file anew without what is no longer permitted, and write its receipts; return it, and the state."""
     kept = sorted(file.items.keys() - removed)
-    new = await asyncio.to_thread(_cut, file, removed, target)
+    new = await asyncio.to_thread(_cut, file, removed, place, await newest_receipt(training, client))
     try:
-        receipts = await write_lake_receipts(training, kept, bytes.fromhex(digest_of(new)))
+        receipts = await write_lake_receipts(training, kept, bytes.fromhex(new.sha256), new.since)
     except BaseException:
-        new.unlink()
+        new.path.unlink()
         raise
     if receipts is None:
-        new.unlink()
+        new.path.unlink()
         return None, "PLANTED"
     return new, "OPEN"
 
 
-def _cut(file: _StagedFile, removed: set[int], target: Path) -> Path:
-    """Write a file of another engine anew, without some items, under a temporary name. Raises LakeError."""
+def _cut(file: _StagedFile, removed: set[int], place: Path, newest: int) -> _CutFile:
+    """Write a file of another engine anew, without some items, under a temporary name. Raises LakeError.
+
+    The name contains the digest, and the `newest` receipt. If this attempt is interrupted, the next one finds both.
+    """
+    target = place.parent
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = target / f".{uuid4().hex}.part"
+    draft = target / f".{uuid4().hex}.part"
     names = pa.array([file.items[item] for item in removed], pa.string())
     try:
         with (
-            private_file(new) as stream,
+            private_file(draft) as stream,
             pq.ParquetFile(file.path) as source,
             pq.ParquetWriter(stream, source.schema_arrow, compression="zstd") as writer,
         ):
@@ -177,16 +251,33 @@ def _cut(file: _StagedFile, removed: set[int], target: Path) -> Path:
                 table = source.read_row_group(group)
                 writer.write_table(table.filter(pc.invert(pc.is_in(table["id"].cast(pa.string()), value_set=names))))
     except (OSError, pa.ArrowException) as error:
-        new.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise LakeError(f"{target}: cannot be written: {error} (free space, and repeat)") from None
-    return new
+    sha256 = digest_of(draft)
+    since = _interrupted_since(place, sha256)
+    new = target / f".{sha256}-{newest if since is None else since}.part"
+    draft.replace(new)
+    sync_folder(target)
+    return _CutFile(new, sha256, since)
 
 
-def _publish(file: _StagedFile, removed: set[int], new: Path, path: Path, done: HandedOver) -> None:
+def _interrupted_since(place: Path, sha256: str) -> int | None:
+    """Return the newest receipt before an earlier attempt to hand over the same file; None if there was none."""
+    if place.is_file() and digest_of(place) == sha256:
+        return 0  # it ended before it removed the staged file
+    return min((int(left.stem.rpartition("-")[2]) for left in place.parent.glob(f".{sha256}-*.part")), default=None)
+
+
+def _publish(file: _StagedFile, removed: set[int], new: _CutFile, place: Path, done: HandedOver) -> None:
     """Move a receipted file to its name in the target, and remove the staged one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new.replace(path)
-    file.path.unlink()
-    done.files.append(path)
+    new.path.replace(place)
+    sync_folder(place.parent)
+    _remove_staged(file)
+    done.files.append(place)
     done.items += len(file.items) - len(removed)
     done.removed += [file.items[item] for item in sorted(removed)]
+
+
+def _remove_staged(file: _StagedFile) -> None:
+    """Remove a file of another engine that was handed over."""
+    file.path.unlink()

@@ -297,7 +297,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "runs_of_items(bigint[])": (STAFF, SUBJECT),
     "release_files()": (WORKER,),
     "open_lake_file(bigint[], timestamp with time zone[], text)": (TRAINING,),
-    "write_lake_receipt(bigint, bytea, integer, bytea)": (TRAINING,),
+    "write_lake_receipt(bigint, bytea, integer, bytea, bigint)": (TRAINING,),
     "retire_shards()": (WORKER,),
     "fold_offers(integer)": (WORKER,),
     "build_offers(integer)": (WORKER,),

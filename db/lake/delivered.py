@@ -42,16 +42,28 @@ async def open_lake_file(
     return OpenedFile("OPEN", gone)
 
 
-async def write_lake_receipts(training: Connection, items: Sequence[int], sha256: bytes) -> list[int] | None:
+async def newest_receipt(training: Connection, client: int) -> int:
+    """Return the number of a client's newest receipt; 0 if it has none."""
+    found: int = await training.fetchval(
+        "SELECT coalesce((SELECT d.id FROM grounds.delivery d WHERE d.client = $1 ORDER BY d.id DESC LIMIT 1), 0)",
+        client,
+    )
+    return found
+
+
+async def write_lake_receipts(
+    training: Connection, items: Sequence[int], sha256: bytes, since: int | None
+) -> list[int] | None:
     """Write the receipts of a file of another engine; return their numbers, or None where an item is planted.
 
-    `items` are distinct and ascend; `sha256` is the file's.
+    `items` are distinct and ascend; `sha256` is the file's. If an earlier attempt was interrupted, `since` is the
+    newest receipt before it, and receipts that it wrote are not written again.
     """
     written = []
     for part in _ranges(items):
         bits = bits_of(part, part[0], part[-1])
         receipt = await training.fetchval(
-            "SELECT grounds.write_lake_receipt($1, $2, $3, $4)", part[0], bits, len(part), sha256
+            "SELECT grounds.write_lake_receipt($1, $2, $3, $4, $5)", part[0], bits, len(part), sha256, since
         )
         if receipt is None:
             return None

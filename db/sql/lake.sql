@@ -30,11 +30,14 @@ EXCEPTION WHEN SQLSTATE 'GD001' THEN
     gone := NULL;
 END $$;
 
--- The receipt of items of a file that another engine wrote: an ordinary one. Bit n stands for the item first + n.
-CREATE FUNCTION grounds.write_lake_receipt(first bigint, bits bytea, count int, sha256 bytea) RETURNS bigint
+-- The receipt of items of a file that another engine wrote: an ordinary one. Bit n stands for the item first + n. If an earlier
+-- attempt to hand over the same file was interrupted, `since` is the newest receipt before it: a receipt that the attempt wrote
+-- stays the only one, unless its items were recalled meanwhile.
+CREATE FUNCTION grounds.write_lake_receipt(first bigint, bits bytea, count int, sha256 bytea, since bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     part grounds.release_shard;
+    written bigint;
 BEGIN
     part.first := first;
     part.item_bits := bits;
@@ -44,5 +47,10 @@ BEGIN
     IF grounds.shard_stopped_by_canary(first, bits) THEN
         RETURN NULL;
     END IF;
-    RETURN grounds.write_shard_receipt(part);
+    SELECT d.id INTO written FROM grounds.delivery d
+    WHERE d.client = part.client AND d.id > since AND d.file_sha256 = part.sha256 AND d.purpose = grounds.claim('purpose')
+        AND d.lowest = part.first AND d.item_count = part.item_count
+        AND NOT EXISTS (SELECT FROM grounds.retraction_batch r WHERE r.client = d.client AND r.delivery = d.id)
+    ORDER BY d.id DESC LIMIT 1;
+    RETURN coalesce(written, grounds.write_shard_receipt(part));
 END $$;

@@ -13,7 +13,7 @@ import pytest
 from app.auth.dev_issuer import DevelopmentIssuer
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
-from tests.support.command import Serving, serving
+from tests.support.command import KILLED, Serving, serving
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, set_clock
 from tests.support.releases import rows_of
@@ -34,32 +34,6 @@ POINTS = [
     ("app.releases.download", "hand_out_shard", "after"),
     ("app.releases.download", "_answer", "before"),
 ]
-KILLED = """
-import importlib, inspect, os, signal
-from app.cli.main import main
-
-module = importlib.import_module({module!r})
-*owners, name = {function!r}.split(".")
-owner = module
-for each in owners:
-    owner = getattr(owner, each)
-whole = getattr(owner, name)
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-if inspect.iscoroutinefunction(whole):
-    async def killed(*given):
-        if {when!r} == "before" or [await whole(*given)]:
-            kill()
-else:
-    def killed(*given):
-        if {when!r} == "before" or [whole(*given)]:
-            kill()
-
-setattr(owner, name, killed)
-main()
-"""
 
 
 @pytest.mark.parametrize(("module", "function", "when"), POINTS)

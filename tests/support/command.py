@@ -27,6 +27,35 @@ def environment(data: Path, more: Mapping[str, str] = {}) -> dict[str, str]:
     return ours | {"GROUNDS_DATA": str(data), "GROUNDS_DRAIN_SECONDS": "0", **more}
 
 
+KILLED = """
+import importlib, inspect, os, signal
+from app.cli.main import main
+
+module = importlib.import_module({module!r})
+*owners, name = {function!r}.split(".")
+owner = module
+for each in owners:
+    owner = getattr(owner, each)
+whole = getattr(owner, name)
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if inspect.iscoroutinefunction(whole):
+    async def killed(*given):
+        if {when!r} == "before" or [await whole(*given)]:
+            kill()
+else:
+    def killed(*given):
+        if {when!r} == "before" or [whole(*given)]:
+            kill()
+
+setattr(owner, name, killed)
+main()
+"""
+"""A build that kills itself before or after a `function` of a `module`: fill these in, and `when`."""
+
+
 def grounds(
     *arguments: object,
     data: Path,

@@ -1,13 +1,18 @@
 """`grounds lake`: facts are exported, decided, delivered and searched, and each wrong input ends with a clear error."""
 
+import fcntl
 import gzip
+import os
 import resource
 import shlex
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -19,16 +24,19 @@ from app.lakes.verify import search_folder
 from db.connection import Database, open_database
 from db.policies.activation import activate_policy
 from db.policy.document import default_policy
-from tests.support.command import grounds
+from tests.support.command import KILLED, grounds
 from tests.support.documents import block
 from tests.support.facts import NOW, fact
 from tests.support.gateway import SECRET, TestGateway
 from tests.support.lakes import PURPOSE, pa, pq
 from tests.support.mutants import Killed
+from tests.support.ordinary_cases import ordinary_every
+from tests.support.retractions import alter as change
 from tests.support.retractions import deliver, retract, settled
 
 CLIENT = "engine"
 ITEMS = 12
+KILLS = (("_publish", "before"), ("_remove_staged", "before"), ("write_lake_receipts", "after"))
 
 
 @asynccontextmanager
@@ -134,6 +142,89 @@ async def test_retracted_ids_are_found_in_every_file(gateway: TestGateway, lake:
     assert len(names) == 4
     assert {len(items) for items in found.retracted.values()} == {1}
     assert [path.name for path in found.unreadable] == ["packed.zst"]
+
+
+def kill_commit(gateway: TestGateway, lake: Path, function: str, when: str) -> None:
+    """Run `grounds lake commit`, and kill it before or after a function."""
+    settings = {"DATABASE_URL": gateway.database_url, "GROUNDS_SECRET": SECRET.decode()}
+    folders = ("--staging", lake.with_name("staging"), "--target", lake.with_name("target"))
+    build = KILLED.format(module="app.lakes.commit", function=function, when=when)
+    told = grounds("lake", "commit", lake, *folders, data=lake.with_name("no data"), env=settings, build=build)
+    assert told.returncode == -signal.SIGKILL, told.stderr
+
+
+async def repeated(gateway: TestGateway, lake: Path) -> None:
+    """Hand over what a killed commit left, and check the files."""
+    await commit(gateway, lake)
+    target = lake.with_name("target")
+    assert files_in(target) == ["a.parquet", "b.parquet"]
+    assert files_in(lake.with_name("staging")) == ["_SUCCESS"]
+    assert len(texts_in(target)) == ITEMS
+
+
+@pytest.mark.parametrize(("function", "when"), ordinary_every(3, KILLS))
+async def test_a_commit_that_is_killed_and_repeated_writes_each_receipt_once(
+    gateway: TestGateway, lake: Path, function: str, when: str
+) -> None:
+    """Before the receipts are committed, after it, and before the staged file is removed."""
+    kill_commit(gateway, lake, function, when)
+    await repeated(gateway, lake)
+    assert len(receipts(gateway)) == ITEMS
+
+
+async def test_a_commit_that_forgets_the_one_before_is_noticed(
+    gateway: TestGateway, lake: Path, killed: Killed
+) -> None:
+    kill_commit(gateway, lake, "_publish", "before")
+    with mock.patch("app.lakes.commit._interrupted_since", return_value=None):
+        await repeated(gateway, lake)
+    twice = len(receipts(gateway)) - ITEMS
+    killed("an interrupted commit is forgotten", "app/lakes/commit.py", f"{twice} more receipts" if twice else None)
+
+
+async def test_a_file_that_was_recalled_after_its_commit_was_killed_is_receipted_again(
+    gateway: TestGateway, lake: Path, killed: Killed
+) -> None:
+    """An item is recalled and permitted again, so that the same file is delivered after the client deleted the item."""
+    kill_commit(gateway, lake, "_publish", "before")
+    assert len(receipts(gateway)) == ITEMS // 2
+    await retract(gateway, ["item-0"])
+    await settled(gateway)
+    gateway.execute("UPDATE grounds.client SET acknowledged = (SELECT max(last_id) FROM grounds.retraction_batch)")
+    await gateway.ingest([fact("content", 11, id="item-0")])
+    gateway.set_clock(NOW + timedelta(days=60))
+    with rolled_back(gateway, lake) as other:
+        await repeated(gateway, other)
+        assert len(receipts(gateway)) == ITEMS + ITEMS // 2
+    change(gateway, "write_lake_receipt(bigint, bytea, int, bytea, bigint)", ("AND r.delivery = d.id", "AND FALSE"))
+    await repeated(gateway, lake)
+    missing = ITEMS + ITEMS // 2 - len(receipts(gateway))
+    killed(
+        "a recalled receipt stays the only one", "write_lake_receipt()", f"{missing} are missing" if missing else None
+    )
+
+
+@contextmanager
+def rolled_back(gateway: TestGateway, lake: Path) -> Iterator[Path]:
+    """Yield a copy of a lake and its folders; delete the receipts of what is handed over from there."""
+    copy = lake.parent / "copy"
+    for name in ("lake", "staging", "target"):
+        shutil.copytree(lake.with_name(name), copy / name)
+    ((newest,),) = gateway.execute("SELECT max(id) FROM grounds.delivery")
+    yield copy / "lake"
+    gateway.execute("DELETE FROM grounds.delivery WHERE id > %s", newest)
+
+
+async def test_two_commits_to_a_folder_at_once_are_refused(gateway: TestGateway, lake: Path) -> None:
+    target = lake.with_name("target")
+    target.mkdir()
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(LakeError, match="is used by another grounds lake commit"):
+            await commit(gateway, lake)
+    finally:
+        os.close(descriptor)
 
 
 async def test_a_planted_item_stops_everything_before_anything_is_receipted(gateway: TestGateway, lake: Path) -> None:
