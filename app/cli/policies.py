@@ -71,4 +71,18 @@ def _check_policy(text: bytes, name: str, url: str) -> "tuple[Policy, list[str]]
     with psycopg.connect(url) as connection:
         told = connection.execute(TOLD).fetchall()
     policy = check_policy(text, name, told)
-    return policy, [*policy.warnings(datetime.now(UTC)), *warn_of_epoch(policy, told)]
+    return policy, [*policy.warnings(datetime.now(UTC)), *_warn_of_languages(policy), *warn_of_epoch(policy, told)]
+
+
+def _warn_of_languages(policy: "Policy") -> list[str]:
+    """Name for `grounds policy check` the languages of the pages in which the controller's statements are missing."""
+    from app.texts.catalogue import open_catalogue
+
+    stated_by_name = policy.controller.statements() if policy.controller else {}
+    missing = {name: set(open_catalogue(None).languages) - {*stated} for name, stated in stated_by_name.items()}
+    return [
+        f"controller.{name}: is missing in {', '.join(sorted(languages))} (add these languages; until then, pages and"
+        " notices in these languages show the English text)"
+        for name, languages in missing.items()
+        if languages
+    ]

@@ -226,6 +226,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "public_holds()": (DASHBOARD,),
     "public_policies()": (DASHBOARD,),
     "had_incidents()": (DASHBOARD,),
+    "public_releases(integer)": (DASHBOARD,),
+    "public_models(integer)": (DASHBOARD,),
     "incarnations()": (DASHBOARD, WORKER),
     "keeps_journal()": (DASHBOARD,),
     "previous_secrets()": (DASHBOARD, WORKER),

@@ -1,6 +1,6 @@
-"""Read what everyone can read: holds by authorities, policies, checkpoints, and whether there were incidents."""
+"""Read what everyone can read: holds, policies, checkpoints, releases, models, and whether there were incidents."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from db.connection import Database, connection, fetch_rows
@@ -25,6 +25,23 @@ class PublicPolicyRow(NamedTuple):
     in_force_until: datetime | None
 
 
+class PublicReleaseRow(NamedTuple):
+    """A release of which a client received a file."""
+
+    name: str
+    purpose: str
+    started_month: date
+
+
+class PublicModelRow(NamedTuple):
+    """A model that a client stated, and the names of the releases that it used."""
+
+    model: str
+    purpose: str
+    started_month: date
+    releases: list[str]
+
+
 async def public_holds(database: Database) -> list[PublicHoldRow]:
     """Read from the database the holds that stop deliveries now and that everyone can see."""
     rows = await fetch_rows(database.dashboard, "SELECT * FROM grounds.public_holds()")
@@ -41,6 +58,20 @@ async def had_incidents(database: Database) -> bool:
     """Read from the database whether an item was ever delivered after an objection to it was received."""
     async with connection(database.dashboard) as borrowed:
         return bool(await borrowed.fetchval("SELECT grounds.had_incidents()"))
+
+
+async def public_releases(database: Database, at_most: int) -> list[PublicReleaseRow]:
+    """Read from the database the releases that everyone can see, the newest first."""
+    async with connection(database.dashboard) as borrowed:
+        found = await borrowed.fetch("SELECT * FROM grounds.public_releases($1)", at_most)
+    return [PublicReleaseRow(*row) for row in found]
+
+
+async def public_models(database: Database, at_most: int) -> list[PublicModelRow]:
+    """Read from the database the stated models that everyone can see, the newest statement first."""
+    async with connection(database.dashboard) as borrowed:
+        found = await borrowed.fetch("SELECT * FROM grounds.public_models($1)", at_most)
+    return [PublicModelRow(*row) for row in found]
 
 
 async def newest_public_checkpoint(database: Database) -> Checkpoint | None:

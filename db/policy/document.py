@@ -137,8 +137,12 @@ class Controller(_PolicyPart):
 
     def statements_in(self, language: str) -> dict[str, str]:
         """Return what a policy document states in a language, of `recipients`, `storage` and `transfers`."""
+        return {name: texts[language] for name, texts in self.statements().items() if language in texts}
+
+    def statements(self) -> dict[str, dict[str, str]]:
+        """Return what a policy document states, by language, of `recipients`, `storage` and `transfers`."""
         stated = {"recipients": self.recipients, "storage": self.storage, "transfers": self.transfers}
-        return {name: texts[language] for name, texts in stated.items() if texts and language in texts}
+        return {name: texts for name, texts in stated.items() if texts}
 
 
 class OnOverdue(StrEnum):

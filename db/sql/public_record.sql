@@ -41,3 +41,33 @@ CREATE FUNCTION grounds.checkpoints_from(first_number bigint, at_most int) RETUR
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM grounds.checkpoint c WHERE c.number >= first_number ORDER BY c.number LIMIT at_most
 $$;
+
+-- The releases of which a client received a file, the newest first, and at most so many. Their versions and sizes are not
+-- shown: a version changes when a single item is removed.
+CREATE FUNCTION grounds.public_releases(at_most int)
+RETURNS TABLE (name text, purpose text, started_month date)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('grounds.job', 'releases for everyone', TRUE);
+    RETURN QUERY
+        SELECT r.name, r.purpose, date_trunc('month', r.started_at AT TIME ZONE 'UTC')::date FROM grounds.release r
+        WHERE EXISTS (SELECT FROM grounds.release_delivery d WHERE d.release = r.id)
+        ORDER BY r.id DESC LIMIT at_most;
+    PERFORM set_config('grounds.job', '', TRUE);
+END $$;
+
+-- The models that clients stated, the newest statement first, and at most so many; `releases` are the names of those used.
+CREATE FUNCTION grounds.public_models(at_most int)
+RETURNS TABLE (model text, purpose text, started_month date, releases text[])
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('grounds.job', 'models for everyone', TRUE);
+    RETURN QUERY
+        SELECT t.model, t.purpose, date_trunc('month', t.started_at AT TIME ZONE 'UTC')::date, ARRAY(
+            SELECT DISTINCT r.name FROM grounds.training_run_input i JOIN grounds.release r ON r.id = i.release
+            WHERE i.run = t.id ORDER BY 1)
+        FROM grounds.training_run t ORDER BY t.id DESC LIMIT at_most;
+    PERFORM set_config('grounds.job', '', TRUE);
+END $$;

@@ -1,6 +1,6 @@
 """The public record: what everyone can read without a token, as the public page shows it."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import strawberry
@@ -12,7 +12,9 @@ from db.oversight.public_record import (
     newest_public_checkpoint,
     public_checkpoints,
     public_holds,
+    public_models,
     public_policies,
+    public_releases,
 )
 from db.records.campaign import list_campaigns
 from schema.context import Info
@@ -22,6 +24,7 @@ from schema.oversight.holds import HoldScope
 from schema.records.campaign import Campaign, campaign_of
 
 MAX_CHECKPOINTS = 1000
+MAX_LISTED = 100
 _MAX_NUMBER = 2**31 - 1  # of an Int of GraphQL
 
 
@@ -41,6 +44,23 @@ class PublicHold:
     value: str | None = governed(OPEN, description="The country or the product, null for all content.")
     authority: str = governed(OPEN, description="The authority that ordered the hold.")
     opened_at: datetime = governed(OPEN, description="The time at which the hold was opened.")
+
+
+@strawberry.type(
+    description="A release of which a training client received a file; its size and version are not public."
+)
+class PublicRelease:
+    name: str = governed(OPEN, description="The name that the client gave.")
+    purpose: str = governed(OPEN, description="The purpose for which the items were given out.")
+    started_month: date = governed(OPEN, description="The first day of the month in which the release was started.")
+
+
+@strawberry.type(description="A model, as a training client stated it; the gateway cannot check the statement.")
+class PublicModel:
+    model: str = governed(OPEN, description="The name of the model.")
+    purpose: str = governed(OPEN, description="The purpose of the training.")
+    started_month: date = governed(OPEN, description="The first day of the month in which the training started.")
+    releases: list[str] = governed(OPEN, description="The names of the releases that the training used.")
 
 
 @strawberry.type(description="A signed summary of deliveries, with which a later change of the ledger can be detected.")
@@ -100,6 +120,16 @@ async def _resolve_had_incidents(info: Info) -> bool:
     return await had_incidents(info.context.database)
 
 
+async def _resolve_public_releases(info: Info) -> list[PublicRelease]:
+    """Resolve `PublicRecord.releases`: the releases that everyone can see."""
+    return [PublicRelease(**row._asdict()) for row in await public_releases(info.context.database, MAX_LISTED)]
+
+
+async def _resolve_public_models(info: Info) -> list[PublicModel]:
+    """Resolve `PublicRecord.models`: the models that clients stated."""
+    return [PublicModel(**row._asdict()) for row in await public_models(info.context.database, MAX_LISTED)]
+
+
 async def _resolve_public_ledger(info: Info) -> PublicLedger:
     """Resolve `PublicRecord.ledger`: the key and the newest checkpoint."""
     newest = await newest_public_checkpoint(info.context.database)
@@ -124,6 +154,16 @@ class PublicRecord:
         OPEN,
         resolver=_resolve_had_incidents,
         description="Whether an item was ever delivered for which an objection had already been received.",
+    )
+    releases: list[PublicRelease] = governed(
+        OPEN,
+        resolver=_resolve_public_releases,
+        description=f"The newest {MAX_LISTED} releases of which a training client received a file, newest first.",
+    )
+    models: list[PublicModel] = governed(
+        OPEN,
+        resolver=_resolve_public_models,
+        description=f"The newest {MAX_LISTED} models that training clients stated, newest statement first.",
     )
     ledger: PublicLedger = governed(
         OPEN,

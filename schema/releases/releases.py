@@ -99,7 +99,12 @@ async def releases_page(info: Info, first: First, after: After = None) -> Connec
 async def _start(
     info: Info,
     name: Annotated[
-        str, strawberry.argument(description="A name that no other release of the client has, such as `2026-12`.")
+        str,
+        strawberry.argument(
+            description=(
+                "A name that no other release of the client has, such as `2026-12`; the public page shows the name."
+            )
+        ),
     ],
     filter: Annotated[
         TrainableContentFilter | None,

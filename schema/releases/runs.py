@@ -70,7 +70,12 @@ async def runs_page(info: Info, first: First, after: After = None) -> Connection
 
 async def _record(
     info: Info,
-    model: Annotated[str, strawberry.argument(description="The name of the model, as in its documentation.")],
+    model: Annotated[
+        str,
+        strawberry.argument(
+            description="The name of the model, as in its documentation; the public page shows the name."
+        ),
+    ],
     started_at: Annotated[datetime, strawberry.argument(description="The time at which the run started.")],
     purpose: Annotated[
         str, strawberry.argument(description="The purpose of the run, which must be a purpose of the policy.")

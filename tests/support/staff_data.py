@@ -49,4 +49,7 @@ async def add_staff_data(gateway: TestGateway) -> None:
         " sha256, byte_count, counts, policy, decided_at) SELECT id, 0, 1, 1, 8, 'WRITTEN', 1, '\\x01', 'train-00000',"
         " '', 1, '{}', '2025-05-27', now() FROM grounds.release"
     )
+    gateway.execute(
+        "INSERT INTO grounds.release_delivery (release, number, major, minor) SELECT id, 0, 1, 0 FROM grounds.release"
+    )
     gateway.execute(TRAINING_RUN)

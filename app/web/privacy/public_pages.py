@@ -119,9 +119,9 @@ def _kinds_by_product(policy: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _statement(policy: dict[str, Any], name: str, language: str) -> dict[str, str] | None:
-    """Find for a public page what the controller states in the reader's language, else in English; None without it."""
+    """Find for a public page what the controller states: in the reader's language, else in English, else in any."""
     stated = {each["language"]: each for each in policy["controller"][name]}
-    found: dict[str, str] | None = stated.get(language) or stated.get("en")
+    found: dict[str, str] | None = stated.get(language) or stated.get("en") or next(iter(stated.values()), None)
     return found
 
 

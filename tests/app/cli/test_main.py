@@ -274,6 +274,11 @@ def test_every_fault_of_a_policy_is_named_at_once(database_url: str, tmp_path: P
     assert told.returncode == 0
     assert "warning: regions.1: US is not in the European Economic Area" in told.stderr
     assert "warning: notice.epoch: no campaign has the epoch 1990-01" in told.stderr
+    assert "controller.storage" not in told.stderr
+    controller = sound["controller"] | {"storage": {"en": "As long as it is needed."}}
+    file.write_text(json.dumps(sound | {"controller": controller}))
+    told = grounds("policy", "check", file, data=tmp_path, env=settings)
+    assert "warning: controller.storage: is missing in bg, cs, da, de, " in told.stderr
 
 
 def test_a_policy_that_is_overdue_is_put_in_force_with_a_warning(database_url: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from db.coverage import noise
 from schema.actor import Role
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
+from tests.support.mutants import Killed
 from tests.support.repository import ROOT
 
 BROWSER = {"Accept": "text/html"}
@@ -81,6 +82,39 @@ async def test_it_shows_the_counts_that_dashboards_read_and_no_other(
     page = (await gateway.client.get("/", headers=BROWSER)).text
     assert f"± {dashboard['total']['margin']:,}" in page
     assert "how many people objected" in page
+
+
+async def test_it_names_the_models_that_clients_stated_and_no_size_or_version(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    monkeypatch.setattr(public_data, "SECONDS_KEPT", 0.0)
+    gateway.set_clock(NOW)
+    await gateway.ingest([fact("account"), fact("notice"), fact("content")])
+    assert "no recipient has named a model" in (await gateway.client.get("/", headers=BROWSER)).text
+    receipt = (await gateway.pull())[0]["reason"]["receipt"]
+    record = (
+        'mutation R($r: ID!, $at: DateTime!) { recordRun(model: "Model <1>", startedAt: $at,'
+        ' purpose: "GENAI_TRAINING", receipts: [{ first: $r, last: $r }]) { id } }'
+    )
+    await gateway.ask(Role.TRAINING_CLIENT, record, {"r": receipt, "at": NOW.isoformat()})
+    insert = "INSERT INTO grounds.release (client, name, purpose, filter, started_at) SELECT client, '{}', purpose,"
+    insert += " '{{}}', started_at FROM grounds.training_run RETURNING id"
+    gateway.execute(insert.format("announced"))  # no client has received a file of it
+    ((id,),) = gateway.execute(insert.format("handed-out"))
+    gateway.execute(f"INSERT INTO grounds.training_run_input SELECT id, {id}, 3, 1, 1 FROM grounds.training_run")
+    gateway.execute(f"INSERT INTO grounds.release_delivery (release, number, major, minor) VALUES ({id}, 0, 3, 1)")
+    month = f"{NOW:%Y-%m}-01"
+    shown = (await public_values(gateway))["publicRecord"]
+    about = {"purpose": "GENAI_TRAINING", "startedMonth": month}
+    assert shown["releases"] == [{"name": "handed-out"} | about]
+    assert shown["models"] == [{"model": "Model <1>"} | about | {"releases": ["handed-out"]}]
+    page = (await gateway.client.get("/", headers=BROWSER)).text
+    assert "Model &lt;1&gt;" in page
+    assert "announced" not in page
+    body = gateway.execute("SELECT pg_get_functiondef('grounds.public_releases(int)'::regprocedure)")[0][0]
+    gateway.execute(body.replace("EXISTS (", "TRUE OR EXISTS ("))
+    found = [each["name"] for each in (await public_values(gateway))["publicRecord"]["releases"]]
+    killed("every release for everyone", "db/sql/public_record.sql", "a release" if "announced" in found else None)
 
 
 async def test_what_was_read_is_kept_for_a_while_and_read_by_one_at_a_time(gateway: TestGateway) -> None:
