@@ -10,6 +10,7 @@ from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, OPEN, TRAINING, governed
+from schema.oversight.approvals import ApprovalRequest, resolve_approval_requests
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
     BackgroundJob,
@@ -41,6 +42,7 @@ from schema.oversight.policies import (
 )
 from schema.oversight.policy import Policy, policy_of_document
 from schema.oversight.public_record import PublicRecord, resolve_public_record
+from schema.oversight.search import SearchResult, resolve_search
 from schema.oversight.staff_reads import StaffRead, staff_reads_page
 from schema.records.account import Account, account_of, accounts_page
 from schema.records.campaign import Campaign, resolve_campaigns
@@ -298,6 +300,17 @@ class Query:
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Returns the objections that match no known account."
+    )
+    search: list[SearchResult] = governed(
+        EXAMINERS,
+        resolver=resolve_search,
+        description="Returns the items, accounts, objections, clients and holds that a text identifies, at most 20 of"
+        " each kind.",
+    )
+    approval_requests: list[ApprovalRequest] = governed(
+        EXAMINERS,
+        resolver=resolve_approval_requests,
+        description="Returns the requests of officers that wait for a second officer, oldest first.",
     )
     policies: list[PolicyVersion] = governed(
         EXAMINERS, resolver=resolve_policy_versions, description="Returns all versions of the policy, newest first."

@@ -56,7 +56,7 @@ class RateLimiter:
         return bucket.take()
 
 
-async def read_form(request: Request, limit: int) -> dict[str, str]:
+async def read_form(request: Request, limit: int, max_fields: int = MAX_FIELDS) -> dict[str, str]:
     """Read a browser's form of a few fields, `limit` bytes at most; of a field that is there twice the first counts.
 
     Raises HTTPError.
@@ -65,7 +65,7 @@ async def read_form(request: Request, limit: int) -> dict[str, str]:
         raise HTTPError(415, "the body must be a form (send application/x-www-form-urlencoded)")
     body = await read_body(request, limit, "send less")
     try:
-        fields = parse_qs(body.decode(), max_num_fields=MAX_FIELDS, errors="strict")
+        fields = parse_qs(body.decode(), max_num_fields=max_fields, errors="strict")
     except ValueError:
         raise HTTPError(400, "the form cannot be read (send a few fields in UTF-8)") from None
     return {name: values[0] for name, values in fields.items()}

@@ -28,7 +28,7 @@ from app.http.graphql import (
     raise_if_unavailable,
 )
 from app.telemetry import observe
-from app.web.forms import is_from_own_page, read_form
+from app.web.forms import MAX_FIELDS, is_from_own_page, read_form
 from app.web.tables import Table, csv_response
 from grounds_client.documents import document_id
 from schema.actor import Actor, Role
@@ -38,6 +38,7 @@ CONTENT_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 FORM_LIMIT: Final = 256 * 1024
+MAX_KEPT_FIELDS: Final = 200
 WITHHELD: Final = "withheld"
 _BAD_INPUT: Final = ("BAD_USER_INPUT", "CURSOR_LOST")
 _TIMEOUT: Final = "TIMEOUT"
@@ -163,6 +164,7 @@ class PageRequest:
     here: Page
     endpoint: GraphQLEndpoint
     templates: Templates
+    public_url: str | None = None
 
     @property
     def actor(self) -> Actor:
@@ -173,9 +175,11 @@ class PageRequest:
         """Execute a web page's GraphQL operation as the signed-in account; return its data. Raises OperationError."""
         return await execute_operation(self.endpoint, self.actor, operation, variables, self.session.reason)
 
-    async def form(self) -> dict[str, str]:
+    async def form(self, max_fields: int = MAX_FIELDS) -> dict[str, str]:
         """Read the form that a web page sent. Raises HTTPError."""
-        return await read_form(self.request, FORM_LIMIT)
+        self.request.state.form = await read_form(self.request, FORM_LIMIT, max_fields)
+        fields: dict[str, str] = self.request.state.form
+        return fields
 
     def parameter(self, name: str) -> str | None:
         """Return a query parameter of a web page without surrounding blanks; None if it is empty or missing."""
@@ -237,16 +241,32 @@ class PageGuard:
             """Answer a request for a web page after the checks of its session, role and origin."""
             session = self._sessions.read(request)
             if session is None or session.expired or await self._sessions.has_ended(session):
-                return self._redirect_to_sign_in(request, here)
+                kept = session is not None and session.expired and await self._keep_form(request, self._sign_in_path)
+                return kept or self._redirect_to_sign_in(request, here)
             observe.bearer(session.actor.role, session.actor.client)
-            request.state.page = PageRequest(request, session, here, self._endpoint, self._templates)
+            request.state.page = PageRequest(request, session, here, self._endpoint, self._templates, self._public_url)
             self._check_role_and_origin(request, session.actor, here)
             try:
                 return await handler(request.state.page)
             except ReasonMissingError:
-                return self._redirect_to_reason(request, here)
+                return await self._keep_form(request, self._reason_path) or self._redirect_to_reason(request, here)
 
         return endpoint
+
+    async def _keep_form(self, request: Request, needed_path: str) -> Response | None:
+        """Show a form of the web page again that was sent without a session or a reason, so that nothing is lost.
+
+        Returns None if there is no such form. The browser sends the form once more after the page at `needed_path`.
+        """
+        if request.method != "POST" or is_from_own_page(request, self._public_url) is not True:
+            return None
+        fields = getattr(request.state, "form", None)
+        if fields is None:
+            fields = await read_form(request, FORM_LIMIT, MAX_KEPT_FIELDS)
+        body = self._templates.render(
+            "kept_form.html", action=request.url.path, fields=fields, needed=needed_path, sign_in=self._sign_in_path
+        )
+        return html_response(body, 401 if needed_path == self._sign_in_path else 422)
 
     def _redirect_to_reason(self, request: Request, here: Page) -> Response:
         """Redirect to the page that asks for the reason, which leads back to the requested web page."""

@@ -89,6 +89,12 @@ CREATE FUNCTION grounds.accounts_of_person(named bigint) RETURNS SETOF bigint LA
     CROSS JOIN LATERAL (SELECT account FROM grounds.person_member WHERE person_group = m.person_group OFFSET 0) o
 $$;
 
+-- The same for officers and auditors, at most 100 of them.
+CREATE FUNCTION grounds.same_person(named bigint) RETURNS SETOF bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT a FROM grounds.accounts_of_person(named) a WHERE (SELECT grounds.examining()) ORDER BY a LIMIT 100
+$$;
+
 -- Which objections name an account: itself, a person of its, a contact of its, or its id as a user name.
 CREATE FUNCTION grounds.objections_naming(named bigint) RETURNS TABLE (objection bigint) LANGUAGE sql STABLE AS $$
     SELECT t.objection

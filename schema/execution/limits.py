@@ -35,6 +35,7 @@ FIELD_COSTS = {
         "events": 400,
         "staffReads": 400,
         "publicRecord": 800,
+        "samePerson": 400,
         "recipients": 400,
         "timeline": 800,
     },

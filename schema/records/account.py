@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from db.oversight.search import same_person
 from db.records.account import AccountRow, page_of_accounts
 from schema.context import Context, Info
 from schema.enums import AccountKind, AccountStatus, Region, Role
@@ -51,6 +52,13 @@ async def _resolve_contents_of_account(
 async def _resolve_staff_reads(root: "Account", info: Info, first: First, after: After = None) -> Connection[StaffRead]:
     """Resolve `Account.staffReads`: a page of the reads of the account by officers and auditors."""
     return await staff_reads_about(info.context, first, after, root.row.id)
+
+
+async def _resolve_same_person(root: "Account", info: Info) -> list["Account"]:
+    """Resolve `Account.samePerson`: the accounts of the person, the account itself included."""
+    context = info.context
+    rows = await context.accounts.load_many(await same_person(context.reader, root.row.id))
+    return [account_of(context, row) for row in rows if row]
 
 
 async def _resolve_signals_of_account(root: "Account") -> list[RightsSignal]:
@@ -102,6 +110,11 @@ class Account(Node):
         EXAMINERS_AND_OWNER,
         resolver=_resolve_signals_of_account,
         description="The signals about training that apply to every item of the account.",
+    )
+    same_person: list["Account"] = governed(
+        EXAMINERS,
+        resolver=_resolve_same_person,
+        description="The accounts of the same person, at most 100; the account itself is one of them.",
     )
     staff_reads: Connection[StaffRead] = governed(
         EXAMINERS,

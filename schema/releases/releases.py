@@ -100,11 +100,7 @@ async def _start(
     info: Info,
     name: Annotated[
         str,
-        strawberry.argument(
-            description=(
-                "A name that no other release of the client has, such as `2026-12`; the public page shows the name."
-            )
-        ),
+        strawberry.argument(description="A name that no other release of the client has; the public page shows it."),
     ],
     filter: Annotated[
         TrainableContentFilter | None,

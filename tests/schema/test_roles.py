@@ -156,6 +156,7 @@ def selection(way: Way, ids: dict[str, str]) -> str:
             "ids": f'[{ids["item"]}, "another"]',
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
+            "text": '"client"',
             "groupBy": ids.get("groupBy", "[CONDITION]") if "dialects" in text else "[CONDITION]",
         }
         asked = (key for key, arg in field.args.items() if is_required_argument(arg) or key == "groupBy")

@@ -11,6 +11,10 @@ TRAINING_RUN = (
     " INSERT INTO grounds.training_run_input (run, first_receipt, last_receipt) SELECT id, 1, 1000000 FROM run"
 )
 
+HANDED_OUT = (
+    "INSERT INTO grounds.release_delivery (release, number, major, minor) SELECT id, 0, 1, 0 FROM grounds.release"
+)
+
 
 async def add_staff_data(gateway: TestGateway) -> None:
     """Let officers have something to see: a suspension, a webhook, a rejection, counts, a placeholder, a canary."""
@@ -39,7 +43,7 @@ async def add_staff_data(gateway: TestGateway) -> None:
     gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
     gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
-    await settled(gateway)  # a new hold lets every file of a release be written again
+    await settled(gateway)
     gateway.execute(
         "INSERT INTO grounds.release (client, name, purpose, filter, started_at)"
         " VALUES (1, 'corpus', 'GENAI_TRAINING', '{}', now())"
@@ -49,7 +53,5 @@ async def add_staff_data(gateway: TestGateway) -> None:
         " sha256, byte_count, counts, policy, decided_at) SELECT id, 0, 1, 1, 8, 'WRITTEN', 1, '\\x01', 'train-00000',"
         " '', 1, '{}', '2025-05-27', now() FROM grounds.release"
     )
-    gateway.execute(
-        "INSERT INTO grounds.release_delivery (release, number, major, minor) SELECT id, 0, 1, 0 FROM grounds.release"
-    )
+    gateway.execute(HANDED_OUT)
     gateway.execute(TRAINING_RUN)

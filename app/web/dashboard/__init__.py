@@ -1,24 +1,36 @@
 """The dashboard for officers, auditors and dashboards: charts and lists read by GraphQL operations, without scripts."""
 
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from app.auth.authenticator import Authenticator
 from app.auth.sessions import Sessions
 from app.http.graphql import GraphQLEndpoint
 from app.settings import Settings
+from app.web.dashboard.accounts import issue_reading_link, revoke_reading_links, show_account, show_person
+from app.web.dashboard.approvals import show_approvals
 from app.web.dashboard.clients import resume_client, show_clients, suspend_client
 from app.web.dashboard.conditions import show_conditions
 from app.web.dashboard.explain import show_explanation
 from app.web.dashboard.layout import (
+    ACCOUNT,
+    APPROVALS,
     CLIENTS,
     CONDITIONS,
+    EDIT_POLICY,
     EXPLAIN,
+    FILE_OBJECTION,
     HOME,
     NOTICES_AND_OBJECTIONS,
     OVERVIEW,
+    PERSON,
     POLICIES,
     REASON,
     REPRESENTATION,
+    SEARCH,
     SIGN_IN,
     STATE_REASON,
     STYLESHEET,
@@ -26,6 +38,7 @@ from app.web.dashboard.layout import (
     dashboard_stylesheet,
 )
 from app.web.dashboard.notices_and_objections import match_objection, reject_objection, show_notices_and_objections
+from app.web.dashboard.objection_forms import show_objection_form, submit_objection
 from app.web.dashboard.openid import CALLBACK_PATH, START_PATH, OpenIDSignIn
 from app.web.dashboard.overview import show_overview
 from app.web.dashboard.policies import (
@@ -36,10 +49,14 @@ from app.web.dashboard.policies import (
     show_policies,
     show_simulation,
 )
+from app.web.dashboard.policy_form import review_policy, show_policy_form
 from app.web.dashboard.reason import ReasonPage
 from app.web.dashboard.representation import show_representation
+from app.web.dashboard.search import show_search
 from app.web.dashboard.sign_in import SignInPage
-from app.web.pages import PageGuard
+from app.web.pages import Page, PageGuard, PageHandler
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def dashboard_routes(
@@ -70,12 +87,29 @@ def dashboard_routes(
         Route(f"{CLIENTS.path}/suspend", page(CLIENTS, suspend_client), methods=["POST"]),
         Route(f"{CLIENTS.path}/resume", page(CLIENTS, resume_client), methods=["POST"]),
         Route(EXPLAIN.path, page(EXPLAIN, show_explanation)),
+        *_officer_routes(page),
+    ]
+
+
+def _officer_routes(page: Callable[[Page, PageHandler], Endpoint]) -> list[Route]:
+    """Return the routes of the dashboard's pages about policies, holds, accounts and objections."""
+    return [
         Route(POLICIES.path, page(POLICIES, show_policies)),
         Route(f"{POLICIES.path}/simulation", page(POLICIES, show_simulation), methods=["GET", "POST"]),
         Route(f"{POLICIES.path}/propose", page(POLICIES, propose_policy), methods=["POST"]),
         Route(f"{POLICIES.path}/approve", page(POLICIES, approve_policy), methods=["POST"]),
         Route(f"{POLICIES.path}/hold", page(POLICIES, open_hold), methods=["POST"]),
         Route(f"{POLICIES.path}/lift", page(POLICIES, lift_hold), methods=["POST"]),
+        Route(EDIT_POLICY.path, page(EDIT_POLICY, show_policy_form)),
+        Route(f"{EDIT_POLICY.path}/review", page(EDIT_POLICY, review_policy), methods=["POST"]),
+        Route(SEARCH.path, page(SEARCH, show_search), methods=["GET", "POST"]),
+        Route(APPROVALS.path, page(APPROVALS, show_approvals)),
+        Route(ACCOUNT.path, page(ACCOUNT, show_account)),
+        Route(f"{ACCOUNT.path}/link", page(ACCOUNT, issue_reading_link), methods=["POST"]),
+        Route(f"{ACCOUNT.path}/revoke", page(ACCOUNT, revoke_reading_links), methods=["POST"]),
+        Route(PERSON.path, page(PERSON, show_person)),
+        Route(FILE_OBJECTION.path, page(FILE_OBJECTION, show_objection_form)),
+        Route(FILE_OBJECTION.path, page(FILE_OBJECTION, submit_objection), methods=["POST"]),
     ]
 
 

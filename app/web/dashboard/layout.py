@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.http.boundary import HTTPError
 from app.web.pages import Page, PageRequest, Templates, html_response
 from schema.actor import Role
-from schema.governed import EXAMINERS, STAFF
+from schema.governed import EXAMINERS, OFFICERS, STAFF
 
 HOME: Final = "/dashboard"
 SIGN_IN: Final = f"{HOME}/sign-in"
@@ -27,12 +27,23 @@ NOTICES_AND_OBJECTIONS: Final = Page(f"{HOME}/notices-and-objections", "Notices 
 CLIENTS: Final = Page(f"{HOME}/clients", "Clients", EXAMINERS)
 EXPLAIN: Final = Page(f"{HOME}/explain", "Explain", EXAMINERS)
 POLICIES: Final = Page(f"{HOME}/policies", "Policies and holds", STAFF)
+SEARCH: Final = Page(f"{HOME}/search", "Search", EXAMINERS)
+APPROVALS: Final = Page(f"{HOME}/approvals", "Approvals", EXAMINERS)
+ACCOUNT: Final = Page(f"{HOME}/account", "Account", EXAMINERS)
+PERSON: Final = Page(f"{HOME}/person", "Person", EXAMINERS)
+FILE_OBJECTION: Final = Page(f"{HOME}/objection", "File an objection", OFFICERS)
+EDIT_POLICY: Final = Page(f"{HOME}/policies/edit", "Edit the policy", OFFICERS)
 REASON: Final = Page(STATE_REASON, "Reason", EXAMINERS)
-PAGES: Final = (OVERVIEW, CONDITIONS, REPRESENTATION, NOTICES_AND_OBJECTIONS, CLIENTS, EXPLAIN, POLICIES)
+PAGES: Final = (
+    *(OVERVIEW, CONDITIONS, REPRESENTATION, NOTICES_AND_OBJECTIONS, CLIENTS, SEARCH, EXPLAIN, POLICIES, APPROVALS),
+)
+"""The pages in the navigation. Links on these pages lead to the other pages."""
 
 TEMPLATES: Final = Templates(
     "app.web.dashboard",
     **{"stylesheet": STYLESHEET, "home": HOME, "pages": PAGES, "state_reason": STATE_REASON},
+    **{"account_page": ACCOUNT.path, "person_page": PERSON.path, "explain_page": EXPLAIN.path},
+    **{"policies_page": POLICIES.path, "objection_form": FILE_OBJECTION.path, "conditions_page": CONDITIONS.path},
     **dict.fromkeys(("actor", "here", "reason", "page_link")),
 )
 """The templates of the dashboard's pages. `actor` is the signed-in account, `here` is the page, `reason` is the reason

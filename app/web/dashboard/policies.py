@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.web.dashboard.form_actions import FormFields, run_form_action, stripped
 from app.web.dashboard.layout import TEMPLATES
+from app.web.dashboard.setting_labels import label_of
 from app.web.pages import OperationError, PageRequest, failure_message, page_headers
 from app.web.tables import Table
 from schema.actor import Role
@@ -58,8 +59,9 @@ class SettingDifference:
 
 
 async def show_policies(request: PageRequest) -> Response:
-    """Show the Policies and holds page of the dashboard."""
-    return await _policies_page(request, {}, None)
+    """Show the Policies and holds page of the dashboard; a link can fill in the form that opens a hold."""
+    stated = {name: request.parameter(name) for name in ("scope", "value")}
+    return await _policies_page(request, {name: value for name, value in stated.items() if value}, None)
 
 
 async def propose_policy(request: PageRequest) -> Response:
@@ -92,21 +94,43 @@ async def lift_hold(request: PageRequest) -> Response:
 
 
 async def show_simulation(request: PageRequest) -> Response:
-    """Show the dashboard's page of what a proposed version or a submitted document would change.
-
-    The page is streamed: its beginning is sent before the simulation ends.
-    """
+    """Show the dashboard's page of what a proposed version or a submitted document would change."""
     if request.request.method == "POST":
-        document, name = (await request.form()).get("document", ""), "the document"
-    else:
-        name = request.parameter("version") or ""
-        found = next((each for each in _listed_versions(await _read_policies(request)) if each.name == name), None)
-        if found is None:
-            raise OperationError(f"There is no policy version {name}.", 404)
-        document, name = found.policy["document"], f"version {name}"
-    before, _, after = request.render("simulation.html", name=name, document=document, result=_RESULT).partition(
-        _RESULT
-    )
+        return await show_simulation_of(request, (await request.form()).get("document", ""))
+    versions = _listed_versions(await _read_policies(request))
+    name = request.parameter("version") or ""
+    found = next((each for each in versions if each.name == name), None)
+    if found is None:
+        raise OperationError(f"There is no policy version {name}.", 404)
+    return _simulation_page(request, found.policy["document"], versions, found)
+
+
+async def show_simulation_of(request: PageRequest, document: str) -> Response:
+    """Show the dashboard's page of what a submitted document would change."""
+    return _simulation_page(request, document, _listed_versions(await _read_policies(request)), None)
+
+
+async def policy_in_force(request: PageRequest) -> str | None:
+    """Read the document of the policy in force for the dashboard."""
+    current = _version_in_force(_listed_versions(await _read_policies(request)))
+    return current.policy["document"] if current else None
+
+
+def _simulation_page(
+    request: PageRequest, document: str, versions: list[ListedVersion], proposed: ListedVersion | None
+) -> Response:
+    """Stream the dashboard's page of a simulation: its beginning is sent before the simulation ends.
+
+    The page says in words which settings change, and has the button that proposes or approves the policy.
+    """
+    before, _, after = request.render(
+        "simulation.html",
+        name=f"version {proposed.name}" if proposed else "the document",
+        document=document,
+        proposed=proposed if proposed and proposed.state == _PROPOSED else None,
+        sentences=_difference_sentences(_version_in_force(versions), document),
+        result=_RESULT,
+    ).partition(_RESULT)
 
     async def page_parts() -> AsyncIterator[str]:
         """Yield the dashboard's simulation page in parts: its head at once, its result when it is there."""
@@ -121,6 +145,31 @@ async def show_simulation(request: PageRequest) -> Response:
         yield after
 
     return StreamingResponse(page_parts(), media_type="text/html", headers=page_headers())
+
+
+def _difference_sentences(current: ListedVersion | None, document: str) -> list[str] | None:
+    """List in words for the dashboard which settings a document changes; None if the document cannot be read."""
+    try:
+        json.loads(document)["version"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if current is None:
+        return None
+    compared = ListedVersion({"version": "", "document": document}, "")
+    return [_in_words(each) for each in _setting_differences(current, compared) if each.changed]
+
+
+def _in_words(difference: SettingDifference) -> str:
+    """Write in words for the dashboard how a setting changes."""
+    label = label_of(difference.setting)
+    if ", " in difference.left or ", " in difference.right:
+        parts = [
+            f"{verb} {', '.join(values)}"
+            for verb, values in (("adds", difference.added), ("removes", difference.removed))
+            if values
+        ]
+        return f"{label}: {' and '.join(parts) or 'has another order'}."
+    return f"{label}: from {difference.left or 'not set'} to {difference.right or 'not set'}."
 
 
 def _hold_variables(fields: FormFields) -> dict[str, Any]:

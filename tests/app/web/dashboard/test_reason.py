@@ -56,7 +56,7 @@ async def test_a_page_about_no_person_asks_for_no_reason(strict_gateway: TestGat
     async with dashboard_browser(strict_gateway, Role.AUDITOR) as browser:
         for page in PAGES:
             statuses[page.name] = (await browser.get(page.path)).status_code
-    asking = {"Notices and objections", "Policies and holds"}
+    asking = {"Notices and objections", "Policies and holds", "Approvals"}
     assert statuses == {page.name: 303 if page.name in asking else 200 for page in PAGES}
     async with dashboard_browser(strict_gateway, Role.DASHBOARD) as browser:
         assert (await browser.get("/dashboard/policies")).status_code == 200
@@ -66,11 +66,11 @@ async def test_a_page_about_no_person_asks_for_no_reason(strict_gateway: TestGat
 async def test_a_change_without_a_reason_is_not_saved_and_says_so(strict_gateway: TestGateway) -> None:
     sent = {"scope": "GLOBAL", "authority": "A", "reason": "B"}
     async with dashboard_browser(strict_gateway, Role.PRIVACY_OFFICER) as browser:
-        answer = await browser.post("/dashboard/policies/hold", data=sent)
-        assert answer.status_code == 303
-        page = await browser.get(answer.headers["location"])
+        page = await browser.post("/dashboard/policies/hold", data=sent)
+        assert page.status_code == 422
         assert "The change was not saved" in page.text
-        assert 'name="next" value="/dashboard/policies"' in page.text
+        assert 'action="/dashboard/policies/hold"' in page.text
+        assert 'type="hidden" name="authority" value="A"' in page.text
         assert strict_gateway.execute("SELECT count(*) FROM grounds.hold") == [(0,)]
         await browser.post(STATE_REASON, data={"reason": "case 17"})
         assert (await browser.post("/dashboard/policies/hold", data=sent)).status_code == 303
