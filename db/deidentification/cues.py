@@ -13,8 +13,20 @@ _WORDS = json.loads(resources.files("db.deidentification").joinpath("words.json"
 
 
 def words_of(name: str) -> str:
-    """Return a regular expression of the words in words.json that announce one kind of personal data."""
-    return f"(?:{'|'.join(_WORDS[name])})"
+    """Return a regular expression of the words in words.json that announce one kind of personal data.
+
+    Words with the same first letter are one branch: Python tries the branches one after the other.
+    """
+    branches: dict[str, list[str]] = {}
+    for word in _WORDS[name]:
+        is_letter = word[0].isalpha() and word[1:2] not in ("?", "*", "+", "{")
+        branches.setdefault(word[0] if is_letter else word, []).append(word[1:] if is_letter else "")
+    return f"(?:{'|'.join(first + _any_of(rests) for first, rests in branches.items())})"
+
+
+def _any_of(rests: list[str]) -> str:
+    """Return a regular expression of what follows a word's first letter in the words of one kind."""
+    return f"(?:{'|'.join(rests)})" if any(rests) else ""
 
 
 class Cue(Enum):

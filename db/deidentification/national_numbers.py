@@ -39,7 +39,7 @@ from stdnum.lt import asmens
 from stdnum.lv import pvn
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
-from stdnum.pl import pesel
+from stdnum.pl import nip, pesel
 from stdnum.pt import cc
 from stdnum.pt import nif as pt_nif
 from stdnum.ro import cnp
@@ -96,6 +96,12 @@ def _is_hungarian_insured(digits: str) -> bool:
     return int(digits[8]) == _weighted_sum(digits, (3, 7, 3, 7, 3, 7, 3, 7)) % 10
 
 
+def _is_spanish_insured(digits: str) -> bool:
+    """Verify a Spanish NASS: the remainder by 97 of province and serial, without the serial's leading zero."""
+    serial = digits[2:10].removeprefix("0") if digits[2] == "0" else digits[2:10]
+    return int(digits[:2] + serial) % 97 == int(digits[10:])
+
+
 def _is_luxembourgish_person(digits: str) -> bool:
     """Verify a Luxembourgish matricule: a Luhn digit, then a Verhoeff digit, over the first eleven."""
     return luhn.is_valid(digits[:12]) and verhoeff.is_valid(digits[:11] + digits[12])
@@ -106,7 +112,7 @@ def _without_separators(check: Callable[[str], bool]) -> Callable[[str], bool]:
     return lambda number: check(number.translate(_SEPARATORS))
 
 
-_SEPARATORS = str.maketrans("", "", " .-")
+_SEPARATORS = str.maketrans("", "", " .-/")
 _DD, _MM, _YY = "(?:0[1-9]|[12][0-9]|3[01])", "(?:0[1-9]|1[0-2])", "[0-9]{2}"
 _national = partial(NumberFormat, NATIONAL_ID)
 _weak = partial(_national, is_weak=True)
@@ -132,6 +138,7 @@ NUMBERS = (
     _weak("de.idnr", "2-3-3-3", "[1-9][0-9]{10}", idnr.is_valid),
     _national("dk.cpr", "6-4", f"{_DD}{_MM}[0-9]{{6}}", cpr.is_valid),
     _national("ee.ik lt.asmens", "11", f"[1-8]{_YY}{_MM}{_DD}[0-9]{{4}}|9[0-9]{{10}}", asmens.is_valid),
+    _national("es.nass", "2-8-2 2-10", "(?:0[1-9]|[1-4][0-9]|5[0-3]|66)[0-9]{10}", _is_spanish_insured),
     _national("fr.nif", "13 2-2-3-3-3", "[0-3][0-9]{12}", fr_nif.is_valid),
     _weak("gr.afm", "9 3-3-3", "[0-9]{9}", gr_afm.is_valid),
     _national("gr.amka", "11 6-5", f"{_DD}{_MM}[0-9]{{7}}", amka.is_valid),
@@ -144,6 +151,7 @@ NUMBERS = (
     _national("lv.pk", "11 6-5", f"32[0-9]{{9}}|{_DD}{_MM}{_YY}[0-2][0-9]{{4}}", pvn.is_valid),
     _weak("nl.bsn", "9 4-2-3 3-3-3", "[0-9]{9}", bsn.is_valid),
     _national("no.fodselsnummer", "11 6-5", "[0-7][0-9][0145][0-9]{8}", fodselsnummer.is_valid),
+    _weak("nip", "10 3-3-2-2 3-2-2-3", "[1-9][0-9]{9}", nip.is_valid),  # after its name only
     _national("pl.pesel", "11 6-5", f"{_YY}[0-9]{{2}}{_DD}[0-9]{{5}}", pesel.is_valid),
     _weak("pt.nif", "9 3-3-3", "(?:[1-3]|45)[0-9]+", pt_nif.is_valid),
     _national("ro.cnp", "13 1-6-6", f"[1-9]{_YY}{_MM}{_DD}[0-9]{{6}}", cnp.is_valid),
@@ -162,6 +170,7 @@ LATE_NUMBERS = (
     _weak("bg.pnf", "10", "[0-9]{10}", pnf.is_valid),
 )
 
+_CORSICAN = "[1-478](?:[ ./-]?[0-9]{2}){2}[ ./-]?2[AB](?:[ ./-]?[0-9]{3}){2}[ ./-]?[0-9]{2}"
 LETTERED_FORMATS = (
     LetteredFormat("cy.tic", "[0-9]{8}[ -]?[A-Z]", cy_tic.is_valid),
     LetteredFormat(
@@ -170,7 +179,7 @@ LETTERED_FORMATS = (
         _without_separators(lambda number: es_nif.is_valid(number.zfill(9))),
     ),
     LetteredFormat("fi.hetu", "[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-Y]", partial(hetu.is_valid, allow_temporary=True)),
-    LetteredFormat("fr.nir", "[1-478] ?[0-9]{2} ?[0-9]{2} ?2[AB] ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}", nir.is_valid),
+    LetteredFormat("fr.nir", _CORSICAN, _without_separators(nir.is_valid)),
     LetteredFormat("ie.pps", "[0-9]{7}[ -]?[A-W][ABHTWX]?", pps.is_valid),
     LetteredFormat(
         "it.codicefiscale",

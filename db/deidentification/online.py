@@ -163,19 +163,27 @@ def find_ip_addresses(text: str, _: tuple[str, ...]) -> Iterator[Span]:
 _NETWORK = (
     "insta(?:gram)?|ig|snap(?:chat)?|discord|tiktok|twitter|telegram|skype|threads|bluesky|steam|psn|twitch|reddit|kik"
 )
-_BARE_HANDLE = re.compile(
-    r"(?<![\w/.:-])(?:/?u/[A-Za-z0-9_-]{3,20}(?![\w/])|[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){0,3}\.bsky\.social"
-    r"|did:(?:plc:[a-z2-7]{24}|web:[\w.%-]+)"
-    rf"|(?P<tag>[\w.]{{2,32}})#[0-9]{{4}}(?![\w])|(?i:{_NETWORK})\ ?[:=]\ ?(?P<name>[A-Za-z][\w.]{{2,29}}))"
+_STARTS = r"(?<![\w/.:-])"
+_BARE_HANDLES = (
+    ("u/", re.compile(rf"{_STARTS}/?u/[A-Za-z0-9_-]{{3,20}}(?![\w/])")),
+    (".bsky.", re.compile(rf"{_STARTS}[A-Za-z0-9-]{{1,40}}(?:\.[A-Za-z0-9-]{{1,40}}){{0,3}}\.bsky\.social")),
+    ("did:", re.compile(rf"{_STARTS}did:(?:plc:[a-z2-7]{{24}}|web:[\w.%-]+)")),
+    ("#", re.compile(rf"{_STARTS}(?P<tag>[\w.]{{2,32}})#[0-9]{{4}}(?![\w])")),
 )
+"""The forms of handles without @, each with a sign without which a text has none."""
+_NAMED_HANDLE = re.compile(rf"{_STARTS}(?i:{_NETWORK})\ ?[:=]\ ?(?P<name>[A-Za-z][\w.]{{2,29}})")
 _NO_NAME = re.compile("(?i:bug|issue|pr|no|nr|ticket|case|task|room|page|item|number|#)s?")
 
 
 def find_bare_handles(text: str, _: tuple[str, ...]) -> Iterator[Span]:
     """Find handles without @ in a text: of Reddit, Bluesky and Discord, and names behind a network's name."""
-    for match in _BARE_HANDLE.finditer(text):
-        if match["name"]:
-            if re.search("[0-9_.]", match["name"].rstrip(".")):
-                yield Span(match.start("name"), match.end("name") - match["name"].endswith("."), HANDLE)
-        elif not (match["tag"] and (_NO_NAME.fullmatch(match["tag"]) or match["tag"].isdigit())):
-            yield Span(match.start(), match.end(), HANDLE)
+    for sign, pattern in _BARE_HANDLES:
+        if sign not in text:
+            continue
+        for match in pattern.finditer(text):
+            tag = match.groupdict().get("tag")
+            if not (tag and (_NO_NAME.fullmatch(tag) or tag.isdigit())):
+                yield Span(match.start(), match.end(), HANDLE)
+    for match in _NAMED_HANDLE.finditer(text):
+        if re.search("[0-9_.]", match["name"].rstrip(".")):
+            yield Span(match.start("name"), match.end("name") - match["name"].endswith("."), HANDLE)

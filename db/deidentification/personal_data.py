@@ -13,6 +13,7 @@ Choices
 import re
 from collections.abc import Iterator
 
+from db.deidentification.addresses import UPPER
 from db.deidentification.cues import Cue, cue_after, cue_before
 from db.deidentification.spans import Span
 
@@ -25,19 +26,26 @@ _DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
 _BIRTH_DATE = re.compile(
     rf"""(?: {_DAY} (?P<sign>\.\ ?|[/-]) {_MONTH} (?P=sign) (?:{_YEAR}|[0-9]{{2}})
     | {_YEAR} (?P<iso>\.\ ?|[/-]) {_MONTH} (?P=iso) {_DAY}
-    | {_DAY} (?:\.|st|nd|rd|th|er|º|ú)? \ (?:de\ |of\ |ta['\u2019]\ )? {_NAME} \.?,? \ (?:de\ |del\ )? {_YEAR}
+    | {_DAY} (?:\.|st|nd|rd|th|er|º|ú)? \ (?:de\ |of\ |ta['\u2019]\ )? {_NAME} (?:\ F[óo]mhair)?
+        \.?,? \ (?:de\ |del\ )? {_YEAR}
     | {_YEAR} \.? \ (?:m\.\ |gada\ )? (?:{_NAME}\ {_DAY}|{_DAY}\.\ {_NAME}) (?:\ d\.)?
     | (?<=[^\W\d_]\ ) {_DAY} (?:st|nd|rd|th)? ,? \ {_YEAR} ) (?![0-9])""",
     re.VERBOSE,
 )
 _MONTH_BEFORE = re.compile(r"[^\W\d_]{3,12} \Z")
-_CAPITAL = r"A-Z\u00c0-\u00de\u0386-\u03ab\u0410-\u042f"
-_PLATE = re.compile(rf"(?<!\w)[0-9{_CAPITAL}]{{1,8}}(?:(?: ?[·-] ?| )[0-9{_CAPITAL}]{{1,6}}){{0,3}}(?!\w)")
-_DOCUMENT = re.compile(r"(?<!\w)(?=(?:[A-Za-z]*[ .-]?[0-9]){4})[0-9A-Z]{1,14}(?:[ .-]?[0-9A-Z]{1,10}){0,4}(?!\w)")
+_PLATE = re.compile(rf"(?<!\w)[0-9{UPPER}]{{1,8}}(?:(?: ?[·-] ?| )[0-9{UPPER}]{{1,6}}){{0,3}}(?!\w)")
+_LETTERS_AND_DIGITS = re.compile(rf"(?<![^\W\d])[{UPPER}]{{1,8}} ?[·-]? ?[0-9]|[0-9] ?[·-]? ?[{UPPER}]{{1,6}}(?!\w)")
+_MAY_BE_ANNOUNCED = re.compile(rf"(?:[0-9][^0-9]{{0,18}}){{3}}[0-9]|[{UPPER}] ?[·-]? ?[0-9]|[0-9] ?[·-]? ?[{UPPER}]")
+_SIX_SIGNS = re.compile(rf"(?:[0-9{UPPER}][ ./-]?){{6}}")
+_DOCUMENT = re.compile(
+    rf"(?<!\w)(?=(?:[^\W\d_]*[ ./-]?[0-9]){{4}})[0-9{UPPER}]{{1,14}}(?:[ ./-]?[0-9{UPPER}]{{1,10}}){{0,4}}(?!\w)"
+)
 
 
 def find_announced(text: str, _: tuple[str, ...]) -> Iterator[Span]:
     """Find birth dates, number plates and documents in a text by the words that announce them."""
+    if not _MAY_BE_ANNOUNCED.search(text):
+        return
     done = 0
     for group in _GROUP.finditer(text):
         if group.start() < done:
@@ -65,20 +73,25 @@ def _find_birth_date(text: str, place: int) -> Span | None:
 
 
 def _find_plate(text: str, place: int) -> Span | None:
-    """Find a number plate at a place in a text, if a word announces it."""
-    cue = cue_before(Cue.PLATE, text, place, 40)
-    if cue is None:
+    """Find a number plate at a place in a text, if a word announces it or follows it directly."""
+    if not _LETTERS_AND_DIGITS.search(text, max(0, place - 24), place + 12):
         return None
-    for found in _PLATE.finditer(text, _end_of_word(text, cue), place + 12):
+    cue = cue_before(Cue.PLATE, text, place, 40)
+    begin = max(0, place - 12) if cue is None else _end_of_word(text, cue)
+    for found in _PLATE.finditer(text, begin, place + 12):
         bare = [sign for sign in found[0] if sign.isalnum()]
         digits = sum(sign.isdigit() for sign in bare)
-        if found.end() > place and 2 <= digits < len(bare) <= 10:
+        if found.end() <= place or not 2 <= digits < len(bare) <= 10:
+            continue
+        if cue is not None or (len(bare) >= 5 and cue_after(Cue.PLATE, text, found.end() + 1, 12)):
             return Span(found.start(), found.end(), PLATE)
     return None
 
 
 def _find_document(text: str, place: int) -> Span | None:
     """Find the number of an identity document at a place in a text, if a word announces it."""
+    if not _SIX_SIGNS.search(text, max(0, place - 4), place + 30):
+        return None
     cue = cue_before(Cue.DOCUMENT, text, place, 50)
     if cue is None:
         return None
@@ -101,12 +114,16 @@ _DECIMALS = r"[+-]?[0-9]{1,3}\.[0-9]{4,12}°?(?:\ ?[NSEWO](?!\w))?(?![0-9])"
 _DEGREES = (
     r"[0-9]{1,3}°\ ?[0-9]{1,2}['\u2032\u2019]\ ?(?:[0-9]{1,2}(?:[.,][0-9]+)?(?:[\"″”]|''|\u2019\u2019)\ ?)?[NSEWOØ]"
 )
+_MINUTES = r"[NSEWO]\ ?[0-9]{1,3}°\ ?[0-9]{1,2}(?:\.[0-9]{1,6})?['\u2032\u2019](?:\ ?[0-9]{1,2}(?:\.[0-9]+)?[\"″”])?"
+_DECIMAL_OR_DEGREE = re.compile(r"\.[0-9]{4}|°")
 _COORDINATES = re.compile(
-    rf"(?<![\w.,+-]){_DECIMALS}(?:[,;/]\ ?|\ |[,;]?\ (?:[Ll]on|[Ll]ng)[a-z]*[:=]?\ ?){_DECIMALS}"
-    rf"|(?<!\w){_DEGREES}[,;]?\ ?{_DEGREES}"
+    rf"(?:(?<!\w)geo:|(?<![\w.,+-])){_DECIMALS}(?:[,;/]\ ?|\ |[,;]?\ (?:[Ll]on|[Ll]ng)[a-z]*[:=]?\ ?){_DECIMALS}"
+    rf"|(?<!\w){_DEGREES}[,;]?\ ?{_DEGREES}|(?<!\w){_MINUTES}[,;]?\ ?{_MINUTES}"
 )
 
 
 def find_coordinates(text: str, _: tuple[str, ...]) -> Iterator[Span]:
     """Find geographic coordinates in a text, in decimals or in degrees, minutes and seconds (ISO 6709, annex D)."""
+    if not _DECIMAL_OR_DEGREE.search(text):
+        return iter(())
     return (Span(found.start(), found.end(), LOCATION) for found in _COORDINATES.finditer(text))

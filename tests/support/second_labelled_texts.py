@@ -3,7 +3,8 @@
 The formats are those of ICAO 9303 and the states' own pages (documents), CLDR (dates), the Universal Postal Union
 (addresses), E.123 and the numbering plans in `phonenumbers` (phones), and python-stdnum's checks. What depends on the
 language is in `sentences.json`. Each kind of sentence has two versions for tuning and two that stay unseen; the values
-differ too. In templates # is a digit, @ a capital letter, ^ a Cyrillic and % a Greek one that looks like a Latin one.
+differ too. In templates # is a digit, @ a capital letter, ^ a Cyrillic and % a Greek one that looks like a Latin one,
+~ one of an Eircode.
 """
 
 import json
@@ -33,8 +34,10 @@ CALLS: Final = {
     "is": ["Hringdu í síma {}.", "Sími: {}", "Símanúmerið mitt er {}.", "Farsími: {}"],
 }
 _SIGNS: Final = {
-    "#": string.digits, "@": "ABCDEFGHJKLMNPRSTVXYZ", "^": "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425",
+    "#": string.digits, "@": "ABCDEFGHJKLMNPRSTVXYZ",
+    "^": "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425",
     "%": "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+    "~": "ACDEFHKNPRTVWXY",
 }  # fmt: skip
 _LOCALS: Final = (
     "mara.lind", "tobi_w", "h-kovacs", "peter77", "info.verein", "o'leary", "jo+news", "A.Berg", "x", "anna.maria.k",
@@ -149,6 +152,7 @@ def _card(random: Random) -> str:
 def _phone(country: str, random: Random) -> phonenumbers.PhoneNumber:
     kind = random.choice([PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE])
     example = phonenumbers.example_number_for_type(country, kind)
+    assert example is not None
     digits = phonenumbers.format_number(example, PhoneNumberFormat.E164)
     while True:
         kept = len(digits) - random.choice([4, 5, 6])
@@ -168,7 +172,7 @@ def _international(random: Random) -> str:
 
 
 def _national_phones(country: str, random: Random) -> Iterator[str]:
-    """Write two numbers in eight ways each: as the plan does, and as people do."""
+    """Write three numbers in eight ways each: as the plan does, and as people do."""
     for _ in range(3):
         written = phonenumbers.format_number(_phone(country, random), PhoneNumberFormat.NATIONAL)
         bare = "".join(sign for sign in written if sign.isdigit())
@@ -206,7 +210,8 @@ def _disguised(words: dict[str, Any], random: Random) -> str:
     at, dot = random.choice(words["at"]), random.choice(words["dot"])
     return random.choice(
         [f"{name}({at}){host}.org", f"{name} [at] {host} [dot] org", f"{name} ({at}) {host} ({dot}) org",
-         f"{name}@{host}[.]org", f"{name} {at} {host} {dot} org", f"{name} @ {host}.org", f"{name}[{at}]{host}[{dot}]com"]
+         f"{name}@{host}[.]org", f"{name} {at} {host} {dot} org", f"{name} @ {host}.org",
+         f"{name}[{at}]{host}[{dot}]com"]
     )  # fmt: skip
 
 
@@ -242,7 +247,8 @@ def _coordinates(random: Random) -> str:
     north, east = random.uniform(36, 69), random.uniform(5, 29)
     minutes = random.uniform(0, 59)
     return random.choice(
-        [f"{north:.6f},{east:.6f}", f"{north:.4f}, {east:.4f}", f"{north:.4f}° N, {east:.4f}° E", f"geo:{north:.5f},{east:.5f}",
+        [f"{north:.6f},{east:.6f}", f"{north:.4f}, {east:.4f}", f"{north:.4f}° N, {east:.4f}° E",
+         f"geo:{north:.5f},{east:.5f}",
          f"{int(north)}°{int(minutes):02}'{minutes:04.1f}\"N {int(east)}°{int(minutes):02}'{minutes:04.1f}\"E",
          f"N {int(north)}° {minutes:06.3f}' E {int(east):03}° {minutes:06.3f}'"]
     )  # fmt: skip
@@ -281,7 +287,9 @@ def _isbn(random: Random) -> str:
 
 
 def _count(language: str, random: Random) -> str:
-    return _grouped(random.choice([random.randrange(10_000, 900_000), random.randrange(10**6, 10**8)]), language, random)
+    return _grouped(
+        random.choice([random.randrange(10_000, 900_000), random.randrange(10**6, 10**8)]), language, random
+    )
 
 
 def _other_number(random: Random) -> str:

@@ -15,7 +15,8 @@ from stdnum.ee import ik
 from stdnum.es import dni, nie
 from stdnum.fi import hetu
 from stdnum.fr import nir
-from stdnum.gr import amka, vat as afm
+from stdnum.gr import amka
+from stdnum.gr import vat as afm
 from stdnum.hr import oib
 from stdnum.ie import pps
 from stdnum.it import codicefiscale
@@ -49,7 +50,9 @@ def _has_pension_check(number: str) -> bool:
     """Check a German pension number: the digit sums of the products with the published factors, modulo 10."""
     bare = number.replace(" ", "")
     digits = f"{bare[:8]}{_LETTERS.index(bare[8]) + 1:02}{bare[9:]}"
-    products = (int(digit) * factor for digit, factor in zip(digits, (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1), strict=False))
+    products = (
+        int(digit) * factor for digit, factor in zip(digits, (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1), strict=False)
+    )
     return sum(sum(divmod(product, 10)) for product in products) % 10 == int(digits[12])
 
 
@@ -68,17 +71,20 @@ FORMS: Final[dict[str, list[tuple[str, list[str], Callable[[str], bool]]]]] = {
     "et": [("", ["3yymmdd####"], ik.is_valid), ("isikukood", ["4yymmdd####"], ik.is_valid)],
     "fi": [("", ["ddmmyy-###@", "ddmmyy-###@"], hetu.is_valid)],
     "fr": [
-        ("", ["1 yy mm 75 ### ### ##", "2yymm13########", "1/yy/mm/69/###/###/##", "2.yy.mm.33.###.###.##"], nir.is_valid),
+        ("", ["1 yy mm 75 ### ### ##", "2yymm13########", "1/yy/mm/69/###/###/##",
+              "2.yy.mm.33.###.###.##"], nir.is_valid),
         ("", ["yy.mm.dd-###.##", "yymmdd-###-##"], nn.is_valid),
     ],
     "de": [
         ("Steuer-ID", ["## ### ### ###", "###########"], idnr.is_valid), ("SV-Nr.", ["#### ddmmyy"], vnr.is_valid),
         ("Rentenversicherungsnummer", ["## ddmmyy @ ###", "##ddmmyy@###"], _has_pension_check),
     ],
-    "el": [("\u0391\u039c\u039a\u0391", ["ddmmyy#####"], amka.is_valid), ("\u0391\u03a6\u039c", ["#########"], afm.is_valid)],
+    "el": [("\u0391\u039c\u039a\u0391", ["ddmmyy#####"], amka.is_valid),
+           ("\u0391\u03a6\u039c", ["#########"], afm.is_valid)],
     "hu": [("TAJ sz\u00e1m:", ["### ### ###", "#########", "###-###-###"], _has_taj_check)],
     "ga": [("UPSP", ["#######@", "#######@H"], pps.is_valid)],
-    "it": [("", ["@@@@@@yyA##@###@"], codicefiscale.is_valid), ("C.F.", ["@@@@@@ yyE## @###@"], codicefiscale.is_valid)],
+    "it": [("", ["@@@@@@yyA##@###@"], codicefiscale.is_valid),
+           ("C.F.", ["@@@@@@ yyE## @###@"], codicefiscale.is_valid)],
     "lv": [("", ["ddmmyy-1####"], pvn.is_valid), ("personas kods", ["ddmmyy-2####"], pvn.is_valid)],
     "lt": [("", ["3yymmdd####"], asmens.is_valid), ("a. k.", ["4yymmdd####"], asmens.is_valid)],
     "mt": [("ID card number", ["#######M", "0######G"], _any)],
@@ -88,10 +94,12 @@ FORMS: Final[dict[str, list[tuple[str, list[str], Callable[[str], bool]]]]] = {
     "sk": [("", ["yymmdd/####"], rc.is_valid), ("rodn\u00e9 \u010d\u00edslo", ["yymmdd####"], rc.is_valid)],
     "sl": [("", ["ddmm9########"], emso.is_valid), ("EM\u0160O", ["ddmm0########"], emso.is_valid)],
     "es": [
-        ("", ["########@", "########-@", "##.###.###-@"], dni.is_valid), ("NIE", ["X#######@", "Y-#######-@"], nie.is_valid),
+        ("", ["########@", "########-@", "##.###.###-@"], dni.is_valid),
+        ("NIE", ["X#######@", "Y-#######-@"], nie.is_valid),
         ("NASS", ["##/########/##", "## ######## ##", "##-########-##"], _has_nass_check),
     ],
-    "sv": [("", ["yymmdd-####", "19yymmdd-####"], personnummer.is_valid), ("personnr", ["19yymmdd####"], personnummer.is_valid)],
+    "sv": [("", ["yymmdd-####", "19yymmdd-####"], personnummer.is_valid),
+           ("personnr", ["19yymmdd####"], personnummer.is_valid)],
 }  # fmt: skip
 
 
