@@ -83,7 +83,7 @@ def language_of(number: NumberFormat) -> str | None:
     return f"und-{min(number.countries)}" if number.countries else None
 
 
-def named(number: NumberFormat) -> str:
+def words_before(number: NumberFormat) -> str:
     """Return the words before a number: its name, where no language makes it likely enough."""
     return "my NIP" if number.is_weak and number.name == "nip" else "it is"
 
@@ -112,8 +112,8 @@ LETTERED_WRITTEN = [
 
 @pytest.mark.parametrize(("number", "grouping"), WRITTEN)
 def test_a_number_is_found_in_each_way_to_write_it(number: NumberFormat, grouping: str) -> None:
-    text = f"{named(number)} {made_up(number, grouping)}, write it down"
-    assert deidentify(text, (), language_of(number)) == f"{named(number)} {number.placeholder}, write it down"
+    text = f"{words_before(number)} {made_up(number, grouping)}, write it down"
+    assert deidentify(text, (), language_of(number)) == f"{words_before(number)} {number.placeholder}, write it down"
 
 
 @pytest.mark.parametrize("number", [*NUMBERS, *LATE_NUMBERS], ids=lambda number: number.name)
