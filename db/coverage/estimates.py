@@ -94,6 +94,46 @@ class ExcludedShares:
         )
 
 
+class Deliveries(NamedTuple):
+    """The estimated numbers of delivered and of retracted items, with the standard deviation of the error."""
+
+    delivered: float
+    retracted: float
+    deviation: float
+
+
+def estimate_deliveries(measured: Measurement, total: Cell) -> Deliveries:
+    """Estimate the delivered items of all coverage.
+
+    Other persons' data can keep an item with a parent, a family or references from being delivered, so none of these is
+    measured. Of the permitted items, and of the others, the same share is taken as delivered as of those that stand
+    alone.
+    """
+    kept, permitted, retracted, others = measured.deliveries
+    deviation = measured.deviations["DELIVERIES"]
+    of_permitted, of_others = _share_of_part(kept, permitted, deviation), _share_of_part(retracted, others, deviation)
+    removed = of_others.value * total.others
+    return Deliveries(
+        of_permitted.value * total.permitted + removed,
+        removed,
+        hypot(
+            of_permitted.deviation * total.permitted,
+            of_others.deviation * total.others,
+            hypot(of_permitted.value, of_others.value) * total.deviation,
+            abs(of_permitted.value - of_others.value) * total.estimate,
+        ),
+    )
+
+
+def _share_of_part(part: float, rest: float, deviation: float) -> Share:
+    """Return the share of a measured part of a coverage count in the whole; it is unknown if the whole is too small."""
+    whole = part + rest
+    if whole < MIN_DEVIATIONS * sqrt(2) * deviation:
+        return Share(0.0, 1.0)
+    share = max(0.0, min(1.0, part / whole))
+    return Share(share, deviation * hypot(share, 1 - share) / whole)
+
+
 def _share_of_kind(below: float, deviation: float, cell: Cell) -> Share:
     """Divide the measured items of a kind below excluding ones by the permitted items of that kind in coverage."""
     if below < MIN_DEVIATIONS * deviation or cell.permitted < SHOWN_FROM * cell.deviation:

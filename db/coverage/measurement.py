@@ -29,15 +29,15 @@ Layers = tuple[float, float]
 class CountedTotal(NamedTuple):
     """The counts of all items, in which a person counts for MAX_ITEMS_IN_TOTAL at most.
 
-    In `in_tables` it counts for MAX_ITEMS_IN_TABLES. `kept` were delivered and not retracted. By index of the
-    condition: items that fail it, that fail it only, that fail it first.
+    In `in_tables` it counts for MAX_ITEMS_IN_TABLES. `deliveries` are of the items that no other person's data can keep
+    from being delivered: those delivered and not retracted, other permitted ones, those retracted, and all others. By
+    index of the condition: items that fail it, that fail it only, that fail it first.
     """
 
     permitted: float
     others: float
     in_tables: float
-    kept: float
-    retracted: float
+    deliveries: Sequence[float]
     failing: Sequence[float]
     alone: Sequence[float]
     first: Sequence[float]
@@ -105,7 +105,7 @@ class Measurement:
         self._noise = noise
         total, tables = counted.total, counted.tables
         self.total = self._cell("TOTAL", (total.permitted, total.others))
-        self.deliveries = self._cell("DELIVERIES", (total.kept, total.retracted))
+        self.deliveries = self._numbers("DELIVERIES", total.deliveries)
         (self.in_tables,) = self._numbers("SCALE", [total.in_tables])
         self.failing = self._numbers("FAILING", total.failing)
         self.alone = self._numbers("ALONE", total.alone)

@@ -16,8 +16,6 @@ MAX_ITEMS_IN_TABLES: Final = 5
 MAX_ITEMS_BELOW: Final = 5
 """The maximum number of other persons' items, as they count in tables, that one person's items exclude: an item that is
 not public excludes the comments and captions below it."""
-MAX_ITEMS_NOT_DELIVERED: Final = 20
-"""The number of other persons' items that one person can keep from being delivered without being found by it."""
 PRIVACY_LOSS: Final = 0.175
 """The parameter mu of one publication for all purposes together. It protects all data that is stored about a person."""
 PUBLICATIONS_IN_30_DAYS: Final = 2
@@ -91,7 +89,5 @@ def _sensitivity(name: str, conditions: int) -> float:
         return MAX_ITEMS_IN_TOTAL * sqrt(conditions)
     if name == "BELOW":
         return (2 * MAX_ITEMS_IN_TABLES + MAX_ITEMS_BELOW) * sqrt(2)
-    if name == "DELIVERIES":
-        return (MAX_ITEMS_IN_TOTAL + MAX_ITEMS_NOT_DELIVERED) * sqrt(2)
-    cap = MAX_ITEMS_IN_TOTAL if name in ("TOTAL", "FIRST", "ALONE") else MAX_ITEMS_IN_TABLES
+    cap = MAX_ITEMS_IN_TOTAL if name in ("TOTAL", "DELIVERIES", "FIRST", "ALONE") else MAX_ITEMS_IN_TABLES
     return cap * sqrt(2)

@@ -5,7 +5,7 @@ from itertools import accumulate
 from math import ceil, hypot, sqrt
 from typing import Final, NamedTuple
 
-from db.coverage.estimates import ExcludedShares, combined_values
+from db.coverage.estimates import Deliveries, ExcludedShares, combined_values, estimate_deliveries
 from db.coverage.measurement import (
     MEASURED_PAIRS,
     OPEN_DIMENSIONS,
@@ -142,15 +142,10 @@ def _cell_row(key: Key, cell: Cell, scale: float, uncertainty: float, *, shown: 
 
 def _total_row(measured: Measurement, shares: ExcludedShares) -> CountRow:
     """Return the published coverage of all items. A count that can be off by too much is suppressed."""
-    total, deliveries, deviations = (
-        shares.overall.subtract_from(measured.total),
-        measured.deliveries,
-        measured.deviations,
-    )
+    total, deviations = shares.overall.subtract_from(measured.total), measured.deviations
     excluded_above = total.others - measured.total.others
     items = round_count(total.items)
     permitted = round_count(total.permitted, items)
-    delivered = round_count(deliveries.items, items)
     exclusion_margin = _margin(hypot(max(deviations["FAILING"], deviations["ALONE"]), total.estimate))
     failing = [round_count(number, items) for number in _added_above(measured.failing, excluded_above)]
     alone = [round_count(number) for number in _added_above(measured.alone, excluded_above)]
@@ -159,20 +154,32 @@ def _total_row(measured: Measurement, shares: ExcludedShares) -> CountRow:
     # The noise of a step is at most that of half of the steps, with both ends known: a Brownian bridge.
     step_margin = _margin(hypot(total.items_deviation, sqrt(len(left) / 4) * deviations["FIRST"], total.estimate))
     nothing = (None,) * len(left)
+    delivered, retracted, delivery_margin = _deliveries(estimate_deliveries(measured, total), items)
     uncertain = max(exclusion_margin, step_margin) > MAX_UNCERTAINTY * items
     return CountRow(
         (),
         items,
         permitted,
         delivered,
-        round_count(deliveries.others, delivered),
+        retracted,
         nothing if uncertain else _without_others(failing),
         nothing if uncertain else _without_others(alone),
         nothing if uncertain else left,
-        _margin(max(hypot(total.items_deviation, total.estimate), deliveries.items_deviation)),
+        max(_margin(hypot(total.items_deviation, total.estimate)), delivery_margin),
         0 if uncertain else exclusion_margin,
         0 if uncertain else step_margin,
     )
+
+
+def _deliveries(estimate: Deliveries, items: int) -> tuple[int | None, int | None, int]:
+    """Return the published numbers of delivered and of retracted items of coverage, with their margin.
+
+    They are suppressed if they can be off by too much.
+    """
+    if noise_margin(estimate.deviation) > MAX_UNCERTAINTY * items:
+        return None, None, 0
+    delivered = round_count(estimate.delivered, items)
+    return delivered, round_count(estimate.retracted, delivered), _margin(estimate.deviation)
 
 
 def _added_above(numbers: Sequence[float], excluded: float) -> list[float]:

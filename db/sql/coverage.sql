@@ -44,6 +44,7 @@ CREATE TABLE grounds.coverage_part (
     failing_of_author bigint NOT NULL,
     delivered boolean NOT NULL,
     retracted boolean NOT NULL,
+    stands_alone boolean NOT NULL, -- data about its author alone decide whether it is delivered
     items int NOT NULL,
     -- The same in millionths of an item, where the items of a person are at most so many: in the total, and in tables.
     capped_in_total bigint NOT NULL,
@@ -168,6 +169,8 @@ BEGIN
                     AS delivered,
                 EXISTS (SELECT FROM grounds.retractions_of(d.id) r JOIN grounds.delivery v ON v.id = r.delivery
                         WHERE r.kind IN ('RETRACT', 'SUPERSEDE') AND v.purpose = judged_for) AS retracted,
+                c.parent IS NULL AND NOT c.has_references
+                    AND c.kind NOT IN ('COMMENT', 'CAPTION', 'PHOTO', 'VIDEO', 'AUDIO') AS stands_alone,
                 least(1000000, coalesce(1000000 * in_total / person.items, 0)) AS in_total,
                 least(1000000, coalesce(1000000 * in_tables / person.items, 0)) AS in_tables,
                 d.shortfall, c.parent
@@ -193,8 +196,9 @@ BEGIN
         ), counted AS (
             INSERT INTO grounds.coverage_part
             SELECT judged_for, j.kind, j.product, j.country, j.language, j.month, j.ground, j.failing,
-                j.failing_of_author, j.delivered, j.retracted, count(*), sum(j.in_total), sum(j.in_tables)
-            FROM judged j GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+                j.failing_of_author, j.delivered, j.retracted, j.stands_alone, count(*), sum(j.in_total),
+                sum(j.in_tables)
+            FROM judged j GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
         )
         INSERT INTO grounds.coverage_parent AS p (purpose, person, kind, items)
         SELECT judged_for, grounds.person_of(above.account), j.kind, sum(j.in_tables)
@@ -304,7 +308,8 @@ END $$;
 -- What was counted for a purpose of the snapshot that waits to be published, in millionths of an item. Each item is judged
 -- by the data about its author. Items that an item above excludes are counted by kind in `below`: of each person who wrote
 -- items above, as many as `of_others` at most.
--- `total` counts all items, and by index of the condition those that fail it, that fail it only, that fail it first;
+-- `total` counts all items, and by index of the condition those that fail it, that fail it only, that fail it first. Its
+-- `deliveries` are of items that stand alone: delivered and not retracted, permitted only, retracted, and others;
 -- `cells` counts by each dimension and each pair that is published: permitted items, and others. `grounds` are those of the
 -- policy, `named` the tables by one dimension of the publication before.
 CREATE FUNCTION grounds.counted_for(its_purpose text, of_others int) RETURNS json
@@ -313,6 +318,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
     by_failing AS MATERIALIZED (
         SELECT failing_of_author AS failing, sum(capped_in_total) AS items FROM grounds.coverage_part
         WHERE purpose = its_purpose GROUP BY failing_of_author
+    ),
+    by_delivery AS (
+        SELECT CASE WHEN retracted AND failing_of_author <> 0 THEN 3 WHEN delivered THEN 1
+            WHEN failing_of_author <> 0 THEN 4 ELSE 2 END AS place, sum(capped_in_total) AS items
+        FROM grounds.coverage_part WHERE purpose = its_purpose AND stands_alone GROUP BY 1
     ),
     by_condition AS (
         SELECT bit, coalesce(sum(f.items) FILTER (WHERE f.failing & mask <> 0), 0) AS failing,
@@ -325,9 +335,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
         SELECT coalesce(sum(capped_in_total) FILTER (WHERE failing_of_author = 0), 0) AS permitted,
             coalesce(sum(capped_in_total) FILTER (WHERE failing_of_author <> 0), 0) AS others,
             coalesce(sum(capped_in_tables), 0) AS in_tables,
-            coalesce(sum(capped_in_total) FILTER (WHERE delivered AND NOT (retracted AND failing_of_author <> 0)), 0)
-                AS kept,
-            coalesce(sum(capped_in_total) FILTER (WHERE retracted AND failing_of_author <> 0), 0) AS retracted,
+            (SELECT array_agg(coalesce(d.items, 0) ORDER BY place) FROM generate_series(1, 4) place
+             LEFT JOIN by_delivery d USING (place)) AS deliveries,
             (SELECT array_agg(b.failing ORDER BY bit) FROM by_condition b) AS failing,
             (SELECT array_agg(b.alone ORDER BY bit) FROM by_condition b) AS alone,
             (SELECT array_agg(b.first ORDER BY bit) FROM by_condition b) AS first

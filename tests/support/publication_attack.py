@@ -52,6 +52,11 @@ class Item(NamedTuple):
     retracted: bool = False
     above: str | None = None  # the person whose item above it excludes it, if nothing else does
 
+    @property
+    def stands_alone(self) -> bool:
+        """Return whether data about its author alone decide whether it is delivered."""
+        return self.above is None and self.kind not in ("COMMENT", "CAPTION", "PHOTO", "VIDEO", "AUDIO")
+
     def value(self, dimension: str) -> str:
         """Return its value in a dimension."""
         found: str = getattr(self, dimension.lower())
@@ -68,7 +73,7 @@ class Lives(NamedTuple):
     """Two lives of one person at two publications: as it is, and as it would be otherwise.
 
     `dependent` are items of as many other persons in both lives, at the second publication: what this person did
-    excludes them in the other life.
+    excludes them in the other life, before they are delivered.
     """
 
     name: str
@@ -79,7 +84,7 @@ class Lives(NamedTuple):
     def counted(self, count: Count) -> list[list[CountedCoverage]]:
         """Count what differs, in either life, at each publication."""
         below = [[item._replace(above=None)] for item in self.dependent]
-        without = [[item] for item in self.dependent]
+        without = [[item._replace(delivered=False)] for item in self.dependent]
         return [
             [count([*([life[0]] if life[0] else []), *below]), count([*([life[1]] if life[1] else []), *last])]
             for life, last in ((self.one, below), (self.other, without))
@@ -149,9 +154,11 @@ def count_persons(
     in_tables: int = MAX_ITEMS_IN_TABLES,
     below: int = MAX_ITEMS_BELOW,
     judged_by: Callable[[Item], Item] = lambda item: item,
+    deliveries_of: Callable[[Item], bool] = lambda item: item.stands_alone,
 ) -> CountedCoverage:
     """Count a platform as the database does; a person's items count in parts of one where there are too many."""
     total: dict[str, float] = defaultdict(float)
+    deliveries = [0.0] * 4
     by_condition: dict[str, list[float]] = {name: [0.0] * CONDITIONS for name in ("failing", "alone", "first")}
     tables: dict[Key, dict[Key, Layers]] = {table: defaultdict(lambda: (0.0, 0.0)) for table in COUNTED_TABLES}
     excluded: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -160,7 +167,8 @@ def count_persons(
         for item in map(judged_by, person):
             total["others" if item.failing else "permitted"] += whole
             total["in_tables"] += part
-            total["retracted" if item.retracted else "kept" if item.delivered else "neither"] += whole
+            delivery = 2 if item.retracted and item.failing else 0 if item.delivered else 3 if item.failing else 1
+            deliveries[delivery] += whole * deliveries_of(item)
             for place in item.failing:
                 by_condition["failing"][place] += whole
                 by_condition["alone"][place] += whole * (len(item.failing) == 1)
@@ -171,7 +179,7 @@ def count_persons(
                 key = tuple(map(item.value, table))
                 permitted, others = cells[key]
                 cells[key] = (permitted, others + part) if item.failing else (permitted + part, others)
-    counts: list[Any] = [total[name] for name in ("permitted", "others", "in_tables", "kept", "retracted")]
+    counts: list[Any] = [*(total[name] for name in ("permitted", "others", "in_tables")), deliveries]
     counts += by_condition.values()
     return CountedCoverage(
         CountedTotal(*counts), tables, capped_below(excluded.values(), below), GROUNDS, named or {}, purposes=1
@@ -382,5 +390,11 @@ ATTACKS = (
         (_posts(1),) * 2,
         (_posts(1), _posts(1, failing=BELOW)),
         [Item(kind="COMMENT", country=country, above="this person") for country in ("IE", "DE") for _ in range(500)],
+    ),
+    Lives(
+        "a person hides a post before three thousand comments and captions of others are delivered",
+        (_posts(1),) * 2,
+        (_posts(1, failing=BELOW),) * 2,
+        [Item(kind, above="this person", delivered=True) for kind in ("COMMENT", "CAPTION") for _ in range(1_500)],
     ),
 )

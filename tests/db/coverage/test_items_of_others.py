@@ -1,22 +1,19 @@
 """What one person does changes no published count of what others wrote, beyond what the noise covers."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import sqrt
 from random import Random
 from typing import Any
 
 import pytest
 
-from db.coverage import noise, snapshot
+from db.coverage import snapshot
 from db.coverage.measurement import KINDS, CountedCoverage
 from db.coverage.noise import (
     MAX_ITEMS_BELOW,
-    MAX_ITEMS_NOT_DELIVERED,
     PRIVACY_LOSS,
-    PUBLICATIONS_IN_30_DAYS,
     SHARES,
-    greatest_advantage,
     noise_deviations,
 )
 from db.coverage.publication import CountRow, protect_counts
@@ -24,7 +21,6 @@ from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
 from tests.support.publication_attack import CONDITIONS, Item, Person, count_persons
-from tests.support.repository import ROOT
 
 OTHERS = 45
 LATER = "2026-05-20T00:00:00Z"
@@ -54,7 +50,7 @@ def _numbers(counted: CountedCoverage) -> Iterator[tuple[tuple[str, object], flo
     total = counted.total
     for name, numbers in (
         ("TOTAL", (total.permitted, total.others)),
-        ("DELIVERIES", (total.kept, total.retracted)),
+        ("DELIVERIES", total.deliveries),
         ("SCALE", (total.in_tables,)),
         ("FAILING", total.failing),
         ("ALONE", total.alone),
@@ -195,36 +191,26 @@ def two_platforms(random: Random) -> Iterator[list[Person]]:
         yield [*others, own, *([item if hides else item._replace(above=None) for item in each] for each in below_one)]
 
 
-def test_the_readme_states_how_deliveries_of_others_are_covered() -> None:
-    readme = (ROOT / "db" / "coverage" / "README.md").read_text(encoding="utf-8")
-    for items in (20, 50, 100, 1_000):
-        assert f"{advantage_with_deliveries(items):.3f}" in readme
-    assert advantage_with_deliveries(MAX_ITEMS_NOT_DELIVERED) == greatest_advantage(PUBLICATIONS_IN_30_DAYS)
-
-
-def advantage_with_deliveries(items: int) -> float:
-    """Return the greatest advantage in 30 days where one person kept so many items of others from being delivered."""
-    factor = ((20 + items) / (20 + MAX_ITEMS_NOT_DELIVERED)) ** 2
-    return greatest_advantage(PUBLICATIONS_IN_30_DAYS * (1 + SHARES["DELIVERIES"] * (factor - 1)))
-
-
-def test_a_person_who_keeps_items_of_others_from_being_delivered_is_covered(
-    killed: Killed, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.database
+async def test_a_person_who_keeps_items_of_others_from_being_delivered_moves_no_count(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch, killed: Killed
 ) -> None:
-    def loss() -> float:
-        alone: list[Person] = [[Item(delivered=True, retracted=True, failing=frozenset({3}))] * 25]
-        with_others: list[Person] = [[Item(delivered=True)] * 25]
-        with_others += [[Item(delivered=True)] for _ in range(MAX_ITEMS_NOT_DELIVERED)]
-        one, other = (_deliveries(count_persons(each)) for each in (alone, with_others))
-        deviation = noise_deviations(CONDITIONS, 1)["DELIVERIES"]
-        return sqrt(sum((one[name] - other[name]) ** 2 for name in one)) / deviation
-
-    allowed = PRIVACY_LOSS * sqrt(SHARES["DELIVERIES"])
-    assert loss() <= allowed
-    monkeypatch.setattr(noise, "MAX_ITEMS_NOT_DELIVERED", 0)
-    said = f"a loss of {loss():.3f}" if loss() > allowed else None
-    killed("deliveries of others are not covered", "db/coverage/noise.py", said)
-
-
-def _deliveries(counted: CountedCoverage) -> Mapping[str, float]:
-    return {"kept": counted.total.kept, "retracted": counted.total.retracted}
+    gateway.set_clock(NOW)
+    await gateway.ingest(records())
+    await gateway.ingest(_content(f"post-by-other-{n}", f"other-{n}") for n in range(OTHERS))
+    (stated,) = gateway.execute("SELECT pg_get_functiondef('grounds.count_items'::regproc)")[0]
+    builds = [stated, stated.replace("AS stands_alone", "OR TRUE AS stands_alone")]
+    pulled: list[int] = []
+    counts: list[list[CountedCoverage]] = [[], []]
+    for lines in ([], *(lines for _, lines in changes())):
+        await gateway.ingest(lines)
+        gateway.execute("TRUNCATE grounds.delivery, grounds.held_item")
+        pulled.append(len(await gateway.pull(first=500)))
+        for build, listed in zip(builds, counts, strict=True):
+            gateway.execute(build)
+            listed.append(await counted_now(gateway, monkeypatch))
+    assert pulled[0] > 5 * OTHERS > 2 * pulled[-1] >= 2 * OTHERS, "most of what others wrote is not delivered any more"
+    found = [max(moved(one, other) for one in listed for other in listed) for listed in counts]
+    assert found[0] <= PRIVACY_LOSS + 1e-9
+    said = f"a loss of {found[1]:.3f}" if found[1] > PRIVACY_LOSS else None
+    killed("deliveries of items that others can exclude", "db/sql/coverage.sql", said)

@@ -225,7 +225,7 @@ class TestBrokenBuilds:
     """Builds that break one thing each, as attacks notice."""
 
     def test_without_noise_every_attack_finds_its_person(self, platform: Platform, killed: Killed) -> None:
-        for lives in ATTACKS[:-1]:  # what hides a post changes too little of all others' items, even without noise
+        for lives in ATTACKS[:-2]:  # what hides a post changes too little of all others' items, even without noise
             advantage = Attacker(platform, lives, count_persons).advantage(4, no_noise)
             killed(f"no noise, {lives.name[:2]}", "db/coverage/noise.py", found_by_attack(advantage))
 
@@ -263,8 +263,13 @@ class TestBrokenBuilds:
 
     def test_items_of_others_tell_a_person(self, platform: Platform, killed: Killed) -> None:
         judged = partial(count_persons, judged_by=judged_by_everyone)
-        advantage = attack(platform, "a person hides a post", count=judged)
+        advantage = attack(platform, "a person hides a post below", count=judged)
         killed("items judged by others' data", "db/sql/coverage.sql", found_by_attack(advantage))
+
+    def test_deliveries_of_others_tell_a_person(self, platform: Platform, killed: Killed) -> None:
+        everything = partial(count_persons, deliveries_of=lambda _: True)
+        advantage = attack(platform, "a person hides a post before", count=everything)
+        killed("deliveries of items that others can exclude", "db/sql/coverage.sql", found_by_attack(advantage))
 
     def test_names_of_all_values_tell_a_person(
         self, platform: Platform, killed: Killed, monkeypatch: pytest.MonkeyPatch
@@ -306,6 +311,26 @@ def test_a_count_is_as_far_from_the_truth_as_its_margin_says(platform: Platform)
         ]
     assert len(within) > 500
     assert CONFIDENCE - 0.05 < sum(within) / len(within) < 1
+
+
+def test_deliveries_are_estimated_from_the_items_that_stand_alone(platform: Platform) -> None:
+    counted = platform.counted[0]
+    of_photos = protect_counts(count_persons([[Item("PHOTO", delivered=True)] for _ in range(30_000)]))[""][0]
+    assert (of_photos.delivered, of_photos.retracted) == (None, None), "no item stands alone"
+    within = []
+    (truth,) = protect_counts(counted, lambda _: 0.0)[""]
+    assert truth.delivered
+    assert truth.retracted
+    assert truth.delivered > truth.retracted > 0
+    for _ in range(60):
+        (row,) = protect_counts(counted)[""]
+        assert row.delivered is not None
+        assert row.retracted is not None
+        within += [
+            abs(row.delivered - truth.delivered) <= row.margin,
+            abs(row.retracted - truth.retracted) <= row.margin,
+        ]
+    assert sum(within) / len(within) > CONFIDENCE - 0.05
 
 
 def test_what_is_published_agrees_with_itself(platform: Platform) -> None:
