@@ -1,18 +1,23 @@
 """The administrator's connection, for work that only the owner of the database can do."""
 
 import time
+from collections.abc import Callable
 
 import psycopg
 
 _LOCK = 0x67726F756E6473  # "grounds"
+LIMIT_LOCKS = "SET LOCAL lock_timeout = 300"
+"""The statement that limits how long a change waits for a lock: requests wait for 500 ms (db/sql/roles.sql)."""
+PAUSE_SECONDS = 1.0
+PATIENCE_SECONDS = 600.0
 
 
 class DatabaseError(Exception):
     """A fault of the database that an operator can correct. The message explains how."""
 
 
-def administrator_connection(url: str) -> psycopg.Connection:
-    """Connect to the database as the administrator, and wait until no other administrator is at work.
+def administrator_connection(url: str, *, lock: int = _LOCK) -> psycopg.Connection:
+    """Connect to the database as the administrator, and wait until no other administrator with this lock is at work.
 
     Raises DatabaseError where PostgreSQL cannot be reached, or only through a connection pooler.
     """
@@ -27,9 +32,31 @@ def administrator_connection(url: str) -> psycopg.Connection:
             " gateway keeps connections open and shares them between requests)"
         )
     # Polled: a blocking lock can deadlock with concurrent index builds.
-    while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+    while connection.execute("SELECT pg_try_advisory_lock(%s)", [lock]).fetchone() != (True,):
         time.sleep(0.05)
     return connection
+
+
+def change_when_unlocked(connection: psycopg.Connection, change: Callable[[], None]) -> None:
+    """Change the database in one transaction as the administrator; take it back and try again while it must wait.
+
+    Requests that need the same tables wait behind a change that waits for its locks. Therefore, the change waits for
+    less time than requests do, and not again for a second. Raises DatabaseError if the change cannot be made.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(LIMIT_LOCKS)
+                change()
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if time.monotonic() > end:
+                raise DatabaseError(
+                    "the database cannot be changed while other transactions use its tables (end the long transactions"
+                    " that pg_stat_activity lists, then run the command again)"
+                ) from None
+        time.sleep(PAUSE_SECONDS)
 
 
 def _is_direct(connection: psycopg.Connection) -> bool:

@@ -1,8 +1,9 @@
 """Create a new database from the files in db/sql, or update an older database with migrations.
 
 db/sql describes the database as it is, one file per domain. db/migrations holds what changed between releases, as
-`NNNN_name.sql` from 0002 on; version 0001 is the description as it was at the first release. A new database is built
-from the description and is stamped with the newest version.
+`NNNN_name.sql` from 0002 on; version 0001 is the description as it was at the first release. Indexes that are built
+beside running gateways are in files `NNNN_name.concurrently.sql`. A new database is built from the description and is
+stamped with the newest version.
 """
 
 import hashlib
@@ -12,8 +13,10 @@ from pathlib import Path
 import psycopg
 
 from db import past_views
-from db.access.declaration import OWNER, access_statements
+from db.access.declaration import OWNER
+from db.access.grants import access_statements, row_security
 from db.access.role_names import RoleNames, role_names
+from db.index_builds import SUFFIX
 
 DESCRIPTION = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -37,12 +40,11 @@ DOMAINS = (
     *("installation", "journal", "session", "reading_link", "job", "metrics", "public_record"),
 )
 FIRST_VERSION = "0001"
-_LOCK_TIMEOUT = "5s"
 _STAMP_TABLE = """
 CREATE TABLE grounds.migration (
     version text PRIMARY KEY,
     description text NOT NULL, -- a digest of db/sql: the same version has the same description everywhere
-    derived text NOT NULL,     -- a digest of what is made from tables and functions: grants, and the views of the past
+    derived text NOT NULL,     -- a digest of the roles, the grants, and the views of the past
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
@@ -75,14 +77,14 @@ def apply_migrations(
     names = names or role_names(connection) or RoleNames()
     with connection.transaction():
         connection.execute(names.of(f"CREATE SCHEMA IF NOT EXISTS grounds AUTHORIZATION {OWNER}").encode())
-        connection.execute(names.of(f"SET LOCAL ROLE {OWNER}; SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'").encode())
+        connection.execute(names.of(f"SET LOCAL ROLE {OWNER}").encode())
         if found is None:
             build_description(connection, description, names)
             connection.execute(_STAMP_TABLE)
         else:
             _upgrade(connection, found[:2], newest, digest, migrations)
         past_views.derive_past_views(connection)
-        for statement in access_statements():
+        for statement in access_statements(*row_security(connection, names)):
             connection.execute(names.of(statement).encode())
         connection.execute(
             "INSERT INTO grounds.migration (version, description, derived) VALUES (%s, %s, %s)"
@@ -132,7 +134,7 @@ def _upgrade(
             f"the database was set up by another build of version {version} (load the facts into a new database)"
         )
     for later, path in _numbered_migrations(migrations):
-        if later > version:
+        if later > version and not path.name.endswith(SUFFIX):
             connection.execute((role_names(connection) or RoleNames()).of_file(path.read_bytes()))
 
 
@@ -160,8 +162,9 @@ def _description_sources(description: Path) -> list[bytes]:
 
 
 def _derivations() -> list[bytes]:
-    """Return the sources of what is derived from the tables: the grants and the views of the past."""
-    return [*(statement.encode() for statement in access_statements()), inspect.getsource(past_views).encode()]
+    """Return the sources of what is derived from the tables: the roles, the grants and the views of the past."""
+    roles = (DESCRIPTION / "roles.sql").read_bytes()
+    return [roles, *(statement.encode() for statement in access_statements()), inspect.getsource(past_views).encode()]
 
 
 def _digest(parts: list[bytes]) -> str:

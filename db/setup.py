@@ -3,20 +3,23 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
 from db.access.declaration import LOGIN_ROLES, OWNER, WORKER
 from db.access.role_names import BECOME_OWNER, DEFAULT_PREFIX, RoleNames, role_names
-from db.administrator import DatabaseError, administrator_connection
+from db.administrator import DatabaseError, administrator_connection, change_when_unlocked
 from db.incarnations import begin_incarnation
+from db.index_builds import build_missing_indexes
 from db.journal.files import JournalFiles
 from db.journal.replay import replay_journal
-from db.migrate import DESCRIPTION, MigrationError, apply_migrations, is_current, newest_version
+from db.migrate import DESCRIPTION, MIGRATIONS, MigrationError, apply_migrations, is_current, newest_version
 from db.policies.activation import active_policy, compiled_digest, put_in_force
 from db.policy.document import default_policy
 from db.secrets import KeyUse, Secrets, derive_key, role_password, unwrap_secrets, wrap_secrets
+from db.versions import raise_if_newer, record_version
 
 
 def prepare_database(url: str, secret: bytes, role_prefix: str | None = None) -> None:
@@ -29,24 +32,39 @@ def prepare_database(url: str, secret: bytes, role_prefix: str | None = None) ->
         check_server_version(connection)
         names = check_role_prefix(connection, role_prefix)
         is_new = check_secret(connection, secret)
+        raise_if_newer(connection)
         has_passwords = _can_log_in(url, secret, names)
         if is_new and not has_passwords:
             _raise_if_roles_are_taken(connection, names)
-        connection.execute(names.of_file((DESCRIPTION / "roles.sql").read_bytes()))
-        if is_new or not has_passwords:
-            set_passwords(connection, secret, names)
         try:
-            # Tables, grants and rules together: a start that is killed leaves none half done.
-            with connection.transaction():
-                outdated = apply_migrations(connection, names=names)
-                if is_new:
-                    _record_secret(connection, secret)
-                policy = active_policy(connection) or default_policy()
-                row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
-                if outdated or row is None or row[0] != compiled_digest(policy):
-                    put_in_force(connection, policy)
+            if is_new or not has_passwords or not (is_current(connection) and _has_own_rules(connection)):
+                connection.execute(names.of_file((DESCRIPTION / "roles.sql").read_bytes()))
+                if is_new or not has_passwords:
+                    set_passwords(connection, secret, names)
+                change_when_unlocked(connection, partial(_bring_up_to_date, connection, secret, names, is_new))
         except MigrationError as error:
             raise DatabaseError(f"cannot bring the database up to date, because {error}") from None
+    build_missing_indexes(url, MIGRATIONS)
+
+
+def _bring_up_to_date(connection: psycopg.Connection, secret: bytes, names: RoleNames, is_new: bool) -> None:
+    """Bring tables, grants and rules of a database up to date, together: a start that is killed leaves none half done.
+
+    The connection is in a transaction.
+    """
+    outdated = apply_migrations(connection, names=names)
+    if is_new:
+        _record_secret(connection, secret)
+    if outdated or not _has_own_rules(connection):
+        put_in_force(connection, active_policy(connection) or default_policy())
+    record_version(connection)
+
+
+def _has_own_rules(connection: psycopg.Connection) -> bool:
+    """Return whether the rules in a database's views are those that this version of Grounds compiles."""
+    policy = active_policy(connection)
+    row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
+    return policy is not None and row is not None and row[0] == compiled_digest(policy)
 
 
 def check_database(url: str, secret: bytes, role_prefix: str | None = None) -> None:
@@ -54,15 +72,14 @@ def check_database(url: str, secret: bytes, role_prefix: str | None = None) -> N
     with administrator_connection(url) as connection:
         check_server_version(connection)
         check_role_prefix(connection, role_prefix)
+        raise_if_newer(connection)
         try:
             if not is_current(connection) or check_secret(connection, secret):
                 found = newest_version()
                 raise DatabaseError(f"the database is older than version {found} (run grounds migrate)")
         except MigrationError as error:
             raise DatabaseError(f"cannot use the database, because {error}") from None
-        row = connection.execute("SELECT compiled FROM grounds.policy WHERE active").fetchone()
-        policy = active_policy(connection)
-        if policy is None or row is None or row[0] != compiled_digest(policy):
+        if not _has_own_rules(connection):
             raise DatabaseError("the rules in the database were compiled by another release (run grounds migrate)")
 
 

@@ -337,9 +337,9 @@ async def _encode(result: ExecutionResult, media_type: str) -> Response:
 
 
 def raise_if_unavailable(errors: Sequence[GraphQLError]) -> None:
-    """Raise the error of a field that had no connection, so that /graphql answers the whole request with 503."""
+    """Raise the error of a field that got no connection or lock, so that /graphql answers the request with 503."""
     for error in errors:
-        if isinstance(cause := _root_cause(error), (PoolExhausted, *UNREACHABLE)):
+        if isinstance(cause := _root_cause(error), (PoolExhausted, asyncpg.LockNotAvailableError, *UNREACHABLE)):
             raise cause
 
 
@@ -370,7 +370,7 @@ def internal_cause(error: GraphQLError) -> BaseException | None:
 
 def _of_the_database(cause: BaseException) -> tuple[str, str] | None:
     """Describe for /graphql's client what the database refused; None for any other error."""
-    if isinstance(cause, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
+    if isinstance(cause, asyncpg.QueryCanceledError):
         return "the database took too long (request fewer items or fields, or try again)", "TIMEOUT"
     if isinstance(cause, asyncpg.CharacterNotInRepertoireError):
         return "an argument contains the character NUL, which no id or name can contain (remove it)", "BAD_USER_INPUT"

@@ -4,8 +4,6 @@ Every table has row security, forced on its owner too. A rule names the claim th
 statement's transaction only, and without it a rule shows nothing.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 OWNER = "grounds_owner"
@@ -367,32 +365,3 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "last_stated_version(text, bigint)": (INGEST,),
     "notice_period_end(timestamp with time zone, integer)": (STAFF,),
 }
-
-
-def access_statements() -> Iterator[str]:
-    """Write the grants that bring tables, views and functions in line with the declared access."""
-    yield "REVOKE ALL ON ALL TABLES IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
-    yield "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA grounds FROM PUBLIC, " + ", ".join(LOGIN_ROLES)
-    yield "GRANT USAGE ON SCHEMA grounds TO " + ", ".join(LOGIN_ROLES)
-    for table, roles in TABLES.items():
-        yield f"ALTER TABLE grounds.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
-        for role, access in roles.items():
-            yield f"DROP POLICY IF EXISTS {role} ON grounds.{table}"
-            yield f"CREATE POLICY {role} ON grounds.{table} TO {role} USING ({access.rows})"
-            if access.privileges:
-                yield f"GRANT {', '.join(sorted(access.privileges))} ON grounds.{table} TO {role}"
-    for view in VIEWS:
-        if view not in COMPILED_VIEWS:
-            yield from view_grants(view)
-    for function, callers in FUNCTIONS.items():
-        yield f"GRANT EXECUTE ON FUNCTION grounds.{function} TO {', '.join(callers)}"
-
-
-def view_grants(view: str) -> list[str]:
-    """Write the grants that open a view to the roles that may read it, if there are any."""
-    return [f"GRANT SELECT ON grounds.{view} TO {role}" for role in VIEWS[view]]
-
-
-def normalize_rule(expression: str) -> str:
-    """Normalise a row security rule as declared or as PostgreSQL writes it, with its parentheses and casts."""
-    return re.sub(r"::\w+| AS \w+|[\s()]", "", expression)

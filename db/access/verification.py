@@ -14,8 +14,8 @@ from db.access.declaration import (
     OWNER,
     TABLES,
     VIEWS,
-    normalize_rule,
 )
+from db.access.grants import normalize_rule
 from db.access.role_names import RoleNames, role_names
 from db.administrator import DatabaseError
 

@@ -1,15 +1,17 @@
 """Put a policy in force: compile it and swap the views that enforce it."""
 
 import hashlib
+from functools import partial
 
 import psycopg
 from psycopg import sql
 
-from db.access.declaration import view_grants
+from db.access.grants import view_grants
 from db.access.role_names import BECOME_OWNER, RoleNames, role_names
-from db.administrator import administrator_connection
+from db.administrator import LIMIT_LOCKS, administrator_connection, change_when_unlocked
 from db.policy.compile import compiled_views
 from db.policy.document import Policy, PolicyError, parse_policy
+from db.versions import raise_if_newer
 
 
 def active_policy(connection: psycopg.Connection) -> Policy | None:
@@ -24,7 +26,7 @@ def activate_policy(url: str, policy: Policy) -> None:
     Raises PolicyError when another document was in force under the same version: a version is immutable.
     """
     with administrator_connection(url) as connection:
-        put_in_force(connection, policy)
+        change_when_unlocked(connection, partial(put_in_force, connection, policy))
 
 
 def activate_due_policy(url: str) -> bool:
@@ -36,16 +38,18 @@ def activate_due_policy(url: str) -> bool:
         row = connection.execute("SELECT grounds.due_policy()::text").fetchone()
         if row is None or row[0] is None:
             return False
-        put_in_force(connection, parse_policy(row[0]))
+        change_when_unlocked(connection, partial(put_in_force, connection, parse_policy(row[0])))
         return True
 
 
 def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
     """Compile a policy and replace the views that enforce it, in one transaction; standings follow if needed.
 
-    What is broken off leaves the policy before in force, and a proposal due: the next attempt begins anew.
+    What is broken off leaves the policy before in force, and a proposal due: the next attempt begins anew. Raises
+    DatabaseError if the rules of a later version of Grounds are in force.
     """
     with connection.transaction():
+        raise_if_newer(connection)
         connection.execute(BECOME_OWNER)
         before = active_policy(connection)
         due = connection.execute(_DUE, [policy.version]).fetchall()
@@ -57,13 +61,12 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
                 ["another document was in force under this version (change the field `version` in the document)"],
                 f"policy {policy.version}",
             )
-        views, names = compiled_views(policy), role_names(connection) or RoleNames()
-        connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
-        for name, body in views.items():
-            view = _in_schema(name)
-            connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
-            for grant in view_grants(name):
-                connection.execute(names.of(grant).encode())
+        derives = before is None or before.notice != policy.notice
+        if derives:  # before the views are locked, and however long it takes: a merge has this lock for seconds
+            connection.execute("SET LOCAL lock_timeout = 0")
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
+            connection.execute(LIMIT_LOCKS)
+        _replace_views(connection, policy)
         connection.execute("UPDATE grounds.policy SET active = FALSE WHERE active")
         connection.execute(
             "INSERT INTO grounds.policy (version, document, active, compiled, stops_after)"
@@ -75,11 +78,21 @@ def put_in_force(connection: psycopg.Connection, policy: Policy) -> None:
             "UPDATE grounds.policy_proposal SET put_in_force_at = grounds.decision_time() WHERE version = ANY (%s)",
             [[version for (version,) in due]],
         )
-        if before is None or before.notice != policy.notice:
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('grounds.standing', 0))")
+        if derives:
             connection.execute(
                 "SELECT grounds.derive_standings('{}', ARRAY(SELECT id FROM grounds.account ORDER BY id), 20000)"
             )
+
+
+def _replace_views(connection: psycopg.Connection, policy: Policy) -> None:
+    """Replace the views that enforce the policy in force, and grant access to them."""
+    views, names = compiled_views(policy), role_names(connection) or RoleNames()
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(sql.SQL(", ").join(map(_in_schema, views))))
+    for name, body in views.items():
+        view = _in_schema(name)
+        connection.execute(sql.SQL("CREATE VIEW {} WITH (security_barrier) AS ").format(view) + sql.SQL(body))
+        for grant in view_grants(name):
+            connection.execute(names.of(grant).encode())
 
 
 def _in_schema(name: str) -> sql.Identifier:

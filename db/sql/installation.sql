@@ -3,6 +3,7 @@ CREATE TABLE grounds.installation (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     secret_fingerprint text NOT NULL,
     previous_secrets bytea, -- encrypted with a key from the secret; NULL: it was never rotated
+    version text NOT NULL DEFAULT '0', -- the newest version of Grounds that brought the database up to date
     journal boolean NOT NULL DEFAULT FALSE, -- whether changes are left for the journal
     set_up_at timestamptz NOT NULL DEFAULT now()
 );
