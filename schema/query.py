@@ -10,6 +10,7 @@ from schema.context import Info
 from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, OPEN, TRAINING, governed
+from schema.oversight.altered_media import AlteredMedium, altered_media_page
 from schema.oversight.approvals import ApprovalRequest, resolve_approval_requests
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
@@ -363,6 +364,11 @@ class Query:
         EXAMINERS,
         resolver=incidents_page,
         description="Returns the deliveries of items for which an objection had already been received.",
+    )
+    altered_media: Connection[AlteredMedium] = governed(
+        EXAMINERS,
+        resolver=altered_media_page,
+        description="Returns the fetches of media files whose bytes were not those that the platform had stated.",
     )
     coverage: Coverage | None = governed(
         OPEN,

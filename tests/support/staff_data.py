@@ -24,6 +24,10 @@ async def add_staff_data(gateway: TestGateway) -> None:
         " INSERT INTO grounds.canary_incident (item, hold, client, found_at) SELECT item, 1, 1, now() FROM planted"
     )
     gateway.execute(
+        "INSERT INTO grounds.altered_medium (item, stated, found, client, purpose, found_at)"
+        " SELECT id, '\\x01', '\\x02', 1, 'GENAI_TRAINING', now() FROM grounds.content WHERE platform_id = 'hidden'"
+    )
+    gateway.execute(
         "INSERT INTO grounds.placeholder (kind, value, reason, declared_by, declared_at)"
         " VALUES ('PERSON', '0', 'an export', 'officer', now())"
     )
