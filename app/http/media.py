@@ -33,7 +33,7 @@ _HEADERS: Final = {
 }
 
 
-class AlteredMedium(Exception):
+class DigestMismatch(Exception):
     """A file whose SHA-256 differs from the one in the facts. The answer stops before its end."""
 
 
@@ -151,7 +151,7 @@ class _FileStream(StreamingResponse):
 
 
 async def _check_digest(fetch: _Fetch, found: str) -> None:
-    """Raise AlteredMedium if the SHA-256 of a file differs from the one in the facts, and quarantine its item first."""
+    """Raise DigestMismatch if the SHA-256 of a file differs from the one in the facts, and quarantine its item first."""
     stated = fetch.medium.sha256
     if stated is None or stated == found:
         return
@@ -160,7 +160,7 @@ async def _check_digest(fetch: _Fetch, found: str) -> None:
         fetch.context.database.worker, fetch.medium.item, stated, found, client, purpose or ""
     )
     observe.media_failed(fetch.context.actor.client or "", "the SHA-256 differs from the facts")
-    raise AlteredMedium
+    raise DigestMismatch
 
 
 def _headers(part: tuple[int, int] | None, total: int | None) -> dict[str, str]:

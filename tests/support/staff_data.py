@@ -15,6 +15,11 @@ HANDED_OUT = (
     "INSERT INTO grounds.release_delivery (release, number, major, minor) SELECT id, 0, 1, 0 FROM grounds.release"
 )
 
+ALTERED_MEDIUM = (
+    "INSERT INTO grounds.altered_medium (item, stated, found, client, purpose, found_at)"
+    " SELECT id, '\\x01', '\\x02', 1, 'GENAI_TRAINING', now() FROM grounds.content WHERE platform_id = 'hidden'"
+)
+
 
 async def add_staff_data(gateway: TestGateway) -> None:
     """Let officers have something to see: a suspension, a webhook, a rejection, counts, a placeholder, a canary."""
@@ -23,10 +28,7 @@ async def add_staff_data(gateway: TestGateway) -> None:
         " SELECT id, 'a reason', 'operator', now() FROM grounds.content WHERE platform_id = 'hidden' RETURNING item)"
         " INSERT INTO grounds.canary_incident (item, hold, client, found_at) SELECT item, 1, 1, now() FROM planted"
     )
-    gateway.execute(
-        "INSERT INTO grounds.altered_medium (item, stated, found, client, purpose, found_at)"
-        " SELECT id, '\\x01', '\\x02', 1, 'GENAI_TRAINING', now() FROM grounds.content WHERE platform_id = 'hidden'"
-    )
+    gateway.execute(ALTERED_MEDIUM)
     gateway.execute(
         "INSERT INTO grounds.placeholder (kind, value, reason, declared_by, declared_at)"
         " VALUES ('PERSON', '0', 'an export', 'officer', now())"
