@@ -151,7 +151,7 @@ class _FileStream(StreamingResponse):
 
 
 async def _check_digest(fetch: _Fetch, found: str) -> None:
-    """Raise DigestMismatch if the SHA-256 of a file differs from the one in the facts, and quarantine its item first."""
+    """Raise DigestMismatch if the SHA-256 of a file differs from the one in the facts, after quarantining its item."""
     stated = fetch.medium.sha256
     if stated is None or stated == found:
         return
