@@ -40,6 +40,13 @@ CROSS JOIN LATERAL (
     FROM grounds.content c WHERE claims.client = '1') listed
 CROSS JOIN LATERAL grounds.open_lake_file(
     listed.ids, listed.revisions, (SELECT p.version FROM grounds.policy p WHERE p.active)) f"""
+SHARD = """INSERT INTO grounds.release_shard (release, number, client, first, last, state, item_bits, file)
+SELECT 1, 0, 1, min(id), max(id), 'WRITTEN', '\\xff', 'a file' FROM grounds.content"""
+STRIKE = """INSERT INTO grounds.release_strike (release, number, items, is_revised)
+SELECT 1, 0, array_agg(id), FALSE FROM grounds.content"""
+OPEN_SHARD = """SELECT f.state || coalesce(f.gone::text, '') FROM (
+    SELECT set_config('grounds.client', '1', TRUE) AS client, set_config('grounds.purpose', 'GENAI_TRAINING', TRUE)
+) claims CROSS JOIN LATERAL grounds.open_shard(claims.client::bigint, 0) f"""
 COVERAGE = "{ coverage(groupBy: [KIND]) { rows { items permitted } } }"
 
 
@@ -114,12 +121,27 @@ async def cut_of_permitted_items(gateway: TestGateway) -> str | None:
     return None if found == "PAUSED" else f"permitted items are cut: {found}"
 
 
+async def cut_of_a_release(gateway: TestGateway) -> str | None:
+    """Let decisions become pending while a file of a release is opened; return what is wrong."""
+    await deliver(gateway, 2)
+    while gateway.execute(RETRACT) != [(0,)]:
+        pass
+    gateway.execute(SHARD)
+    gateway.execute(STRIKE)
+    pause_before(gateway, "open_shard(bigint, integer)", "gone := ARRAY(")
+    assert await changed_in_the_pause(gateway, OPEN_SHARD, STRIKE) == "WRITTEN{}"
+    found = await changed_in_the_pause(gateway, OPEN_SHARD, PENDING)
+    gateway.execute(NO_LONGER_PENDING)
+    return None if found == "PAUSED" else f"permitted items are cut: {found}"
+
+
 PROMISES = {
     "retract()": told_of_permitted_items,
     "is_permitted_for_any()": purged_of_permitted_items,
     "plant_canary()": planted_a_permitted_item,
     "count_items()": counted_permitted_items,
     "open_lake_file()": cut_of_permitted_items,
+    "open_shard()": cut_of_a_release,
 }
 
 
