@@ -22,7 +22,7 @@ Name = Annotated[str, typer.Option(help="The operator's name, which the gateway 
 
 _NOT_PLANTED = {
     None: "is not a known item (load its records first)",
-    ActOutcome.QUALIFIES: "is permitted now (choose an item that can never qualify)",
+    ActOutcome.QUALIFIES: "qualifies now, or can still qualify (choose an item that can never qualify)",
     ActOutcome.PENDING: "cannot be checked at the moment, because the gateway applies a change (try again)",
     ActOutcome.DELIVERED_BEFORE: "was delivered earlier (choose an item that was never permitted)",
 }

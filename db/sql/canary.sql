@@ -51,13 +51,16 @@ BEGIN
     RETURN TRUE;
 END $$;
 
--- NULL: no such item. What qualifies for any purpose, or was delivered, would stop everything for no reason. PENDING: it is
--- not known at this moment whether the item qualifies.
+-- NULL: no such item. What qualifies for any purpose, or was delivered, would stop everything for no reason; so would what
+-- time, a campaign, or an officer who lifts a hold could make qualify. PENDING: it is not known at this moment whether the
+-- item qualifies.
 CREATE FUNCTION grounds.plant_canary(planted_id text, planted_reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     officer constant text := grounds.acting_officer();
     planted constant bigint := (SELECT c.id FROM grounds.content c WHERE c.platform_id = planted_id);
+    not_for_ever constant text[] := '{PROGRAMME_ACTIVE,PURPOSE_MATCH,NO_REGULATORY_HOLD,ACCOUNT_IN_GOOD_STANDING,NOTICE_DELIVERED,'
+        'NOTICE_PERIOD_ELAPSED,AUDIENCE_STABLE,CONTENT_SETTLED}';
     judged_for text;
 BEGIN
     IF planted IS NULL THEN
@@ -66,7 +69,8 @@ BEGIN
     FOREACH judged_for IN ARRAY grounds.policy_purposes() LOOP
         PERFORM set_config('grounds.purpose', judged_for, TRUE);
         IF EXISTS (SELECT FROM grounds.decision d
-                   WHERE d.id = planted AND (SELECT grounds.require_decisions()) AND d.permitted) THEN
+                   WHERE d.id = planted AND (SELECT grounds.require_decisions())
+                       AND (d.permitted OR d.shortfall <@ not_for_ever IS NOT FALSE)) THEN
             RETURN 'QUALIFIES';
         END IF;
     END LOOP;

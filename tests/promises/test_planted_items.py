@@ -207,6 +207,11 @@ async def test_what_qualifies_or_was_delivered_cannot_be_planted(planted: TestGa
         return outcome
 
     assert (planting("nothing"), planting("item"), planting("message")) == (None, "QUALIFIES", "PLANTED_BEFORE")
+    ((hold,),) = planted.execute(
+        "INSERT INTO grounds.hold (scope, authority, reason, opened_at) VALUES ('GLOBAL', 'A', 'R', now()) RETURNING id"
+    )
+    assert planting("item") == "QUALIFIES", "a hold can be lifted"
+    planted.execute(f"DELETE FROM grounds.hold WHERE id = {hold}")
     await planted.pull()
     await planted.ingest([fact("content", day=3, audience="FRIENDS")])
     assert planting("item") == "DELIVERED_BEFORE"
