@@ -94,7 +94,7 @@ async def test_none_of_those_who_behave_is_refused_beside_two_hundred_strangers_
     """The flood takes a minute, and the strangers must really reach their rate."""
     began = time.monotonic()
     await flooded(proxied_process, seconds=60, strangers=12_000, objections=100, links=1000, sign_ins=20)
-    assert time.monotonic() - began < 75, "the strangers sent fewer than 160 requests a second"
+    assert time.monotonic() - began < 75, "the strangers sent fewer than 160 requests per second"
 
 
 async def again_while_busy(send: Callable[[], Awaitable[int]]) -> int:
