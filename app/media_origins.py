@@ -8,8 +8,8 @@ from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 _EXAMPLE: Final = (
-    "must be a list of https origins without path (write https://media.example.org, or"
-    " https://media.example.org=https://store.internal.example.org if the gateway reaches the store elsewhere)"
+    "must be a list of https origins without a path, such as https://media.example.org (if the gateway reaches the"
+    " store at another address, write https://media.example.org=https://store.internal.example.org)"
 )
 
 

@@ -24,7 +24,7 @@ def _is_role(name: str) -> Role:
     try:
         return Role(name)
     except ValueError:
-        raise ValueError(f"must be a list of roles (choose from {','.join(Role)}, separated by commas)") from None
+        raise ValueError(f"must be a list of roles, separated by commas (choose from {','.join(Role)})") from None
 
 
 def _is_host(name: str) -> str:

@@ -307,8 +307,8 @@ class Settings(RestoreSettings):
         """Refuse the app's setting GROUNDS_DOCUMENTS_ONLY where GROUNDS_DOCUMENTS is not set."""
         if self.documents_only and self.documents is None:
             raise ValueError(
-                "GROUNDS_DOCUMENTS_ONLY: requires trusted documents that these roles can send (set"
-                " GROUNDS_DOCUMENTS too)"
+                "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but there are none"
+                " (set GROUNDS_DOCUMENTS too)"
             )
         return self
 

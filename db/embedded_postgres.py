@@ -172,7 +172,7 @@ def _find_cluster(home: Path) -> _Cluster:
         account = Account(owner.st_uid, owner.st_gid) if owner else _unprivileged_account()
         if not _can_enter(cluster.folder, account):
             shut = f"user {account.uid}, which runs this PostgreSQL, can no longer enter {cluster.folder}"
-            raise EmbeddedPostgresError(f"{shut} (move {home} back, or to a folder that other users may enter)")
+            raise EmbeddedPostgresError(f"{shut} (move {home} to a folder that other users can enter)")
         cluster = replace(cluster, account=account)
     made_by = cluster.data / "PG_VERSION"
     if made_by.exists() and (major := made_by.read_text().strip()) != _MAJOR:

@@ -98,8 +98,8 @@ def check_secret(connection: psycopg.Connection, secret: bytes) -> bool:
     row = _read_installation(connection)
     if row is not None and row[0] != _fingerprint(secret):
         raise DatabaseError(
-            "this database was set up with another secret (set GROUNDS_SECRET to that secret, or pass its"
-            " data folder with --data; after a rotation, set it to the new one)"
+            "this database was set up with another secret (set GROUNDS_SECRET to the database's secret, or pass the"
+            " data folder that contains the secret with --data; after a rotation, set GROUNDS_SECRET to the new secret)"
         )
     return row is None
 

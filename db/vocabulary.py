@@ -164,7 +164,7 @@ te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh
 """
 _EARLIER_LANGUAGES = "bh in iw ji jw mo sh"
 LANGUAGES = frozenset((_ISO_639_1 + _EARLIER_LANGUAGES).split())
-"""The languages of two letters in the IANA registry of BCP 47: ISO 639-1, and codes that it had earlier."""
+"""The language codes of two letters in the IANA registry of BCP 47: the codes of ISO 639-1, and its earlier codes."""
 
 
 def is_language(subtag: str) -> bool:

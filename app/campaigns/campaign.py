@@ -199,7 +199,7 @@ async def run_campaign(settings: Settings, url: str, plan: CampaignOptions, *, d
         _stop_on_signals() as stopping,
     ):
         policy = await policy_of(database.dashboard, None)
-        assert policy is not None, "preparing the database puts one in force"
+        assert policy is not None, "a policy is in force after the database was prepared"
         writer = await _open_writer(settings, database.worker, plan, policy)
         campaign = Campaign(database.worker, plan, settings, writer, faults, stopping)
         try:
@@ -278,8 +278,8 @@ async def _open_writer(settings: Settings, pool: Pool, plan: CampaignOptions, po
     """Read a campaign's registered texts; raise SettingsError if it has none, or if its notices would not count."""
     if plan.epoch < policy.notice.epoch:
         raise SettingsError(
-            f"--epoch: {plan.epoch} is before {policy.notice.epoch}, the first epoch whose notices count"
-            f" under the policy (use {policy.notice.epoch} or a later epoch)"
+            f"--epoch: {plan.epoch} is too early, because the policy counts only notices from the epoch"
+            f" {policy.notice.epoch} on (use {policy.notice.epoch} or a later epoch)"
         )
     async with connection(pool) as borrowed:
         stored = await campaign_texts.stored_campaign(borrowed, plan.epoch)

@@ -12,8 +12,8 @@ from db.notices import outbox
 from db.notices.outbox import Claim, ClaimOutcome, TaskState
 
 RETRY_PAUSES = (1.0, 3.0, 9.0)
-"""The pauses, in seconds, before a deferred message is sent again. After the last pause, a later run sends the
-message."""
+"""The pauses, in seconds, before each new attempt to send a message that the mail server deferred. If the last attempt
+fails, the next run of `grounds notice send` sends the message."""
 MAX_CONSECUTIVE_REFUSALS = 25
 """After this number of consecutive refusals, the server is assumed to reject the sender, not the recipients."""
 

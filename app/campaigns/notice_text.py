@@ -98,6 +98,6 @@ def check_controller(policy: Policy) -> None:
     """Raise SettingsError if a policy names no controller: a campaign's notice has to name one."""
     if policy.controller is None:
         raise SettingsError(
-            f"policy {policy.version}: the controller is missing, which GDPR Article 13(1)(a) requires in"
-            " notices (activate a policy that states the controller)"
+            f"policy {policy.version}: names no controller, but a notice must name the controller: GDPR Article"
+            " 13(1)(a) (activate a policy that names the controller)"
         )

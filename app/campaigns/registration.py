@@ -87,8 +87,8 @@ def _raise_if_changed(record: Campaign, stored: StoredCampaign | None) -> None:
     changes = [f"adds {use}" for use in sorted(set(record.uses) - stored.told)]
     changes += [f"lacks {use}" for use in sorted(stored.told - set(record.uses))]
     raise SettingsError(
-        f"campaign {record.id}: the field `told` must not change, but this record {', '.join(changes)} (register a new"
-        " campaign with another epoch)"
+        f"campaign {record.id}: the field `told` must stay as it was registered, but this record {', '.join(changes)}"
+        " (register a new campaign with another epoch)"
     )
 
 

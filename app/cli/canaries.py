@@ -66,7 +66,8 @@ def canary_list_command(data: Data = None, json: AsJson = False) -> None:
     for canary, incidents in canaries:
         print(f"{canary.platform_id}: {canary.reason} (planted by {canary.planted_by}, {canary.planted_at:%Y-%m-%d})")
         for incident in incidents:
-            print(f"  stopped a delivery to {incident.client or 'no client'} at {incident.found_at.isoformat()}")
+            recipient = f" to {incident.client}" if incident.client else ""
+            print(f"  a delivery{recipient} was stopped at {incident.found_at.isoformat()}")
 
 
 async def _canaries_with_incidents(database: Database) -> list[tuple[CanaryRow, list[CanaryIncidentRow]]]:

@@ -168,15 +168,15 @@ async def _ingest_file(
 def _print_uncounted(summary: "Summary") -> None:
     """Print the records that `grounds ingest` stored but that do not count, such as consents that are not required."""
     for epoch, count in sorted(summary.notices.items()):
-        told = "notice of the campaign {} does not count", "notices of the campaign {} do not count"
         print(
-            f"{_phrase_with_count(count, *told).format(epoch)} until the campaign is known (load the campaign's record)"
+            f"{_phrase_with_count(count, 'notice', 'notices')} of the campaign {epoch}: not counted, because the"
+            " campaign is unknown (load the record of the campaign)"
         )
     if summary.unasked_consents:
-        consents = _phrase_with_count(summary.unasked_consents, "consent does not count", "consents do not count")
         print(
-            f"{consents}, because the policy in force does not require consent from these accounts (activate a policy"
-            " with the ground OPTED_IN for their products first)"
+            f"{_phrase_with_count(summary.unasked_consents, 'consent', 'consents')}: not counted, because the policy in"
+            " force does not ask these accounts for consent (first activate a policy with the ground OPTED_IN for the"
+            " accounts' products)"
         )
 
 

@@ -116,7 +116,10 @@ def lake_commit_command(
         from app.lakes.commit import commit_lake
 
         done = await commit_lake(database, url, settings.secret_bytes(), lake, staging, target)
-        print(f"{target}: {len(done.files)} files with {done.items} items, {len(done.removed)} items were cut")
+        print(
+            f"{target}: {len(done.files)} files with {done.items} items; {len(done.removed)} items were left out,"
+            " because they are no longer permitted or their texts have changed"
+        )
 
     _with_database(data, commit)
 

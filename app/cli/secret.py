@@ -26,7 +26,10 @@ def _rotate(data: Data = None) -> None:
     with exit_on_errors():
         settings = read_settings(data)
         if settings.secret is None or settings.previous_secrets is None:
-            exit_with_error("GROUNDS_SECRET, GROUNDS_PREVIOUS_SECRETS: must be set to the new and the present secret")
+            exit_with_error(
+                "GROUNDS_SECRET must be the new secret, and GROUNDS_PREVIOUS_SECRETS must be the present secret (set"
+                " both)"
+            )
         with open_current_database(settings, migrate=False) as url:
             present = settings_in_force(settings, url).secret_bytes()
             if present == settings.secret_bytes():

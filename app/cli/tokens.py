@@ -37,8 +37,8 @@ def token_command(
         settings = read_settings(data)
         if settings.jwks is not None:
             exit_with_error(
-                "GROUNDS_JWKS: is set, so tokens come from your identity provider (unset it to use the"
-                " development issuer)"
+                "GROUNDS_JWKS: is set, so your identity provider issues the tokens (to use the development issuer,"
+                " unset GROUNDS_JWKS)"
             )
         try:
             issuer = open_issuer(settings)

@@ -61,7 +61,7 @@ class ActivityStreams:
         elif kind in _OBJECTS:
             yield from self._item(value)
         elif kind == "Announce":
-            self._left_out.note("boosts (the boosted item is a fact of its author)")
+            self._left_out.note("boosts (convert the outbox of the boosted item's author)")
         else:
             self._left_out.note("activities or objects of other types")
 
@@ -85,7 +85,7 @@ class ActivityStreams:
         """Convert an ActivityStreams object to an item. One without author or id is a fault."""
         account, deleted = _address(item.get("attributedTo")), item.get("deleted")
         if account is None or not isinstance(item.get("id"), str):
-            self._left_out.fault("objects without author or id (state attributedTo and id)")
+            self._left_out.fault("objects without an author or id (state attributedTo and id)")
             return
         created = item.get("published") or deleted
         audience = _audience(item)
@@ -125,7 +125,7 @@ class ActivityStreams:
     def _language(self, item: Mapping[str, Any]) -> str | None:
         """Return the language of an ActivityStreams object, None if it states none or several."""
         languages = list(self._translations(item))
-        self._left_out.note("further languages of items (one text per item)", max(0, len(languages) - 1))
+        self._left_out.note("texts in further languages (an item has only one text)", max(0, len(languages) - 1))
         return languages[0] if len(languages) == 1 else None
 
     @staticmethod

@@ -35,7 +35,7 @@ def population_lines(items: int, now: datetime, seed: int = 2025) -> Iterator[by
     if items < 0:
         raise ValueError(f"items: must be 0 or more, not {items} (correct it)")
     if now.tzinfo is None:
-        raise ValueError("now: must have an offset (pass an aware datetime, such as datetime.now(UTC))")
+        raise ValueError("now: must have a time zone (pass a time such as datetime.now(UTC))")
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     world = _RecordGenerator(items, midnight, seed)
     return (orjson.dumps(record, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE) for record in world.records())

@@ -284,7 +284,7 @@ async def _left(request: Request) -> None:
 
 
 ErrorRenderer = Callable[[Request, HTTPError], Response]
-"""A function that renders an error in the format that the clients of a path read: JSON, a GraphQL media type, or a
+"""A function that makes the response for an error. The format depends on the path: JSON, a GraphQL media type, or a
 page."""
 
 

@@ -108,8 +108,8 @@ class Documents:
                 raise GraphQLError("PersistedQueryNotSupported", extensions={"code": code})
             if document is None:
                 raise BadInput(
-                    "documentId: is not a trusted document of this gateway (send another one, or ask the"
-                    " operator to add it)"
+                    "documentId: is not the id of a trusted document (send another id, or ask the operator to add the"
+                    " document)"
                 )
             return document
         if identifier is not None and identifier != document_id(query):

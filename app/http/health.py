@@ -15,7 +15,7 @@ from db.jobs import JOB_STATES, JobState
 HEALTH, READY = "/health", "/ready"
 CACHE_SECONDS: Final = 1.0
 OVERDUE: Final = "Overdue"
-"""The kind of error that is shown for a job that has neither succeeded nor failed in time."""
+"""The kind of error that is shown for an overdue job: a job whose last run ended too long ago."""
 
 
 async def respond_alive(_: Request) -> Response:

@@ -176,11 +176,16 @@ def _read_staged_ids(path: Path, ids: Ids) -> _StagedFile:
     try:
         listed = pq.read_table(path, columns=["id"])["id"].to_pylist()
     except (pa.ArrowException, KeyError, OSError):
-        raise LakeError(f"{path}: cannot be read, or has no column id (write the client's ids into it)") from None
+        raise LakeError(
+            f"{path}: cannot be read, or has no column `id` (write the lake's item ids into this column)"
+        ) from None
     numbers = [ids.decode_as(IdKind.TRAINABLE_CONTENT, str(text)) for text in listed]
     items = {number: str(text) for number, text in zip(numbers, listed, strict=True) if number is not None}
     if unknown := numbers.count(None):
-        raise LakeError(f"{path}: {unknown} of {len(listed)} ids are not this client's (write the ids of the lake)")
+        raise LakeError(
+            f"{path}: {unknown} of {len(listed)} ids do not belong to this client (use the client's ids, as in"
+            " permitted.parquet)"
+        )
     return _StagedFile(path, items)
 
 

@@ -40,7 +40,10 @@ async def export_lake(
         async with _reading(url, secret, STAFF) as staff:
             client_id = await staff.fetchval("SELECT k.id FROM grounds.client k WHERE k.name = $1", client)
             if client_id is None:
-                raise LakeError(f"--client: no training client is named {client} (it must have asked the gateway once)")
+                raise LakeError(
+                    f"--client: there is no training client {client} (the client must first send a request to the"
+                    " gateway)"
+                )
             await _claim_for_export(staff, client_id, purpose)
             snapshot = await read_snapshot(staff, client, purpose)
             if purpose not in snapshot.policy.purposes:

@@ -173,8 +173,8 @@ class ReleaseEndpoint:
             observe.failure(error)
             raise HTTPError(
                 503,
-                "the file cannot be stored without items that are no longer permitted, because the"
-                " gateway has no space for it (try again later)",
+                "some items in the file are no longer permitted, and the gateway has no space to write the file without"
+                " these items (try again later)",
                 {"Retry-After": "60"},
             ) from None
         return handed, stream

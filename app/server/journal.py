@@ -10,7 +10,7 @@ from db.access.role_names import BECOME_OWNER
 from db.journal.files import JournalFiles
 from db.journal.outbox import Journal
 
-UNWRITTEN: Final = "a restore of the database loses objections and deletions (set GROUNDS_JOURNAL)"
+UNWRITTEN: Final = "if the database is restored, objections and deletions will be lost (set GROUNDS_JOURNAL)"
 NO_JOURNAL: Final = Path("none")
 
 

@@ -12,7 +12,7 @@ from db.setup import accept_restored_database, load_secrets
 def check_restoration_settings(settings: Settings) -> None:
     """Raise SettingsError if a folder that the server is set to use does not exist."""
     if settings.checkpoints is not None and not settings.checkpoints.is_dir():
-        raise SettingsError("GROUNDS_CHECKPOINTS: must be an existing folder (set it as for grounds serve)")
+        raise SettingsError("GROUNDS_CHECKPOINTS: must be an existing folder (use the same value as for grounds serve)")
     open_journal(settings)
 
 

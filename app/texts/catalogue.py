@@ -77,7 +77,7 @@ def _faults_of_text(wanted: Any, text: Any, language: str) -> Iterator[str]:
         if not all(isinstance(form, str) and form.strip() for form in text.values()):
             yield "is empty (write the text)"
         elif any(set(_PLACEHOLDER.findall(form)) - {"{count}"} for form in text.values()):
-            yield "must have no placeholder but {count} (correct the text)"
+            yield "must have no placeholder other than {count} (correct the text)"
         elif "{count}" not in "".join(text.values()):
             yield "must contain {count} (correct the text)"
     elif not isinstance(text, str) or not text.strip():

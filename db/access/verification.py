@@ -237,6 +237,6 @@ def verify_access(url: str) -> None:
     if found:
         listed = "\n".join(f"  - {gap}" for gap in found)
         raise DatabaseError(
-            "the privileges in the database differ from the declared ones (correct them, or restore the"
-            f" database):\n{listed}"
+            "the privileges in the database differ from the privileges that db/access/declaration.py declares (correct"
+            f" the privileges, or restore the database):\n{listed}"
         )

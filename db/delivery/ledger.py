@@ -233,9 +233,13 @@ class Audit:
         self.staff_reads += 1
         checkpoint, sealed = self.sealed_reads.pop(place, (0, expected))
         if place != self.staff_reads:
-            self.note(checkpoint, f"staff read {place} is not the {self.staff_reads}th: one was deleted or added")
+            self.note(
+                checkpoint,
+                f"staff read {place} is in the place of staff read {self.staff_reads}: a staff read was deleted or"
+                " added",
+            )
         elif not digest == expected == sealed:
-            self.note(checkpoint, f"staff read {place} or one before it was edited")
+            self.note(checkpoint, f"staff read {place} was edited, or an earlier staff read was edited")
         return expected
 
     def weigh(self, checkpoint: Checkpoint, leaves: bytes) -> None:
@@ -244,11 +248,13 @@ class Audit:
         self.receipts += there
         here = f"checkpoint {checkpoint.number} (receipts {checkpoint.first_receipt} to {checkpoint.last_receipt})"
         if there < sealed:
-            self.note(checkpoint.number, f"{here}: {sealed - there} of its {sealed} receipts are missing")
+            self.note(checkpoint.number, f"{here}: {sealed - there} of the {sealed} receipts are missing")
         elif there > sealed:
-            self.note(checkpoint.number, f"{here}: {there - sealed} receipts were added to its {sealed}")
+            self.note(
+                checkpoint.number, f"{here}: {there - sealed} receipts were added to the {sealed} sealed receipts"
+            )
         elif merkle_root(leaves) != checkpoint.root:
-            self.note(checkpoint.number, f"{here}: receipts among its {sealed} were edited or swapped")
+            self.note(checkpoint.number, f"{here}: some of the {sealed} receipts were edited or swapped")
 
     def finish(self) -> None:
         """Find which receipts and checkpoints were kept elsewhere, or sealed, and are missing from the ledger."""
@@ -300,7 +306,7 @@ async def verify_chain(
         await connection.execute(BECOME_OWNER)
         await connection.execute(_AS_THE_OWNER)
     if await first.fetchval(_LEAF_FUNCTION) != _LEAF_FUNCTION_SHA256:
-        audit.note(0, "grounds.receipt_leaf was replaced: the content of the receipts cannot be verified")
+        audit.note(0, "the function grounds.receipt_leaf was replaced, so the receipts cannot be verified")
     total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
 
     def report_progress() -> None:
@@ -324,7 +330,7 @@ async def verify_chain(
 async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
     """Verify the digests of the reads by staff against the ledger's seals."""
     if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
-        audit.note(0, "grounds.staff_read_leaf was replaced: the content of the reads cannot be verified")
+        audit.note(0, "the function grounds.staff_read_leaf was replaced, so the staff reads cannot be verified")
     before = b""
     async for place, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
         before = audit.follow_read(place, digest, leaf, before)

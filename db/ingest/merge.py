@@ -254,11 +254,14 @@ _OUTCOMES = {None: "accepted", "changed": "accepted", "unchanged": "unchanged", 
 _CONFLICTS = {
     "conflict": (
         "observed_at",
-        ("differs from the stored record with the same observed_at (send the correct record with a later observed_at)"),
+        (
+            "the stored record has the same observed_at and other values (send the correct record with a later"
+            " observed_at)"
+        ),
     ),
     "other text": (
         "texts",
-        "has a different hash for a text that was already sent (send the hash of that text, with a later observed_at)",
+        "an earlier record has another hash for the same language (send the earlier hash, with a later observed_at)",
     ),
 }
 """The reason why a valid line is set aside, by outcome: the name of the field, and the text of the reason."""
@@ -281,8 +284,8 @@ def _told_otherwise(changes: list[str]) -> str:
     more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
     said = ", ".join(changes[:MAX_CHANGES]) + more
     return (
-        f"{said}: not counted, because a use counts only if every version of the record states it (name it in a "
-        "campaign with another epoch)"
+        f"{said}: only the uses that are in every version of the record count (name other uses in a new campaign with"
+        " another epoch)"
     )
 
 

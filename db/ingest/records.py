@@ -360,7 +360,9 @@ class Campaign(_RecordPart):
     def _each_language_once(self) -> Self:
         """Refuse a campaign's record of ingest that names a language twice."""
         if len({language.lower() for language in self.texts}) < len(self.texts):
-            raise ValueError("texts: states a language twice (state each once; upper and lower case are the same)")
+            raise ValueError(
+                "texts: contains a language twice (upper and lower case are the same; state each language once)"
+            )
         return self
 
     @property

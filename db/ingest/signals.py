@@ -95,7 +95,7 @@ def _consequence(reading: Reading, reserving: set[RightsSource]) -> str:
         said = "allows training, by its other parts"
     else:
         said = "says nothing about training, because its standard ignores such a value"
-    return f"the line is stored, and the signal {said} (correct the signal)"
+    return f"the line was stored, but the signal {said} (correct the signal)"
 
 
 def _as_compared(record: AccountRecord | ContentRecord) -> list[tuple[str, ...]]:

@@ -91,7 +91,7 @@ def _column_type(annotation: object) -> str:
         return _column_type(kinds[0])
     if isinstance(annotation, type) and issubclass(annotation, datetime | str):
         return "timestamptz" if issubclass(annotation, datetime) else "text"
-    raise TypeError(f"{annotation}: has no column of its own (name it in made_of)")
+    raise TypeError(f"{annotation}: no column has this type (list the field's columns in made_of)")
 
 
 def _account_columns(record: AccountRecord) -> MadeColumns:

@@ -221,7 +221,7 @@ def stage_line(line: Line, products: frozenset[str], now: datetime) -> Staged | 
     return record.record, record.id, STAGES[record.record].row(line.number, record)
 
 
-_AHEAD = Fault("observed_at", "is more than 5 minutes ahead of the clock (correct the clock)", "2026-01-01T00:00:00Z")
+_AHEAD = Fault("observed_at", "is more than 5 minutes in the future (correct the clock)", "2026-01-01T00:00:00Z")
 _TWICE = Fault(None, "contains a field twice, and parsers can use different values (write the field once)")
 
 
@@ -341,7 +341,7 @@ def format_fault(head: bytes) -> str | None:
     if _PRETTY.match(head):
         return f"has JSON objects over several lines ({_ONE_A_LINE}, such as by jq -c .)"
     if _CSV.match(head):
-        return f"is CSV ({_ONE_A_LINE}, with the fields of db/ingest/records.schema.json)"
+        return f"is a CSV file ({_ONE_A_LINE}, with the fields of db/ingest/records.schema.json)"
     return None
 
 

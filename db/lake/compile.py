@@ -100,7 +100,7 @@ FROM (
         """Write the SQL of the rules about references, of each item and of each family together."""
         rules = {name: rule for rule, name in self._referenced.items()}
         if not rules:
-            raise LakeCompileError("no condition asks about references (the statement is written for some)")
+            raise LakeCompileError("the conditions have no rule about references, but the compiler requires one")
         each = ", ".join(f"{rule} AS {self._dialect.quoted(name)}" for name, rule in rules.items())
         together = ", ".join(
             f"{_all_true(f'q.{self._dialect.quoted(name)}')} AS {self._dialect.quoted(name)}" for name in rules

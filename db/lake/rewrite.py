@@ -57,7 +57,8 @@ class Rewriter:
         """Return the error that a node of a condition has no known meaning on the engine."""
         name = type(node).__name__
         return LakeCompileError(
-            f"{self._code}: no meaning on {self._dialect.name} is known for the node {name}: {node.sql('postgres')}"
+            f"{self._code}: the SQL contains {name}, which cannot be translated for {self._dialect.name}:"
+            f" {node.sql('postgres')}"
         )
 
     def _expect(self, node: exp.Expression, *allowed: str) -> None:

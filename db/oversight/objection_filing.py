@@ -62,7 +62,7 @@ _REASONS = {
     TargetProblem.MISSING: "must have one of account, person and contact (state one)",
     TargetProblem.AMBIGUOUS: "must have only one of account, person and contact (remove the others)",
     TargetProblem.ADDRESS: "must not be an e-mail address or phone number (pass it as contact)",
-    TargetProblem.ID: f"must have 1 to {MAX_ID_BYTES} bytes of printable characters (state the platform's id)",
+    TargetProblem.ID: f"must have 1 to {MAX_ID_BYTES} bytes, and only printable characters (state the platform's id)",
 }
 
 

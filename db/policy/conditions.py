@@ -160,7 +160,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NOTICE_PERIOD_ELAPSED",
-        "The notice period, which began with the earliest delivered notice of this use, has ended.",
+        "The notice period has ended. It began when the first notice about this purpose, kind and product was "
+        "delivered.",
         "The controller's own safeguard for GDPR Article 6(1)(f) (EDPB Opinion 28/2024); the rule for weekends follows "
         "Regulation (EEC, Euratom) 1182/71 Article 3",
         (
@@ -223,7 +224,8 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "CONTENT_SETTLED",
         "The item has not changed for at least the policy's waiting time and is not quarantined. If a protection of "
-        "the item or its family was removed, the policy's waiting time for removed protections has passed since then.",
+        "the item or its family was removed, such as a deletion, another waiting time of the policy has passed since "
+        "then.",
         "GDPR Article 6(1)(f), reasonable expectations (recital 47); Article 5(1)(d), accuracy",
         (
             Since("c.settled_at", "content"),
@@ -285,7 +287,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "DEIDENTIFIED",
         "In the item's text, the gateway replaced identifiers and the personal data that the platform marked. "
-        "Each medium is marked as de-identified. If the policy requires a search for names, the platform did this "
+        "Each media file is marked as de-identified. If the policy requires a search for names, the platform did this "
         "search. The gateway replaces e-mail, web and street addresses, handles, phone and card numbers, IBANs, "
         "national numbers, documents, number plates, birth dates, coordinates and device addresses.",
         "GDPR Article 25, data protection by design",

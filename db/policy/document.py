@@ -281,7 +281,7 @@ class Policy(_PolicyPart):
             found.append("assessments: is empty (state the assessments on which the policy is based)")
         found += self.overdue(now)
         found += [
-            f"dwell.{name}: is 0 (such a change counts without a waiting time)"
+            f"dwell.{name}: is 0 (changes of this kind take effect without a waiting time)"
             for name, value in self.dwell.model_dump().items()
             if value == 0
         ]

@@ -30,7 +30,7 @@ async def load_own_deliveries(reader: Reader, items: Sequence[int]) -> list[Deli
     The latest is the first. What is not the reader's own is left out. Raises ValueError for more than MAX_ITEMS items.
     """
     if len(items) > MAX_ITEMS:
-        raise ValueError(f"{len(items)} items are more than {MAX_ITEMS}")
+        raise ValueError(f"{len(items)} items were requested, but the maximum is {MAX_ITEMS}")
     rows = await reader.fetch("SELECT * FROM grounds.deliveries_of_subject($1::bigint[])", items)
     return [DeliveryRow(*row) for row in rows]
 

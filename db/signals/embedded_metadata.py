@@ -34,7 +34,7 @@ def read_assertion(found: Found) -> Reading:
     """
     label = found.value.get("label") if isinstance(found.value, dict) else None
     if not isinstance(label, str):
-        return combine_statements(reserved(RightsSource.C2PA, "the assertion has no label"))
+        return combine_statements(reserved(RightsSource.C2PA, "the C2PA assertion has no label"))
     if not label.startswith(tuple(f"{prefix}training-mining" for prefix in _PREFIXES)):
         return NOTHING  # another assertion, which says nothing of training
     statement = _training_mining(found.value.get("data"))
@@ -77,7 +77,7 @@ def read_data_mining(found: Found) -> Reading:
     source = RightsSource.IPTC if term.startswith(_PLUS) else RightsSource.PLATFORM
     train_ai = _DATA_MINING.get(term.removeprefix(_PLUS))
     if train_ai is None:
-        return combine_statements(reserved(RightsSource.IPTC, "plus:DataMining has an unknown term"))
+        return combine_statements(reserved(RightsSource.IPTC, "plus:DataMining has a value that PLUS does not define"))
     return combine_statements(Statement(source, train_ai))
 
 
@@ -86,5 +86,5 @@ def read_model_age(found: Found) -> Reading:
     term = found.value.strip().removeprefix(_PLUS) if isinstance(found.value, str) else ""
     if term in _OF_AGE or term == "AG-UNK":
         return NOTHING
-    fault = None if term in _MINOR else "plus:MinorModelAgeDisclosure has an unknown term"
+    fault = None if term in _MINOR else "plus:MinorModelAgeDisclosure has a value that PLUS does not define"
     return Reading(minors="FLAGGED", fault=fault)

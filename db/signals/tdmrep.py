@@ -30,7 +30,7 @@ def read_tdm_file(found: Found) -> Reading:
     rules = _parsed_file(found.value)
     if rules is None:
         return combine_statements(
-            reserved(RightsSource.TDMREP, "tdmrep.json is not a list of rules, each with a location")
+            reserved(RightsSource.TDMREP, "tdmrep.json must be a list of rules, and each rule must have a location")
         )
     matching = [
         rule.get("tdm-reservation")

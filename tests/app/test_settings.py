@@ -91,7 +91,7 @@ def test_lists_are_written_with_commas_between(monkeypatch: pytest.MonkeyPatch) 
         ),
         (
             "DOCUMENTS_ONLY",
-            "must be a list of roles (choose from ",
+            "must be a list of roles, separated by commas (choose from ",
             ("training_client", "EVERYONE", "AUDITOR,", "*", '["AUDITOR"]'),
         ),
         ("GRAPHIQL", "Input should be a valid boolean", ("maybe", "2")),
@@ -109,7 +109,10 @@ def test_what_is_no_list_or_no_switch_is_refused_in_one_line(
 
 
 def test_roles_are_kept_to_documents_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "GROUNDS_DOCUMENTS_ONLY: requires trusted documents that these roles can send (set GROUNDS_DOCUMENTS too)"
+    said = (
+        "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but there are none"
+        " (set GROUNDS_DOCUMENTS too)"
+    )
     assert refusal(monkeypatch, GROUNDS_DOCUMENTS_ONLY="TRAINING_CLIENT") == said
 
 
@@ -281,7 +284,7 @@ def test_a_wrong_setting_stops_a_command_in_its_own_words(tmp_path: Path) -> Non
     told = grounds("token", "--role", "AUDITOR", data=tmp_path / "data", env=IDENTITY)
     assert (
         told.returncode,
-        told.stderr.startswith("grounds: GROUNDS_JWKS: is set, so tokens come from your identity provider"),
+        told.stderr.startswith("grounds: GROUNDS_JWKS: is set, so your identity provider issues the tokens"),
     ) == (2, True)
 
 

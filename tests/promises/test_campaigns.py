@@ -176,8 +176,8 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     answer = await known.ingest([*lines, told_of_video()])
     reported = {(each["line"], each["id"], each["field"], each["reason"]) for each in answer["changedCampaigns"]}
     words = (
-        "not counted, because a use counts only if every version of the record states it (name it in a "
-        "campaign with another epoch)"
+        "only the uses that are in every version of the record count (name other uses in a new campaign with"
+        " another epoch)"
     )
     assert reported == {
         (2, "2025-12", "told", f"adds GENAI_TRAINING VIDEO FACEBOOK: {words}"),
@@ -193,7 +193,7 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     assert await outcome(known, "video") == ("FAIL", "UNKNOWN")
     async with dashboard_browser(known, Role.AUDITOR) as browser:
         page = (await browser.get("/dashboard/notices-and-objections")).text
-    assert "campaign 2025-12 differ in the uses that they state: genai training for video on facebook." in page
+    assert "campaign 2025-12 announce different uses of data: genai training for video on facebook." in page
     assert (await known.ingest(lines[:1]))["changedCampaigns"] == [], "it says nothing else than what counts"
 
     narrow, statement = "INTERSECT SELECT unnest(s.told) ORDER", merge.statement
@@ -214,7 +214,7 @@ async def test_a_text_stays_as_it_was_sent_and_languages_can_be_added(known: Tes
     (rejected,) = answer["rejects"]
     assert (rejected["field"], rejected["reason"].partition(" (")[0]) == (
         "texts",
-        "has a different hash for a text that was already sent",
+        "an earlier record has another hash for the same language",
     )
     assert known.execute("SELECT texts FROM grounds.campaign WHERE platform_id = '2025-12'") == [
         ({"en": "a" * 64, "de-at": "b" * 64},)

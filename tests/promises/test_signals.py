@@ -236,7 +236,7 @@ async def test_a_signal_that_cannot_be_read_is_reported_and_one_that_is_none_set
     )
     for told, (item, place, _, _, counts_as) in zip(answer["unreadableSignals"], unreadable, strict=True):
         assert (told["id"], told["field"]) == (item, f"signals.{place}")
-        assert told["reason"].endswith(f"; the line is stored, and the signal {counts_as} (correct the signal)")
+        assert told["reason"].endswith(f"; the line was stored, but the signal {counts_as} (correct the signal)")
     assert [(each["id"], each["field"]) for each in answer["rejects"]] == [
         ("long", "signals.0.value"),
         ("other", "signals.0.standard"),

@@ -119,7 +119,10 @@ class OpenIDSignIn:
         if stated.get("iss", self._issuer) != self._issuer:  # RFC 9207
             raise SignInError("The response is from another provider. Start again.")
         if not stated.get("code"):
-            raise SignInError("The provider refused the sign-in. Start again, or ask the provider's operator.")
+            raise SignInError(
+                "The sign-in provider refused the sign-in. Start again."
+                " If the sign-in fails again, ask the operator of the provider."
+            )
         return begun
 
     async def _client(self) -> Any:
@@ -134,12 +137,16 @@ class OpenIDSignIn:
         )
         stated = await client.load_server_metadata()
         if stated.get("issuer") != self._issuer:
-            raise SignInError("The provider's issuer differs from GROUNDS_OIDC_ISSUER. Tell the operator.")
+            raise SignInError(
+                "The sign-in provider's issuer differs from GROUNDS_OIDC_ISSUER."
+                " Report this to the operator of the gateway."
+            )
         endpoints = {name: stated.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         schemes = (f"{self._issuer.partition(':')[0]}://", "https://")
         if not all(isinstance(each, str) and each.startswith(schemes) for each in endpoints.values()):
             raise SignInError(
-                "The provider's configuration has no endpoint, or an endpoint without TLS. Tell the operator."
+                "The configuration of the sign-in provider lacks an endpoint, or has an endpoint without TLS."
+                " Report this to the operator of the provider."
             )
         # Nothing else that is stated: the library would pass all of it to the HTTP client, as its TLS settings too.
         kept = {name: stated[name] for name in ("issuer", "_loaded_at")}
@@ -169,7 +176,9 @@ class OpenIDSignIn:
         except (JoseError, KeyError):
             raise SignInError("The ID token is not for this sign-in, or not from the provider. Start again.") from None
         if not isinstance(claims["sub"], str) or not is_identifier(claims["sub"]):
-            raise SignInError("The ID token has no valid claim sub. Tell the operator of the provider.")
+            raise SignInError(
+                "The ID token has no valid claim sub. Report this to the operator of the sign-in provider."
+            )
         return claims
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:

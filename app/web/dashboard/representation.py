@@ -116,7 +116,7 @@ def _representation_table(name: str, dimensions: tuple[str, ...], rows: list[dic
         f"By {' and '.join(labels)}",
         (
             *(*labels, "items", "permitted", "off by at most"),
-            *("permitted share", "share off by at most", "representation ratio"),
+            *("permitted share", "margin of error of the share", "representation ratio"),
         ),
         [
             (

@@ -107,7 +107,7 @@ class MyDataPage:
             raise HTTPError(403, "the form was sent by another page")
         operation = _CONSENT_OPERATIONS.get((await read_form(request, BODY_LIMIT)).get("consent", ""))
         if operation is None:
-            raise HTTPError(422, "consent: must be give or withdraw (correct it)")
+            raise HTTPError(422, 'consent: must be "give" or "withdraw" (correct it)')
         try:
             await execute_operation(self._endpoint, actor, operation, {})
         except OperationError as error:  # another page was quicker: what holds now is shown

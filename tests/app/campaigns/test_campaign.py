@@ -259,7 +259,7 @@ async def test_a_file_that_is_no_list_of_addresses_is_refused(gateway: TestGatew
         assert "--channel: must be a list of channels" in notify(*arguments, "--channel", "PIGEON").stderr
         assert "--epoch: must be a month" in notify(*arguments, "--epoch", "2026").stderr
         assert (
-            "--epoch: 2025-03 is before 2025-04"
+            "--epoch: 2025-03 is too early, because the policy counts only notices from the epoch 2025-04 on"
             in notify(*arguments, "--epoch", "2025-03", "--addresses", addresses(file, "one")).stderr
         )
     bare = notify(gateway.database_url, None, tmp_path / "data", "--addresses", file, GROUNDS_PUBLIC_URL="")

@@ -59,7 +59,7 @@ async def test_a_registered_campaign_keeps_the_very_text_of_each_language(gatewa
         [
             (
                 {"told": [ONE_USE[0] | {"kinds": ["POST", "VIDEO"]}]},
-                "the field `told` must not change, but this record adds GENAI_TRAINING VIDEO FACEBOOK (register",
+                "the field `told` must stay as it was registered, but this record adds GENAI_TRAINING VIDEO FACEBOOK",
             ),
             (
                 {"told": [ONE_USE[0] | {"kinds": ["VIDEO"]}]},

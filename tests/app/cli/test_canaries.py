@@ -56,6 +56,6 @@ async def test_an_incident_is_listed_beneath_its_item(loaded: TestGateway) -> No
         "INSERT INTO grounds.canary_incident (item, hold, found_at)"
         " SELECT id, 1, grounds.decision_time() FROM grounds.content WHERE platform_id = 'content-4711'"
     )
-    assert "stopped a delivery to no client at 2026-06-01" in canary(loaded, "list").stdout
+    assert "a delivery was stopped at 2026-06-01" in canary(loaded, "list").stdout
     (found,) = json.loads(canary(loaded, "list", "--json").stdout)
     assert found["incidents"] == [{"client": None, "purpose": None, "found_at": NOW.isoformat()}]

@@ -58,7 +58,7 @@ def test_a_file_is_known_by_what_is_in_it(tmp_path: Path, capsys: pytest.Capture
         "cut.zst": (frames[:-9], "is incomplete or damaged"),
         "wide.ndjson": (lines.decode().encode("utf-16"), "is in UTF-16 (write it in UTF-8)"),
         "array.gz": (gzip.compress(b"[{}]"), "is a JSON array (write one JSON object per line"),
-        "table.csv": (b"id,account\n1,2\n", "is CSV (write one JSON object per line"),
+        "table.csv": (b"id,account\n1,2\n", "is a CSV file (write one JSON object per line"),
     }
     for name, (content, cause) in broken.items():
         (file := tmp_path / name).write_bytes(content)

@@ -81,7 +81,7 @@ async def test_a_command_that_names_nobody_files_nothing(gateway: TestGateway) -
         (["--account", "a", "--person", "p"], "pass exactly one of --account, --person, --contact and --contact-file"),
         (["--contact", "anna doe"], "--contact: must be an e-mail address"),
         (["--account", "anna@example.org"], "--account: must not be an e-mail address or phone number"),
-        (["--account", ""], "--account: must have 1 to 2048 bytes of printable characters"),
+        (["--account", ""], "--account: must have 1 to 2048 bytes, and only printable characters"),
         (["--contact-file", "/nowhere"], "No such file"),
     ):
         done = file_objection(gateway, *named)

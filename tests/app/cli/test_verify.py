@@ -108,7 +108,7 @@ async def test_a_tampered_ledger_ends_with_its_own_code_and_is_not_exported(deli
     told = verified(delivered, tmp_path, "--export", tmp_path / "checkpoint.json")
     assert (told.returncode, told.stderr) == (EXIT_CHANGED, "")
     assert told.stdout.splitlines()[:2] == [
-        "checkpoint 1 (receipts 1 to 3): receipts among its 3 were edited or swapped",
+        "checkpoint 1 (receipts 1 to 3): some of the 3 receipts were edited or swapped",
         "The ledger is NOT sound: 1 findings. 1 checkpoints, 3 receipts and 0 reads by staff were verified,"
         " 0 receipts and 0 reads are not sealed yet.",
     ]

@@ -84,10 +84,10 @@ def test_an_outbox_becomes_records_that_load_and_says_what_was_left_out() -> Non
     assert left_out.lines() == [
         "left out: 1 Create activities that contain no object (export the objects too)",
         "left out: 1 activities or objects of other types",
-        "left out: 1 boosts (the boosted item is a fact of its author)",
-        "left out: 1 further languages of items (one text per item)",
+        "left out: 1 boosts (convert the outbox of the boosted item's author)",
         "left out: 1 hashtags, emoji and other tags",
-        "left out: 1 objects without author or id (state attributedTo and id)",
+        "left out: 1 objects without an author or id (state attributedTo and id)",
+        "left out: 1 texts in further languages (an item has only one text)",
     ]
 
 

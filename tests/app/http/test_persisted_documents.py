@@ -137,7 +137,7 @@ async def test_a_document_that_is_not_known_is_an_error_of_the_request(
         for name in (identifier(OTHER), identifier(VIEWER).upper(), identifier(VIEWER)[7:], "sha256:", VIEWER, "../x"):
             response = await send(trusting, role, {"documentId": name}, method, media)
             assert response.status_code == (400 if media == NEWER else 200)
-            assert message(response).startswith("documentId: is not a trusted document of this gateway (")
+            assert message(response).startswith("documentId: is not the id of a trusted document (")
         response = await send(trusting, role, persisted(OTHER), method, media)
         assert response.status_code == (400 if media == NEWER else 200)
         assert response.json()["errors"] == [NOT_SUPPORTED]

@@ -36,7 +36,7 @@ def test_every_shipped_language_is_whole_and_offered() -> None:
         ({"me": {"since": "Seither."}}, "me.since: must contain {time}"),
         ({"days": {"one": "ein Tag"}}, "days: must have the plural forms one, other"),
         ({"days": {"one": "ein Tag", "other": "Tage"}}, "days: must contain {count}"),
-        ({"days": {"one": "ein Tag", "other": "{number} Tage"}}, "days: must have no placeholder but {count}"),
+        ({"days": {"one": "ein Tag", "other": "{number} Tage"}}, "days: must have no placeholder other than {count}"),
     ],
 )
 def test_a_text_of_the_operator_that_will_not_do_stops_the_start(

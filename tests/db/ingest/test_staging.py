@@ -159,7 +159,7 @@ def test_a_clock_may_be_five_minutes_ahead_and_no_more() -> None:
     at = NOW + timedelta(minutes=5)
     assert row(fact("content", observed_at=at.isoformat()))["observed_at"] == at
     late = rejected(fact("content", observed_at=(at + timedelta(microseconds=1)).isoformat()))
-    assert (late.field, late.reason) == ("observed_at", "is more than 5 minutes ahead of the clock (correct the clock)")
+    assert (late.field, late.reason) == ("observed_at", "is more than 5 minutes in the future (correct the clock)")
 
 
 def test_a_product_is_one_that_the_policy_knows() -> None:

@@ -165,7 +165,7 @@ async def test_an_officer_names_an_account_by_our_id_too(subject_gateway: TestGa
         ({"contact": "anna doe"}, "contact: must be an e-mail address"),
         ({"contact": "+353"}, "contact: must be a phone number"),
         ({"account": ""}, "account: must have 1 to 2048"),
-        ({"person": "p" * 2049}, "person: must have 1 to 2048 bytes of printable characters"),
+        ({"person": "p" * 2049}, "person: must have 1 to 2048 bytes, and only printable characters"),
         ({"account": "a\0"}, "account: must have 1 to 2048"),
     ],
 )

@@ -268,8 +268,8 @@ async def test_my_data_says_what_is_known_and_why_an_item_is_used_or_not(subject
     before = (await subject_gateway.client.get("/me", params=await own_link(subject_gateway))).text
     for said in ("Facebook", "1990", "A heron stood by the weir.", "Only for friends.", "April 2025. In the app."):
         assert said in before
-    assert "It is not public" in before
-    assert "You made it public as an adult" in before
+    assert "This item is not public" in before
+    assert "You made this item public as an adult" in before
     assert "Given to client: 1 June 2026, 12:00 UTC. Purpose: training of generative AI." in before
     assert "There is no objection from you" in before
     assert "somebody else" not in before
