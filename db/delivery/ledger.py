@@ -306,7 +306,7 @@ async def verify_chain(
         await connection.execute(BECOME_OWNER)
         await connection.execute(_AS_THE_OWNER)
     if await first.fetchval(_LEAF_FUNCTION) != _LEAF_FUNCTION_SHA256:
-        audit.note(0, "the function grounds.receipt_leaf was replaced, so the receipts cannot be verified")
+        audit.note(0, "grounds.receipt_leaf was replaced, so the receipts cannot be verified")
     total = await first.fetchval("SELECT coalesce(sum(receipts), 0)::bigint FROM grounds.checkpoint")
 
     def report_progress() -> None:
@@ -330,7 +330,7 @@ async def verify_chain(
 async def _verify_staff_reads(connection: Connection, audit: Audit) -> None:
     """Verify the digests of the reads by staff against the ledger's seals."""
     if await connection.fetchval(_STAFF_READ_LEAF_FUNCTION) != _STAFF_READ_LEAF_FUNCTION_SHA256:
-        audit.note(0, "the function grounds.staff_read_leaf was replaced, so the staff reads cannot be verified")
+        audit.note(0, "grounds.staff_read_leaf was replaced, so the staff reads cannot be verified")
     before = b""
     async for place, digest, leaf in connection.cursor(_STAFF_READS, prefetch=_RECEIPT_BATCH_SIZE):
         before = audit.follow_read(place, digest, leaf, before)

@@ -105,7 +105,7 @@ def test_a_template_that_will_not_do_is_refused(tmp_path: Path, files: dict[str,
 
 
 def test_without_a_controller_in_the_policy_nothing_is_written() -> None:
-    with pytest.raises(SettingsError, match="the controller is missing"):
+    with pytest.raises(SettingsError, match="names no controller"):
         texts_from(None, controller=None)
 
 
