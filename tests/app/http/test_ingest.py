@@ -65,7 +65,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         "is a day that does not exist (correct it)",
     ),
     (fact("account", id="mars", product="MYSPACE"), {"field": "product"}, "must be one of FACEBOOK, INSTAGRAM"),
-    (fact("content", id="ahead", observed_at="2999-01-01T00:00:00Z"), {"field": "observed_at"}, "minutes in the future"),
+    (fact("content", id="ahead", observed_at="2999-01-01T00:00:00Z"), {"field": "observed_at"}, "in the future"),
     (fact("notice", id="epoch", account="else", epoch="2025-13"), {"field": "epoch"}, "String should match pattern"),
     (fact("objection", id="whose"), {"field": None}, "must have an account, a person or a contact"),
     ({key: value for key, value in fact("content").items() if key != "media"}, {"field": "media"}, "is missing"),
