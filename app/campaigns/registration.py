@@ -39,7 +39,7 @@ async def register_campaign(
     record = _parse_campaign(document)
     async with hold_campaign_lock(database.worker, record.id):
         policy = await policy_of(database.dashboard, None)
-        assert policy is not None, "preparing the database puts one in force"
+        assert policy is not None, "a policy is in force after the database was prepared"
         async with connection(database.worker) as borrowed:
             stored = await stored_campaign(borrowed, record.id)
         _raise_if_changed(record, stored)

@@ -26,7 +26,7 @@ def policy_show_command(data: Data = None) -> None:
 
     with open_database_of(data) as (_, url), psycopg.connect(url) as connection:
         policy = active_policy(connection)
-        assert policy is not None, "preparing the database puts one in force"
+        assert policy is not None, "a policy is in force after the database was prepared"
         print_json(json.loads(policy.document()))
 
 
