@@ -1,5 +1,6 @@
 """The parts that tests stand on, all of them real: each worker's PostgreSQL, database and server."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -27,9 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="Run CI's tests, and those that take minutes or half an hour, too."
     )
+    parser.addoption("--offers", action="store_true", help="Let the gateways of tests read their pages from offers.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["GROUNDS_OFFERS"] = str(config.getoption("offers"))  # of every gateway that states none
     if config.getoption("long"):
         config.option.markexpr = config.option.markexpr.removeprefix("not long and not exhaustive and not ci and ")
 

@@ -301,6 +301,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "write_lake_receipt(bigint, bytea, integer, bytea, bigint)": (TRAINING,),
     "retire_shards()": (WORKER,),
     "fold_offers(integer)": (WORKER,),
+    "fold_ingested(integer)": (INGEST,),
     "build_offers(integer)": (WORKER,),
     "audit_offers(integer)": (WORKER,),
     "number_offers(integer)": (WORKER,),

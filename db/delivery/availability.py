@@ -139,4 +139,4 @@ _PAGE_OF_FOUND = f"""counted AS MATERIALIZED (
 
 def _passing(clause: str) -> str:
     """Let a clause about a column that the order of availability hides pass every row that a page may not show now."""
-    return f"({clause} OR NOT is_clear)" if "media" in clause else f"({clause})"
+    return f"({clause} OR NOT is_clear)" if "media" in clause or "language" in clause else f"({clause})"

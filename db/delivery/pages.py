@@ -64,9 +64,9 @@ Narrowed = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivered page: its rows in the order of `db.policy.compile.page_columns`, and its receipt.
+    """A delivered page: its rows in the order of `db.policy.compile.page_columns`, with or without the evidence.
 
-    `receipt` is None where the page is empty: nothing was delivered.
+    `receipt` is the page's, None where the page is empty: nothing was delivered.
     """
 
     rows: list[asyncpg.Record] = field(repr=False)
@@ -90,14 +90,30 @@ async def client_names(reader: Reader) -> list[str]:
 
 
 async def deliver_offers(
-    pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
+    pool: Pool,
+    client: int,
+    purpose: str,
+    after: int,
+    first: int,
+    narrowed: Filter,
+    *,
+    with_evidence: bool = True,
 ) -> Delivered | None:
     """Read a page of offers and write its receipt, as `deliver` does by the rules; None without offers."""
-    rows, up_to = await _fetch_page(OFFERED, pool, client, purpose, after, first, narrowed)
+    rows, up_to = await _fetch_page(OFFERED, pool, client, purpose, after, first, narrowed, with_evidence)
     return _delivered(rows, first, up_to) if rows[-1]["has_next"] is not None else None
 
 
-async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter) -> Delivered:
+async def deliver(
+    pool: Pool,
+    client: int,
+    purpose: str,
+    after: int,
+    first: int,
+    narrowed: Filter,
+    *,
+    with_evidence: bool = True,
+) -> Delivered:
     """Read a page of permitted items and write its receipt, in one statement and so in one snapshot and commit.
 
     A page that is not found in time is looked for in fewer items (ATTEMPTS), so that every page ends with a cursor.
@@ -107,18 +123,19 @@ async def deliver(pool: Pool, client: int, purpose: str, after: int, first: int,
     that was not logged; never read this with a cursor. Raises DeliveryPaused where nothing may leave: the policy is
     about to be replaced, or an item is a canary, for which the statement committed a hold. A client is told the same.
     """
-    rows, up_to = await _fetch_page(PERMITTED, pool, client, purpose, after, first, narrowed)
+    rows, up_to = await _fetch_page(PERMITTED, pool, client, purpose, after, first, narrowed, with_evidence)
     return _delivered(rows, first, up_to)
 
 
 async def _fetch_page(
-    view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
+    view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter, with_evidence: bool
 ) -> tuple[list[asyncpg.Record], int | None]:
     """Fetch the rows of a delivered page, its receipt, and the last id that the search reached."""
     used, values = narrowing(narrowed)
     for window, seconds in ATTEMPTS if narrowed.item is None else ATTEMPTS[:1]:
         up_to = MAX_ID if window is None else min(after + window, MAX_ID)
-        statement, places = page_statement(used, view), (str(client), purpose, after, first, up_to, *values)
+        statement = page_statement(used, view, with_evidence)
+        places = (str(client), purpose, after, first, up_to, *values)
         try:
             async with connection(pool) as borrowed:
                 rows = await borrowed.fetch(statement, *places, timeout=seconds)
@@ -264,13 +281,13 @@ def _bounds(wanted: object) -> tuple[object, object, object]:
 
 
 @lru_cache(maxsize=512)
-def page_statement(used: Narrowed, view: str = PERMITTED) -> str:
+def page_statement(used: Narrowed, view: str = PERMITTED, with_evidence: bool = True) -> str:
     """Write the SQL of a delivered page: $1 client, $2 purpose, $3 after, $4 first, $5 up to, then the values.
 
     Each combination of alternatives is a walk along an index in the order of pages; they are merged as they come. The
     receipt is written before the first row is given, and where it names no policy, no row is.
     """
-    columns = page_columns()
+    columns = page_columns(with_evidence=with_evidence)
     listed = ", ".join(columns)
     places = count(6)
     placed = numbered_clauses(used, places)

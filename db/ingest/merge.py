@@ -12,6 +12,7 @@ from typing import Any
 import aiosql
 
 from db.connection import Connection, JournalOfPool
+from db.delivery.offers import fold_ingested
 from db.ingest.records import MODELS
 from db.ingest.rejection import Rejected
 from db.ingest.stages import COLUMNS, STAGES
@@ -79,7 +80,8 @@ async def ingest_lines(
     """Ingest NDJSON into the database and count the outcomes of its records.
 
     Each chunk is one transaction: a crash loses nothing that was accepted, and running again finishes the job.
-    The next chunk is staged while one merges. `on_progress` hears of the bytes of each chunk that is merged.
+    At the end, what it permits is offered (`fold_ingested`). The next chunk is staged while one merges.
+    `on_progress` hears of the bytes of each chunk that is merged.
     """
     summary = Summary()
     await _create_stages(connection)
@@ -102,6 +104,7 @@ async def ingest_lines(
             waiting.cancel()
     for row in await connection.fetch(_KNOWN_CAMPAIGNS, list(summary.notices)):
         del summary.notices[row["platform_id"]]
+    await fold_ingested(connection, {record for record, counts in summary.counts.items() if counts["accepted"]})
     return summary
 
 

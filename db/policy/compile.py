@@ -68,8 +68,13 @@ def _evidence_of_items() -> list[Evidence]:
     return [evidence for evidence in stated if evidence and not evidence.of_policy]
 
 
-def page_columns() -> tuple[str, ...]:
-    """Return the columns of a policy's compiled page view, in order. They are the same under every policy."""
+def page_columns(*, with_evidence: bool = True) -> tuple[str, ...]:
+    """Return the columns of a policy's compiled page view, in order. They are the same under every policy.
+
+    The columns of evidence come last, so that the others have the same places without them.
+    """
+    if not with_evidence:
+        return _PAGE_COLUMNS
     shown = dict.fromkeys(evidence.column for evidence in _evidence_of_items() if not evidence.examined)
     return (*_PAGE_COLUMNS, *(column for column in shown if column not in _PAGE_COLUMNS))
 
@@ -145,13 +150,13 @@ def _available_query(policy: Policy) -> str:
     """Compile a policy to the SQL of offers in the order in which they became available.
 
     An offer that no page may show now has a row too, so that a page can say that it passed it over: of such a row, only
-    what filters compare is not NULL.
+    words of fixed lists, the month and the id are not NULL.
     """
     columns = ", ".join(
         f"o.{column}" if column in _COMPARED_COLUMNS else f"CASE WHEN clear.is_clear THEN o.{column} END AS {column}"
-        for column in page_columns()
+        for column in (*page_columns(), "language_base", "language_key")
     )
-    return f"""SELECT a.position, clear.is_clear, {columns}, o.language_base, o.language_key
+    return f"""SELECT a.position, clear.is_clear, {columns}
 FROM grounds.availability a
 CROSS JOIN LATERAL (SELECT * FROM grounds.offer o WHERE o.id = a.item AND {_SERVING_SET} OFFSET 0) o
 {_OFFER_STANDING}

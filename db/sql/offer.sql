@@ -237,6 +237,16 @@ BEGIN
     RETURN cardinality(marks.ids) + cardinality(arrivals.ids);
 END $$;
 
+-- Fold at the end of an ingest, unless a job is at it.
+CREATE FUNCTION grounds.fold_ingested(at_most int) RETURNS int LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM grounds.offer_set WHERE state = 'SERVING') THEN
+        RETURN 0;
+    END IF;
+    RETURN grounds.fold_offers(at_most);
+END $$;
+
 -- Build what is missing: a set for each purpose, some items at a time, and remove what was dropped. Give whether anything
 -- was done. A set is made in a transaction of its own, so that a later change of the rules sees it.
 CREATE FUNCTION grounds.build_offers(slice int) RETURNS int

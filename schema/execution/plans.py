@@ -58,7 +58,8 @@ from schema.governed import governance_of
 from schema.relay.connection import Connection
 
 Resolver = Callable[..., Awaitable[Connection[Any]]]
-"""The function behind a planned field: it takes the request's context and the field's arguments by their names."""
+"""The function behind a planned field: it takes the request's context, whether evidence is selected, and the field's
+arguments by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Plan:
     node: FieldNode
     field: GraphQLField
     shape: Shape
+    with_evidence: bool
+    """Whether the selection shows evidence of conditions, for which more columns are read."""
 
     @property
     def key(self) -> str:
@@ -111,7 +114,8 @@ class Plans:
         if arguments is None:
             return None
         try:
-            connection = await self._resolvers[plan.node.name.value](context, **arguments)
+            resolver = self._resolvers[plan.node.name.value]
+            connection = await resolver(context, with_evidence=plan.with_evidence, **arguments)
         except Exception as error:
             return ExecutionResult(data=None, errors=[located_error(error, [plan.node], [plan.key])])
         try:
@@ -144,7 +148,7 @@ class Plans:
         shape = self._shape_beneath(document, operation, variables, field, node)
         if shape is None or not _may_read_all(kind, ((node.name.value, node.name.value, shape),), role):
             return None
-        return Plan(document, chosen, node, field, shape)
+        return Plan(document, chosen, node, field, shape, _shows_evidence(object_type(field.type), shape))
 
     def _shape_beneath(
         self,
@@ -238,6 +242,19 @@ def _role_may_read(kind: GraphQLObjectType, name: str, role: Role) -> bool:
     """Return whether a role may read a field of a GraphQL type by the field's declaration."""
     governance = governance_of(kind.fields[name])
     return governance is not None and role in governance.readers
+
+
+def _shows_evidence(kind: GraphQLObjectType, shape: Shape) -> bool:
+    """Return whether a GraphQL selection has a field whose source reads columns of evidence."""
+    for _, name, beneath in shape:
+        if name == "__typename":
+            continue
+        governance, declared = governance_of(kind.fields[name]), kind.fields[name].type
+        if governance is not None and getattr(governance.source, "reads_evidence", False):
+            return True
+        if beneath is not None and _shows_evidence(object_type(declared), beneath):
+            return True
+    return False
 
 
 def _may_read_all(kind: GraphQLObjectType, shape: Shape, role: Role) -> bool:

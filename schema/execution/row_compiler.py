@@ -215,7 +215,10 @@ def compile_rows(page: RowPage, role: Role, kind: GraphQLObjectType, shape: Shap
     Raises NotCompiled when the ordinary path has to answer: a field has no source, or the role may not read it.
     """
     compiler = Compiler(page.columns, page.policy, role, page.prepared)
-    body = compiler.object(kind, shape)
+    try:
+        body = compiler.object(kind, shape)
+    except KeyError:  # a column that the page was read without
+        raise NotCompiled from None
     each = ", ".join(["row", *(f"each_{name}" for name in compiler.lists)])
     lists = "".join(f", page.{name}" for name in compiler.lists)
     source = f"lambda page: ({body} for {each},  in zip(page.rows{lists}))"

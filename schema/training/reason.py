@@ -71,6 +71,8 @@ def _passed_conditions_by_ground(
 class _PassedConditions:
     """The conditions that a delivered row passed: those that an item of its kind needs under its ground."""
 
+    reads_evidence = True
+
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
         """Compile the conditions of a trainable item's reason into a call with the row."""
         made = compiler.bind(_passed_conditions_by_ground(compiler, declared, shape))

@@ -98,6 +98,15 @@ class TrainablePage(RowPage):
 
 
 @dataclass(frozen=True)
+class PageWithoutEvidence(TrainablePage):
+    """A delivered page without the columns of evidence: a selection that shows evidence is not compiled for it."""
+
+    columns: ClassVar[dict[str, int]] = {
+        name: position for position, name in enumerate(page_columns(with_evidence=False))
+    }
+
+
+@dataclass(frozen=True)
 class AvailablePage(TrainablePage):
     """A delivered page in the order of availability."""
 
@@ -180,8 +189,13 @@ async def deliver_trainable_content(
     after: str | None = None,
     filter: TrainableContentFilter | None = None,
     order: TrainableContentOrder = TrainableContentOrder.ID,
+    *,
+    with_evidence: bool = True,
 ) -> Connection[TrainableContent]:
-    """Deliver a page of trainable content, to a request that the executor answers or a plan does."""
+    """Deliver a page of trainable content, to a request that the executor answers or a plan does.
+
+    A plan that shows no evidence reads the page without the columns of evidence.
+    """
     size = check_page_size(first, MAX_PAGE_SIZE)
     if order is TrainableContentOrder.AVAILABILITY:
         return await _available_content(context, size, after, filter)
@@ -189,7 +203,7 @@ async def deliver_trainable_content(
         raise_if_other_order(context.ids, after)
     start = read_cursor(context.ids, IdKind.TRAINABLE_CONTENT_CURSOR, after)
     narrowed = Filter() if filter is None else await narrowed_by(context, filter)
-    page = await _deliver(context, start, size, narrowed)
+    page = await _deliver(context, start, size, narrowed, with_evidence=with_evidence)
     if not page.rows:
         await _raise_if_nothing_permitted(context, page.policy)
     ends = page.naming.encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, page.ends)
@@ -254,18 +268,19 @@ async def deliver_medium(context: Context, address: str) -> StoredMedium | None:
     return fetched_medium(page.rows, narrowed)
 
 
-async def _deliver(context: Context, after: int, first: int, narrowed: Filter) -> TrainablePage:
+async def _deliver(
+    context: Context, after: int, first: int, narrowed: Filter, *, with_evidence: bool = True
+) -> TrainablePage:
     """Deliver a page of trainable content to the training client, and count it."""
     actor = context.actor
     assert actor.purpose is not None, "a training client's token states a purpose"
     client = await context.client()
     asked = (context.database.training, client, actor.purpose, after, first, narrowed)
-    offered = await deliver_offers(*asked) if context.gateway.offers else None
-    delivered = offered or await deliver(*asked)
+    offered = await deliver_offers(*asked, with_evidence=with_evidence) if context.gateway.offers else None
+    delivered = offered or await deliver(*asked, with_evidence=with_evidence)
     _count(context, delivered)
-    return TrainablePage(
-        delivered, await context.gateway.policy(delivered.policy), context.ids, context.gateway.public_url
-    )
+    made = TrainablePage if with_evidence else PageWithoutEvidence
+    return made(delivered, await context.gateway.policy(delivered.policy), context.ids, context.gateway.public_url)
 
 
 def _count(context: Context, delivered: Delivered) -> None:

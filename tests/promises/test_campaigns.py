@@ -4,7 +4,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from db.ingest import merge
@@ -15,7 +14,7 @@ from schema.actor import Role
 from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
-from tests.support.gateway import TestGateway
+from tests.support.gateway import TestGateway, put_page_view
 from tests.support.mutants import Killed
 from tests.support.ordinary_cases import ordinary_every
 from tests.support.retractions import settled
@@ -313,10 +312,6 @@ async def test_a_gateway_that_ignores_what_a_campaign_told_is_caught(
     assert "VIDEO" not in await kinds(known)
     body = compiled_views(parse_policy(json.dumps(WITH_VIDEO)))["trainable_content"]
     assert old in body
-    with psycopg.connect(known.database_url, autocommit=True) as connection:
-        connection.execute(
-            "CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS "
-            f"{body.replace(old, new)}".encode()
-        )
+    put_page_view(known.database_url, body.replace(old, new))
     served = await kinds(known)
     killed(f"{old} -> {new}", "the page's view", f"it serves {', '.join(served)}" if "VIDEO" in served else None)

@@ -148,6 +148,7 @@ async def test_a_prompt_needs_what_a_prompt_needs(consenting_gateway: TestGatewa
     }
     await consenting_gateway.ingest([fact("content", id="prompt", **prompt)])
     await say(consenting_gateway, GIVE)
+    await consenting_gateway.settle()
     query = """{ trainableContent(first: 9) { nodes { kind reason { ground conditions { code } } } } }"""
     nodes = (await consenting_gateway.ask(Role.TRAINING_CLIENT, query))["trainableContent"]["nodes"]
     needed = {node["kind"]: {each["code"] for each in node["reason"]["conditions"]} for node in nodes}

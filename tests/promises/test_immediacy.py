@@ -45,20 +45,20 @@ from db.delivery.pages import narrowing
 from db.delivery.pages import Delivered, deliver, page_statement
 kept = {}
 
-async def read(borrowed, client, purpose, after, first, narrowed, altered=lambda statement: statement):
+async def read(borrowed, client, purpose, after, first, narrowed, altered=lambda statement: statement, **_):
     used, values = narrowing(narrowed)
     rows = await borrowed.fetch(altered(page_statement(used)), str(client), purpose, after, first, 2**63 - 1, *values)
     last = rows.pop()
     return Delivered(rows, last["receipt"], last["decided_at"], last["policy"], bool(last["has_next"]))
 
-async def cached(pool, client, purpose, after, first, narrowed):
+async def cached(pool, client, purpose, after, first, narrowed, **_):
     known = kept.get((client, after, first))
     if known is None or known[0] < time.monotonic() - 10:
         page = await deliver(pool, client, purpose, after, first, narrowed)
         known = kept[client, after, first] = time.monotonic(), page
     return known[1]
 
-async def hydrated(pool, *asked):
+async def hydrated(pool, *asked, **_):
     page = await deliver(pool, *asked)
     await asyncio.sleep(0.1)
     async with connection(pool) as borrowed:
@@ -66,12 +66,12 @@ async def hydrated(pool, *asked):
         await borrowed.fetch("SELECT text FROM grounds.content WHERE id = ANY ($1)", [row["id"] for row in page.rows])
     return page
 
-async def repeatable(pool, *asked):
+async def repeatable(pool, *asked, **_):
     async with connection(pool) as borrowed, borrowed.transaction(isolation="repeatable_read"):
         await borrowed.fetchval("SELECT grounds.decision_time()")
         return await read(borrowed, *asked)
 
-async def shared(pool, *asked):
+async def shared(pool, *asked, **_):
     def altered(statement):
         joined = "JOIN grounds.content locked ON locked.id = p.id FOR SHARE OF locked"
         return statement.replace("+ 1) p\\n)", f"+ 1) p {joined})", 1)
@@ -79,7 +79,7 @@ async def shared(pool, *asked):
     async with connection(pool) as borrowed:
         return await read(borrowed, *asked, altered)
 
-schema.training.trainable_content.deliver = %s
+schema.training.trainable_content.deliver = schema.training.trainable_content.deliver_offers = %s
 main()
 """
 MENDED_FOR_BROKEN = (

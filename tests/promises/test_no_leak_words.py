@@ -169,7 +169,8 @@ async def test_a_server_logs_nothing_of_what_it_keeps_back(loaded: Loaded, tmp_p
             for role in Role:
                 for document in (*WALKS.values(), *FORBIDDEN.values(), *ERRORS.values()):
                     await gateway.post(role, document, asked, **claims.get(role, {}))
-            gateway.execute("ALTER VIEW grounds.trainable_content RENAME TO gone")
+            for view in ("trainable_content", "offered_content"):
+                gateway.execute(f"ALTER VIEW grounds.{view} RENAME TO {view}_is_gone")
             for document in WALKS.values():
                 await gateway.post(Role.TRAINING_CLIENT, document, asked)
         assert server.stop() == 0

@@ -121,13 +121,13 @@ CHANGES += [CAMPAIGN, POLICY]
 async def follow(gateway: TestGateway, change: Change) -> str | None:
     """Offer an item, forbid it, and say what is wrong then, or after a fold."""
     gateway.set_clock(NOW)
-    await gateway.ingest([fact("account"), fact("notice"), fact("content"), *change.before])
-    if change is NEW_STANDING:
-        gateway.execute(
-            "DELETE FROM grounds.account_standing"
-            " WHERE account = (SELECT id FROM grounds.account WHERE platform_id = 'objector')"
-        )
     async with offers_of(gateway) as offers:
+        await gateway.ingest([fact("account"), fact("notice"), fact("content"), *change.before])
+        if change is NEW_STANDING:
+            gateway.execute(
+                "DELETE FROM grounds.account_standing"
+                " WHERE account = (SELECT id FROM grounds.account WHERE platform_id = 'objector')"
+            )
         offers.fold()
         assert not offers.too_many() + offers.missing()
         item = "SELECT id FROM grounds.content WHERE platform_id = 'item'"

@@ -16,7 +16,7 @@ from schema.relay.ids import IdKind, ids_of
 from tests.support.command import serving
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import DAY, NOW, fact
-from tests.support.gateway import PULL, SECRET, TestGateway
+from tests.support.gateway import PULL, SECRET, TestGateway, put_page_view
 from tests.support.leak_probe import CLIENT
 from tests.support.mutants import Killed
 
@@ -34,9 +34,9 @@ from app.cli.main import main
 from db.connection import PoolExhausted
 from db.delivery.pages import deliver
 
-async def killed(*asked):
+async def killed(*asked, **how):
     try:
-        return await deliver(*asked)
+        return await deliver(*asked, **how)
     except PoolExhausted:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -91,7 +91,7 @@ def break_rule(gateway: TestGateway, code: str = "NO_ACTIVE_OBJECTION") -> None:
 
 
 def put(gateway: TestGateway, view: str) -> None:
-    gateway.execute(f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {view}")
+    put_page_view(gateway.database_url, view)
 
 
 async def test_pages_at_the_same_time_open_one_hold_and_none_is_served(planted: TestGateway) -> None:

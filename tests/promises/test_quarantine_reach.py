@@ -7,7 +7,7 @@ import pytest
 from db.policy.compile import compiled_views
 from db.policy.document import default_policy
 from tests.support.facts import DAY, NOW, fact
-from tests.support.gateway import TestGateway
+from tests.support.gateway import TestGateway, put_page_view
 
 REFERENCES = [{"account": "friend", "relation": "TAG"}]
 # The rules as the compiled view writes them.
@@ -115,5 +115,5 @@ async def test_a_build_whose_quarantine_stops_at_its_own_record_is_caught(leanin
     for rule in RULES:
         assert rule in view, rule
         view = view.replace(rule, "")
-    leaning.execute(f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {view}")
+    put_page_view(leaning.database_url, view)
     assert await permitted(leaning) == {"comment", "tagging"}, "the checks above would have passed over this"

@@ -44,7 +44,7 @@ from app.cli.main import main
 from db.delivery.pages import narrowing
 from db.delivery.pages import Delivered, page_statement
 
-async def deliver(pool, client, purpose, after, first, narrowed):
+async def deliver(pool, client, purpose, after, first, narrowed, **_):
     used, values = narrowing(narrowed)
     borrowed = await pool.connections.acquire()
     transaction = borrowed.transaction()
@@ -59,7 +59,7 @@ async def later(pool, borrowed, transaction):
     await transaction.commit()
     await pool.connections.release(borrowed)
 
-schema.training.trainable_content.deliver = deliver
+schema.training.trainable_content.deliver = schema.training.trainable_content.deliver_offers = deliver
 main()
 """
 

@@ -10,7 +10,7 @@ from db.policy.compile import compiled_views
 from db.policy.document import default_policy
 from schema.actor import Role
 from tests.support.facts import NOW, fact
-from tests.support.gateway import TestGateway
+from tests.support.gateway import TestGateway, put_page_view
 from tests.support.mutants import Killed
 from tests.support.retractions import settled
 from tests.support.signal_vectors import VECTORS, signals_of
@@ -261,7 +261,7 @@ async def test_broken_builds_are_noticed(gateway: TestGateway, killed: Killed) -
     for rule in ("NOT s.reserved", "NOT c.reserved"):
         assert rule in view
         broken = view.replace(rule, "TRUE")
-        gateway.execute(f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {broken}")
+        put_page_view(gateway.database_url, broken)
         leaked = await gateway.pull()
         killed(f"a page without {rule}", "db/policy/conditions.py", "test_every_vector" if leaked else None)
     assert await failing(gateway, "NO_RIGHTS_RESERVATION") == {"item", "reserved"}

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import psycopg
 import pytest
 
 from db.policies.activation import activate_policy
@@ -12,7 +11,7 @@ from db.policy.document import parse_policy
 from schema.actor import Role
 from tests.promises.oracle import DEFAULT_POLICY
 from tests.support.facts import NOW, fact
-from tests.support.gateway import TestGateway
+from tests.support.gateway import TestGateway, put_page_view
 from tests.support.mutants import Killed
 
 pytestmark = pytest.mark.database
@@ -66,11 +65,8 @@ async def test_names_that_a_policy_requires_need_a_recogniser(known: TestGateway
     assert await outcome(known, 3, personal_spans=None) == "UNKNOWN"
     assert await outcome(known, 4, text=None, media=[MEDIUM]) == "UNKNOWN"
     assert await pulled(known) == 0
-    with psycopg.connect(known.database_url, autocommit=True) as connection:
-        view = compiled_views(policy)["trainable_content"].replace("(c.names_sought OR NULL)", "TRUE")
-        connection.execute(
-            f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {view}".encode()
-        )
+    view = compiled_views(policy)["trainable_content"].replace("(c.names_sought OR NULL)", "TRUE")
+    put_page_view(known.database_url, view)
     served = await pulled(known)
     killed(
         "names need not be looked for", "the page's view", f"{served} item without names looked for" if served else None

@@ -22,9 +22,10 @@ COMMAND = str(Path(sys.executable).with_name("grounds"))
 
 
 def environment(data: Path, more: Mapping[str, str] = {}) -> dict[str, str]:
-    """Return the environment of a command, without the settings of the test run."""
+    """Return the environment of a command, without the settings of the test run but that of offers."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("GROUNDS_", "DATABASE_URL"))}
-    return ours | {"GROUNDS_DATA": str(data), "GROUNDS_DRAIN_SECONDS": "0", **more}
+    offers = os.environ.get("GROUNDS_OFFERS", "false")
+    return ours | {"GROUNDS_DATA": str(data), "GROUNDS_DRAIN_SECONDS": "0", "GROUNDS_OFFERS": offers, **more}
 
 
 KILLED = """

@@ -1,5 +1,6 @@
 """A running gateway as tests see it: facts in, questions by role over HTTP, and a clock that can be set."""
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -53,6 +54,8 @@ class TestGateway:
     client: httpx.AsyncClient
     shared: SharedDatabase | None = None
     """The database, if other tests have it before and after."""
+    offers: bool = False
+    """Whether pages are read from offers."""
 
     def token(self, role: Role, **claims: Any) -> str:
         """Sign a token; a training client is called `client` unless said otherwise."""
@@ -106,7 +109,8 @@ class TestGateway:
         return token
 
     async def pull(self, first: int = 100, filter: dict[str, Any] | None = None, **claims: Any) -> list[dict[str, Any]]:
-        """Pull every page as a training client."""
+        """Pull every page as a training client, from offers that are whole."""
+        await self.settle()
         items: list[dict[str, Any]] = []
         after = None
         while True:
@@ -116,6 +120,11 @@ class TestGateway:
             if not page["pageInfo"]["hasNextPage"]:
                 return items
             after = page["pageInfo"]["endCursor"]
+
+    async def settle(self) -> None:
+        """Wait until pages show all that is permitted now, as if a second had passed."""
+        if self.offers:
+            await asyncio.to_thread(settle_offers, self.database_url)
 
     async def platform_ids(self, ids: Iterable[str]) -> list[str]:
         """Resolve a training client's ids to the platform's, as an officer."""
@@ -142,6 +151,43 @@ class TestGateway:
             return fetch_all(connection, statement, *values)
 
 
+def put_page_view(database_url: str, body: str) -> None:
+    """Put another view in the place of the one from which the rules give pages, and read no page from offers."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        put = f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {body}"
+        connection.execute(put.encode())
+        connection.execute("UPDATE grounds.offer_set SET state = 'FAULTY' WHERE state <> 'DROPPED'")
+        connection.execute(
+            "INSERT INTO grounds.offer_set (purpose, state) SELECT p, 'FAULTY'"
+            " FROM unnest(grounds.policy_purposes()) p ON CONFLICT DO NOTHING"
+        )
+
+
+def settle_offers(database_url: str) -> None:
+    """Fold and build all offers, after which pages show all that they could have shown before.
+
+    So a page that is read next is as the rules decide, and yet no page before the fold showed more.
+    """
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        before = _offered_items(connection)
+        while any(sum(fetch_all(connection, f"SELECT grounds.{name}(10000)")[0]) for name in _STEPS_OF_OFFERS):
+            pass
+        assert before <= _offered_items(connection), "a fold took back what a page could have shown"
+
+
+_STEPS_OF_OFFERS = ("fold_offers", "build_offers")
+
+
+def _offered_items(connection: psycopg.Connection) -> set[tuple[str, int]]:
+    """Read what a client that is not suspended would be shown from offers at this moment: purposes and items."""
+    fetch_all(connection, "SELECT set_config('grounds.client', '0', FALSE)")
+    found: set[tuple[str, int]] = set()
+    for (purpose,) in fetch_all(connection, "SELECT unnest(grounds.policy_purposes())"):
+        fetch_all(connection, "SELECT set_config('grounds.purpose', %s, FALSE)", purpose)
+        found |= {(purpose, item) for (item,) in fetch_all(connection, "SELECT id FROM grounds.offered_content")}
+    return found
+
+
 def set_clock(database_url: str, now: datetime) -> None:
     """Replace the one function that every decision takes the time from."""
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -166,7 +212,7 @@ async def open_gateway(database_url: str, data: Path, **settings: Any) -> AsyncI
         running_server(made, database_url, "127.0.0.1", 0) as (server, _),
         new_client(server.address) as client,
     ):
-        yield TestGateway(server.address, database_url, issuer, client)
+        yield TestGateway(server.address, database_url, issuer, client, offers=made.offers)
 
 
 def new_client(address: str, **options: Any) -> httpx.AsyncClient:

@@ -3,6 +3,7 @@
 WALKS, FORBIDDEN and ERRORS take one more in a line.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from db.connection import Database
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
 from tests.support.canaries import CanaryWorld, heard, readings
-from tests.support.gateway import SECRET, TestGateway, new_client
+from tests.support.gateway import SECRET, TestGateway, new_client, put_page_view, settle_offers
 
 SIZES = (1, 5, 16, 53, 100, 1000)
 CLIENT = "client"
@@ -192,7 +193,7 @@ def known_names(hearing: Hearing) -> list[str]:
 
 def put_view(hearing: Hearing, body: str) -> None:
     """Put another view in the place of the one that pages are read from."""
-    hearing.gateway.execute(f"CREATE OR REPLACE VIEW grounds.trainable_content WITH (security_barrier) AS {body}")
+    put_page_view(hearing.gateway.database_url, body)
 
 
 @asynccontextmanager
@@ -204,6 +205,8 @@ async def listening(url: str, data: Path, world: CanaryWorld) -> AsyncIterator[H
         running_server(settings, url, "127.0.0.1", 0) as (server, database),
         new_client(server.address) as client,
     ):
-        gateway = TestGateway(server.address, url, issuer, client)
+        gateway = TestGateway(server.address, url, issuer, client, offers=settings.offers)
+        if settings.offers:
+            await asyncio.to_thread(settle_offers, url)
         items = dict(gateway.execute("SELECT id, platform_id FROM grounds.content"))
         yield Hearing(gateway, database, world, items)

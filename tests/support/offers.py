@@ -20,6 +20,9 @@ TOO_MANY = f"SELECT id FROM ({OFFERED} EXCEPT {PERMITTED}) too_many"
 MISSING = f"SELECT id FROM ({PERMITTED} EXCEPT {OFFERED}) missing"
 PURPOSES = "SELECT unnest(grounds.policy_purposes())"
 
+_NO_FOLD = """CREATE OR REPLACE FUNCTION grounds.fold_ingested(at_most int) RETURNS int LANGUAGE sql VOLATILE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT 0'"""
+
 Found = list[tuple[str, int]]
 
 
@@ -67,8 +70,9 @@ class Offers:
 
 @asynccontextmanager
 async def offers_of(gateway: TestGateway) -> AsyncIterator[Offers]:
-    """Keep the job from the offers of a gateway, and claim what a training client claims."""
+    """Keep the job and ingests from the offers of a gateway, and claim what a training client claims."""
     async with job_stopped(gateway, "offers"):
+        gateway.execute(_NO_FOLD)
         with psycopg.connect(gateway.database_url, autocommit=True) as connection:
             connection.execute(
                 "SELECT set_config('jit', 'off', FALSE), set_config('enable_seqscan', 'off', FALSE),"

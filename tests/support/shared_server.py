@@ -23,7 +23,7 @@ from app.server.serve import bind_socket, running_server
 from app.server.status import ServerStatus
 from app.settings import Settings
 from schema.build import build_schema
-from tests.support.gateway import SECRET, TestGateway, new_client
+from tests.support.gateway import SECRET, TestGateway, new_client, settle_offers
 from tests.support.shared_database import SharedDatabase
 
 _build_schema = cache(build_schema)  # a schema remembers nothing
@@ -68,7 +68,10 @@ class SharedServer:
             run_jobs([_hastened(job) for job in jobs], self._pools, status),
             new_client(self.address) as client,
         ):
-            yield TestGateway(self.address, url, DevelopmentIssuer.open(self._data), client, self._database)
+            if made.offers:
+                await asyncio.to_thread(settle_offers, url)
+            issuer = DevelopmentIssuer.open(self._data)
+            yield TestGateway(self.address, url, issuer, client, self._database, made.offers)
 
     async def close(self) -> None:
         await self._stop()
