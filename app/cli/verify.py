@@ -50,7 +50,7 @@ def verify_ledger(url: str, secret: bytes, checkpoints: Sequence[Path], export: 
                 "--export: there is no checkpoint yet (start the gateway with grounds serve, and try again 10 s"
                 " after the first page was delivered)"
             )
-        export.write_text(checkpoint_as_json(audit.newest, public_key), encoding="utf-8")
+        export.write_text(checkpoint_as_json(audit.newest), encoding="utf-8")
     return not audit.findings
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.rows import tuple_row
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +18,9 @@ from db.setup import load_secrets
 
 UNNOTICED: Final = "the gateway would not notice that the database was restored (set GROUNDS_CHECKPOINTS)"
 _ACCEPT: Final = "read the section Restore of app/README.md, then run grounds restored"
+
+
+_BINARY: Final = ("staff_read_digest", "public_key", "root", "previous", "signature")
 
 
 class CheckpointError(Exception):
@@ -37,19 +39,16 @@ class _CheckpointFile(BaseModel):
     staff_reads: int
     staff_read_digest: str = Field(pattern="^([0-9a-f]{64})?$")
     incarnation: int
+    public_key: str = Field(pattern="^[0-9a-f]{64}$")
     root: str = Field(pattern="^[0-9a-f]{64}$")
     previous: str = Field(pattern="^[0-9a-f]{64}$")
     sealed_at: str
     signature: str = Field(pattern="^[0-9a-f]{128}$")
-    public_key: str = Field(pattern="^[0-9a-f]{64}$")
 
     def kept(self, name: str) -> TrustedCheckpoint:
-        """Return the checkpoint in a file; the public key in the file is for other readers."""
-        binary = {
-            part: bytes.fromhex(getattr(self, part)) for part in ("staff_read_digest", "root", "previous", "signature")
-        }
-        said = self.model_dump(exclude={"public_key"}) | binary
-        return TrustedCheckpoint(name, Checkpoint(**said))
+        """Return the checkpoint in a file."""
+        binary = {part: bytes.fromhex(getattr(self, part)) for part in _BINARY}
+        return TrustedCheckpoint(name, Checkpoint(**self.model_dump() | binary))
 
 
 def read_checkpoint(file: Path) -> TrustedCheckpoint:
@@ -60,14 +59,14 @@ def read_checkpoint(file: Path) -> TrustedCheckpoint:
         raise SettingsError(f"{file}: is not a checkpoint (pass a file that --export wrote)") from None
 
 
-def checkpoint_as_json(checkpoint: Checkpoint, public_key: str) -> str:
+def checkpoint_as_json(checkpoint: Checkpoint) -> str:
     """Write the checkpoint that is exported, with the key that verifies its signature."""
     said: dict[str, Any] = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
     said = {name: part.hex() if isinstance(part, bytes) else part for name, part in said.items()}
-    return json.dumps(said | {"public_key": public_key}, indent=2) + "\n"
+    return json.dumps(said, indent=2) + "\n"
 
 
-async def export_newest_checkpoint(connection: Connection, key: Ed25519PrivateKey, folder: Path) -> None:
+async def export_newest_checkpoint(connection: Connection, folder: Path) -> None:
     """Export the newest checkpoint of the server's database to the folder, unless it is there.
 
     Raises CheckpointError where the folder has a newer one, or another one of that number: the database was replaced.
@@ -84,7 +83,7 @@ async def export_newest_checkpoint(connection: Connection, key: Ed25519PrivateKe
         return
     file = folder / _file_name(checkpoint)
     if not file.exists():
-        _write_durably(file, checkpoint_as_json(checkpoint, key.public_key().public_bytes_raw().hex()))
+        _write_durably(file, checkpoint_as_json(checkpoint))
     elif read_checkpoint(file).checkpoint != checkpoint:
         raise CheckpointError(
             "the folder has a different checkpoint with this number: the database was replaced while the "

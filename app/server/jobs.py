@@ -77,7 +77,7 @@ async def _seal_and_export(connection: Connection, key: Ed25519PrivateKey, folde
     async with connection.transaction():
         sealed = await seal_receipts(connection, key)
     if folder is not None:
-        await export_newest_checkpoint(connection, key, folder)
+        await export_newest_checkpoint(connection, folder)
     return sealed
 
 

@@ -234,8 +234,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "claim_journal_entries(integer)": (WORKER,),
     "remove_journal_entries(bigint[])": (WORKER,),
     "unsealed_receipts(integer)": (WORKER,),
-    "add_checkpoint(bigint, bigint, bigint, integer, bigint, bytea, bigint, bytea, bytea, timestamp with time zone,"
-    " bytea)": (WORKER,),
+    "add_checkpoint(bigint, bigint, bigint, integer, bigint, bytea, bigint, bytea, bytea, bytea,"
+    " timestamp with time zone, bytea)": (WORKER,),
     "current_incarnation()": (WORKER,),
     "objections_affecting(bigint)": (STAFF, SUBJECT),
     "own_objections()": (SUBJECT,),

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from db.access.role_names import BECOME_OWNER
 from db.connection import Connection
+from db.delivery.merkle import HASH_BYTES, merkle_root
 from db.secrets import KeyUse, derive_key
 
-HASH_BYTES: Final = 32
 MAX_RECEIPTS_PER_CHECKPOINT: Final = 10_000
 _NOTHING_BEFORE: Final = bytes(HASH_BYTES)
 
@@ -28,18 +28,6 @@ _NOTHING_BEFORE: Final = bytes(HASH_BYTES)
 def signing_key(secret: bytes) -> Ed25519PrivateKey:
     """Derive the key that seals the ledger's checkpoints from the gateway's secret."""
     return Ed25519PrivateKey.from_private_bytes(derive_key(secret, KeyUse.LEDGER))
-
-
-def merkle_root(leaves: bytes) -> bytes:
-    """Compute the Merkle root of the ledger's leaf hashes, 32 bytes each (RFC 6962, section 2.1)."""
-    if not leaves:
-        return hashlib.sha256().digest()
-    level = leaves
-    while len(level) > HASH_BYTES:
-        paired = len(level) - len(level) % (2 * HASH_BYTES)
-        nodes = [hashlib.sha256(b"\x01" + level[at : at + 64]).digest() for at in range(0, paired, 64)]
-        level = b"".join(nodes) + level[paired:]  # who has no neighbour goes up as it is
-    return level
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +44,8 @@ class Checkpoint:
     """The digest of the last sealed read by staff; empty if there is none."""
     incarnation: int
     """The incarnation of the database, which changes when the database is restored."""
+    public_key: bytes
+    """The public key of the signature, which changes when the secret is rotated."""
     root: bytes
     previous: bytes
     sealed_at: str
@@ -73,6 +63,7 @@ class Checkpoint:
             "staff reads": self.staff_reads,
             "staff read digest": self.staff_read_digest.hex(),
             "incarnation": self.incarnation,
+            "public key": self.public_key.hex(),
             "root": self.root.hex(),
             "previous": self.previous.hex(),
             "sealed at": f"{self.sealed_at}Z",
@@ -86,7 +77,8 @@ class Checkpoint:
 
     def signed(self, key: Ed25519PrivateKey) -> "Checkpoint":
         """Sign a ledger's checkpoint."""
-        return replace(self, signature=key.sign(self.text))
+        named = replace(self, public_key=key.public_key().public_bytes_raw())
+        return replace(named, signature=key.sign(named.text))
 
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
         """Return whether the signature of a ledger's checkpoint is this key's, over this very text."""
@@ -94,12 +86,12 @@ class Checkpoint:
             key.verify(self.signature, self.text)
         except InvalidSignature:
             return False
-        return True
+        return self.public_key == key.public_bytes_raw()
 
 
 # An instant is written as JSON has it: alike whatever the session's settings are, and for every value.
 COLUMNS: Final = (
-    "number, first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, incarnation, root,"
+    "number, first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, incarnation, public_key, root,"
     " previous, to_jsonb(sealed_at AT TIME ZONE 'UTC') #>> '{}' AS sealed_at, signature"
 )
 
@@ -122,6 +114,7 @@ def following(
         staff_reads=staff_reads,
         staff_read_digest=staff_read_digest,
         incarnation=incarnation,
+        public_key=b"",
         root=merkle_root(leaves),
         previous=before.digest if before else _NOTHING_BEFORE,
         sealed_at=sealed_at,
@@ -154,7 +147,7 @@ async def seal_receipts(
     made = following(before, last_receipt, leaves, at, *reads).signed(key)
     *said, _, signature = astuple(made)
     sealed_at = datetime.fromisoformat(f"{made.sealed_at}Z")
-    statement = "SELECT grounds.add_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    statement = "SELECT grounds.add_checkpoint($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     await connection.execute(statement, *said, sealed_at, signature)
     return made.receipts if made.receipts == at_most else 0
 

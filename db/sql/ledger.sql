@@ -10,6 +10,7 @@ CREATE TABLE grounds.checkpoint (
     staff_reads bigint NOT NULL, -- how many there were in all
     staff_read_digest bytea NOT NULL, -- of the last of them
     incarnation bigint NOT NULL, -- the value of the one in which it was sealed
+    public_key bytea NOT NULL, -- of the key that signed it; each rotation of the secret brings another
     root bytea NOT NULL,
     previous bytea NOT NULL,
     sealed_at timestamptz NOT NULL,
@@ -81,10 +82,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION grounds.add_checkpoint(number bigint, first_receipt bigint, last_receipt bigint, receipts int,
-    staff_reads bigint, staff_read_digest bytea, incarnation bigint, root bytea, previous bytea, sealed_at timestamptz, signature bytea)
+    staff_reads bigint, staff_read_digest bytea, incarnation bigint, public_key bytea, root bytea, previous bytea, sealed_at timestamptz, signature bytea)
 RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    INSERT INTO grounds.checkpoint VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    INSERT INTO grounds.checkpoint VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 $$;
 
 -- What `grounds verify` found, written by the administrator who ran it. It vouches for nothing: who can write the ledger

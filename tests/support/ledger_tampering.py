@@ -64,7 +64,7 @@ async def rewritten(connection: Connection, key: Ed25519PrivateKey) -> None:
     *said, sealed_at, signature = astuple(made)
     await connection.execute("DELETE FROM grounds.checkpoint")
     await connection.execute(
-        "INSERT INTO grounds.checkpoint VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        "INSERT INTO grounds.checkpoint VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         *said,
         datetime.fromisoformat(f"{sealed_at}Z"),
         signature,
@@ -147,8 +147,8 @@ def _of_the_chain(chance: random.Random, receipts: list[int], numbers: list[int]
         tail = f"number >= {chance.choice(numbers)}"
         edit = f"UPDATE grounds.delivery SET items = items || {turn}::bigint WHERE id = {chance.choice(receipts)}"
         exchanged = (
-            "first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, incarnation, root, previous,"
-            " sealed_at, signature"
+            "first_receipt, last_receipt, receipts, staff_reads, staff_read_digest, incarnation, public_key, root,"
+            " previous, sealed_at, signature"
         )
         kind = turn % 6
         if kind == 0:

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from app.auth.signed_links import LinkAction, link_path, sign_link
-from app.server.checkpoint_files import raise_if_restored
+from app.server.checkpoint_files import export_newest_checkpoint, raise_if_restored, read_checkpoint
 from db.access.declaration import LOGIN_ROLES, WORKER
 from db.administrator import DatabaseError
 from db.connection import open_database
+from db.delivery.ledger import seal_receipts, signing_key
 from db.journal.files import JournalFiles
 from db.secrets import role_password
 from db.setup import check_database, load_secrets, set_passwords
@@ -59,6 +62,34 @@ async def pulled(gateway: TestGateway) -> list[str]:
     return sorted(item["id"] for item in await gateway.pull(first=2))
 
 
+def public_key(secret: bytes) -> str:
+    return signing_key(secret).public_key().public_bytes_raw().hex()
+
+
+def key_that_signed(file: Path) -> str:
+    """Verify an exported checkpoint with the key that it names, as anyone can, and return the key."""
+    kept = read_checkpoint(file).checkpoint
+    Ed25519PublicKey.from_public_bytes(kept.public_key).verify(kept.signature, kept.text)
+    assert f"public key: {kept.public_key.hex()}\n" in kept.text.decode()
+    return kept.public_key.hex()
+
+
+async def seal(url: str, secret: bytes, folder: Path) -> None:
+    """Seal the receipts and export the checkpoint, as the job of a gateway with this secret does."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("SELECT pg_advisory_lock(hashtextextended('job:seal', 0))")
+    async with connection.transaction():
+        await seal_receipts(connection, signing_key(secret))
+    await export_newest_checkpoint(connection, folder)
+    await connection.close()
+
+
+def verify(url: str, folder: Path, *options: object) -> None:
+    """Verify the ledger with the new secret, which finds nothing."""
+    verified = grounds("verify", *options, data=folder / "data", env=settings_of(url, NEW))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
 def end_idle_sessions(url: str) -> None:
     """Let a gateway log in anew, as it does after a while."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -70,18 +101,18 @@ def end_idle_sessions(url: str) -> None:
 
 
 async def test_a_rotation_under_load_fails_no_request_and_what_was_given_out_is_read(url: str, tmp_path: Path) -> None:
-    journal, checkpoints = tmp_path / "journal", tmp_path / "checkpoints"
-    journal.mkdir()
-    checkpoints.mkdir()
-    folders = {"journal": journal, "checkpoints": checkpoints}
+    folders = {name: tmp_path / name for name in ("journal", "checkpoints")}
+    for folder in folders.values():
+        folder.mkdir()
+    journal, checkpoints = folders.values()
     set_clock(url, NOW)
     token = sign_link(SECRET, "author", LinkAction.OBJECT, datetime.now(UTC) + timedelta(days=400))
     both = settings_of(url, NEW, GROUNDS_PREVIOUS_SECRETS=SECRET.decode(), GROUNDS_JOURNAL=str(journal))
     async with open_gateway(url, tmp_path / "data", previous_secrets=NEW.decode(), **folders) as gateway:
-        lines = [fact("content", id=f"item {number}") for number in range(5)]
-        await gateway.ingest([fact("account"), fact("notice"), *lines])
+        await gateway.ingest([fact("account"), fact("notice"), *(fact("content", id=f"item {n}") for n in range(5))])
         before = await pulled(gateway)
         page = (await gateway.ask(Role.TRAINING_CLIENT, PULL, {"first": 2}))["trainableContent"]
+        await seal(url, SECRET, checkpoints)
         rotating = asyncio.create_task(asyncio.to_thread(grounds, "secret", "rotate", data=tmp_path / "data", env=both))
         pulls = 0
         while not rotating.done() or pulls < 5:
@@ -94,16 +125,18 @@ async def test_a_rotation_under_load_fails_no_request_and_what_was_given_out_is_
         await gateway.ingest([fact("account", 3, id="minor", born_on="2015-01-01")])
     with pytest.raises(DatabaseError, match="another secret"):
         check_database(url, SECRET)
-    again = grounds("secret", "rotate", data=tmp_path / "data", env=both)
-    assert again.stdout == "The database already has this secret.\n"
+    again = grounds("secret", "rotate", data=tmp_path / "data", env=both).stdout
+    assert again == "The database already has this secret.\n"
     raise_if_restored(url, NEW, checkpoints)
-    verified = grounds("verify", data=tmp_path / "data", env=settings_of(url, NEW))
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+    verify(url, tmp_path, "--export", tmp_path / "newest.json")
+    assert key_that_signed(tmp_path / "newest.json") == public_key(SECRET)
     async with open_gateway(url, tmp_path / "data", secret=NEW.decode(), **folders) as gateway:
         assert await pulled(gateway) == before
         await gateway.ask(Role.TRAINING_CLIENT, PULL, {"first": 2, "after": page["pageInfo"]["endCursor"]})
-        form = await gateway.client.get(link_path(token, LinkAction.OBJECT))
-        assert form.status_code == 200
+        assert (await gateway.client.get(link_path(token, LinkAction.OBJECT))).status_code == 200
         await gateway.ingest([fact("objection", account="author")])
+        await seal(url, NEW, checkpoints)
+    assert set(map(key_that_signed, checkpoints.glob("*.json"))) == {public_key(SECRET), public_key(NEW)}
+    verify(url, tmp_path, "--checkpoint", tmp_path / "newest.json", "--checkpoint", max(checkpoints.glob("*.json")))
     tables = [table for table, _ in JournalFiles(journal, NEW).read(load_secrets(url, NEW).readable)]
     assert set(tables) == {"account", "objection", "objection_target"}

@@ -92,7 +92,7 @@ async def test_somebody_else_can_verify_what_was_exported(delivered: str, tmp_pa
         f"grounds checkpoint 1\nnumber: {kept['number']}\nfirst receipt: {kept['first_receipt']}\n"
         f"last receipt: {kept['last_receipt']}\nreceipts: {kept['receipts']}\n"
         f"staff reads: {kept['staff_reads']}\nstaff read digest: {kept['staff_read_digest']}\n"
-        f"incarnation: {kept['incarnation']}\nroot: {kept['root']}\n"
+        f"incarnation: {kept['incarnation']}\npublic key: {kept['public_key']}\nroot: {kept['root']}\n"
         f"previous: {kept['previous']}\nsealed at: {kept['sealed_at']}Z\n"
     )
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(kept["public_key"]))

@@ -18,7 +18,8 @@ from app.server.scheduler import run_job_once
 from db.access.declaration import WORKER
 from db.connection import Connection, open_database
 from db.delivery import ledger
-from db.delivery.ledger import Audit, TrustedCheckpoint, merkle_root, seal_receipts, signing_key, verify_chain
+from db.delivery.ledger import Audit, TrustedCheckpoint, seal_receipts, signing_key, verify_chain
+from db.delivery.merkle import merkle_root
 from db.secrets import role_password
 from tests.support.database_sessions import administering, working
 from tests.support.gateway import SECRET, set_clock
