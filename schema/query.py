@@ -11,7 +11,6 @@ from schema.enums import Role
 from schema.errors import BadInput
 from schema.governed import ANYONE, EVERYONE, EXAMINERS, EXAMINERS_AND_OWNER, OFFICERS, OPEN, TRAINING, governed
 from schema.oversight.altered_media import AlteredMedium, altered_media_page
-from schema.oversight.approvals import ApprovalRequest, resolve_approval_requests
 from schema.oversight.canaries import Canary, resolve_canaries
 from schema.oversight.clients import (
     BackgroundJob,
@@ -32,6 +31,7 @@ from schema.oversight.objection_review import (
     objections_page,
     resolve_objection_summary,
 )
+from schema.oversight.oversight_query import OversightQuery
 from schema.oversight.placeholders import Placeholder, SharedLink, resolve_placeholders, resolve_shared_links
 from schema.oversight.policies import (
     PolicyProposal,
@@ -43,7 +43,6 @@ from schema.oversight.policies import (
 )
 from schema.oversight.policy import Policy, policy_of_document
 from schema.oversight.public_record import PublicRecord, resolve_public_record
-from schema.oversight.search import SearchResult, resolve_search
 from schema.oversight.staff_reads import StaffRead, staff_reads_page
 from schema.records.account import Account, account_of, accounts_page
 from schema.records.campaign import Campaign, resolve_campaigns
@@ -217,7 +216,7 @@ async def _resolve_node(
 
 
 @strawberry.type(description="The queries of the API, each limited to the roles in its `@governed` directive.")
-class Query:
+class Query(OversightQuery):
     viewer: Viewer = governed(ANYONE, resolver=_resolve_viewer, description="Returns the holder of the access token.")
     trainable_content: Connection[TrainableContent] = governed(
         TRAINING,
@@ -301,17 +300,6 @@ class Query:
     )
     unmatched_objections: Connection[UnmatchedObjection] = governed(
         OFFICERS, resolver=unmatched_page, description="Returns the objections that match no known account."
-    )
-    search: list[SearchResult] = governed(
-        EXAMINERS,
-        resolver=resolve_search,
-        description="Returns the items, accounts, objections, clients and holds that a text identifies, at most 20 of"
-        " each kind.",
-    )
-    approval_requests: list[ApprovalRequest] = governed(
-        EXAMINERS,
-        resolver=resolve_approval_requests,
-        description="Returns the requests of officers that wait for a second officer, oldest first.",
     )
     policies: list[PolicyVersion] = governed(
         EXAMINERS, resolver=resolve_policy_versions, description="Returns all versions of the policy, newest first."

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.progress import Progress
 
 from app.auth.dev_issuer import open_issuer
+from app.auth.sign_in_codes import issue_code
 from app.demo.canaries import canary_lines, demo_canaries
 from app.demo.media_files import MEDIA_ORIGIN, media_files
 from app.demo.population import population_lines
@@ -27,7 +29,7 @@ from db.coverage.snapshot import take_coverage
 from db.ingest.merge import ingest_lines
 from db.ingest.staging import Stager
 from db.oversight.officer import ActOutcome, Officer
-from schema.actor import Role
+from schema.actor import Actor, Role
 
 DEMO_CLIENT = "demo"
 DEMO_PURPOSE = "GENAI_TRAINING"
@@ -59,8 +61,10 @@ async def run_demo(settings: Settings, url: str, host: str, port: int, items: in
         if not loading.done():
             loading.cancel()
         else:
-            officer = open_issuer(settings).token(Role.PRIVACY_OFFICER)
-            out.print(_instructions(server.address, _training_token(settings), officer, await loading), markup=False)
+            loaded, sign_in = await loading, _sign_in_line(settings, server.address)
+            example = await _example_item(database)
+            token = _training_token(settings)
+            out.print(_instructions(server.address, token, sign_in, example, loaded), markup=False)
         await ending
 
 
@@ -208,13 +212,20 @@ async def _count_items(database: Database) -> DemoCounts:
     return DemoCounts(row["items"], row["permitted"])
 
 
-def _instructions(address: str, token: str, officer: str, loaded: DemoCounts) -> str:
-    """Write how to try the demo: tokens, requests and the address of its dashboard."""
+def _instructions(address: str, token: str, sign_in: str, example: str, loaded: DemoCounts) -> str:
+    """Write how to try the demo: what to open in a browser, and how a program queries the gateway."""
     reason = "reason { summary conditions { code evidence } }"
     asked = f"{{ trainableContent(first: 3) {{ nodes {{ kind language text {reason} }} }} }}"
     body = json.dumps({"query": asked})
     return f"""
-Grounds listens on {address}/graphql; {loaded.permitted:,} of {loaded.items:,} items qualify.
+Grounds listens on {address}; {loaded.permitted:,} of {loaded.items:,} items qualify. Open in a browser:
+
+  {address}/  the public page, which leads to all other pages
+  {address}/object  the form with which a person objects
+  {sign_in}
+      signs you in to the dashboard as a privacy officer (works once, within 10 minutes, on this machine)
+  {address}/dashboard/explain?id={example}  why this item is permitted or not
+  {address}/graphql  the API reference, with a form for queries
 
 A token for the training client "{DEMO_CLIENT}", valid for one hour:
 
@@ -233,8 +244,25 @@ from grounds_client import Client
 client = Client("{address}", "{token}")
 for item in client.execute("{asked}")["trainableContent"]["nodes"]: print(item)
 
-The dashboard is at {address}/dashboard. Sign in as a privacy officer with this token, valid for one hour:
-
-{officer}
-
 Press Ctrl-C to stop the gateway. The next start uses the same data."""
+
+
+def _sign_in_line(settings: Settings, address: str) -> str:
+    """Return how to sign in to the demo's dashboard: a link on this machine only, else a token."""
+    if urlsplit(address).hostname in ("127.0.0.1", "::1", "localhost"):
+        code = issue_code(settings.secret_bytes(), Actor(name="demo", role=Role.PRIVACY_OFFICER))
+        return f"{address}/dashboard/sign-in?code={code}"
+    return f"{address}/dashboard  with this token: {open_issuer(settings).token(Role.PRIVACY_OFFICER)}"
+
+
+async def _example_item(database: Database) -> str:
+    """Return the platform's id of an item of the demo, for the page that explains it."""
+    async with connection(database.staff) as borrowed, borrowed.transaction():
+        await borrowed.execute("SELECT set_config('grounds.examiner', 'demo', TRUE)")
+        found: str = await borrowed.fetchval(_EXAMPLE)
+    return found
+
+
+_EXAMPLE = """
+SELECT c.platform_id FROM grounds.content c
+WHERE c.kind IN ('POST', 'COMMENT') AND c.id <> ALL (ARRAY(SELECT grounds.planted_items())) ORDER BY c.id LIMIT 1"""

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -11,6 +12,10 @@ from strawberry.http.ides import get_graphql_ide_html
 
 from app.http.negotiation import prefers_html
 
+_WHILE_LOADING: Final = (
+    "Loading… If nothing appears, your browser could not load the scripts of GraphiQL from unpkg.com. Then open the"
+    ' <a href="/dashboard/graphql">API reference</a>, which needs no scripts.'
+)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -31,7 +36,7 @@ def graphiql_page() -> Response:
     What it names lies at a CDN (unpkg.com), version and SHA-384 of each file stated. GraphiQL writes style elements of
     its own while it runs, hence 'unsafe-inline' for styles; its fonts and icons are data: URLs.
     """
-    page = get_graphql_ide_html("graphiql")
+    page = get_graphql_ide_html("graphiql").replace("Loading...", _WHILE_LOADING)
     inline = (hashlib.sha256(text.encode()).digest() for text in re.findall(r"<script>(.*?)</script>", page, re.DOTALL))
     scripts = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in inline]
     scripts += re.findall(r'<script[^>]*?src="(https://[^"]+)"', page)

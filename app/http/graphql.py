@@ -28,7 +28,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from app.auth.authenticator import Authenticator
 from app.http.boundary import JSON, ClientTurns, HTTPError, http_error, json_errors
-from app.http.negotiation import GRAPHQL_RESPONSE, body_type, encode_json, graphql_media_type, read_body
+from app.http.negotiation import GRAPHQL_RESPONSE, body_type, encode_json, graphql_media_type, read_body, to_reference
 from app.telemetry import observe
 from db.connection import UNREACHABLE, PoolExhausted, borrowing_as
 from grounds_client.documents import document_id
@@ -158,6 +158,8 @@ class GraphQLEndpoint:
 
     async def respond(self, request: Request) -> Response:
         """Answer one HTTP request to /graphql. Raises HTTPError, Unauthorized, PoolExhausted and ClientDisconnect."""
+        if request.method != "POST" and (page := to_reference(request)):
+            return page
         media_type = graphql_media_type(request)
         if media_type is None:
             raise HTTPError(

@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from app.http.boundary import JSON, HTTPError
 
 MAX_BODY_SECONDS: Final = 10.0
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 HTML: Final = "text/html"
+REFERENCE_PATH: Final = "/dashboard/graphql"
+"""The page with the reference of the API."""
 MAX_RANGES: Final = 50
 ITEM_BATCH_SIZE: Final = 50
 """The number of items of a list that are encoded at a time. 1,000 items of a page take several milliseconds."""
@@ -111,3 +114,9 @@ async def read_body(request: Request, max_bytes: int, advice: str) -> bytes:
             if len(body) > max_bytes:
                 raise HTTPError(413, f"the body is longer than {max_bytes} bytes ({advice})")
     return bytes(body)
+
+
+def to_reference(request: Request) -> Response | None:
+    """Lead a browser that opens /graphql by hand to the API reference; None for any other HTTP request."""
+    is_by_hand = not request.query_params and "authorization" not in request.headers and prefers_html(request)
+    return RedirectResponse(REFERENCE_PATH, 303, headers={"Vary": "Accept"}) if is_by_hand else None

@@ -24,6 +24,7 @@ ABOUT_NO_PERSON: Final = frozenset(
         "activatePolicy",
         "campaigns",
         "coverage",
+        "coverageSeries",
         "noticeSummary",
         "objectionSummary",
         "clients",

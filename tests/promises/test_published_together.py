@@ -61,6 +61,9 @@ async def everything_shown(gateway: TestGateway) -> dict[str, Any]:
             variables = {"groupBy": [*groups], "filter": filter}
             answer = await gateway.post(Role.DASHBOARD, COVERAGE, variables)
             shown[f"{groups} {filter}"] = answer.json()
+    series = '{ coverageSeries(firstDay: "2026-01-01", lastDay: "2026-12-31") { day items permitted margin } }'
+    shown["series"] = (await gateway.post(Role.DASHBOARD, series)).json()
+    assert shown["series"]["data"]["coverageSeries"]
     async with dashboard_browser(gateway, Role.DASHBOARD) as browser:
         for page in PAGES:
             answer = await browser.get(page)
@@ -148,7 +151,7 @@ async def test_files_and_pages_show_published_numbers_and_what_follows_from_them
 
 NOT_OF_PERSONS = {"Policy", "LedgerCheckpoint", "CoverageProtection"}
 """Types whose numbers say nothing of persons' data: rules, the numbers of checkpoints, the method's own parameters."""
-PUBLISHED = {"CoverageRow", "CoverageStep", "Exclusion"}
+PUBLISHED = {"CoverageRow", "CoverageStep", "CoverageDay", "Exclusion"}
 
 
 def readable_numbers(*roles: str) -> dict[str, set[str]]:

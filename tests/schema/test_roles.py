@@ -157,6 +157,8 @@ def selection(way: Way, ids: dict[str, str]) -> str:
             "id": ids.get(name, ids["item"]),
             "contentId": ids["item"],
             "text": '"client"',
+            "firstDay": '"2026-01-01"',
+            "lastDay": '"2027-01-01"',
             "groupBy": ids.get("groupBy", "[CONDITION]") if "dialects" in text else "[CONDITION]",
         }
         asked = (key for key, arg in field.args.items() if is_required_argument(arg) or key == "groupBy")

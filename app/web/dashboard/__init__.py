@@ -17,6 +17,7 @@ from app.web.dashboard.conditions import show_conditions
 from app.web.dashboard.explain import show_explanation
 from app.web.dashboard.layout import (
     ACCOUNT,
+    API_REFERENCE,
     APPROVALS,
     CLIENTS,
     CONDITIONS,
@@ -51,6 +52,7 @@ from app.web.dashboard.policies import (
 )
 from app.web.dashboard.policy_form import review_policy, show_policy_form
 from app.web.dashboard.reason import ReasonPage
+from app.web.dashboard.reference import show_reference
 from app.web.dashboard.representation import show_representation
 from app.web.dashboard.search import show_search
 from app.web.dashboard.sign_in import SignInPage
@@ -68,7 +70,7 @@ def dashboard_routes(
 ) -> list[Route]:
     """Return the routes of the dashboard's pages."""
     page = PageGuard(endpoint, sessions, TEMPLATES, SIGN_IN, STATE_REASON, settings.public_url).endpoint
-    sign_in = SignInPage(authenticator, sessions, settings)
+    sign_in = SignInPage(authenticator, sessions, secret, settings)
     return [
         *(_openid_routes(OpenIDSignIn(settings, secret, sessions)) if settings.oidc_issuer else ()),
         Route(SIGN_IN, sign_in.form, methods=["GET", "POST"]),
@@ -104,6 +106,7 @@ def _officer_routes(page: Callable[[Page, PageHandler], Endpoint]) -> list[Route
         Route(f"{EDIT_POLICY.path}/review", page(EDIT_POLICY, review_policy), methods=["POST"]),
         Route(SEARCH.path, page(SEARCH, show_search), methods=["GET", "POST"]),
         Route(APPROVALS.path, page(APPROVALS, show_approvals)),
+        Route(API_REFERENCE.path, page(API_REFERENCE, show_reference), methods=["GET", "POST"]),
         Route(ACCOUNT.path, page(ACCOUNT, show_account)),
         Route(f"{ACCOUNT.path}/link", page(ACCOUNT, issue_reading_link), methods=["POST"]),
         Route(f"{ACCOUNT.path}/revoke", page(ACCOUNT, revoke_reading_links), methods=["POST"]),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.http.boundary import HTTPError
+from app.http.negotiation import REFERENCE_PATH
 from app.web.pages import Page, PageRequest, Templates, html_response
 from schema.actor import Role
 from schema.governed import EXAMINERS, OFFICERS, STAFF
@@ -33,9 +34,21 @@ ACCOUNT: Final = Page(f"{HOME}/account", "Account", EXAMINERS)
 PERSON: Final = Page(f"{HOME}/person", "Person", EXAMINERS)
 FILE_OBJECTION: Final = Page(f"{HOME}/objection", "File an objection", OFFICERS)
 EDIT_POLICY: Final = Page(f"{HOME}/policies/edit", "Edit the policy", OFFICERS)
+API_REFERENCE: Final = Page(REFERENCE_PATH, "API reference", STAFF)
 REASON: Final = Page(STATE_REASON, "Reason", EXAMINERS)
 PAGES: Final = (
-    *(OVERVIEW, CONDITIONS, REPRESENTATION, NOTICES_AND_OBJECTIONS, CLIENTS, SEARCH, EXPLAIN, POLICIES, APPROVALS),
+    *(
+        OVERVIEW,
+        CONDITIONS,
+        REPRESENTATION,
+        NOTICES_AND_OBJECTIONS,
+        CLIENTS,
+        SEARCH,
+        EXPLAIN,
+        POLICIES,
+        APPROVALS,
+        API_REFERENCE,
+    ),
 )
 """The pages in the navigation. Links on these pages lead to the other pages."""
 

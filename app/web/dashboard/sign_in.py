@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.auth.authenticator import Authenticator, Unauthorized
 from app.auth.sessions import Sessions
+from app.auth.sign_in_codes import redeem_code
 from app.http.boundary import HTTPError
 from app.settings import Settings
 from app.web.dashboard.layout import SIGN_IN, TEMPLATES, local_page, may_sign_in
@@ -26,16 +27,19 @@ class SignInPage:
         self,
         authenticator: Authenticator,
         sessions: Sessions,
+        secret: bytes,
         settings: Settings,
     ) -> None:
         self._authenticator = authenticator
-        self._sessions = sessions
+        self._sessions, self._secret = sessions, secret
         self._by_openid = settings.oidc_issuer is not None
         self._public_url, self._trusted_proxies = settings.public_url, settings.trusted_proxies
         self._attempts = RateLimiter(ATTEMPTS_PER_MINUTE)
 
     async def form(self, request: Request) -> Response:
         """Show the dashboard's sign-in form, or check the submitted token."""
+        if request.method == "GET" and (code := request.query_params.get("code")):
+            return await self._sign_in_by_code(request, code)
         if request.method == "GET":
             session = self._sessions.read(request)
             expired = session is not None and session.expired
@@ -65,6 +69,18 @@ class SignInPage:
             return role_denied(str(actor.role))
         response = RedirectResponse(local_page(wanted), 303)
         self._sessions.start(response, actor, expires)
+        return response
+
+    async def _sign_in_by_code(self, request: Request, code: str) -> Response:
+        """Open a dashboard session for the code in a link of `grounds demo`, or show the sign-in form."""
+        if not self._attempts.take(client_address(request, self._trusted_proxies)):
+            return self._page(None, 429, TOO_MANY_ATTEMPTS, retry=60)
+        session = await redeem_code(self._secret, self._sessions, request, code)
+        if session is None:
+            problem = "The link was used already, or is older than 10 minutes. Sign in with the token instead."
+            return self._page(None, 401, problem)
+        response = RedirectResponse(local_page(None), 303)
+        self._sessions.start(response, session.actor, session.expires)
         return response
 
     async def sign_out(self, request: Request) -> Response:

@@ -228,8 +228,12 @@ async def test_an_ide_is_given_to_browsers_where_it_is_set_and_only_the_page_is_
 
 
 async def test_no_page_is_given_to_browsers_unless_it_is_set(gateway: TestGateway) -> None:
-    assert (await gateway.client.get("/graphql", headers={"Accept": "text/html"})).status_code == 406
-    response = await gateway.client.get("/graphql", headers={"Accept": BROWSER})
+    for accepted in ("text/html", BROWSER):
+        response = await gateway.client.get("/graphql", headers={"Accept": accepted})
+        assert (response.status_code, response.headers["location"]) == (303, "/dashboard/graphql")
+    sent = bearer(gateway) | {"Accept": "text/html"}
+    assert (await gateway.client.get("/graphql", headers=sent)).status_code == 406
+    response = await gateway.client.get("/graphql", params=VIEWER, headers={"Accept": BROWSER})
     assert (response.status_code, response.headers["content-type"]) == (401, "application/json; charset=utf-8")
 
 

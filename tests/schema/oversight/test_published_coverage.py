@@ -253,3 +253,28 @@ async def test_a_dashboard_is_answered_the_same_until_the_next_month(gateway: Te
         assert await ask(gateway, role, "COUNTRY", day=first) == was
         assert await ask(gateway, role, "COUNTRY", day="2020-01-01") is None
     assert await ask(gateway, Role.DASHBOARD, "COUNTRY", day="2026-06-30") == before[0]
+
+
+@pytest.mark.usefixtures("little_noise")
+async def test_a_series_has_exact_days_for_officers_and_publications_for_dashboards(gateway: TestGateway) -> None:
+    await counted_gateway(gateway, [[Item(*item[:6]) for item in person[:3]] for person in generated_platform(5, 120)])
+    gateway.set_clock(NOW + DAY)
+    await gateway.take_coverage()
+    series = """query S($first: Date!, $last: Date!) { coverageSeries(firstDay: $first, lastDay: $last) {
+        day policyVersion items permitted delivered retracted margin } }"""
+    days = {"first": f"{NOW - DAY:%Y-%m-%d}", "last": f"{NOW + DAY:%Y-%m-%d}"}
+    exact = (await gateway.ask(Role.AUDITOR, series, days))["coverageSeries"]
+    counts = "query C($day: Date!) { coverage(day: $day) { total { items permitted delivered retracted margin } } }"
+    for role, found in {
+        Role.AUDITOR: exact,
+        Role.DASHBOARD: (await gateway.ask(Role.DASHBOARD, series, days))["coverageSeries"],
+    }.items():
+        assert found == sorted(found, key=lambda each: each["day"])
+        for each in found:
+            total = (await gateway.ask(role, counts, {"day": each["day"]}))["coverage"]["total"]
+            assert {name: each[name] for name in total} == total
+    assert len(exact) == 2
+    assert len(found) == 1, "a dashboard sees the days of publications only"
+    wide = {"first": "2024-01-01", "last": "2026-12-31"}
+    (error,) = (await gateway.post(Role.DASHBOARD, series, wide)).json()["errors"]
+    assert error["message"].startswith("lastDay: must be 0 to 400 days after firstDay")

@@ -13,13 +13,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.auth import sign_in_codes
 from app.auth.sessions import COOKIE, cookie_serializer
+from app.auth.sign_in_codes import issue_code
 from app.web.dashboard.layout import PAGES, SIGN_IN, local_page
 from app.web.dashboard.sign_in import ATTEMPTS_PER_MINUTE
 from app.web.pages import Page, load_operations
 from app.web.tables import Table, csv_response
 from grounds_client.documents import document_id
-from schema.actor import Role
+from schema.actor import Actor, Role
 from tests.app.http.test_persisted_documents import manifest
 from tests.support.dashboard import dashboard_browser
 from tests.support.facts import NOW, fact
@@ -331,3 +333,20 @@ def test_no_cell_of_a_csv_file_is_a_formula() -> None:
     cells = list(csv.reader(io.StringIO(text)))
     assert [row[0] for row in cells[1:]] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "' =1", "plain, quoted"]
     assert [row[1] for row in cells[1:4]] == ["-1", "-0.5", ""]
+
+
+async def test_a_code_of_the_demo_signs_in_once_and_within_ten_minutes(
+    watched: TestGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    officer = Actor(name="demo", role=Role.PRIVACY_OFFICER)
+    code = issue_code(SECRET, officer)
+    async with dashboard_browser(watched, None) as browser:
+        opened = await browser.get("/dashboard/sign-in", params={"code": code})
+        assert (opened.status_code, opened.headers["location"]) == (303, "/dashboard")
+        assert "demo" in (await browser.get("/dashboard/policies")).text
+    monkeypatch.setattr(sign_in_codes, "CODE_SECONDS", -1)
+    for wrong in (code, issue_code(SECRET, officer), f"{code}x", issue_code(b"x" * 32, officer)):
+        async with dashboard_browser(watched, None) as browser:
+            refused = await browser.get("/dashboard/sign-in", params={"code": wrong})
+            assert (refused.status_code, COOKIE in browser.cookies) == (401, False)
+            assert "older than 10 minutes" in refused.text
