@@ -19,7 +19,7 @@ _CONTEXT: Final[dict[str, Any]] = {
     },
     **{name: f"cr:{name}" for name in ("format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField")},
     **{name: f"cr:{name}" for name in ("path", "recordSet", "references", "regex", "repeated", "replace", "separator")},
-    **{name: f"cr:{name}" for name in ("source", "subField", "transform")},
+    **{name: f"cr:{name}" for name in ("source", "subField", "transform", "equivalentProperty", "samplingRate")},
     "conformsTo": "dct:conformsTo",
     "cr": "http://mlcommons.org/croissant/",
     "rai": "http://mlcommons.org/croissant/RAI/",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.local_server import listening
+
 ORIGIN = "https://media.example.org"
 
 
@@ -48,13 +50,9 @@ def media_store() -> Iterator[Store]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     store = Store(f"http://127.0.0.1:{server.server_port}")
-    listening = threading.Thread(target=server.serve_forever, args=(0.05,))
-    listening.start()
-    store.answering.set()
-    try:
-        yield store
-    finally:
+    with listening(server):
         store.answering.set()
-        server.shutdown()
-        listening.join()
-        server.server_close()
+        try:
+            yield store
+        finally:
+            store.answering.set()

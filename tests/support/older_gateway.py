@@ -1,7 +1,6 @@
 """A gateway of an earlier version: a real one behind a server that refuses what an earlier schema does not have."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 from graphql import GraphQLSchema, build_schema, graphql_sync, parse, validate
 
+from tests.support.local_server import listening
 from tests.support.repository import SCHEMA_FILE
 
 Change = Callable[[str, bytes], bytes]
@@ -80,12 +80,5 @@ class ForwardingHandler(BaseHTTPRequestHandler):
 @contextmanager
 def gateway_before(address: str, schema: GraphQLSchema | None = None, change: Change | None = None) -> Iterator[str]:
     """Serve a gateway with an earlier schema, and with bodies that are changed; its address."""
-    server = EarlierGateway(address, schema, change)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(EarlierGateway(address, schema, change)) as url:
+        yield url

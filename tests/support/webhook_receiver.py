@@ -11,6 +11,8 @@ from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.support.local_server import listening
+
 Manner = Callable[[], str]
 
 
@@ -73,15 +75,11 @@ def receiver(manner: Manner = lambda: "well") -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     ended = threading.Event()
     state = Receiver(f"http://127.0.0.1:{server.server_port}/hook", manner)
-    listening = threading.Thread(target=server.serve_forever, args=(0.05,))
-    listening.start()
-    try:
-        yield state
-    finally:
-        ended.set()
-        server.shutdown()
-        listening.join()
-        server.server_close()
+    with listening(server):
+        try:
+            yield state
+        finally:
+            ended.set()
 
 
 def at_random(seed: int, *manners: str) -> Manner:

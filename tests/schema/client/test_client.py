@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import threading
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from grounds_client.reader import graphql_filter
 from schema.actor import Role
 from tests.support.documents import block
 from tests.support.gateway import TestGateway
+from tests.support.local_server import listening
 from tests.support.retractions import deliver, retract, settled
 
 TIMEOUT = {"errors": [{"message": "the database took too long", "extensions": {"code": "TIMEOUT"}}]}
@@ -45,15 +45,8 @@ def answering(*answers: tuple[int, object] | None) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(HTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url
 
 
 def test_a_request_is_repeated_while_the_gateway_is_busy_or_the_connection_breaks() -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +15,7 @@ from grounds_client.contract.compatibility import Severity
 from tests.schema.client.projects import SDL, Done, break_operation, run_client, run_contract
 from tests.schema.client.test_compatibility import CASES, Case
 from tests.schema.client.test_compatibility import SDL as OLD_SDL
+from tests.support.local_server import listening
 
 TOKEN = "words-that-are-secret"
 
@@ -92,14 +92,8 @@ def answering(status: int, answer: object, heard: list[str]) -> Iterator[str]:
         def log_message(self, format: str, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/graphql"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield f"{url}/graphql"
 
 
 def test_a_gateway_is_asked_with_the_token(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,3 +250,42 @@ async def test_the_folder_is_opened_by_the_libraries_for_training_data(
         assert sorted(to_datasets(folder)["id"]) == expected
     with pytest.raises(SyncError, match="has no items"):
         to_polars(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_mlcroissant_validates_and_reads_the_croissant_file_of_a_release(
+    gateway: TestGateway, tmp_path: Path, killed: Killed
+) -> None:
+    """Needs ./run --with release,long pytest. It must notice a broken description too, or this proves nothing."""
+    await deliver(gateway, ITEMS)
+    with client_of(gateway) as client:
+        await asyncio.to_thread(client.sync, tmp_path / "corpus", "corpus")
+    path = tmp_path / "corpus" / "croissant.json"
+    found, records = await asyncio.to_thread(read_croissant, path)
+    assert found == []
+    assert sorted(record["items/id"].decode() for record in records) == await permitted(gateway)
+    assert {record["items/text"].decode() for record in records} == {
+        row["text"] for row in to_polars(path.parent).to_dicts()
+    }
+    whole = path.read_text()
+    for name, old, new in (
+        ("a column that is not there", '"column": "text"', '"column": "texts"'),
+        ("a data type that does not exist", '"sc:Text"', '"sc:Texts"'),
+        ("the registered name of Parquet", "application/x-parquet", "application/vnd.apache.parquet"),
+    ):
+        assert old in whole, name
+        path.write_text(whole.replace(old, new))
+        found, _ = await asyncio.to_thread(read_croissant, path)
+        killed(name, "croissant.json", found[0][:80] if found else None)
+
+
+def read_croissant(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Validate a description, and read what it describes; return the errors and warnings, and the records."""
+    mlcroissant = pytest.importorskip("mlcroissant", reason="./run --with release,long pytest")
+    try:
+        dataset = mlcroissant.Dataset(jsonld=path)
+        issues = dataset.metadata.ctx.issues
+        return [*map(str, issues.errors), *map(str, issues.warnings)], [*dataset.records("items")]
+    except Exception as error:  # it raises many kinds of its own
+        return [f"{type(error).__name__}: {error}".strip()], []
