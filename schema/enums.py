@@ -56,11 +56,11 @@ described_enum(
     PUBLIC="Everyone, without a token; the public page uses this role.",
 )(Role)
 described_enum(
-    "The ground on which an item can qualify.",
+    "The legal ground for which an item can be permitted.",
     name="Ground",
-    PUBLIC_CONTENT="Legitimate interest, as the legal basis for using content that is public on the platform.",
-    AI_INTERACTION="Legitimate interest, as the legal basis for using prompts to the platform's AI assistant.",
-    OPTED_IN="Consent, which the author gave and has not withdrawn.",
+    PUBLIC_CONTENT="Legitimate interest is the legal basis for the use of content that is public on the platform.",
+    AI_INTERACTION="Legitimate interest is the legal basis for the use of prompts to the platform's AI assistant.",
+    OPTED_IN="Consent: the author gave consent and has not withdrawn it.",
 )(GroundCode)
 described_enum(
     "The kind of an item.",
@@ -109,9 +109,9 @@ described_enum(
 )(NoticeChannel)
 described_enum(
     "The kind of a message of a campaign.",
-    NOTICE="The notice of the campaign; it counts for conditions once it is delivered.",
-    REMINDER="A reminder that is sent before the notice period ends, and that no condition takes into account.",
-    EDUCATION="A message that explains the use of content for training, and that no condition takes into account.",
+    NOTICE="The notice of the campaign; a delivered notice counts for conditions.",
+    REMINDER="A reminder that is sent before the notice period ends; the reminder does not count as a notice.",
+    EDUCATION="A message that explains the use of content for training; the message does not count as a notice.",
 )(MessageKind)
 described_enum(
     "The content that an objection covers.",
@@ -129,7 +129,7 @@ described_enum(
     THIRD_PARTY="A representative of the person.",
 )(ObjectionChannel)
 described_enum(
-    "The kind of an identifier in an objection.",
+    "Whether an entry of an objection identifies an account, a person or a contact.",
     name="ObjectionTargetKind",
     ACCOUNT="An account, identified by the platform's id.",
     PERSON="A person, identified by the platform's id.",
@@ -183,11 +183,11 @@ class TrainingStatement(StrEnum):
     AUDIENCE_STABLE="The audience of the item has been the same for at least the policy's waiting time.",
     CONTENT_LIVE="The item has not been deleted.",
     CONTENT_SETTLED=(
-        "The item has not changed for at least the policy's waiting time, and no fact that protected the item was "
-        "withdrawn recently."
+        "The item has not changed for at least the policy's waiting time, and no protection of the item was "
+        "removed recently."
     ),
-    NO_OBJECTOR_REFERENCED="The item and its family reference no account with an active objection.",
-    NO_MINOR_REFERENCED="The item and its family reference no account of a minor, and no scan found a minor.",
+    NO_OBJECTOR_REFERENCED="Neither the item nor its family references an account with an active objection.",
+    NO_MINOR_REFERENCED="Neither the item nor its family references the account of a minor, and no scan found a minor.",
     NO_RIGHTS_RESERVATION="No rights statement or signal opts the item or its family out of training.",
     NO_SPECIAL_CATEGORY="The scans of the item and its family found no special categories of personal data.",
     CONTENT_SAFE="The safety scans found nothing in the item or its family.",

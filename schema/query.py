@@ -105,7 +105,10 @@ async def _resolve_eligibility(
     as_of: Annotated[
         AsOf | None,
         strawberry.argument(
-            description="An earlier time for which to repeat the decision; only officers and auditors can pass a time."
+            description=(
+                "A time in the past for which the gateway computes the decision; only officers and auditors can set "
+                "this argument."
+            )
         ),
     ] = None,
     purpose: ForPurpose = None,
@@ -276,7 +279,7 @@ class Query(OversightQuery):
     canaries: list[Canary] = governed(
         OFFICERS,
         resolver=resolve_canaries,
-        description="Returns the canaries, which are test items that can never qualify.",
+        description="Returns the canaries, which are test items that the rules never permit.",
     )
     campaigns: list[Campaign] = governed(
         EXAMINERS,
@@ -310,7 +313,9 @@ class Query(OversightQuery):
     simulate_policy: PolicySimulation = governed(
         EXAMINERS,
         resolver=resolve_simulate_policy,
-        description="Returns the number of items that a policy would gain and lose.",
+        description=(
+            "Returns the numbers of items that a policy would additionally permit (gain) and no longer permit (lose)."
+        ),
     )
     placeholders: list[Placeholder] = governed(
         OFFICERS, resolver=resolve_placeholders, description="Returns all declared placeholders, newest first."
@@ -351,7 +356,10 @@ class Query(OversightQuery):
     incidents: Connection[Incident] = governed(
         EXAMINERS,
         resolver=incidents_page,
-        description="Returns the deliveries of items for which an objection had already been received.",
+        description=(
+            "Returns the deliveries of items that took place after the platform had received an objection to the "
+            "use of the item."
+        ),
     )
     altered_media: Connection[AlteredMedium] = governed(
         EXAMINERS,

@@ -37,12 +37,12 @@ async def _resolve_incidents(root: "Canary", info: Info) -> list[CanaryIncident]
     return [_incident_of_canary(context, row) for row in rows]
 
 
-@strawberry.type(description="A canary: a test item, planted by the operator, that can never qualify.")
+@strawberry.type(description="A canary: a test item that the operator plants and that the rules never permit.")
 class Canary:
     row: strawberry.Private[CanaryRow]
     content_id: strawberry.ID = governed(OFFICERS, description="The id of the item.")
     platform_id: str = governed(OFFICERS, description="The platform's id of the item.")
-    reason: str = governed(OFFICERS, description="The reason why the item can never qualify.")
+    reason: str = governed(OFFICERS, description="The reason why the rules never permit the item.")
     planted_by: str = governed(OFFICERS, description="The name of the operator, as given when the item was planted.")
     planted_at: datetime = governed(OFFICERS, description="The time at which the item was planted.")
     incidents: list[CanaryIncident] = governed(

@@ -90,7 +90,7 @@ class Client:
 class BackgroundJob:
     name: str = governed(EXAMINERS, description="The name of the job.")
     last_success_at: datetime | None = governed(
-        EXAMINERS, description="The time at which the job last succeeded, null if it never did."
+        EXAMINERS, description="The time at which the job last succeeded, null if the job has never succeeded."
     )
     failing_since: datetime | None = governed(
         EXAMINERS, description="The time since which every run of the job has failed, null if the last run succeeded."
@@ -101,8 +101,8 @@ class BackgroundJob:
     is_overdue: bool = governed(
         EXAMINERS,
         description=(
-            "Whether the job is overdue: the last success is longer ago than ten minutes plus twice the interval of"
-            " the job."
+            "Whether the job is overdue, which means that its last success was longer ago than ten minutes plus "
+            "two intervals of the job."
         ),
     )
 
@@ -116,14 +116,15 @@ class LedgerVerification:
     checkpoints: int = governed(EXAMINERS, description="The number of checkpoints that were verified.")
     receipts: int = governed(EXAMINERS, description="The number of receipts that were verified.")
     unsealed: int = governed(
-        EXAMINERS, description="The number of receipts that are not sealed yet, and therefore were not verified."
+        EXAMINERS,
+        description="The number of receipts that no checkpoint contains yet and that therefore were not verified.",
     )
     findings: int = governed(
         EXAMINERS,
-        description=("The number of differences that the run found between the database and the sealed checkpoints."),
+        description="The number of differences that the run found between the database and the checkpoints.",
     )
     newest_checkpoint_at: datetime | None = governed(
-        EXAMINERS, description="The time at which the newest checkpoint was sealed, null if there is none."
+        EXAMINERS, description="The time at which the gateway wrote the newest checkpoint, null if there is none."
     )
 
 

@@ -28,8 +28,8 @@ from schema.oversight.published_coverage import NO_VALUE, answer_from_published,
 MAX_ROWS = 8_000
 MAX_ROWS_WITH_EXCLUSIONS = 500
 MARGIN = (
-    "The margin of error of the counts, 0 if the counts are exact; the error of a count is at most its margin with"
-    " the probability `protection.confidence`."
+    "The margin of error of the counts, 0 if the counts are exact; with the probability "
+    "`protection.confidence`, the error of a count is at most this margin."
 )
 
 
@@ -88,7 +88,7 @@ class CoverageStep:
     margin: int = governed(OPEN, description=MARGIN)
 
 
-@strawberry.type(description="The counts of the items in one dialect of a language.")
+@strawberry.type(description="The counts of the items in one dialect of a language, such as `de-at`.")
 class CoverageDialect:
     language: str = governed(EXAMINERS, description="The full language tag in lower case, such as `de-at`.")
     items: int = governed(EXAMINERS, description="The number of items.")
@@ -158,8 +158,8 @@ class CoverageRow:
         OPEN,
         resolver=_resolve_exclusions,
         description=(
-            "The number of items that each condition excludes, which published counts state for all items together"
-            " only, in the order in which CONDITIONS.md lists the conditions."
+            "The number of items that each condition excludes, in the order of CONDITIONS.md; published counts "
+            "contain these numbers only for all items together."
         ),
     )
 
@@ -197,7 +197,10 @@ class Coverage:
 GroupBy = Annotated[
     list[CoverageDimension],
     strawberry.argument(
-        description="The dimensions by which to count; in published counts at most two, including those of the filter."
+        description=(
+            "The dimensions by which to count; for published counts, `groupBy` and the filter together can have "
+            "at most two dimensions."
+        )
     ),
 ]
 Day = Annotated[

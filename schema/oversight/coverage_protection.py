@@ -18,13 +18,13 @@ from schema.governed import OPEN, governed
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        OPEN, description="The maximum number of items that one person adds to a count of all items."
+        OPEN, description="The items of one person count as at most this many items in a count of all items."
     )
     max_items_in_tables: int = governed(
         OPEN,
         description=(
-            "The maximum number of items that one person adds to a table; the counts of a table are then scaled so "
-            "that their sum is the number of all items."
+            "The items of one person count as at most this many items in a table; the gateway then multiplies all"
+            " counts of the table, so that their sum is the number of all items."
         ),
     )
     confidence: float = governed(OPEN, description="The probability that the error of a count is at most its margin.")
@@ -37,8 +37,8 @@ class CoverageProtection:
     greatest_advantage: float = governed(
         OPEN,
         description=(
-            "An attacker with the publications of 30 days can guess whether a person is counted; at most this "
-            "share plus 0.5 of the guesses are right."
+            "If an attacker knows the publications of 30 days and guesses whether a person is counted, the share "
+            "of right guesses is at most 0.5 plus this value."
         ),
     )
 

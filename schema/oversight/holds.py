@@ -44,7 +44,9 @@ class HoldScope(StrEnum):
     ACCOUNT = "ACCOUNT"
 
 
-@strawberry.type(description="A stop of the deliveries of some or all content, usually by order of an authority.")
+@strawberry.type(
+    description="An order that stops the delivery of some or all content, usually because an authority demands it."
+)
 class Hold:
     id: strawberry.ID = governed(EXAMINERS, row=FromList("ids"), description="The id of the hold.")
     scope: HoldScope = governed(EXAMINERS, row=EnumColumn("scope", HoldScope), description="The scope of the hold.")
@@ -77,17 +79,19 @@ class Hold:
         description="The name of the officer who requested to lift the hold, null if there is no request.",
     )
     lifted_at: datetime | None = governed(
-        EXAMINERS, row=Column("lifted_at"), description="The time at which the hold was lifted, null while it is open."
+        EXAMINERS,
+        row=Column("lifted_at"),
+        description="The time at which the hold was lifted, null while the hold is open.",
     )
     lifted_by: str | None = governed(
         EXAMINERS,
         row=Column("lifted_by"),
-        description="The name of the officer who confirmed the request to lift the hold, null while it is open.",
+        description="The name of the officer who confirmed the request to lift the hold, null while the hold is open.",
     )
     ends_at: datetime | None = governed(
         EXAMINERS,
         row=Column("ends_at"),
-        description="The time from which a lifted hold no longer stops deliveries, null while it is open.",
+        description="The time from which a lifted hold stops no more deliveries, null while the hold is open.",
     )
 
 
@@ -149,8 +153,10 @@ async def _open_hold(
     value: Annotated[
         str | None,
         strawberry.argument(
-            description="An ISO 3166-1 country code, a product, or an account id (the gateway's or the platform's), as"
-            " the scope requires."
+            description=(
+                "The value that the scope requires: an ISO 3166-1 country code, a product, or an account id of the "
+                "gateway or the platform."
+            )
         ),
     ] = None,
 ) -> Hold:

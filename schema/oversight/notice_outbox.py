@@ -49,7 +49,7 @@ class PendingNotice:
     account_id: strawberry.ID = governed(PLATFORM, description="The platform's id of the account.")
     epoch: str = governed(PLATFORM, description="The epoch of the campaign, as YYYY-MM.")
     message: MessageKind = governed(
-        PLATFORM, description="The kind of the message; only a notice counts for a condition."
+        PLATFORM, description="The kind of the message; conditions count only messages of the kind NOTICE."
     )
     language: str = governed(PLATFORM, description="The language of the text as a BCP 47 tag.")
     subject: str = governed(PLATFORM, description="The subject line of the message.")

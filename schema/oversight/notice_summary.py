@@ -50,7 +50,7 @@ class NoticeSummary:
     epoch: str = governed(EXAMINERS, description="The epoch of the campaign, as YYYY-MM.")
     counted_at: datetime = governed(EXAMINERS, description="The time of the count.")
     requiring_notice: int = governed(
-        EXAMINERS, description="The number of accounts in all countries to which no notice was delivered."
+        EXAMINERS, description="The number of accounts, in all countries, that need a notice and have received none."
     )
     counts: list[NoticeCount] = governed(
         EXAMINERS, description="The counts by country and channel, beginning with the overall count."

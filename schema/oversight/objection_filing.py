@@ -59,9 +59,9 @@ class WithdrawnObjection:
     )
 
 
-@strawberry.type(description="An identifier in an objection, which identifies an account, a person or a contact.")
+@strawberry.type(description="An entry of an objection that identifies an account, a person or a contact.")
 class ObjectionTarget:
-    kind: TargetKind = governed(OFFICERS, description="The kind of the identifier.")
+    kind: TargetKind = governed(OFFICERS, description="Whether the entry identifies an account, a person or a contact.")
     value: str = governed(OFFICERS, description="The platform's id, or the SHA-256 of a contact.")
 
 
@@ -88,7 +88,9 @@ class UnmatchedObjection:
     received_at: datetime = governed(
         OFFICERS, row=Column("received_at"), description="The time at which the objection was received."
     )
-    targets: list[ObjectionTarget] = governed(OFFICERS, description="The identifiers in the objection.")
+    targets: list[ObjectionTarget] = governed(
+        OFFICERS, description="The entries of the objection that identify accounts, persons or contacts."
+    )
 
 
 class UnmatchedPage(KeysetPage):
@@ -149,13 +151,14 @@ class FileObjectionInput:
         ),
     )
     channel: ObjectionChannel | None = strawberry.field(
-        default=None, description="The channel through which the objection was received; only officers can pass it."
+        default=None,
+        description="The channel through which the objection was received; only officers can set this field.",
     )
     received_at: datetime | None = strawberry.field(
         default=None,
         description=(
             "The time at which a letter, call or e-mail with the objection was received, by default now; only "
-            "officers can pass it."
+            "officers can set this field."
         ),
     )
 

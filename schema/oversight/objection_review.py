@@ -29,7 +29,7 @@ from schema.relay.connection import (
 from schema.relay.ids import IdKind
 
 
-@strawberry.type(description="The number of objections received on a day through one channel.")
+@strawberry.type(description="The number of objections that arrived on one day through one channel.")
 class DailyObjectionCount:
     day: date = governed(EXAMINERS, description="The day in UTC.")
     channel: ObjectionChannel | None = governed(EXAMINERS, description="The channel, null if unknown.")
@@ -49,7 +49,7 @@ class ObjectionSummary:
     active: int = governed(
         EXAMINERS,
         description=(
-            "The number of objections in effect, which include withdrawn objections until their waiting time has"
+            "The number of objections in effect; a withdrawn objection stays in effect until its waiting time has"
             " passed."
         ),
     )
@@ -126,7 +126,11 @@ class ObjectionRecord:
         EXAMINERS, description="The rejection of the objection, null if none was requested."
     )
     targets: list[ObjectionTarget] = governed(
-        OFFICERS, description="The identifiers in the objection; empty once the objection matches an account."
+        OFFICERS,
+        description=(
+            "The entries of the objection that identify accounts, persons or contacts; empty when the objection "
+            "matches an account."
+        ),
     )
 
 
@@ -240,7 +244,7 @@ async def _reject_objection(
     id: Annotated[strawberry.ID, strawberry.argument(description="The id of the objection.")],
     reason: Annotated[
         str | None,
-        strawberry.argument(description="The reason for the rejection, required if no officer has proposed it yet."),
+        strawberry.argument(description="The reason for the rejection; the first officer must give a reason."),
     ] = None,
 ) -> ObjectionRecord:
     """Resolve the officers' mutation `rejectObjection`: ask to reject one, or agree as the second officer."""

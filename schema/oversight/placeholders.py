@@ -45,7 +45,10 @@ class Placeholder:
     )
     in_effect_from: datetime | None = governed(
         OFFICERS,
-        description="The time from which the placeholder no longer links accounts, null while it is not in effect.",
+        description=(
+            "The time from which the gateway ignores this placeholder when it links accounts, null until the "
+            "placeholder is in effect."
+        ),
     )
 
 
@@ -89,7 +92,7 @@ async def _declare_placeholder(
     value: Value,
     reason: Annotated[
         str | None,
-        strawberry.argument(description="The reason for the declaration, required if no officer has proposed it yet."),
+        strawberry.argument(description="The reason for the declaration; the first officer must give a reason."),
     ] = None,
 ) -> Placeholder:
     """Resolve the officers' mutation `declarePlaceholder`: ask for one, or agree as the second officer."""

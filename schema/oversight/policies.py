@@ -67,15 +67,20 @@ class PolicyVersion:
 
 
 @strawberry.type(
-    description=("The number of items that a policy would gain and lose for one purpose, kind, country or condition.")
+    description=(
+        "The numbers of items that a policy would additionally permit (gain) and no longer permit (lose), for"
+        " one purpose, kind, country or condition."
+    )
 )
 class SimulatedChange:
     name: str | None = governed(EXAMINERS, description="The purpose, kind, country or condition, null if unknown.")
-    gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
-    lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
+    gained: int = governed(EXAMINERS, description="The number of items that the policy would additionally permit.")
+    lost: int = governed(EXAMINERS, description="The number of items that the policy would no longer permit.")
 
 
-@strawberry.type(description="The number of accounts that received no notice of a certain use of their items.")
+@strawberry.type(
+    description="The number of accounts that received no notice of one use (purpose and kind) of their items."
+)
 class UntoldAccounts:
     purpose: str = governed(EXAMINERS, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
@@ -85,7 +90,9 @@ class UntoldAccounts:
     )
     untold: int = governed(
         EXAMINERS,
-        description=("The number of these accounts that received no notice of this purpose and kind of content."),
+        description=(
+            "The number of accounts in `accounts` that received no notice of this purpose and kind of content."
+        ),
     )
 
 
@@ -95,11 +102,14 @@ class PolicySimulation:
         EXAMINERS, description="The number of all items; it is an estimate if not all items were examined."
     )
     examined: int = governed(EXAMINERS, description="The number of items that were examined in the time available.")
-    gained: int = governed(EXAMINERS, description="The number of items that become permitted.")
-    lost: int = governed(EXAMINERS, description="The number of items that are no longer permitted.")
+    gained: int = governed(EXAMINERS, description="The number of items that the policy would additionally permit.")
+    lost: int = governed(EXAMINERS, description="The number of items that the policy would no longer permit.")
     by_purpose: list[SimulatedChange] = governed(
         EXAMINERS,
-        description="The changes for each purpose of either policy; an item counts once for each purpose.",
+        description=(
+            "The changes for each purpose that the current or the new policy contains; an item counts once for "
+            "each purpose."
+        ),
     )
     untold: list[UntoldAccounts] = governed(
         EXAMINERS, description="The accounts that received no notice, by purpose and kind of content in the policy."
@@ -108,7 +118,10 @@ class PolicySimulation:
     by_country: list[SimulatedChange] = governed(EXAMINERS, description="The changes by country.")
     by_condition: list[SimulatedChange] = governed(
         EXAMINERS,
-        description="The changes by the condition that excludes the item; an item can count under several conditions.",
+        description=(
+            "The changes for each condition that excludes items under one of the two policies; an item can count "
+            "under several conditions."
+        ),
     )
 
 

@@ -63,7 +63,12 @@ class PublicModel:
     releases: list[str] = governed(OPEN, description="The names of the releases that the training used.")
 
 
-@strawberry.type(description="A signed summary of deliveries, with which a later change of the ledger can be detected.")
+@strawberry.type(
+    description=(
+        "A signed summary of deliveries; if the ledger (the stored receipts) is changed later, the summary "
+        "shows the change."
+    )
+)
 class LedgerCheckpoint:
     number: int = governed(OPEN, description="The number of the checkpoint, counted from 1.")
     text: str = governed(
@@ -90,7 +95,7 @@ async def _resolve_checkpoints(
 class PublicLedger:
     public_key: str = governed(OPEN, description="The Ed25519 public key of the gateway, in hexadecimal.")
     newest_checkpoint: LedgerCheckpoint | None = governed(
-        OPEN, description="The newest checkpoint, null if nothing is sealed yet."
+        OPEN, description="The newest checkpoint, null if there is none yet."
     )
     checkpoints: list[LedgerCheckpoint] = governed(
         OPEN,
@@ -153,7 +158,10 @@ class PublicRecord:
     had_incidents: bool = governed(
         OPEN,
         resolver=_resolve_had_incidents,
-        description="Whether an item was ever delivered for which an objection had already been received.",
+        description=(
+            "Whether the gateway ever delivered an item after the platform had received an objection to the use "
+            "of the item."
+        ),
     )
     releases: list[PublicRelease] = governed(
         OPEN,

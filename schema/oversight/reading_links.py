@@ -24,7 +24,8 @@ READING_PATH = "/me"
 )
 class ReadingLink:
     path: str = governed(
-        LINK_ISSUERS, description="The path and query of the link, which follow the gateway's public address."
+        LINK_ISSUERS,
+        description="The path and query of the link; the whole link begins with the gateway's public address.",
     )
     expires_at: datetime = governed(LINK_ISSUERS, description="The time until which the link is valid.")
 

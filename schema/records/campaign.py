@@ -41,8 +41,8 @@ class Campaign:
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
         description=(
-            "The uses of content that only some versions of the campaign's record name; no notice counts for these "
-            "uses."
+            "Uses of content that some versions of the campaign's record name and other versions do not name; "
+            "notices do not count for these uses."
         ),
     )
     texts: list[CampaignText] = governed(

@@ -235,7 +235,10 @@ class PurposePosition:
     """A position for a purpose."""
 
     purpose: str = governed(EXAMINERS_AND_OWNER, description="The purpose.")
-    position: ConsentPosition = governed(EXAMINERS_AND_OWNER, description="The account's position for this purpose.")
+    position: ConsentPosition = governed(
+        EXAMINERS_AND_OWNER,
+        description="Whether the account has received a notice, objected or given consent, for this purpose.",
+    )
     since: datetime | None = governed(
         EXAMINERS_AND_OWNER,
         description="The time from which the account has had this position, null if no notice was delivered.",
@@ -246,14 +249,20 @@ class PurposePosition:
 class Consent:
     account: strawberry.Private[AccountRow]
     position: ConsentPosition = governed(
-        EXAMINERS_AND_OWNER, description="The account's position for the first purpose of the policy."
+        EXAMINERS_AND_OWNER,
+        description=(
+            "Whether the account has received a notice, objected or given consent, for the first purpose of the policy."
+        ),
     )
     since: datetime | None = governed(
         EXAMINERS_AND_OWNER,
         description="The time from which the account has had this position, null if no notice was delivered.",
     )
     purposes: list[PurposePosition] = governed(
-        EXAMINERS_AND_OWNER, description="The account's position for each purpose of the policy."
+        EXAMINERS_AND_OWNER,
+        description=(
+            "For each purpose of the policy, whether the account has received a notice, objected or given consent."
+        ),
     )
     scope: ObjectionScope | None = governed(
         EXAMINERS_AND_OWNER, description="The content that the active objection covers, null if there is none."

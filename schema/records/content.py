@@ -133,8 +133,8 @@ class Content(Node):
     number: int | None = governed(
         SUBJECTS,
         resolver=_resolve_own_number,
-        description="The number of the item among the data subject's own items, where 1 is the item that the gateway "
-        f"received first; only the latest {LATEST_ITEMS} items have a number.",
+        description="The position of the item in the list of the data subject's own items (1 is the item that the "
+        f"gateway received first), null for all but the latest {LATEST_ITEMS} items.",
     )
     text_preview: str | None = governed(
         (*OFFICERS, *SUBJECTS),

@@ -46,10 +46,10 @@ class TriState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-@strawberry.type(description="A legal basis with its IRI in the Data Privacy Vocabulary.")
+@strawberry.type(description="A legal basis, with its identifier (IRI) in the Data Privacy Vocabulary.")
 class LegalBasis:
     title: str = governed(ANYONE, description="The title of the legal basis.")
-    iri: str = governed(ANYONE, description="The IRI of the legal basis in the Data Privacy Vocabulary.")
+    iri: str = governed(ANYONE, description="The identifier (IRI) of the legal basis in the Data Privacy Vocabulary.")
 
 
 @strawberry.type(description="A condition of the catalogue.")
@@ -64,7 +64,9 @@ class Condition:
             "author's standing."
         ),
     )
-    grounds: list[GroundCode] = governed(EVERYONE, description="The grounds that require the condition.")
+    grounds: list[GroundCode] = governed(
+        EVERYONE, description="The legal grounds for which an item must meet this condition."
+    )
 
 
 @strawberry.type(description="The result of a condition for one item.")
@@ -129,9 +131,13 @@ ForPurpose = Annotated[
 ]
 
 
-@strawberry.input(description="An earlier time for which an officer or an auditor repeats a decision.")
+@strawberry.input(
+    description="A time in the past, for which officers and auditors can query the decision about an item."
+)
 class AsOf:
-    valid_at: datetime = strawberry.field(description="The time for which the decision is repeated.")
+    valid_at: datetime = strawberry.field(
+        description="The time in the past for which the gateway computes the decision."
+    )
     known_at: datetime | None = strawberry.field(
         default=None, description="The decision uses only facts that the gateway knew at this time; the default is now."
     )

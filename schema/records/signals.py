@@ -12,7 +12,12 @@ from schema.governed import EXAMINERS_AND_OWNER, governed
 _STATEMENTS = {"y": TrainingStatement.ALLOWED, "n": TrainingStatement.RESERVED, "unknown": TrainingStatement.UNKNOWN}
 
 
-@strawberry.type(description="A signal about training that was found, or a right that the platform stated.")
+@strawberry.type(
+    description=(
+        "A signal about training that the platform found with an item or an account, or a rights statement of"
+        " the platform."
+    )
+)
 class RightsSignal:
     source: RightsSource | None = governed(
         EXAMINERS_AND_OWNER,
@@ -27,7 +32,8 @@ class RightsSignal:
         description=("Whether the item is opted out of training, if all signals of this standard are taken together."),
     )
     form: str | None = governed(
-        EXAMINERS_AND_OWNER, description="The form in which the signal was found, null if the platform stated a right."
+        EXAMINERS_AND_OWNER,
+        description="The format in which the signal was found, null for a rights statement of the platform.",
     )
     location: str | None = governed(
         EXAMINERS_AND_OWNER, description="The place where the signal was found, null if unknown."

@@ -16,10 +16,12 @@ class StatedModel:
     model: str = governed(EXAMINERS, description="The name of the model.")
     started_at: datetime = governed(EXAMINERS, description="The time at which the training started.")
     release: str | None = governed(
-        EXAMINERS, description="The name of the release that the client used, null for receipts."
+        EXAMINERS,
+        description="The name of the release that the client used, null if the client named receipts.",
     )
     version: str | None = governed(
-        EXAMINERS, description="The version of the release that the client used, null for receipts."
+        EXAMINERS,
+        description="The version of the release that the client used, null if the client named receipts.",
     )
 
 

@@ -75,7 +75,7 @@ class Recipient:
     AUDIENCE_CHANGED="The audience of the item changed.",
     RIGHTS_RESERVED="An opt-out from training (a reservation of rights) was stated or withdrawn.",
     SCANNED="A scan of the item gave a new result.",
-    TEXT_REMOVED="The text was removed from the gateway or sent again.",
+    TEXT_REMOVED="The text was removed from the gateway, or the platform sent a removed text again.",
     ACCOUNT_RECORDED="The account was recorded.",
     ACCOUNT_CHANGED="A fact of the account changed.",
     BIRTH_DATE_CHANGED="The birth date of the account changed.",
@@ -90,7 +90,9 @@ class Recipient:
     HOLD_OPENED="A hold that covers the item was opened.",
     HOLD_LIFTED="A hold that covers the item was lifted.",
     DELIVERED="A client received the item.",
-    RETRACTED="A client was instructed to stop using the item, or was informed that it can use the item again.",
+    RETRACTED=(
+        "The gateway told a client that the client must stop using the item, or that the client can use the item again."
+    ),
 )
 class TimelineEntryKind(StrEnum):
     CONTENT_RECORDED = "CONTENT_RECORDED"
@@ -165,74 +167,84 @@ class _WatchedColumn:
 
 _ITEM = {
     "audience": _WatchedColumn(
-        TimelineEntryKind.AUDIENCE_CHANGED, "Its audience is {new}; it was {old}.", at="audience_since"
+        TimelineEntryKind.AUDIENCE_CHANGED, "The audience of the item changed from {old} to {new}.", at="audience_since"
     ),
     "edited_at": _WatchedColumn(
-        TimelineEntryKind.CONTENT_EDITED, "It was edited.", "Its edit was reverted.", "edited_at"
+        TimelineEntryKind.CONTENT_EDITED, "The item was edited.", "The edit of the item was reverted.", "edited_at"
     ),
     "deleted_at": _WatchedColumn(
-        TimelineEntryKind.CONTENT_DELETED, "It was deleted.", "Its deletion was reverted.", "deleted_at"
+        TimelineEntryKind.CONTENT_DELETED, "The item was deleted.", "The item was restored.", "deleted_at"
     ),
-    "kind": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It is a {new}; it was a {old}."),
-    "account": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "It belongs to another account."),
+    "kind": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "The kind of the item changed from {old} to {new}."),
+    "account": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "The item now belongs to another account."),
     "reserved": _WatchedColumn(
         TimelineEntryKind.RIGHTS_RESERVED,
-        "A reservation of rights was stated.",
-        "Its reservation of rights was withdrawn.",
+        "A reservation of rights was stated for the item.",
+        "The reservation of rights for the item was withdrawn.",
     ),
     "special_category": _WatchedColumn(
-        TimelineEntryKind.SCANNED, "The scan for special categories says {new}; it said {old}."
+        TimelineEntryKind.SCANNED, "The result of the scan for special categories changed from {old} to {new}."
     ),
-    "safety": _WatchedColumn(TimelineEntryKind.SCANNED, "The scan for safety says {new}; it said {old}."),
-    "minors": _WatchedColumn(TimelineEntryKind.SCANNED, "The scan for minors says {new}; it said {old}."),
-    "conversation": _WatchedColumn(TimelineEntryKind.CONTENT_CHANGED, "Its conversation is {new}; it was {old}."),
+    "safety": _WatchedColumn(
+        TimelineEntryKind.SCANNED, "The result of the scan for safety changed from {old} to {new}."
+    ),
+    "minors": _WatchedColumn(
+        TimelineEntryKind.SCANNED, "The result of the scan for minors changed from {old} to {new}."
+    ),
+    "conversation": _WatchedColumn(
+        TimelineEntryKind.CONTENT_CHANGED, "The participants of the conversation changed from {old} to {new}."
+    ),
     "parent": _WatchedColumn(
-        TimelineEntryKind.CONTENT_CHANGED, "It belongs to another item.", "It no longer belongs to another item."
+        TimelineEntryKind.CONTENT_CHANGED, "The item now has another parent.", "The item no longer has a parent."
     ),
     "purged_at": _WatchedColumn(
         TimelineEntryKind.TEXT_REMOVED,
-        "Its text was removed from the gateway.",
-        "Its text was sent to the gateway again.",
+        "The text of the item was removed from the gateway.",
+        "The text of the item was sent to the gateway again.",
         "purged_at",
     ),
 }
 _ACCOUNT = {
     "status": _WatchedColumn(
-        TimelineEntryKind.ACCOUNT_CHANGED, "Its account is {new}; it was {old}.", at="status_since"
+        TimelineEntryKind.ACCOUNT_CHANGED, "The status of the account changed from {old} to {new}.", at="status_since"
     ),
     "born_on": _WatchedColumn(
         TimelineEntryKind.BIRTH_DATE_CHANGED,
-        "The birth date of its account was corrected.",
-        "The birth date of its account was removed.",
+        "The birth date of the account was corrected.",
+        "The birth date of the account was removed.",
     ),
-    "country": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "The country of its account is {new}; it was {old}."),
-    "kind": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is a {new}; it was a {old}."),
-    "product": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "Its account is on {new}; it was on {old}."),
+    "country": _WatchedColumn(
+        TimelineEntryKind.ACCOUNT_CHANGED, "The country of the account changed from {old} to {new}."
+    ),
+    "kind": _WatchedColumn(TimelineEntryKind.ACCOUNT_CHANGED, "The kind of the account changed from {old} to {new}."),
+    "product": _WatchedColumn(
+        TimelineEntryKind.ACCOUNT_CHANGED, "The product of the account changed from {old} to {new}."
+    ),
     "compromised": _WatchedColumn(
-        TimelineEntryKind.ACCOUNT_CHANGED, "The periods in which its account was compromised changed."
+        TimelineEntryKind.ACCOUNT_CHANGED, "The periods in which the account was compromised changed."
     ),
 }
 _INITIAL_VALUES: dict[str, Any] = {"edited_at": None, "deleted_at": None, "reserved": False, "purged_at": None}
 _SENTENCES = {
     TimelineEntryKind.RECORD_QUARANTINED: (
-        "A line about its {record} could not be read; the {record} is quarantined until a valid line arrives."
+        "An input line about the {record} could not be read; the {record} is quarantined until a valid line arrives."
     ),
-    TimelineEntryKind.NOTICE_SENT: "A notice was sent to its account.",
-    TimelineEntryKind.NOTICE_DELIVERED: "A notice was delivered to its account.",
-    TimelineEntryKind.NOTICE_BOUNCED: "A notice to its account bounced.",
-    TimelineEntryKind.OBJECTION_RECEIVED: "An objection that applies to its account was received.",
-    TimelineEntryKind.OBJECTION_WITHDRAWN: "An objection that applies to its account was withdrawn.",
-    TimelineEntryKind.CONSENT_GIVEN: "Its account gave consent.",
-    TimelineEntryKind.CONSENT_WITHDRAWN: "Its account withdrew consent.",
-    TimelineEntryKind.HOLD_OPENED: "A hold that covers it ({scope}) was opened by order of {authority}.",
-    TimelineEntryKind.HOLD_LIFTED: "A hold that covers it ({scope}) was lifted.",
-    TimelineEntryKind.DELIVERED: "{client} received it for {purpose}, under policy {policy}.",
+    TimelineEntryKind.NOTICE_SENT: "A notice was sent to the account.",
+    TimelineEntryKind.NOTICE_DELIVERED: "A notice was delivered to the account.",
+    TimelineEntryKind.NOTICE_BOUNCED: "A notice to the account bounced.",
+    TimelineEntryKind.OBJECTION_RECEIVED: "An objection that applies to the account was received.",
+    TimelineEntryKind.OBJECTION_WITHDRAWN: "An objection that applies to the account was withdrawn.",
+    TimelineEntryKind.CONSENT_GIVEN: "The account gave consent.",
+    TimelineEntryKind.CONSENT_WITHDRAWN: "The account withdrew consent.",
+    TimelineEntryKind.HOLD_OPENED: "A hold that covers the item ({scope}) was opened by order of {authority}.",
+    TimelineEntryKind.HOLD_LIFTED: "A hold that covers the item ({scope}) was lifted.",
+    TimelineEntryKind.DELIVERED: "{client} received the item for the purpose {purpose}, under the policy {policy}.",
 }
 _RETRACTION_SENTENCES = {
-    RetractionKind.RETRACT: "{client} was instructed to delete it.",
-    RetractionKind.SUPERSEDE: "{client} was instructed to delete it; an edited version might follow.",
-    RetractionKind.HOLD: "{client} was instructed not to use it until further notice.",
-    RetractionKind.RELEASE: "{client} was informed that it may use it again.",
+    RetractionKind.RETRACT: "{client} was told to delete the item.",
+    RetractionKind.SUPERSEDE: "{client} was told to delete the item; an edited version might follow.",
+    RetractionKind.HOLD: "{client} was told not to use the item until further notice.",
+    RetractionKind.RELEASE: "{client} was told that it may use the item again.",
 }
 
 
@@ -243,20 +255,24 @@ def _timeline_entries(facts: list[FactRow]) -> Iterator[TimelineEntry]:
     for row in facts:
         if row.kind == "item":
             if item is None:
-                said = f"It became known: a {row.facts['kind']}, audience {_lower_case_code(row.facts['audience'])}."
+                said = (
+                    f"The item was recorded: {row.facts['kind']}, audience {_lower_case_code(row.facts['audience'])}."
+                )
                 yield _entry_of_version(TimelineEntryKind.CONTENT_RECORDED, row, said, "created_at")
             yield from _change_entries(row, item, _ITEM)
             item = row.facts
         elif row.kind == "account":
             if row.facts["is_known"]:
                 if account is None:
-                    said = f"Its account became known: {row.facts['kind']} on {row.facts['product']}, "
+                    said = f"The account was recorded: {row.facts['kind']} on {row.facts['product']}, "
                     said += f"country {_lower_case_code(row.facts['country'])}, {row.facts['status']}."
                     yield _entry_of_version(TimelineEntryKind.ACCOUNT_RECORDED, row, said)
                 yield from _change_entries(row, account, _ACCOUNT)
                 account = row.facts
         elif row.kind == TimelineEntryKind.RETRACTED:
-            incident = " It had been delivered after an objection was received." if row.facts["is_incident"] else ""
+            incident = (
+                " The item had been delivered after an objection was received." if row.facts["is_incident"] else ""
+            )
             said = _RETRACTION_SENTENCES[RetractionKind(row.facts["told"])].format(**row.facts) + incident
             yield _make_entry(TimelineEntryKind.RETRACTED, row.occurred_at, row, said)
         else:

@@ -30,7 +30,7 @@ class OwnDelivery:
     content_ids: list[strawberry.ID] = governed(
         SUBJECTS,
         description=(
-            "The ids of the data subject's own items on the page, limited to the items that the query asked for."
+            "The ids of those items on the page that belong to the data subject and that the query asked for."
         ),
     )
     content_numbers: list[int | None] = governed(
@@ -43,12 +43,17 @@ class OwnDelivery:
     )
     told_to_delete_at: datetime | None = governed(
         SUBJECTS,
-        description="The time at which the client was told to delete these items, null if it was not; the items of one"
-        " page are listed separately if the client was told at different times.",
+        description=(
+            "The time at which the gateway told the client to delete these items, null without such a message; if"
+            " items of a page have different times, the page is listed several times."
+        ),
     )
     has_confirmed: bool | None = governed(
         SUBJECTS,
-        description="Whether the client has acknowledged that it must delete these items, null if it was not told.",
+        description=(
+            "Whether the client has acknowledged that it must delete these items, null if the gateway did not "
+            "tell the client to delete them."
+        ),
     )
 
 

@@ -37,7 +37,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @described_enum(
     "The state of a release.",
-    WRITING="Files are being written, for the first time or again after a hold or the policy changed.",
+    WRITING=(
+        "The gateway is writing files, either for the first time, or again because a hold or the policy has changed."
+    ),
     COMPLETE="All files are written.",
     CANCELLED="The release was cancelled, and its files are deleted.",
 )

@@ -21,10 +21,10 @@ _SEPARATOR: Final = "."
 
 @described_enum(
     "An order of trainable content.",
-    ID="The order of the items' internal ids: read the whole list from the start.",
+    ID="The order of the items' internal ids; with this order, read the whole list from the start.",
     AVAILABILITY=(
-        "The order in which the items became available: keep the last `endCursor`, and later pass it to get what became"
-        " available since."
+        "The order in which the items became available; store the last `endCursor`, and pass it later to get "
+        "the items that have become available since then."
     ),
 )
 class TrainableContentOrder(StrEnum):

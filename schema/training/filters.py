@@ -50,18 +50,19 @@ class TrainableContentFilter:
         default=None, description="Match items of authors in these countries."
     )
     grounds: list[GroundCode] | None = strawberry.field(
-        default=None, description="Match items that qualify on these grounds."
+        default=None, description="Match items that are permitted for these legal grounds."
     )
     created_months: list[date] | None = strawberry.field(
-        default=None, description="Match items created in these months; write a month as the date of any of its days."
+        default=None,
+        description="Match items created in these months; to name a month, write the date of any day in it.",
     )
     created_from_month: date | None = strawberry.field(
         default=None,
-        description="Match items created in this month or later; write the month as the date of any of its days.",
+        description="Match items created in this month or later; to name a month, write the date of any day in it.",
     )
     created_until_month: date | None = strawberry.field(
         default=None,
-        description="Match items created in this month or earlier; write the month as the date of any of its days.",
+        description=("Match items created in this month or earlier; to name a month, write the date of any day in it."),
     )
     media_types: list[str] | None = strawberry.field(
         default=None, description="Match items that have media of at least one of these media types."

@@ -61,8 +61,8 @@ class Media:
     type: str = governed(
         TRAINING,
         description=(
-            "The media type, such as `image/jpeg`; `application/octet-stream` if the gateway does not deliver files of"
-            " the type."
+            "The media type, such as `image/jpeg`; if the gateway does not deliver files of this media type, the "
+            "value is `application/octet-stream`."
         ),
     )
     url: str = governed(

@@ -166,10 +166,12 @@ def _object_type_of(declared: GraphQLField) -> GraphQLObjectType:
 
 
 @strawberry.type(
-    description="The reason why an item qualified, computed by the database statement that delivered the item."
+    description="The reason why an item is permitted, as computed by the database statement that delivered the item."
 )
 class QualifyingReason:
-    ground: GroundCode = governed(TRAINING, row=Column("ground"), description="The ground on which the item qualified.")
+    ground: GroundCode = governed(
+        TRAINING, row=Column("ground"), description="The legal ground for which the item is permitted."
+    )
     legal_basis: LegalBasis = governed(
         TRAINING, row=_ValueByGround(_legal_bases_by_ground), description="The legal basis of the ground."
     )

@@ -82,7 +82,8 @@ class Retraction:
 
 @strawberry.type(
     description=(
-        "A delivery of an item after the platform had received an objection, but before the gateway learned of it."
+        "A delivery of an item after the platform had received an objection, but before the gateway learned "
+        "of the objection."
     )
 )
 class Incident:

@@ -143,7 +143,7 @@ class PseudonymousAuthor:
     )
 
 
-@strawberry.type(description="A permitted item with the reason why it qualified.")
+@strawberry.type(description="A permitted item with the reason why the item is permitted.")
 class TrainableContent(Node):
     id: strawberry.ID = governed(
         TRAINING, row=FromList("ids"), description="The pseudonym of the item, which only this client receives."
@@ -163,7 +163,7 @@ class TrainableContent(Node):
     )
     media: list[Media] = governed(TRAINING, row=MediaSource(), description="The de-identified media of the item.")
     author: PseudonymousAuthor = governed(TRAINING, row=SameRow(), description="The author of the item.")
-    reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason why the item qualified.")
+    reason: QualifyingReason = governed(TRAINING, row=SameRow(), description="The reason why the item is permitted.")
 
 
 async def trainable_content(

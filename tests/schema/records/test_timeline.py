@@ -102,12 +102,12 @@ async def test_a_timeline_tells_what_happened_and_when_it_became_known(gateway: 
         ("HOLD_OPENED", last, last),
     ]
     said = {each["kind"]: each["sentence"] for each in entries}
-    assert said["CONTENT_RECORDED"] == "It became known: a POST, audience PUBLIC."
-    assert said["ACCOUNT_RECORDED"] == "Its account became known: PERSONAL on FACEBOOK, country IE, ACTIVE."
-    assert said["AUDIENCE_CHANGED"] == "Its audience is FRIENDS; it was PUBLIC."
-    assert said["DELIVERED"] == "client received it for GENAI_TRAINING, under policy 2025-05-27."
-    assert said["RETRACTED"].endswith("delete it. It had been delivered after an objection was received.")
-    assert said["HOLD_OPENED"] == "A hold that covers it (COUNTRY) was opened by order of The authority."
+    assert said["CONTENT_RECORDED"] == "The item was recorded: POST, audience PUBLIC."
+    assert said["ACCOUNT_RECORDED"] == "The account was recorded: PERSONAL on FACEBOOK, country IE, ACTIVE."
+    assert said["AUDIENCE_CHANGED"] == "The audience of the item changed from PUBLIC to FRIENDS."
+    assert said["DELIVERED"] == "client received the item for the purpose GENAI_TRAINING, under the policy 2025-05-27."
+    assert said["RETRACTED"].endswith("delete the item. The item had been delivered after an objection was received.")
+    assert said["HOLD_OPENED"] == "A hold that covers the item (COUNTRY) was opened by order of The authority."
 
 
 async def test_a_timeline_holds_no_text_and_nothing_that_names_a_person(gateway: TestGateway) -> None:
