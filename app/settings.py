@@ -15,7 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.database_url import check_database_url, check_replica_url
 from app.media_origins import MediaOrigins
-from app.restore_settings import RestoreSettings
+from app.name_models import NameSettings
 from app.setting_files import PASSWORD_COMMAND, read_setting_files, with_password
 from app.setting_lists import Hosts, Networks, Origins, RolePrefix, Roles
 
@@ -27,7 +27,7 @@ class SettingsError(Exception):
     """A wrong setting: which one, and what to do."""
 
 
-class Settings(RestoreSettings):
+class Settings(NameSettings):
     """The settings of the gateway."""
 
     model_config = SettingsConfigDict(

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from app.cli.command import EXIT_INCOMPLETE, AsJson, Data, exit_with_error, open_database_of, print_json
 from app.server.journal import open_journal
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from db.connection import Connection, JournalOfPool, connection, open_database
 
 if TYPE_CHECKING:  # what reads facts takes 0.3 s to import, and every other command would too
@@ -117,7 +117,9 @@ async def _ingest_files(
 
     rejected = 0
     faults: list[str] = []
-    stager = Stager()
+    if fault := settings.name_models_fault():
+        raise SettingsError(fault)
+    stager = Stager(settings.names)
     try:
         opened = open_database(url, settings.secret_bytes(), journal=open_journal(settings))
         async with opened as database, connection(database.ingest) as borrowed:

@@ -177,7 +177,9 @@ async def _make_server(
     await opened.enter_async_context(_tracing(settings))
     authenticator = await open_authenticator(settings)
     opened.push_async_callback(authenticator.aclose)
-    stager = opened.enter_context(closing(Stager()))
+    if fault := settings.name_models_fault():
+        raise SettingsError(fault)
+    stager = opened.enter_context(closing(Stager(settings.names)))
     journal = open_journal(settings)
     others, connections = other_secrets(settings), settings.connections
     opening = open_database(url, secret, connections=connections, journal=journal, coming=others)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 import orjson
 from asyncpg import Range
 
+from db.deidentification.names import RecogniserFailed, find_names
 from db.deidentification.spans import Span
 from db.deidentification.text import PIPELINE_VERSION, deidentify, is_blank, personal_placeholder
 from db.deidentification.visible_text import read_visible_text
@@ -139,34 +140,47 @@ class ItemTexts(NamedTuple):
 
     `text` is None where nothing of it can be seen. `pipeline` is the version that de-identified the text and the
     descriptions of the media: 0 where there is none of either. `names_sought` is whether a recogniser looked for names.
+    Both are None where a recogniser failed: then no text is stored, and DEIDENTIFIED is unknown.
     """
 
     text: str | None
     media: list[dict[str, Any]]
-    pipeline: int
-    names_sought: bool
+    pipeline: int | None
+    names_sought: bool | None
 
 
 def _read_texts(record: ContentRecord) -> ItemTexts:
     """Read and de-identify the texts of an item's record of ingest that is no private message."""
-    text = _visible_text(record)
-    media = [
-        {"type": m.type, "url": m.url, "sha256": m.sha256, "alt": m.alt and deidentify(m.alt, (), record.language)}
-        for m in record.media
-    ]
-    has_words = text is not None or any(medium["alt"] for medium in media)
-    return ItemTexts(text, media, PIPELINE_VERSION if has_words else 0, record.personal_spans is not None)
+    text, spans = _visible_text(record)
+    descriptions = [medium.alt for medium in record.media if medium.alt]
+    try:
+        names = find_names([text or "", *descriptions], record.language)
+    except RecogniserFailed:
+        return ItemTexts(None, _media_with(record, {}), None, None)
+    of_text, *of_descriptions = names or [[] for _ in range(1 + len(descriptions))]
+    made = None if text is None else deidentify(text, [*spans, *of_text], record.language)
+    alts = {
+        alt: deidentify(alt, found, record.language) for alt, found in zip(descriptions, of_descriptions, strict=True)
+    }
+    has_words = made is not None or any(alts.values())
+    is_sought = names is not None or record.personal_spans is not None
+    return ItemTexts(made, _media_with(record, alts), PIPELINE_VERSION if has_words else 0, is_sought)
 
 
-def _visible_text(record: ContentRecord) -> str | None:
-    """Return the de-identified visible text of an item's record of ingest."""
+def _media_with(record: ContentRecord, alts: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the media of an item's record of ingest as they are stored, with their de-identified descriptions."""
+    return [{"type": m.type, "url": m.url, "sha256": m.sha256, "alt": m.alt and alts.get(m.alt)} for m in record.media]
+
+
+def _visible_text(record: ContentRecord) -> tuple[str | None, list[Span]]:
+    """Return the visible text of an item's record of ingest, and the platform's personal spans in it."""
     if not record.text:
-        return None
+        return None, []
     text = record.text
     spans = [Span(span.start, span.end, personal_placeholder(span.kind)) for span in record.personal_spans or ()]
     if record.text_format is TextFormat.HTML:
         text, spans = read_visible_text(text, spans)
-    return None if is_blank(text) else deidentify(text, spans, record.language)
+    return (None, []) if is_blank(text) else (text, spans)
 
 
 def _body_columns(texts: ItemTexts | None) -> Row:

@@ -24,6 +24,7 @@ from typing import Any, Final
 from asyncpg import Range
 from pydantic import ValidationError
 
+from db.deidentification.names import NameModels, configure_names
 from db.ingest.records import LINE_LIMIT, MODELS, TARGETS, UNTARGETED, AccountRecord, Line
 from db.ingest.rejection import (
     CLOCK_TOLERANCE,
@@ -64,7 +65,10 @@ class StagedBlock:
 class Stager:
     """A process that converts blocks of lines to staged rows, so that the event loop is not blocked."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: NameModels | None = None) -> None:
+        self._names = names or {}
+        if self._names:
+            configure_names(self._names)
         self._pool: ProcessPoolExecutor | None = None
         self._started: Future[int] | None = None
 
@@ -81,7 +85,7 @@ class Stager:
         if self._pool is None or self._started is None:
             # Started afresh rather than forked: our threads and connections are no business of its.
             self._pool = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+                1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), self._names)
             )
             self._started = self._pool.submit(os.getpid)
         return self._pool if self._started.done() else None
@@ -301,8 +305,9 @@ _ENCODERS: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, names: NameModels) -> None:
     """Prepare the process that stages lines of ingest: Ctrl-C is the parent's, and it ends with the parent."""
+    configure_names(names)
     gc.set_threshold(200_000, 50, 50)  # rows make no circles, and looking for them took a sixth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":

@@ -287,9 +287,9 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "DEIDENTIFIED",
         "In the item's text, the gateway replaced identifiers and the personal data that the platform marked. "
-        "Each media file is marked as de-identified. If the policy requires a search for names, the platform did this "
-        "search. The gateway replaces e-mail, web and street addresses, handles, phone and card numbers, IBANs, "
-        "national numbers, documents, number plates, birth dates, coordinates and device addresses.",
+        "Each media file is marked as de-identified. If the policy requires a search for names, the platform or "
+        "the gateway did this search. The gateway replaces e-mail, web and street addresses, handles, phone and card "
+        "numbers, IBANs, national numbers, documents, number plates, birth dates, coordinates and device addresses.",
         "GDPR Article 25, data protection by design",
         (
             "(c.pipeline IN (0, {pipeline}) OR NULL)",
