@@ -97,7 +97,9 @@ class TrustedKeys:
             self._failing_since = time.monotonic()
         age = time.monotonic() - self._failing_since
         _log.warning(
-            "the issuer's key set has been unreadable for %.0f s (%s); the last good keys stay in use", age, reason
+            "the issuer's key set has been unreadable for %.0f s (%s); the gateway uses the last keys that it read",
+            age,
+            reason,
         )
 
     @property

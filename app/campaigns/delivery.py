@@ -116,8 +116,8 @@ class MailDelivery:
         self._refused_in_a_row = self._refused_in_a_row + 1 if result is SendResult.REFUSED else 0
         if self._refused_in_a_row == MAX_CONSECUTIVE_REFUSALS:
             raise MailError(
-                f"the SMTP server refused {MAX_CONSECUTIVE_REFUSALS} recipients in a row (check that it accepts mail "
-                f"from GROUNDS_SMTP_FROM, then run the command again)"
+                f"the SMTP server refused {MAX_CONSECUTIVE_REFUSALS} recipients in a row (check that the server "
+                f"accepts mail from GROUNDS_SMTP_FROM, then run the command again)"
             )
         return True
 

@@ -194,7 +194,7 @@ def _classify_refusal(error: SMTPResponseException) -> SendResult:
         return SendResult.DEFERRED
     if isinstance(error, SMTPSenderRefused):
         raise MailError(
-            f"the SMTP server refused the sender with {error.code} (check GROUNDS_SMTP and"
-            " GROUNDS_SMTP_FROM, and that the server accepts mail from them)"
+            f"the SMTP server refused the sender with {error.code} (check the user in GROUNDS_SMTP,"
+            " and that the server accepts mail from the address in GROUNDS_SMTP_FROM)"
         )
     return SendResult.REFUSED

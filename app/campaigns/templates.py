@@ -67,8 +67,8 @@ def _raise_if_consent_is_asked(policy: Policy, told: Iterable[Use]) -> None:
     kinds = sorted({use.kind for use in told if consented and use.kind in consented.kinds})
     if kinds:
         raise SettingsError(
-            "--template: is missing (pass a folder with your texts; the shipped texts state legitimate interest, but "
-            f"policy {policy.version} asks for consent to use {', '.join(kinds)})"
+            f"--template: is missing, but policy {policy.version} asks for consent to use {', '.join(kinds)}, and the"
+            " shipped texts do not ask for consent (pass a folder with your own texts)"
         )
 
 

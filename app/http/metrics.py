@@ -37,7 +37,7 @@ class MetricsEndpoint:
         stated = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(stated, self._expected):
             message = (
-                "the token is not the one in GROUNDS_METRICS_TOKEN (send the header Authorization: Bearer <token>)"
+                "the token is not the token in GROUNDS_METRICS_TOKEN (send the header Authorization: Bearer <token>)"
             )
             raise HTTPError(401, message, {"WWW-Authenticate": "Bearer"})
         async with self._reading:

@@ -115,8 +115,8 @@ def raise_if_restored(url: str, secret: bytes, folder: Path) -> None:
         ends = f"checkpoint {newest.number} of {newest.sealed_at}Z" if newest else "no checkpoint"
         found = f"ends with {ends}, but checkpoint {exported.number} of {exported.sealed_at}Z was exported"
     raise SettingsError(
-        f"the database {found}: the database was restored, or is a standby that lagged behind. Objections, "
-        f"withdrawals and deliveries after that time are missing ({_ACCEPT})"
+        f"the database {found}: the database was restored, or is a standby that had not received all"
+        f" changes. Objections, withdrawals and deliveries after that time are missing ({_ACCEPT})"
     )
 
 

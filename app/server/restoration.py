@@ -41,13 +41,13 @@ def accept_database(settings: Settings, url: str) -> str:
             first, last = (read_checkpoint(file).checkpoint for file in (lost[0], lost[-1]))
             said.append(
                 f"{len(lost)} exported checkpoints ({first.number} to {last.number}, sealed until {last.sealed_at}Z)"
-                f" are not in the database. They were moved to {lost[0].parent} now."
+                f" are not in the database. The files of these checkpoints were moved to {lost[0].parent}."
             )
         else:
             said.append("Every exported checkpoint is in the database.")
     said.append(
-        "The database is accepted, and `grounds serve` can start. Cursors that were issued before are refused. Every"
-        " training client must check all its items with checkEligibility. The platform must send all facts since the"
-        " backup again."
+        "The database is accepted, and `grounds serve` can start. The gateway refuses cursors from before the restore."
+        " Every training client must check all its items with checkEligibility. The platform must send all facts since"
+        " the backup again."
     )
     return "\n".join(said)

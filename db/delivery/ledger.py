@@ -253,7 +253,7 @@ class Audit:
         """Find which receipts and checkpoints were kept elsewhere, or sealed, and are missing from the ledger."""
         for reads, (checkpoint, _) in self.sealed_reads.items():
             if reads:
-                self.note(checkpoint, f"checkpoint {checkpoint}: sealed {reads} staff reads, of which some are missing")
+                self.note(checkpoint, f"checkpoint {checkpoint}: some of the {reads} sealed staff reads are missing")
         last = f"checkpoint {self.newest.number}" if self.newest else "nothing sealed"
         for kept in self.kept:
             number = kept.checkpoint.number

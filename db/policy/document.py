@@ -69,7 +69,7 @@ Statement = Annotated[
 ]
 """A statement of the controller, by language."""
 Deadline = Annotated[str, AfterValidator(_last_instant)]
-"""A day or an instant. A day ends at its end in UTC+14, the earliest time zone."""
+"""A day or an instant. A day counts as ended when it has ended in UTC+14, the earliest time zone."""
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")]
 
 

@@ -110,8 +110,8 @@ def _notices_table(summaries: list[dict[str, Any]]) -> Table:
     return Table(
         "notices",
         (
-            "Accounts by the state of their notices; each account counts once, under the most advanced state of "
-            "its notices"
+            "Accounts by the state of their notices. Each account counts once, in the most advanced state that one "
+            "of its notices has reached"
         ),
         columns,
         rows,

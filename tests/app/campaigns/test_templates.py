@@ -129,7 +129,7 @@ def test_the_shipped_texts_say_what_the_campaign_and_the_policy_say() -> None:
 
 def test_the_shipped_texts_are_refused_for_what_needs_consent(tmp_path: Path) -> None:
     consent = {GroundCode.OPTED_IN: default_policy().grounds[GroundCode.PUBLIC_CONTENT]}
-    with pytest.raises(SettingsError, match="state legitimate interest, but policy 2025-05-27 asks for consent to use"):
+    with pytest.raises(SettingsError, match="is missing, but policy 2025-05-27 asks for consent to use"):
         texts_from(None, grounds=consent)
     (tmp_path / "en.txt").write_text(BODY)
     assert set(texts_from(tmp_path, grounds=consent)) == {"en"}
