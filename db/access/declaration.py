@@ -182,7 +182,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "offer_hold": (),
     "offer_derivation": (),
     "decision": (STAFF,),
-    "passed_by_author": (),
+    "counted_content": (),
     "own_decision": (SUBJECT,),
     "objection_in_force": (STAFF, SUBJECT),
     "retraction": (STAFF,),
@@ -190,7 +190,7 @@ VIEWS: dict[str, tuple[str, ...]] = {
 # Of the policy in force, which makes and grants them.
 COMPILED_VIEWS = (
     *("trainable_content", "offered_content", "available_content", "offer_hold"),
-    *("offer_derivation", "decision", "passed_by_author", "own_decision"),
+    *("offer_derivation", "decision", "counted_content", "own_decision"),
 )
 
 # What marks offers, or drops them: a change that left no mark would leave a forbidden item offered.
@@ -317,7 +317,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "purge_texts(integer)": (WORKER,),
     "count_coverage(text[], integer, integer, integer, text[])": (WORKER,),
     "counted_coverage(integer)": (WORKER,),
-    "publish_coverage(json)": (WORKER,),
+    "publish_coverage(jsonb)": (WORKER,),
     **dict.fromkeys(
         (
             *("known_at()", "valid_at()", "past_links_nothing(text, text)", "past_placeholders_in_effect()"),

@@ -120,12 +120,10 @@ async def published_coverage(
 
 
 _PUBLISHED = """
-SELECT p.day, p.taken_at, p.policy, p.conditions, k.purposes, k.purpose,
-    ARRAY(SELECT p.tables -> k.purpose ->> t FROM unnest($2::text[]) WITH ORDINALITY n (t, place) ORDER BY place)
-        AS tables
-FROM grounds.coverage_published p CROSS JOIN LATERAL (
-    SELECT listed.purposes, coalesce($3, listed.purposes[1]) AS purpose
-    FROM (SELECT ARRAY(SELECT json_object_keys(p.tables)) AS purposes) listed) k
+SELECT p.day, p.taken_at, p.policy, p.conditions, p.purposes, k.purpose,
+    ARRAY(SELECT of_purpose.tables ->> t FROM unnest($2::text[]) WITH ORDINALITY n (t, place) ORDER BY place) AS tables
+FROM grounds.coverage_published p CROSS JOIN LATERAL (SELECT coalesce($3, p.purposes[1]) AS purpose) k
+CROSS JOIN LATERAL (SELECT p.tables -> k.purpose AS tables OFFSET 0) of_purpose
 WHERE p.day <= coalesce($1, p.day) ORDER BY p.day DESC LIMIT 1"""
 _DIALECTS = (
     "SELECT language, counts FROM grounds.coverage_cell WHERE day = $1 AND purpose = $2 AND shape = 64 ORDER BY 1"

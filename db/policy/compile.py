@@ -37,7 +37,7 @@ def compiled_views(policy: Policy) -> dict[str, str]:
         "available_content": _available_query(policy),
         "offer_hold": _hold_query(policy),
         "decision": decision_statement(policy),
-        "passed_by_author": _passed_by_author_query(policy),
+        "counted_content": _counted_query(policy),
         "own_decision": (
             "SELECT d.* FROM grounds.decision d WHERE d.account = ("
             "SELECT a.id FROM grounds.account a WHERE a.platform_id = grounds.claim('subject'))"
@@ -259,17 +259,41 @@ def decision_statement(policy: Policy, standing: str = "grounds.account_standing
     )
 
 
-def _passed_by_author_query(policy: Policy) -> str:
-    """Compile a policy to the SQL of the conditions that an item can fail only because of other persons' data."""
-    passed = ", ".join(
-        f"CASE WHEN ({rule.format_map(live_parameters(policy, 'FALSE'))}) THEN '{condition.code}' END"
-        for condition in CONDITIONS
-        if (rule := condition.predicate_of_author) is not None
+def _counted_query(policy: Policy) -> str:
+    """Compile a policy to the SQL of what coverage counts of each item, with the conditions that exclude it as bits.
+
+    `failing` has a bit for each condition, in the catalogue's order; `failing_of_author` only those that exclude the
+    item by the data about its author. Reading an item takes half the time that it takes through the view of decisions.
+    """
+    columns = "".join(f',\n  {bind_predicate(c, policy)} AS "{c.code}"' for c in CONDITIONS)
+    of_author = "".join(
+        f',\n  ({c.predicate_of_author.format_map(live_parameters(policy, "FALSE"))}) AS "{c.code} BY AUTHOR"'
+        for c in CONDITIONS
+        if c.predicate_of_author is not None
     )
+    bits = [_failing_bits_expression(policy, by_author=by_author) for by_author in (False, True)]
     return (
-        f"SELECT c.id, array_remove(ARRAY[{passed}], NULL) AS conditions\n"
-        "FROM grounds.content c JOIN grounds.account_standing s ON s.account = c.account"
+        "SELECT d.id, d.account, d.kind, d.product, d.country, d.language_key, d.created_month, d.parent,"
+        f" d.has_references, d.ground,\n  {bits[0]} AS failing,\n  {bits[1]} AS failing_of_author\n"
+        "FROM (SELECT c.id, c.account, c.kind, c.product, s.country, c.language_key, c.created_month, c.parent,"
+        f" c.has_references, judged.*\n{_item_sources('grounds.account_standing')}\nCROSS JOIN LATERAL ("
+        f"SELECT {ground_expression(policy)} AS ground{columns}{of_author} OFFSET 0) judged) d"
     )
+
+
+def _failing_bits_expression(policy: Policy, *, by_author: bool) -> str:
+    """Write the SQL of the conditions that exclude an item `d` under a policy, as bits in the catalogue's order."""
+    cases = []
+    for judged, codes in judged_conditions(policy, "d"):
+        failing = " + ".join(
+            f"CASE WHEN d.{_quoted(c.code)} IS NOT TRUE"
+            + (f' AND d."{c.code} BY AUTHOR" IS NOT TRUE' if by_author and c.predicate_of_author is not None else "")
+            + f" THEN {1 << place} ELSE 0 END"
+            for place, c in enumerate(CONDITIONS)
+            if c.code in codes
+        )
+        cases.append(f"WHEN {judged} THEN {failing}")
+    return f"(CASE {' '.join(cases)} END)::bigint"
 
 
 def _item_sources(standing: str) -> str:

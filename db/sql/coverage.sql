@@ -69,19 +69,24 @@ CREATE TABLE grounds.coverage_cell (
 
 CREATE INDEX coverage_cell_shape ON grounds.coverage_cell (day, purpose, shape);
 
--- What dashboards are shown, and all that they can read: measured with noise, on a fixed calendar. `tables` are by purpose,
--- in the order of the policy, and then by dimensions.
+-- What dashboards are shown, and all that they can read: measured with noise, on a fixed calendar. `tables` are by purpose
+-- and then by dimensions, `purposes` are in the order of the policy.
 CREATE TABLE grounds.coverage_published (
     day date PRIMARY KEY,
     taken_at timestamptz NOT NULL,
     policy text NOT NULL,
     conditions text[] NOT NULL,
-    tables json NOT NULL
+    purposes text[] NOT NULL,
+    tables jsonb NOT NULL
 );
 
--- Every item by everything, by language with its dialects (64), by every two dimensions, every one, all items.
+-- A query reads one or two tables of very many: without compression, only their parts of the document are read.
+ALTER TABLE grounds.coverage_published ALTER tables SET STORAGE EXTERNAL;
+
+-- Every item by everything, a quarter of the months at a time; by language with its dialects (64), by every two dimensions,
+-- every one, all items.
 CREATE FUNCTION grounds.coverage_shapes() RETURNS int[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT ARRAY[63, 64] || array_agg(s ORDER BY n DESC, s) FROM (
+    SELECT ARRAY[63, 63, 63, 63, 64] || array_agg(s ORDER BY n DESC, s) FROM (
         SELECT s, bit_count(s::bit(6)) AS n FROM generate_series(0, 63) s WHERE bit_count(s::bit(6)) IN (0, 1, 2)
     ) shapes
 $$;
@@ -140,6 +145,11 @@ BEGIN
     RETURN TRUE;
 END $$;
 
+-- The bits of some conditions in `failing`.
+CREATE FUNCTION grounds.condition_bits(conditions text[], named text[]) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(bit_or(1::bigint << array_position(conditions, n) - 1), 0) FROM unnest(named) n
+$$;
+
 -- Count the items after the last one that was counted, for each purpose: at most so many decisions, but one item in any
 -- case; FALSE when there is none left. Each purpose is claimed in turn. `of_others` are the conditions that an item can fail
 -- only because of other persons' data. Raises GD001 if decisions are pending.
@@ -150,6 +160,13 @@ LANGUAGE plpgsql VOLATILE
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
     snapshot CONSTANT grounds.coverage_snapshot := (SELECT s FROM grounds.coverage_snapshot s WHERE s.day = counted);
+    codes CONSTANT text[] := snapshot.conditions;
+    others_bits CONSTANT bigint := grounds.condition_bits(codes, of_others);
+    audience_bit CONSTANT bigint := grounds.condition_bits(codes, '{AUDIENCE_PUBLIC}');
+    rights_bit CONSTANT bigint := grounds.condition_bits(codes, '{NO_RIGHTS_RESERVATION}');
+    special_bit CONSTANT bigint := grounds.condition_bits(codes, '{NO_SPECIAL_CATEGORY}');
+    safety_bit CONSTANT bigint := grounds.condition_bits(codes, '{CONTENT_SAFE}');
+    minor_bit CONSTANT bigint := grounds.condition_bits(codes, '{NO_MINOR_REFERENCED}');
     up_to bigint;
     judged_for text;
 BEGIN
@@ -162,35 +179,25 @@ BEGIN
     FOREACH judged_for IN ARRAY snapshot.purposes LOOP
         PERFORM set_config('grounds.purpose', judged_for, TRUE);
         WITH judged AS MATERIALIZED (
-            SELECT c.kind, coalesce(c.product, 'unknown') AS product, coalesce(d.country, 'unknown') AS country,
-                coalesce(c.language_key, 'unknown') AS language, to_char(c.created_month, 'YYYY-MM') AS month, d.ground,
-                excluded.failing, excluded.failing_of_author,
+            SELECT d.kind, coalesce(d.product, 'unknown') AS product, coalesce(d.country, 'unknown') AS country,
+                coalesce(d.language_key, 'unknown') AS language, to_char(d.created_month, 'YYYY-MM') AS month, d.ground,
+                d.failing, d.failing_of_author,
                 EXISTS (SELECT FROM grounds.coverage_delivered v WHERE v.item = d.id AND v.purpose = judged_for)
                     AS delivered,
                 EXISTS (SELECT FROM grounds.retractions_of(d.id) r JOIN grounds.delivery v ON v.id = r.delivery
                         WHERE r.kind IN ('RETRACT', 'SUPERSEDE') AND v.purpose = judged_for) AS retracted,
-                c.parent IS NULL AND NOT c.has_references
-                    AND c.kind NOT IN ('COMMENT', 'CAPTION', 'PHOTO', 'VIDEO', 'AUDIO') AS stands_alone,
+                d.parent IS NULL AND NOT d.has_references
+                    AND d.kind NOT IN ('COMMENT', 'CAPTION', 'PHOTO', 'VIDEO', 'AUDIO') AS stands_alone,
                 least(1000000, coalesce(1000000 * in_total / person.items, 0)) AS in_total,
                 least(1000000, coalesce(1000000 * in_tables / person.items, 0)) AS in_tables,
-                d.shortfall, c.parent
-            FROM grounds.decision d JOIN grounds.content c ON c.id = d.id
+                d.parent
+            FROM grounds.counted_content d LEFT JOIN grounds.person_member m ON m.account = d.account
             CROSS JOIN LATERAL (
-                SELECT grounds.person_of(c.account) AS id OFFSET 0 -- first: a policy lets no expression of a row into an index
+                SELECT coalesce(-m.person_group, d.account) AS id OFFSET 0 -- first: a policy lets no expression of a row into an index
             ) writer
             CROSS JOIN LATERAL (
                 SELECT (SELECT p.items FROM grounds.coverage_person p WHERE p.person = writer.id) AS items OFFSET 0
             ) person
-            CROSS JOIN LATERAL (
-                SELECT CASE WHEN snapshot.is_published AND d.shortfall && of_others THEN (
-                    SELECT a.conditions FROM grounds.passed_by_author a WHERE a.id = d.id) ELSE '{}' END AS passed OFFSET 0
-            ) author
-            CROSS JOIN LATERAL (
-                SELECT coalesce(bit_or(1::bigint << f.place - 1), 0) AS failing,
-                    coalesce(bit_or(1::bigint << f.place - 1) FILTER (WHERE f.code <> ALL (author.passed)), 0)
-                        AS failing_of_author
-                FROM (SELECT code, array_position(snapshot.conditions, code) AS place FROM unnest(d.shortfall) code) f
-            ) excluded
             WHERE (SELECT grounds.require_decisions())
                 AND d.id > snapshot.items AND d.id <= up_to AND d.id <> ALL (ARRAY(SELECT grounds.planted_items()))
         ), counted AS (
@@ -205,18 +212,18 @@ BEGIN
         FROM judged j CROSS JOIN LATERAL (
             SELECT a.account FROM grounds.content a
             WHERE a.platform_id = j.parent AND CASE
-                WHEN 'AUDIENCE_PUBLIC' = ANY (j.shortfall)
+                WHEN j.failing & audience_bit > 0
                     AND (a.audience = 'PUBLIC' AND a.deleted_at IS NULL AND a.quarantined_at < a.observed_at) IS NOT TRUE
                 THEN TRUE
                 WHEN j.kind = 'CAPTION' AND a.kind IN ('PHOTO', 'VIDEO', 'AUDIO')
-                THEN (a.reserved OR a.account_reserved) AND 'NO_RIGHTS_RESERVATION' = ANY (j.shortfall)
-                    OR a.special_category IS DISTINCT FROM 'CLEAR' AND 'NO_SPECIAL_CATEGORY' = ANY (j.shortfall)
-                    OR a.safety IS DISTINCT FROM 'CLEAR' AND 'CONTENT_SAFE' = ANY (j.shortfall)
+                THEN (a.reserved OR a.account_reserved) AND j.failing & rights_bit > 0
+                    OR a.special_category IS DISTINCT FROM 'CLEAR' AND j.failing & special_bit > 0
+                    OR a.safety IS DISTINCT FROM 'CLEAR' AND j.failing & safety_bit > 0
                     OR (a.minors = 'CLEAR' OR a.minors IS NULL AND NOT a.needs_minors_scan) IS NOT TRUE
-                        AND 'NO_MINOR_REFERENCED' = ANY (j.shortfall)
+                        AND j.failing & minor_bit > 0
                 ELSE FALSE END
             OFFSET 0) above
-        WHERE j.failing_of_author = 0 AND j.shortfall && of_others AND snapshot.is_published GROUP BY 2, 3
+        WHERE j.failing_of_author = 0 AND j.failing & others_bits > 0 AND snapshot.is_published GROUP BY 2, 3
         ON CONFLICT (purpose, person, kind) DO UPDATE SET items = p.items + excluded.items;
     END LOOP;
     UPDATE grounds.coverage_snapshot SET items = up_to WHERE day = counted;
@@ -247,8 +254,9 @@ BEGIN
         shown := CASE wanted WHEN 64 THEN 'NULL, NULL, NULL, language, NULL, NULL'
             ELSE 'kind, product, country, split_part(language, ''-'', 1), month, ground' END;
         EXECUTE 'INSERT INTO grounds.coverage_cell SELECT $1, purpose, $2, ' || shown || ', ARRAY[' || counts
-            || '] FROM grounds.coverage_part GROUP BY purpose, ' || CASE wanted WHEN 64 THEN 'language' ELSE shown END
-        USING counted, wanted;
+            || '] FROM grounds.coverage_part WHERE $2 = 64 OR hashtext(month) & 3 = $3 GROUP BY purpose, '
+            || CASE wanted WHEN 64 THEN 'language' ELSE shown END
+        USING counted, wanted, snapshot.shapes;
     ELSE
         SELECT string_agg(CASE WHEN wanted & (1 << n - 1) > 0 THEN names[n] ELSE 'NULL' END, ', ' ORDER BY n),
             coalesce(string_agg(names[n], ', ') FILTER (WHERE wanted & (1 << n - 1) > 0), '()')
@@ -293,7 +301,7 @@ BEGIN
         FROM (SELECT max(id) AS last FROM grounds.content) c WHERE c.last IS NOT NULL AND in_force IS NOT NULL;
         RETURN CASE WHEN FOUND THEN 'MORE' ELSE 'NOTHING' END;
     END IF;
-    IF grounds.count_delivered(today, 500) THEN
+    IF grounds.count_delivered(today, 200) THEN
         RETURN 'MORE';
     ELSIF grounds.count_persons(today, at_most) THEN
         RETURN 'MORE';
@@ -377,7 +385,7 @@ $$;
 
 -- The snapshot is taken, and is not taken again; what is published of it is NULL where it is none of the calendar's. Items by
 -- everything are kept for 35 days, the other tables for 400.
-CREATE FUNCTION grounds.publish_coverage(its_tables json) RETURNS void
+CREATE FUNCTION grounds.publish_coverage(its_tables jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     today CONSTANT date := (grounds.decision_time() AT TIME ZONE 'UTC')::date;
@@ -386,7 +394,7 @@ BEGIN
         UPDATE grounds.coverage_snapshot SET taken_at = grounds.decision_time() WHERE taken_at IS NULL RETURNING *
     )
     INSERT INTO grounds.coverage_published
-    SELECT day, taken_at, policy, conditions, its_tables FROM taken WHERE is_published AND its_tables IS NOT NULL;
+    SELECT day, taken_at, policy, conditions, purposes, its_tables FROM taken WHERE is_published AND its_tables IS NOT NULL;
     DELETE FROM grounds.coverage_published p WHERE p.day < today - 400;
     DELETE FROM grounds.coverage_snapshot s WHERE s.day < today - 400;
     DELETE FROM grounds.coverage_cell c WHERE c.day < today - 400;

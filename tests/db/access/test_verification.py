@@ -257,7 +257,7 @@ _ROWS = {
     "content_reference": ["INSERT INTO grounds.content_reference VALUES (1, 1, NULL, 'TAG')"],
     "coverage_snapshot": ["INSERT INTO grounds.coverage_snapshot VALUES (now(), 'V', '{}', '{}', 0, 0, 0, 0, FALSE)"],
     "coverage_cell": ["INSERT INTO grounds.coverage_cell (day, purpose, shape, counts) VALUES (now(), 'P', 0, '{}')"],
-    "coverage_published": ["INSERT INTO grounds.coverage_published VALUES (now(), now(), 'V', '{}', '{}')"],
+    "coverage_published": ["INSERT INTO grounds.coverage_published VALUES (now(), now(), 'V', '{}', '{}', '{}')"],
     "client_suspension": [
         "INSERT INTO grounds.client_suspension (client, reason, suspended_by, suspended_at) VALUES (1, 'R', 'O', now())"
     ],

@@ -6,6 +6,7 @@ from math import sqrt
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 
 from db.coverage import snapshot
@@ -17,6 +18,7 @@ from db.coverage.noise import (
     noise_deviations,
 )
 from db.coverage.publication import CountRow, protect_counts
+from db.coverage.snapshot import CONDITION_CODES
 from tests.support.facts import NOW, fact
 from tests.support.gateway import TestGateway
 from tests.support.mutants import Killed
@@ -28,10 +30,12 @@ AFRESH = (
     "TRUNCATE grounds.coverage_part, grounds.coverage_person, grounds.coverage_parent, grounds.coverage_delivered,"
     " grounds.coverage_cell, grounds.coverage_snapshot, grounds.coverage_published"
 )
-COUNTS_EVERYTHING = (
-    "CREATE OR REPLACE VIEW grounds.passed_by_author WITH (security_barrier) AS"
-    " SELECT c.id, '{}'::text[] AS conditions FROM grounds.content c"
-)
+COUNTED_AS_DECIDED = """
+SELECT count(*), count(c.id), count(*) FILTER (WHERE c.failing_of_author <> c.failing) FROM grounds.decision d
+LEFT JOIN grounds.counted_content c ON c.id = d.id AND c.account = d.account AND c.kind = d.kind AND c.ground = d.ground
+    AND c.country IS NOT DISTINCT FROM d.country AND c.failing = grounds.condition_bits(%s, d.shortfall)
+    AND c.failing_of_author = c.failing & c.failing_of_author
+"""
 
 
 def moved(one: CountedCoverage, other: CountedCoverage) -> float:
@@ -145,14 +149,31 @@ async def test_what_a_person_does_moves_no_count_of_what_others_wrote(
         before, permitted = permitted, await permitted_items(gateway)
         assert name in ("a minor", "bad lines") or permitted < before, f"{name}: what the test is about"
         counts.append(await counted_now(gateway, monkeypatch))
+        items, found_alike, excluded_by_others = counted_as_decided(gateway)
+        assert items == found_alike > 6 * OTHERS
+        assert excluded_by_others > 0, name
     assert not permitted, "all that others wrote is excluded by what one person did"
     apart = [moved(one, other) for place, one in enumerate(counts) for other in counts[:place]]
     assert max(apart) <= PRIVACY_LOSS + 1e-9
     assert counts[1].below == {"COMMENT": pytest.approx(5)}, "of more than five that one person's item excludes"
-    gateway.execute(COUNTS_EVERYTHING)
+    ((view,),) = gateway.execute("SELECT pg_get_viewdef('grounds.counted_content'::regclass)")
+    gateway.execute(
+        "CREATE OR REPLACE VIEW grounds.counted_content WITH (security_barrier) AS SELECT v.id, v.account, v.kind,"
+        " v.product, v.country, v.language_key, v.created_month, v.parent, v.has_references, v.ground, v.failing,"
+        f" v.failing AS failing_of_author FROM ({view.rstrip(';')}) v"
+    )
     found = moved(counts[0], await counted_now(gateway, monkeypatch))
     said = f"a loss of {found:.3f}" if found > PRIVACY_LOSS else None
     killed("published counts judge items by other persons' data", "db/sql/coverage.sql", said)
+
+
+def counted_as_decided(gateway: TestGateway) -> tuple[int, int, int]:
+    """Count the items, those that are counted as they are decided, and those that only other persons' data exclude."""
+    with psycopg.connect(gateway.database_url, autocommit=True) as connection:
+        connection.execute("SET grounds.examiner = 'test'")
+        connection.execute("SET grounds.purpose = 'GENAI_TRAINING'")
+        found: list[tuple[int, int, int]] = connection.execute(COUNTED_AS_DECIDED, [CONDITION_CODES]).fetchall()
+    return found[0]
 
 
 async def permitted_items(gateway: TestGateway) -> set[str]:

@@ -145,7 +145,9 @@ def publication_days(connection: psycopg.Connection, first: date, days: Sequence
     for number in days:
         day = first + timedelta(days=number)
         if connection.execute("SELECT grounds.publication_is_due(%s)", [day]).fetchone() == (True,):
-            connection.execute("INSERT INTO grounds.coverage_published VALUES (%s, now(), 'V', '{}', '{}')", [day])
+            connection.execute(
+                "INSERT INTO grounds.coverage_published VALUES (%s, now(), 'V', '{}', '{}', '{}')", [day]
+            )
             published.append(day)
     return published
 
