@@ -1,4 +1,4 @@
-"""The settings of the folders that remain when the database is lost."""
+"""The settings of the folders that remain when the database is lost, and of how long versions are kept."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.presentation import PresentationSettings
+from db.records.retention import DEFAULT_VERSIONS_DAYS
 
 
 class RestoreSettings(PresentationSettings):
@@ -24,6 +25,10 @@ class RestoreSettings(PresentationSettings):
             "The folder of the journal, a copy of objections, holds, deletions and their withdrawals outside the"
             " database. The value none turns the journal off."
         ),
+    )
+    versions_days: Annotated[int, Field(ge=30, le=36500)] = Field(
+        DEFAULT_VERSIONS_DAYS,
+        description="The number of days for which earlier versions of records are kept after they were replaced.",
     )
     journal_days: Annotated[int, Field(ge=1)] = Field(
         90, description="The number of days for which the files of the journal are kept."

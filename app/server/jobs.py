@@ -22,6 +22,7 @@ from db.notices.counts import count_notices
 from db.oversight.objection_review import record_matched_objections
 from db.oversight.placeholders import apply_placeholders, count_shared_links
 from db.policies.activation import activate_due_policy
+from db.records.retention import DEFAULT_VERSIONS_DAYS, remove_versions
 from db.standings import derive_standing_backlog
 from schema.oversight.webhook_address import Networks
 
@@ -35,12 +36,13 @@ def background_jobs(
     releases: Path | None = None,
     journal: Journal | None = None,
     database: Database | None = None,
+    versions_days: int = DEFAULT_VERSIONS_DAYS,
 ) -> tuple[Job, ...]:
     """Return the server's background jobs. `url` is the administrator's, for what only the owner may do.
 
     With `offers` they are kept; otherwise what is left of them is removed. `checkpoints` is the folder that checkpoints
     are exported to, `releases` the one of the files of releases. The `journal` is written. What
-    clients keep, ids for example, is as the `database` has it.
+    clients keep, ids for example, is as the `database` has it. Versions of records are removed after `versions_days`.
     """
     return (
         Job("policy", 0.5, partial(_put_in_force, url=url)),
@@ -56,6 +58,7 @@ def background_jobs(
         Job("placeholders", 60, apply_placeholders),
         Job("shared links", 3600, count_shared_links),
         Job("purge", 3600, _remove_texts),
+        Job("versions", 3600, partial(remove_versions, days=versions_days)),
         Job("coverage", 60, take_coverage),
         Job("seal", 10, partial(_seal_and_export, key=signing_key(secret), folder=checkpoints)),
     )

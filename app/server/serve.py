@@ -188,7 +188,7 @@ async def _make_server(
     database = await opened.enter_async_context(with_replica)
     jobs = background_jobs(
         *(url, secret, settings.webhook_networks, settings.offers, settings.checkpoints),
-        *(settings.release_folder, journal, database),
+        *(settings.release_folder, journal, database, settings.versions_days),
     )
     await opened.enter_async_context(run_jobs(jobs, database, status))
     hosts = host_names(settings.hosts, host)

@@ -357,6 +357,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "object_by_signal(text, text, timestamp with time zone, boolean)": (INGEST,),
     "policy_coverage()": (INGEST,),
     "stated_family(text, text, text)": (INGEST,),
+    "versions_from()": (STAFF,),
+    "remove_versions(integer, integer)": (WORKER,),
     "takes_back(grounds.stated_version, grounds.stated_version, text[], text[])": (INGEST,),
     "takes_back_birth_date(grounds.stated_version, grounds.stated_version)": (INGEST,),
     "bounces_taken_back(grounds.stated_version, grounds.stated_version)": (INGEST,),

@@ -251,4 +251,5 @@ CREATE INDEX content_reference_account ON grounds.content_reference (account) WH
 
 CREATE INDEX content_reference_contact ON grounds.content_reference (contact) WHERE contact IS NOT NULL;
 
-CREATE INDEX content_deleted ON grounds.content (recorded_at) WHERE deleted_at IS NOT NULL AND purged_at IS NULL;
+-- Not by when it was recorded, which every update changes: no update of an item would be HOT then.
+CREATE INDEX content_deleted ON grounds.content (id) WHERE deleted_at IS NOT NULL AND purged_at IS NULL;

@@ -4,6 +4,7 @@ CREATE TABLE grounds.installation (
     secret_fingerprint text NOT NULL,
     previous_secrets bytea, -- encrypted with a key from the secret; NULL: it was never rotated
     version text NOT NULL DEFAULT '0', -- the newest version of Grounds that brought the database up to date
+    versions_from timestamptz NOT NULL DEFAULT '-infinity', -- versions that were replaced before are removed
     journal boolean NOT NULL DEFAULT FALSE, -- whether changes are left for the journal
     set_up_at timestamptz NOT NULL DEFAULT now()
 );

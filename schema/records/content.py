@@ -11,6 +11,7 @@ from db.delivery.pages import client_names
 from db.policy.document import Policy
 from db.records.as_of import decision_as_of, policy_as_of
 from db.records.content import ContentRow, find_content_id, page_of_contents
+from db.records.retention import versions_from
 from schema.context import Context, Info
 from schema.enums import Audience, ContentKind, Conversation, Role
 from schema.errors import BadInput
@@ -269,12 +270,18 @@ async def eligibility_as_of(
 ) -> Eligibility | None:
     """Decide an item as of an earlier time, as `Eligibility`; None where the item was not known then.
 
-    Raises BadInput for an instant without an offset, and for a purpose that the policy did not have.
+    Raises BadInput for an instant without an offset, for one before the stored versions, and for a purpose that
+    the policy did not have.
     """
     now = datetime.now(UTC)
     for name, instant in (("validAt", as_of.valid_at), ("knownAt", as_of.known_at or now)):
         if instant.tzinfo is None:
             raise BadInput(f"asOf.{name}: must have an offset (write it like 2026-05-27T12:00:00Z)")
+    if (as_of.known_at or now) < (earliest := await versions_from(context.reader)):
+        raise BadInput(
+            f"asOf.knownAt: versions that were replaced before {earliest:%Y-%m-%dT%H:%M:%SZ} have been removed (use a"
+            " later time)"
+        )
     policy = await policy_as_of(context.reader, as_of.valid_at)
     if purpose is not None:
         _check_purpose(purpose, policy)

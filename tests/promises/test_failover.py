@@ -21,16 +21,14 @@ from app.database_url import check_database_url
 from schema.actor import Role
 from tests.promises.test_immediacy_during_ingest import SERVED, claim
 from tests.promises.test_stalled_standby import confirmed_by, primary  # noqa: F401 - a fixture, found here by name
+from tests.support.command import grounds
 from tests.support.database_pauses import until
 from tests.support.facts import NOW, fact
-from tests.support.gateway import TestGateway, open_gateway
+from tests.support.gateway import SECRET, TestGateway, open_gateway
 from tests.support.installed_postgres import BINARIES, Standby, synchronous_standby
 from tests.support.mutants import Killed
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(BINARIES is None, reason="GROUNDS_TEST_POSTGRES names no PostgreSQL of this machine"),
-]
+pytestmark = pytest.mark.skipif(BINARIES is None, reason="GROUNDS_TEST_POSTGRES names no PostgreSQL of this machine")
 ACCOUNTS, OFFICERS, CLIENTS = 400, 4, 2
 OBJECT = "mutation O($account: String!) { fileObjection(input: { account: $account, scope: ALL }) { reference } }"
 STORED = "SELECT value FROM grounds.objection_target"
@@ -101,6 +99,27 @@ async def fail_over(gateway: TestGateway, standby: Standby, traffic: Traffic, aw
     return min(at for at in traffic.answered_at if at >= promoted) - promoted
 
 
+async def load(gateway: TestGateway) -> None:
+    """Load accounts with an item each."""
+    gateway.set_clock(NOW)
+    accounts = [f"account-{number}" for number in range(ACCOUNTS)]
+    await gateway.ingest(
+        [fact("account", id=account) for account in accounts]
+        + [fact("notice", id=f"notice of {account}", account=account) for account in accounts]
+        + [fact("content", id=f"item of {account}", account=account) for account in accounts]
+    )
+
+
+async def caught_up(gateway: TestGateway) -> None:
+    """Wait until the standby has received all that was committed."""
+    behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_flush_lsn()"
+    for _ in range(600):
+        if gateway.execute(behind) == [(1,)]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the standby does not catch up")
+
+
 @pytest.fixture
 async def pair(primary: str, tmp_path: Path) -> AsyncIterator[tuple[TestGateway, Standby]]:  # noqa: F811 - see above
     """A gateway over a primary with a synchronous standby, and accounts with an item each."""
@@ -108,13 +127,7 @@ async def pair(primary: str, tmp_path: Path) -> AsyncIterator[tuple[TestGateway,
         parts = urlsplit(primary)
         url = check_database_url(parts._replace(netloc=f"{parts.netloc},127.0.0.1:{standby.port}").geturl())
         async with open_gateway(url, tmp_path) as gateway:
-            gateway.set_clock(NOW)
-            accounts = [f"account-{number}" for number in range(ACCOUNTS)]
-            await gateway.ingest(
-                [fact("account", id=account) for account in accounts]
-                + [fact("notice", id=f"notice of {account}", account=account) for account in accounts]
-                + [fact("content", id=f"item of {account}", account=account) for account in accounts]
-            )
+            await load(gateway)
             yield gateway, standby
 
 
@@ -127,6 +140,7 @@ def lost(gateway: TestGateway, traffic: Traffic) -> set[str]:
     return (traffic.acknowledged - stored) | served
 
 
+@pytest.mark.ci
 async def test_no_acknowledged_objection_is_lost_and_every_error_is_503(pair: tuple[TestGateway, Standby]) -> None:
     gateway, standby = pair
     traffic = Traffic(gateway, [f"account-{number}" for number in range(ACCOUNTS)])
@@ -136,6 +150,7 @@ async def test_no_acknowledged_objection_is_lost_and_every_error_is_503(pair: tu
     assert lost(gateway, traffic) == set()
 
 
+@pytest.mark.long
 async def test_commits_that_do_not_wait_for_the_standby_are_noticed(
     pair: tuple[TestGateway, Standby], killed: Killed
 ) -> None:
@@ -144,3 +159,54 @@ async def test_commits_that_do_not_wait_for_the_standby_are_noticed(
     await fail_over(gateway, standby, traffic, awaited=False)
     missing = lost(gateway, traffic)
     killed("commits do not wait", "synchronous_standby_names", f"{len(missing)} are lost" if missing else None)
+
+
+LAG_SECONDS = 20
+
+
+async def object_while_the_standby_lags(gateway: TestGateway, standby: Standby) -> Traffic:
+    """Let people object and clients read while the standby gets nothing; kill the primary, and promote the standby."""
+    traffic = Traffic(gateway, [f"account-{number}" for number in range(ACCOUNTS)])
+    await asyncio.to_thread(standby.stop)
+    running = [asyncio.create_task(traffic.read()) for _ in range(CLIENTS)]
+    running += [asyncio.create_task(traffic.object())]
+    await asyncio.sleep(LAG_SECONDS)
+    traffic.ended = True
+    await asyncio.gather(*running)
+    kill_database(gateway)
+    await asyncio.to_thread(standby.start)
+    await asyncio.to_thread(standby.promote)
+    return traffic
+
+
+@pytest.mark.long
+async def test_what_an_asynchronous_standby_lacks_is_noticed_and_replayed(
+    primary: str,  # noqa: F811 - see above
+    tmp_path: Path,
+    killed: Killed,
+) -> None:
+    folders = {name: tmp_path / name for name in ("journal", "checkpoints")}
+    for folder in folders.values():
+        folder.mkdir()
+    with synchronous_standby(Path(str(BINARIES)), primary) as standby:
+        async with open_gateway(primary, tmp_path / "data", **folders) as gateway:
+            await load(gateway)
+            await caught_up(gateway)
+            traffic = await object_while_the_standby_lags(gateway, standby)
+        user = urlsplit(primary).netloc.rpartition("@")[0]
+        url = urlsplit(primary)._replace(netloc=f"{user}@127.0.0.1:{standby.port}").geturl()
+        named = {f"GROUNDS_{name.upper()}": str(folder) for name, folder in folders.items()}
+        env = {"DATABASE_URL": url, "GROUNDS_SECRET": SECRET.decode(), **named}
+        refused = grounds("serve", "--port", "0", data=tmp_path / "data", env=env)
+        assert (refused.returncode, "is a standby that lagged behind" in refused.stderr) == (2, True), refused.stderr
+        promoted = TestGateway(gateway.address, url, gateway.issuer, gateway.client)
+        missing = lost(promoted, traffic)
+        killed("a start that does not ask for the journal", "raise_if_restored()", f"{len(missing)} of"
+               f" {len(traffic.acknowledged)} acknowledged objections are lost" if missing else None)  # fmt: skip
+        replayed = grounds("restored", data=tmp_path / "data", env=env)
+        assert (replayed.returncode, "The database is accepted" in replayed.stdout) == (0, True), replayed.stderr
+        async with open_gateway(url, tmp_path / "data", **folders) as gateway:
+            assert lost(gateway, traffic) == set()
+            accounts = {f"account-{number}" for number in range(ACCOUNTS)}
+            assert len(await gateway.pull()) == len(accounts - traffic.acknowledged)
+    print(f"{len(missing)} of {len(traffic.acknowledged)} objections were not on the standby; {replayed.stdout}")

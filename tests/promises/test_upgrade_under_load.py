@@ -30,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("serve")
 ACCOUNTS, CLIENTS = 200, 2
 PAGE = "{ trainableContent(first: 10) { nodes { id } } }"
 MAX_ANSWER_SECONDS = 3.0
-"""The time for which a request may wait: 500 ms for a lock, and the rest because the machine is shared."""
+"""The time for which a request may wait for a 503: 500 ms for a lock, and the rest because the machine is shared."""
 RULES = "SELECT compiled, (SELECT version FROM grounds.installation) FROM grounds.policy WHERE active"
 VALID = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid"
 
@@ -45,6 +45,8 @@ class Traffic:
     acknowledged: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     slowest: float = 0
+    slowest_busy: float = 0
+    """The longest time until a request was answered with 503."""
     ended: bool = False
 
     def read(self) -> None:
@@ -75,9 +77,11 @@ class Traffic:
         answer = httpx.post(
             f"{self.address}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60, trust_env=False, **body
         )
-        self.slowest = max(self.slowest, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.slowest = max(self.slowest, seconds)
         good = answer.status_code == 200 and "errors" not in answer.json()
         busy = answer.status_code == 503 and answer.headers["retry-after"].isdigit()
+        self.slowest_busy = max(self.slowest_busy, seconds if busy else 0)
         self.answers["answered" if good else "busy" if busy else f"{path}: {answer.text}"] += 1
         return good
 
@@ -185,7 +189,7 @@ def upgrade(
         with running(traffic), reading_long(url, reader):
             run.start(kill_after)
     assert traffic.answers.keys() <= {"answered", "busy"}, traffic.answers
-    assert traffic.slowest < MAX_ANSWER_SECONDS, traffic.slowest
+    assert traffic.slowest_busy < MAX_ANSWER_SECONDS, traffic.slowest_busy
     assert len(run.rules) == 2, run.rules
     with psycopg.connect(url) as connection:
         assert traffic.acknowledged <= {value for (value,) in connection.execute(STORED)}
@@ -200,7 +204,7 @@ def upgrade(
 def test_a_later_release_takes_over_under_load(cluster: str, tmp_path: Path) -> None:
     releases = this_release(tmp_path / "earlier"), newer_release(tmp_path / "later", seconds_per_item=0.01)
     traffic = upgrade(cluster, "upgraded", releases, tmp_path / "run", kill_after=2.5, reader=3)
-    print(f"slowest answer {traffic.slowest:.2f} s; {dict(traffic.answers)}")
+    print(f"slowest answer {traffic.slowest:.2f} s, slowest 503 {traffic.slowest_busy:.2f} s; {dict(traffic.answers)}")
 
 
 @pytest.mark.long
@@ -211,4 +215,5 @@ def test_twenty_upgrades_under_load_of_which_ten_are_killed(cluster: str, tmp_pa
         kill_after = chance.uniform(0.5, 30) if number % 2 else None
         traffic = upgrade(cluster, f"upgraded_{number}", releases, tmp_path / f"run {number}", kill_after, reader=8)
         killed = f"killed after {kill_after:.1f} s" if kill_after else "not killed"
-        print(f"{number}: {killed}; slowest answer {traffic.slowest:.2f} s; {dict(traffic.answers)}", flush=True)
+        times = f"slowest answer {traffic.slowest:.2f} s, slowest 503 {traffic.slowest_busy:.2f} s"
+        print(f"{number}: {killed}; {times}; {dict(traffic.answers)}", flush=True)
