@@ -4,7 +4,7 @@ A page names a file by an address of the gateway. The address is made from the i
 address, an altered one or a guess names nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,19 +41,19 @@ class StoredMedium:
 
 
 class MediaSource:
-    """The media of a row, which are JSON there."""
+    """The media of a row, from the list that the page makes of all its rows' media."""
 
     def expression(self, compiler: Compiler, declared: GraphQLField, shape: Shape | None) -> str:
         """Compile the media of trainable content; most rows have none."""
         kind = get_named_type(declared.type)
         assert isinstance(kind, GraphQLObjectType)
 
-        def media(naming: Ids, base: str, item: int, text: str) -> list[Any]:
-            """Build the media of one trainable item from its JSON."""
-            return [compiler.render(kind, shape, medium) for medium in media_of_item(naming, base, item, text)]
+        def media(files: list[dict[str, Any]]) -> list[Any]:
+            """Build the media of one trainable item."""
+            return [compiler.render(kind, shape, medium) for medium in files]
 
-        column = f"row[{compiler.columns['media']}]"
-        return f"({compiler.bind(media)}(page.naming, page.media_base, row[0], {column}) if {column} else [])"
+        files = compiler.listed("media_files")
+        return f"({compiler.bind(media)}({files}) if {files} else [])"
 
 
 @strawberry.type(description="A de-identified photo, video or audio file.")
@@ -78,11 +78,29 @@ class Media:
 
 def media_of_item(naming: Ids, base: str, item: int, text: str) -> list[dict[str, Any]]:
     """Describe the media of one trainable item for the client, with the gateway's addresses and media types."""
-    media: list[dict[str, Any]] = orjson.loads(text)
-    first, *rest = naming.encode_all(IdKind.MEDIUM, [item, *(_number(medium) for medium in media)])
+    return media_of_items(naming, base, [item], [text])[0]
+
+
+def media_of_items(
+    naming: Ids, base: str, items: Sequence[int], texts: Sequence[str | None]
+) -> list[list[dict[str, Any]]]:
+    """Describe the media of trainable items, as JSON, for the client; all addresses by one call of the cipher."""
+    stated: list[list[dict[str, Any]]] = [orjson.loads(text) if text else [] for text in texts]
+    numbers: list[int] = []
+    for item, media in zip(items, stated, strict=True):
+        if media:
+            numbers.append(item)
+            numbers += map(_number, media)
+    ids = iter(naming.encode_all(IdKind.MEDIUM, numbers))
+    return [_describe_files(base, media, ids) if media else media for media in stated]
+
+
+def _describe_files(base: str, media: list[dict[str, Any]], ids: Iterator[str]) -> list[dict[str, Any]]:
+    """Describe the media of one trainable item; of `ids`, the item's comes first, and then one for each file."""
+    first = next(ids)
     return [
-        medium | {"type": _known_type(medium["type"]), "url": f"{base}{MEDIA_PATH}{first}{number}"}
-        for medium, number in zip(media, rest, strict=True)
+        medium | {"type": _known_type(medium["type"]), "url": f"{base}{MEDIA_PATH}{first}{next(ids)}"}
+        for medium in media
     ]
 
 

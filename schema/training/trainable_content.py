@@ -33,7 +33,7 @@ from schema.training.availability import (
     read_place,
 )
 from schema.training.filters import TrainableContentFilter, narrowed_by
-from schema.training.media import Media, MediaSource, StoredMedium, fetched_medium, media_filter
+from schema.training.media import Media, MediaSource, StoredMedium, fetched_medium, media_filter, media_of_items
 from schema.training.reason import QualifyingReason
 from schema.training.retractions import raise_if_delivery_suspended
 
@@ -74,6 +74,12 @@ class TrainablePage(RowPage):
     def authors(self) -> list[str]:
         """Encode the pseudonym of each author of a page of trainable content."""
         return self.naming.encode_all(IdKind.AUTHOR, [row[1] for row in self.delivered.rows])
+
+    @cached_property
+    def media_files(self) -> list[list[dict[str, Any]]]:
+        """Describe the media of each row of a page of trainable content."""
+        column = self.columns["media"]
+        return media_of_items(self.naming, self.media_base, self.numbers, [row[column] for row in self.rows])
 
     @cached_property
     def cursors(self) -> list[str]:

@@ -63,17 +63,39 @@ async def bare_with_receipt(connection: Connection, after: int, size: int, clien
     )
 
 
+class Address(str):
+    """The host and port of a server, and its process."""
+
+    process: int
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that the server used so far, its children included."""
+        return cpu_of(self.process)
+
+
+def cpu_of(process: int) -> float:
+    """Return the seconds of CPU that a process and its children used so far, all their threads."""
+    used = 0
+    for thread in Path(f"/proc/{process}/task").glob("*"):
+        used += int((thread / "schedstat").read_text().split()[0])
+        children = (thread / "children").read_text().split()
+        used += sum(round(cpu_of(int(child)) * 1e9) for child in children)
+    return used / 1e9
+
+
 @asynccontextmanager
 async def running(
     command: Sequence[str | Path], environment: Mapping[str, str], *, processes: int = 1
-) -> AsyncIterator[str]:
+) -> AsyncIterator[Address]:
     """Run a server as a process of its own, and yield the host and port that it says, each of its processes once."""
     with tempfile.TemporaryFile() as said:
         process = await create_subprocess_exec(
             *command, env={**os.environ, **environment}, cwd=CHECKOUT, stdout=said, stderr=subprocess.STDOUT
         )
         try:
-            yield await _address(process, said.fileno(), processes)
+            address = Address(await _address(process, said.fileno(), processes))
+            address.process = process.pid
+            yield address
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -91,7 +113,7 @@ async def _address(process: Any, said: int, processes: int) -> str:
 
 
 @asynccontextmanager
-async def plain_strawberry(settings: Settings, url: str, client: int) -> AsyncIterator[str]:
+async def plain_strawberry(settings: Settings, url: str, client: int) -> AsyncIterator[Address]:
     """Run plain strawberry, and yield its host and port."""
     environment = {"DATABASE_URL": url, "GROUNDS_SECRET": settings.secret_bytes().decode(), "CLIENT": str(client)}
     async with running([sys.executable, "-m", "tests.bench.contenders"], environment) as address:
@@ -260,7 +282,7 @@ class Endpoint(GraphQL[dict[str, Any], None]):
         return orjson.dumps(data)
 
 
-def _pool(url: str, secret: bytes) -> asyncpg.Pool[asyncpg.Record]:
+def _pool(url: str, secret: bytes) -> "asyncpg.Pool[asyncpg.Record]":
     """Make a pool that is like that of Grounds: it resets nothing between two statements."""
 
     async def nothing(_: Connection) -> None:

@@ -8,24 +8,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-import asyncpg
 import orjson
 
 from app.auth.dev_issuer import DevelopmentIssuer
-from app.server.scheduler import hold_job_lock
 from app.settings import Settings
 from db.connection import Connection, open_database
 from db.delivery.availability import Place
-from db.delivery.offers import keep_offers
 from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, narrowing, page_statement
 from db.policy.compile import page_columns
 from schema.actor import Role
 from schema.relay.ids import IdKind, Ids, ids_of
 from schema.training.availability import encode_place, filter_fingerprint
-from tests.bench.world import Client, interleaved, loaded, served, training_connection
+from tests.bench.world import Client, build_offers, interleaved, loaded, served, training_connection
 
 CLIENT = "bench"
 PURPOSE = "GENAI_TRAINING"
@@ -165,7 +161,7 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
     }
     async with open_database(url, settings.secret_bytes()) as database:
         ids = ids_of(database.first_secret, f"client:{CLIENT}", database.incarnations)
-    await _build_offers(settings, url)
+    await build_offers(settings, url)
     async with served(settings) as client:
         bench = Bench(client, bare, ids, tokens, numbers, number)
         for size in (1000, 100):
@@ -174,18 +170,6 @@ async def measure(settings: Settings, url: str, rounds: int) -> None:
         await _filters(bench, rounds)
         await _explained(bench, settings, url, rounds)
     await bare.close()
-
-
-async def _build_offers(settings: Settings, url: str) -> None:
-    """Build the offers, and say how long it takes; a server with GROUNDS_OFFERS=true reads its pages from them."""
-    started = perf_counter()
-    async with open_database(url, settings.secret_bytes()) as database, hold_job_lock(database, "offers") as worker:
-        while await keep_offers(worker):
-            pass
-    print(f"built the offers in {perf_counter() - started:.1f} s", flush=True)
-    admin = await asyncpg.connect(url)
-    await admin.execute("VACUUM ANALYZE")
-    await admin.close()
 
 
 async def _sizes(bench: Bench, settings: Settings, size: int, rounds: int) -> None:

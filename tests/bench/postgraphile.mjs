@@ -7,18 +7,18 @@ import { grafserv } from "postgraphile/grafserv/node";
 import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 import { jsonPgSmartTags } from "postgraphile/utils";
 
-const { DATABASE_URL, CONNECTIONS, CLIENT, PURPOSE } = process.env;
+const { DATABASE_URL, CONNECTIONS, CLIENT, PURPOSE, SCHEMA } = process.env;
 
 const preset = {
   extends: [PostGraphileAmberPreset],
   // A view has no key of its own; without one there would be no cursor, and pages would be read by OFFSET.
   plugins: [
-    jsonPgSmartTags({ version: 1, config: { class: { "grounds.trainable_content": { tags: { primaryKey: "id" } } } } }),
+    jsonPgSmartTags({ version: 1, config: { class: { [`${SCHEMA}.trainable_content`]: { tags: { primaryKey: "id" } } } } }),
   ],
   pgServices: [
     makePgService({
       connectionString: DATABASE_URL,
-      schemas: ["grounds"],
+      schemas: [SCHEMA],
       pubsub: false,
       pgSettings: () => ({ "grounds.client": CLIENT, "grounds.purpose": PURPOSE }),
       poolConfig: { max: Number(CONNECTIONS), idleTimeoutMillis: 0 },

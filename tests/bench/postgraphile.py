@@ -1,4 +1,7 @@
-"""PostGraphile 5, from npm, in a temporary folder, over the same view as the same database role."""
+"""PostGraphile 5, from npm, in a temporary folder, as the same database role: over the same view, or over a flat table.
+
+The flat table has the permitted items with the columns that are asked for, and nothing decides about them.
+"""
 
 import base64
 import shutil
@@ -10,10 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
+import psycopg
 
 from app.settings import Settings
 from db.secrets import role_password
-from tests.bench.contenders import CONNECTIONS, PURPOSE, running
+from tests.bench.contenders import CONNECTIONS, PURPOSE, Address, running
 from tests.conformance.served import install_from_npm, temporary_folder
 
 # It needs Node 22, and says nothing where an older one runs it; so it gets one of its own, which npm has as well.
@@ -31,7 +35,7 @@ QUERY = """query Page($first: Int!, $after: Cursor) {
 class PostGraphile:
     """A running PostGraphile."""
 
-    address: str
+    address: Address
     order: str
     """What its cursors say of the order that they belong to."""
 
@@ -41,7 +45,34 @@ class PostGraphile:
 
 
 @asynccontextmanager
-async def postgraphile(settings: Settings, url: str, client: int) -> AsyncIterator[PostGraphile | None]:
+async def flat_table(url: str) -> AsyncIterator[str]:
+    """Copy what is permitted to a flat table, without any rule, and yield its schema."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_FLAT.format(purpose=PURPOSE).encode())
+        connection.execute("VACUUM ANALYZE flat.item")
+        yield "flat"
+        connection.execute("DROP SCHEMA flat CASCADE")
+
+
+_FLAT = """DROP SCHEMA IF EXISTS flat CASCADE;
+CREATE SCHEMA flat;
+SELECT set_config('grounds.client', '0', FALSE), set_config('grounds.purpose', '{purpose}', FALSE);
+CREATE TABLE flat.item AS
+    SELECT id, kind, product, language, created_month, text, account, country, ground, TRUE AS permitted
+    FROM grounds.trainable_content;
+ALTER TABLE flat.item ADD PRIMARY KEY (id);
+CREATE INDEX item_permitted ON flat.item (id) WHERE permitted;
+CREATE VIEW flat.trainable_content AS
+    SELECT id, kind, product, language, created_month, text, account, country, ground FROM flat.item WHERE permitted;
+GRANT USAGE ON SCHEMA flat TO grounds_training;
+GRANT SELECT ON flat.trainable_content TO grounds_training;
+"""
+
+
+@asynccontextmanager
+async def postgraphile(
+    settings: Settings, url: str, client: int, schema: str = "grounds"
+) -> AsyncIterator[PostGraphile | None]:
     """Install PostGraphile and run it as in production; None where there is no npm to install it with."""
     if shutil.which("npm") is None:
         print("PostGraphile is left out: there is no Node (install Node and npm, and run it again)")
@@ -56,6 +87,7 @@ async def postgraphile(settings: Settings, url: str, client: int) -> AsyncIterat
         "CONNECTIONS": str(CONNECTIONS),
         "CLIENT": str(client),
         "PURPOSE": PURPOSE,
+        "SCHEMA": schema,
     }
     with temporary_folder() as folder:
         install_from_npm(folder, *PACKAGES)

@@ -1,9 +1,10 @@
-"""Pages per second at 16 clients: Grounds beside the bare SQL, plain strawberry and PostGraphile 5.
+"""Pages per second and CPU per page at 16 clients: Grounds beside the bare SQL, plain strawberry and PostGraphile 5.
 
 `./run python -m tests.bench.throughput --data FOLDER --items 2000000 --seconds 20` prints medians of one run. The
 contenders take short turns, round after round, so that noise meets all of them; each has 16 connections to the database
-and serves pages at random places to 16 clients, which count bytes and decode nothing. Each is first seen to serve the
-very page that the view has; later on an answer that cannot be a page ends the run.
+and serves pages at random places to 16 clients of different names, which count bytes and decode nothing. One Grounds
+reads its pages from offers, another by the rules. Each is first seen to serve the very page that the view has; later on
+an answer that cannot be a page ends the run.
 """
 
 import argparse
@@ -11,33 +12,38 @@ import asyncio
 import random
 import statistics
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol, Self
 
-import orjson
 import uvloop
-import zstandard
 
 from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
 from db.connection import Connection
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
-from tests.bench.contenders import CLIENT, CONNECTIONS, PURPOSE, bare, bare_with_receipt, plain_strawberry, running
+from tests.bench.contenders import (
+    CLIENT,
+    CONNECTIONS,
+    PURPOSE,
+    Address,
+    bare,
+    bare_with_receipt,
+    cpu_of,
+    plain_strawberry,
+    running,
+)
+from tests.bench.page_sources import SIZES, Ask, Bare, Served, Source, Visitor
 from tests.bench.postgraphile import QUERY as POSTGRAPHILE_QUERY
-from tests.bench.postgraphile import postgraphile
-from tests.bench.world import loaded, training_connection
+from tests.bench.postgraphile import flat_table, postgraphile
+from tests.bench.world import build_offers, loaded, training_connection
 
-SIZES = (1000, 100)
 PLACES = 1000
 TURN_SECONDS = 2.0
-ANSWER_SECONDS = 60.0
 EVERY_FIELD = "every field"
 OF_THE_VIEW = "the view's fields"
 FIELDS = {
@@ -61,19 +67,7 @@ QUERIES = {
     for name, fields in FIELDS.items()
 }
 BARE, WITH_RECEIPT, POSTGRAPHILE, PLAIN = "bare", "bare with receipt", "PostGraphile 5", "plain strawberry"
-
-Ask = Callable[[], Awaitable[int]]
-"""Ask for the next page; give the length of the answer in bytes."""
-
-
-class Source(Protocol):
-    """A source of pages of a size."""
-
-    def clients(self, size: int) -> AbstractAsyncContextManager[Sequence[Ask]]:
-        """Open 16 clients for a turn."""
-
-    async def check(self, size: int) -> list[str]:
-        """Ask for the page after the first place, and return its texts."""
+FLAT = "PostGraphile 5, a flat table"
 
 
 @dataclass(frozen=True)
@@ -90,149 +84,6 @@ class Contender:
         return ": ".join(filter(None, (self.name, self.fields)))
 
 
-class Client(asyncio.BufferedProtocol):
-    """A client with a lasting connection that counts what arrives and decodes nothing."""
-
-    def __init__(self) -> None:
-        self._memory = bytearray(1 << 18)
-        self._view = memoryview(self._memory)
-        self._answered: asyncio.Future[int] | None = None
-        self.transport: asyncio.Transport
-
-    @classmethod
-    async def connect(cls, address: str) -> Self:
-        """Open a connection."""
-        host, port = address.split(":")
-        transport, client = await asyncio.get_running_loop().create_connection(cls, host, int(port))
-        client.transport = transport
-        return client
-
-    async def ask(self, request: bytes, least: int = 0) -> int:
-        """Return the length of the answer's body; raise RuntimeError unless it is a success, and as long as a page."""
-        self._held, self._length, self._left, self._start = 0, 0, 0, b""
-        self._answered = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            length = await self._answered
-        if length < least:
-            raise RuntimeError(f"an answer is of {length} bytes, which is no page: {self._start!r}")
-        return length
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view[self._held :]
-
-    def buffer_updated(self, count: int) -> None:
-        assert self._answered is not None
-        if self._length:
-            self._left -= count
-            self._start = self._start or bytes(self._view[: min(count, 400)])
-        else:
-            self._held += count
-            end = self._memory.find(b"\r\n\r\n", 0, self._held)
-            if end < 0:
-                return
-            head = bytes(self._view[:end])
-            if not head.startswith(b"HTTP/1.1 200 "):
-                self._answered.set_exception(RuntimeError(f"an answer is none: {bytes(self._view[: self._held])!r}"))
-                return
-            self._length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-            self._left = self._length - (self._held - end - 4)
-            self._start = bytes(self._view[end + 4 : min(end + 400, self._held)])
-            self._held = 0
-        if not self._left:
-            self._answered.set_result(self._length)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._answered and not self._answered.done():
-            self._answered.set_exception(exc or ConnectionResetError("a contender ended a connection"))
-
-
-@dataclass
-class Served:
-    """A server that is asked over HTTP by prepared requests."""
-
-    address: str
-    query: str
-    cursors: Sequence[str]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    lengths: dict[int, int] = field(default_factory=dict)
-    """What the page that was looked at is long, by page size."""
-
-    def __post_init__(self) -> None:
-        self._requests: dict[int, Iterator[bytes]] = {
-            size: cycle([self._request(size, cursor) for cursor in self.cursors]) for size in SIZES
-        }
-
-    @asynccontextmanager
-    async def clients(self, size: int) -> AsyncIterator[list[Ask]]:
-        """Open connections."""
-        opened = [await Client.connect(self.address) for _ in range(CONNECTIONS)]
-        least = self.lengths[size] // 2
-        try:
-            yield [partial(self._ask, client, size, least) for client in opened]
-        finally:
-            for client in opened:
-                client.transport.close()
-
-    async def _ask(self, client: Client, size: int, least: int) -> int:
-        return await client.ask(next(self._requests[size]), least)
-
-    async def check(self, size: int) -> list[str]:
-        """Read the first page as a whole."""
-        reader, writer = await asyncio.open_connection(*self.address.split(":"))
-        writer.write(self._request(size, self.cursors[0]))
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        body = await reader.readexactly(length)
-        writer.close()
-        self.lengths[size] = length
-        if b"content-encoding: zstd" in head:
-            body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
-        elif "Accept-Encoding" in self.headers:
-            raise RuntimeError(f"an answer is not compressed: {head!r}")
-        answer = orjson.loads(body)
-        if "errors" in answer:
-            raise RuntimeError(f"an answer is an error: {body[:1000]!r}")
-        (items,) = answer["data"].values()
-        return [node["text"] or "" for node in items["nodes"]]
-
-    def _request(self, size: int, cursor: str) -> bytes:
-        body = orjson.dumps({"query": self.query, "variables": {"first": size, "after": cursor}})
-        headers = {
-            "Host": self.address,
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            **self.headers,
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"POST /graphql HTTP/1.1\r\n{lines}\r\n".encode() + body
-
-
-@dataclass
-class Bare:
-    """Pages that are read by 16 database connections, without a server."""
-
-    connections: Sequence[Connection]
-    places: Sequence[int]
-    read: Callable[[Connection, int, int], Awaitable[bytes]]
-
-    def __post_init__(self) -> None:
-        self._places = cycle(self.places)
-
-    @asynccontextmanager
-    async def clients(self, size: int) -> AsyncIterator[list[Ask]]:
-        """Use the connections, which stay open."""
-        yield [partial(self._ask, connection, size) for connection in self.connections]
-
-    async def _ask(self, connection: Connection, size: int) -> int:
-        return len(await self.read(connection, next(self._places), size))
-
-    async def check(self, size: int) -> list[str]:
-        """Read the first page, without its receipt."""
-        rows = orjson.loads(await self.read(self.connections[0], self.places[0], size))
-        return [row["text"] or "" for row in rows[:size]]
-
-
 @asynccontextmanager
 async def contenders(settings: Settings, url: str) -> AsyncIterator[list[Contender]]:
     """Start everything that is measured."""
@@ -244,23 +95,41 @@ async def contenders(settings: Settings, url: str) -> AsyncIterator[list[Contend
             Contender(BARE, "", Bare(connections, places, bare)),
             Contender(WITH_RECEIPT, "", Bare(connections, places, receipts)),
         ]
-        secret = settings.secret_bytes()
-        cursors = ids_of(secret, f"client:{CLIENT}").encode_all(IdKind.TRAINABLE_CONTENT_CURSOR, places)
-        token = DevelopmentIssuer.open(settings.data).token(Role.TRAINING_CLIENT, client=CLIENT, purpose=PURPOSE)
-        bearer = {"Authorization": f"Bearer {token}"}
-        for workers in (1, 2):
-            address = await opened.enter_async_context(grounds(settings, workers))
-            for fields, query in QUERIES.items():
-                for how, headers in (("", {}), (", zstd", {"Accept-Encoding": "zstd"})):
-                    name = f"Grounds{how}" + (f", {workers} workers" if workers > 1 else "")
-                    made.append(Contender(name, fields, Served(address, query, cursors, {**bearer, **headers})))
+        visitors = _visitors(settings, places)
+        await build_offers(settings, url)
+        for title, environment in (("Grounds", "true"), ("Grounds by the rules", "false")):
+            for workers in (1, 2) if environment == "true" else (1,):
+                address = await opened.enter_async_context(grounds(settings, workers, environment))
+                for fields, query in QUERIES.items():
+                    name = title + (f", {workers} workers" if workers > 1 else "")
+                    made.append(Contender(name, fields, Served(address, query, visitors)))
+        anyone = [Visitor(visitors[0].cursors)]
         address = await opened.enter_async_context(plain_strawberry(settings, url, client))
-        made += [Contender(PLAIN, fields, Served(address, query, cursors)) for fields, query in QUERIES.items()]
-        other = await opened.enter_async_context(postgraphile(settings, url, client))
-        if other is not None:
-            served = Served(other.address, POSTGRAPHILE_QUERY, other.cursors(places))
-            made.append(Contender(POSTGRAPHILE, OF_THE_VIEW, served))
+        made += [Contender(PLAIN, fields, Served(address, query, anyone)) for fields, query in QUERIES.items()]
+        flat = await opened.enter_async_context(flat_table(url))  # after Grounds, which wants no such table
+        for name, schema in ((POSTGRAPHILE, "grounds"), (FLAT, flat)):
+            other = await opened.enter_async_context(postgraphile(settings, url, client, schema))
+            if other is not None:
+                read = Visitor(other.cursors(places))
+                made.append(Contender(name, OF_THE_VIEW, Served(other.address, POSTGRAPHILE_QUERY, [read])))
         yield made
+
+
+def _visitors(settings: Settings, places: Sequence[int]) -> list[Visitor]:
+    """Make the 16 clients of Grounds: one name each, because a process executes two operations of a client at once.
+
+    The first asks for the first place first, which is the page that is compared.
+    """
+    issuer, made = DevelopmentIssuer.open(settings.data), []
+    for number in range(CONNECTIONS):
+        name = f"{CLIENT}-{number}"
+        token = issuer.token(Role.TRAINING_CLIENT, client=name, purpose=PURPOSE)
+        start = len(places) * number // CONNECTIONS
+        cursors = ids_of(settings.secret_bytes(), f"client:{name}").encode_all(
+            IdKind.TRAINABLE_CONTENT_CURSOR, [*places[start:], *places[:start]]
+        )
+        made.append(Visitor(cursors, {"Authorization": f"Bearer {token}"}))
+    return made
 
 
 async def _connections(settings: Settings, url: str, opened: AsyncExitStack) -> tuple[list[Connection], int]:
@@ -286,10 +155,14 @@ async def _places(connection: Connection) -> list[int]:
     return random.Random(5).choices([row[0] for row in found[: -max(SIZES) - 1]], k=PLACES)
 
 
-def grounds(settings: Settings, workers: int) -> AbstractAsyncContextManager[str]:
+def grounds(settings: Settings, workers: int, offers: str) -> AbstractAsyncContextManager[Address]:
     """Run `grounds serve`, and return its host and port."""
     command = [sys.executable, "-c", "from app.cli.main import main; main()", "serve", "--port", "0"]
-    environment = {"GROUNDS_DATA": str(settings.data.resolve()), "GROUNDS_CONNECTIONS": str(CONNECTIONS)}
+    environment = {
+        "GROUNDS_DATA": str(settings.data.resolve()),
+        "GROUNDS_CONNECTIONS": str(CONNECTIONS),
+        "GROUNDS_OFFERS": offers,
+    }
     return running([*command, "--workers", str(workers)], environment, processes=workers)
 
 
@@ -300,9 +173,12 @@ class Turn:
     pages: int
     bytes: int
     seconds: float
+    cpu: float
+    """The seconds of CPU of the source."""
+    database_cpu: float
 
 
-async def turn(contender: Contender, size: int, seconds: float) -> Turn:
+async def turn(contender: Contender, size: int, seconds: float, postgres: int) -> Turn:
     """Let all clients ask as fast as they are answered; the time is until the last answer."""
     lengths: list[int] = []
 
@@ -315,14 +191,16 @@ async def turn(contender: Contender, size: int, seconds: float) -> Turn:
                 raise
 
     async with contender.source.clients(size) as clients:
-        started = perf_counter()
+        started, source, database = perf_counter(), contender.source.cpu(), cpu_of(postgres)
         until = started + seconds
         await asyncio.gather(*map(client, clients))
-        return Turn(len(lengths), sum(lengths), perf_counter() - started)
+        used = contender.source.cpu() - source, cpu_of(postgres) - database
+        return Turn(len(lengths), sum(lengths), perf_counter() - started, *used)
 
 
 async def measure(settings: Settings, url: str, seconds: float) -> None:
     """Measure each page size, all in turn; the first round does not count."""
+    postgres = int((settings.data / "postgres" / "postmaster.pid").read_text().split()[0])
     async with contenders(settings, url) as entered:
         for size in SIZES:
             expected = await entered[0].source.check(size)
@@ -332,7 +210,7 @@ async def measure(settings: Settings, url: str, seconds: float) -> None:
             turns: list[list[Turn]] = [[] for _ in entered]
             for number in range(1 + max(1, round(seconds / TURN_SECONDS))):
                 for contender, taken in zip(entered, turns, strict=True):
-                    result = await turn(contender, size, min(seconds, TURN_SECONDS))
+                    result = await turn(contender, size, min(seconds, TURN_SECONDS), postgres)
                     if number:
                         taken.append(result)
             report(size, entered, turns)
@@ -346,16 +224,37 @@ def report(size: int, entered: Sequence[Contender], turns: Sequence[Sequence[Tur
     }
     rounds = len(turns[0])
     print(f"\nPages of {size} at {CONNECTIONS} clients, medians of {rounds} turns")
-    columns = ("pages/s", "least", "most", "kB", "/ bare", "/ receipt", "/ PostGr.", "/ plain")
+    columns = (
+        "pages/s",
+        "least",
+        "most",
+        "kB",
+        "CPU ms",
+        "DB ms",
+        "/ bare",
+        "/ receipt",
+        "/ PostGr.",
+        "/ flat",
+        "/ plain",
+    )
     print(f"{'':45}{''.join(f'{column:>10}' for column in columns)}")
     for contender, taken in zip(entered, turns, strict=True):
         rate = rates[contender.name, contender.fields]
         each = [one.pages / one.seconds for one in taken]
         kilobytes = sum(one.bytes for one in taken) / sum(one.pages for one in taken) / 1e3
-        others: list[tuple[str, str]] = [(BARE, ""), (WITH_RECEIPT, ""), (POSTGRAPHILE, OF_THE_VIEW)]
+        others: list[tuple[str, str]] = [
+            (BARE, ""),
+            (WITH_RECEIPT, ""),
+            (POSTGRAPHILE, OF_THE_VIEW),
+            (FLAT, OF_THE_VIEW),
+        ]
         ratios = [rate / rates[other] if other in rates else None for other in [*others, (PLAIN, contender.fields)]]
         said = "".join(f"{ratio:10.2f}" if ratio else f"{'-':>10}" for ratio in ratios)
-        print(f"{contender.title:45}{rate:10.1f}{min(each):10.1f}{max(each):10.1f}{kilobytes:10.0f}{said}", flush=True)
+        cpu = [
+            statistics.median(getattr(one, what) / one.pages * 1e3 for one in taken) for what in ("cpu", "database_cpu")
+        ]
+        shown = f"{rate:10.1f}{min(each):10.1f}{max(each):10.1f}{kilobytes:10.0f}{cpu[0]:10.2f}{cpu[1]:10.2f}"
+        print(f"{contender.title:45}{shown}{said}", flush=True)
 
 
 def main() -> None:

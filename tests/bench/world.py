@@ -22,6 +22,7 @@ from app.server.scheduler import hold_job_lock
 from app.settings import Settings
 from db.connection import Connection, connection, open_database
 from db.coverage.snapshot import take_coverage
+from db.delivery.offers import keep_offers
 from db.ingest.merge import ingest_lines
 from db.ingest.staging import Stager
 from db.secrets import role_password
@@ -111,6 +112,18 @@ async def _idle(settings: Settings) -> None:
 
 _LONG_DUTIES = """SELECT count(*) FROM pg_stat_activity
 WHERE usename = 'grounds_worker' AND state = 'active' AND now() - query_start > interval '0.1 s'"""
+
+
+async def build_offers(settings: Settings, url: str) -> None:
+    """Build the offers, and say how long it takes. A server with GROUNDS_OFFERS=true reads its pages from them."""
+    started = perf_counter()
+    async with open_database(url, settings.secret_bytes()) as database, hold_job_lock(database, "offers") as worker:
+        while await keep_offers(worker):
+            pass
+    print(f"built the offers in {perf_counter() - started:.1f} s", flush=True)
+    admin = await asyncpg.connect(url)
+    await admin.execute("VACUUM ANALYZE")
+    await admin.close()
 
 
 async def training_connection(settings: Settings, url: str) -> Connection:

@@ -96,29 +96,46 @@ async def test_offers_are_what_the_rules_permit_in_worlds_never_seen_before(gate
 
 
 async def run_changes(world: ChangingWorld, changes: int) -> None:
-    """Change a world, also while a fold is open, and compare after each commit and each fold."""
+    """Change a world, also while a fold or a build is open or killed, and compare after each commit and each fold."""
     await world.begin()
-    random, hidden, offered = world.random, 0, 0
-    with psycopg.connect(world.gateway.database_url) as folding:
-        async with offers_of(world.gateway) as offers:
-            compare(offers, "at first")
-            for number in range(changes):
-                fold_is_open = random.random() < 0.3
-                if fold_is_open:
-                    folding.execute("SELECT grounds.fold_offers(1000)")
-                made = await (world.change_facts() if fold_is_open else world.change())
-                assert not offers.too_many(), (number, made)
-                folding.commit()
-                assert not offers.too_many(), (number, made, "after a fold that was open")
-                if random.random() < 0.3:
-                    offers.step(*random.choice([("build_offers", 20), ("fold_offers", 1), ("fold_offers", 3)]))
-                    assert not offers.too_many(), (number, made, "after a step")
-                if random.random() < 0.3:
-                    hidden += len(offers.missing())
-                    compare(offers, (number, made))
-                    offered += offers.count()
+    random, hidden, offered, killed = world.random, 0, 0, 0
+    async with offers_of(world.gateway) as offers:
+        compare(offers, "at first")
+        for number in range(changes):
+            job = open_step(world) if random.random() < 0.3 else None
+            made = await (world.change_facts() if job else world.change())
+            assert not offers.too_many(), (number, made)
+            if job is not None:
+                killed += end_step(world, job)
+                assert not offers.too_many(), (number, made, "after a step that was open")
+            if random.random() < 0.3:
+                offers.step(*random.choice([("build_offers", 20), ("fold_offers", 1), ("fold_offers", 3)]))
+                assert not offers.too_many(), (number, made, "after a step")
+            if random.random() < 0.3:
+                hidden += len(offers.missing())
+                compare(offers, (number, made))
+                offered += offers.count()
     assert hidden > 0
-    assert offered > changes / 2
+    assert killed > 0
+    assert offered > changes / 10
+
+
+def open_step(world: ChangingWorld) -> psycopg.Connection:
+    """Begin what a job does, a fold or a part of a build, and leave it open."""
+    job = psycopg.connect(world.gateway.database_url)
+    job.execute(f"SELECT grounds.{world.random.choice(['fold_offers(1000)', 'build_offers(20)'])}".encode())
+    return job
+
+
+def end_step(world: ChangingWorld, job: psycopg.Connection) -> bool:
+    """Commit what a job did, or kill it, as a server that is killed; return whether it was killed."""
+    with job:
+        if world.random.random() < 0.3:
+            world.gateway.execute("SELECT pg_terminate_backend(%s, 5000)", job.info.backend_pid)
+            job.close()
+            return True
+        job.commit()
+    return False
 
 
 def compare(offers: Offers, when: object) -> None:

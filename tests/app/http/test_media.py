@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 import app.http.media
-import schema.training.media
+import schema.training.trainable_content
 from schema.actor import Role
 from schema.relay.ids import IdKind, ids_of
-from schema.training.trainable_content import deliver_medium
 from tests.app.http.test_retraction_stream import FEED, some, stream
 from tests.app.webhooks.test_sender import until
 from tests.support.facts import DAY, NOW, fact
@@ -164,10 +163,10 @@ async def test_a_decision_that_is_remembered_is_noticed(
 
     async def remember(context: Any, address: str) -> Any:
         if address not in remembered:
-            remembered[address] = await deliver_medium(context, address)
+            remembered[address] = await schema.training.trainable_content.deliver_medium(context, address)
         return remembered[address]
 
-    monkeypatch.setattr(app.http.media, "deliver_medium", remember)
+    monkeypatch.setattr(app.http.media, "schema.training.trainable_content.deliver_medium", remember)
     await people_with_media(gateway, 1)
     ((account, address),) = (await addresses_by_account(gateway, 1)).items()
     await fetch(gateway, address)
@@ -357,7 +356,8 @@ async def test_no_address_type_or_description_tells_who_published_a_file(
     pages = json.dumps(await media_of_page(gateway))
     assert "Write to [EMAIL]" in pages
     assert CANARY not in pages
-    monkeypatch.setattr(schema.training.media, "media_of_item", lambda _naming, _base, _item, text: json.loads(text))
+    as_stated = vars(schema.training.trainable_content)
+    monkeypatch.setitem(as_stated, "media_of_items", lambda *given: [*map(json.loads, given[3])])
     pages = json.dumps(await media_of_page(gateway))
     killed("addresses of the store", "schema/training/media.py", "a canary in an address" if CANARY in pages else None)
 
