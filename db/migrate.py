@@ -37,7 +37,7 @@ DOMAINS = (
         "history",
         "coverage",
     ),
-    *("installation", "journal", "session", "reading_link", "job", "metrics", "public_record"),
+    *("installation", "journal", "session", "reading_link", "job", "metrics", "public_record", "report"),
 )
 FIRST_VERSION = "0001"
 _STAMP_TABLE = """

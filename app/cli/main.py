@@ -20,6 +20,7 @@ from app.cli.links import link_command
 from app.cli.notices import notice_commands
 from app.cli.objections import objection_commands
 from app.cli.policies import policy_commands
+from app.cli.report import report_command
 from app.cli.schemas import schema_commands
 from app.cli.secret import secret_commands
 from app.cli.serving import demo_command, serve_command
@@ -39,6 +40,7 @@ for name, command in (
     ("status", status_command),
     ("migrate", migrate_command),
     ("verify", verify_command),
+    ("report", report_command),
     ("backup", backup_command),
     ("restore", restore_command),
     ("restored", restored_command),

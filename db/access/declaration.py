@@ -219,6 +219,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "record_staff_read(text[], text, bigint[], bigint[], bigint[])": (STAFF,),
     "reads_of_subject(integer)": (SUBJECT,),
     "same_person(bigint)": (STAFF,),
+    "authority_report(date, date)": (STAFF,),
     "chain_staff_reads(integer)": (WORKER,),
     "newest_checkpoint()": (WORKER, DASHBOARD),
     "checkpoints_from(bigint, integer)": (DASHBOARD,),

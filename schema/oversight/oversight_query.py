@@ -1,10 +1,11 @@
-"""The queries of officers about many persons: a search, requests that wait, and counts by day."""
+"""The queries of officers about many persons: a search, requests that wait, reports, and counts by day."""
 
 import strawberry
 
 from schema.governed import EXAMINERS, OPEN, governed
 from schema.oversight.approvals import ApprovalRequest, resolve_approval_requests
 from schema.oversight.coverage_series import CoverageDay, resolve_coverage_series
+from schema.oversight.report import AuthorityReport, resolve_authority_report
 from schema.oversight.search import SearchResult, resolve_search
 
 
@@ -23,6 +24,11 @@ class OversightQuery:
         EXAMINERS,
         resolver=resolve_approval_requests,
         description="Returns the requests of officers that wait for a second officer, oldest first.",
+    )
+    authority_report: AuthorityReport = governed(
+        EXAMINERS,
+        resolver=resolve_authority_report,
+        description="Returns the report for an authority about some days, with its signature.",
     )
     coverage_series: list[CoverageDay] = governed(
         OPEN,

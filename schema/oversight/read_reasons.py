@@ -25,6 +25,7 @@ ABOUT_NO_PERSON: Final = frozenset(
         "campaigns",
         "coverage",
         "coverageSeries",
+        "authorityReport",
         "noticeSummary",
         "objectionSummary",
         "clients",

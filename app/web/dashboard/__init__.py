@@ -30,6 +30,7 @@ from app.web.dashboard.layout import (
     PERSON,
     POLICIES,
     REASON,
+    REPORT,
     REPRESENTATION,
     SEARCH,
     SIGN_IN,
@@ -53,6 +54,7 @@ from app.web.dashboard.policies import (
 from app.web.dashboard.policy_form import review_policy, show_policy_form
 from app.web.dashboard.reason import ReasonPage
 from app.web.dashboard.reference import show_reference
+from app.web.dashboard.report import show_report
 from app.web.dashboard.representation import show_representation
 from app.web.dashboard.search import show_search
 from app.web.dashboard.sign_in import SignInPage
@@ -106,6 +108,7 @@ def _officer_routes(page: Callable[[Page, PageHandler], Endpoint]) -> list[Route
         Route(f"{EDIT_POLICY.path}/review", page(EDIT_POLICY, review_policy), methods=["POST"]),
         Route(SEARCH.path, page(SEARCH, show_search), methods=["GET", "POST"]),
         Route(APPROVALS.path, page(APPROVALS, show_approvals)),
+        Route(REPORT.path, page(REPORT, show_report)),
         Route(API_REFERENCE.path, page(API_REFERENCE, show_reference), methods=["GET", "POST"]),
         Route(ACCOUNT.path, page(ACCOUNT, show_account)),
         Route(f"{ACCOUNT.path}/link", page(ACCOUNT, issue_reading_link), methods=["POST"]),

@@ -34,6 +34,7 @@ ACCOUNT: Final = Page(f"{HOME}/account", "Account", EXAMINERS)
 PERSON: Final = Page(f"{HOME}/person", "Person", EXAMINERS)
 FILE_OBJECTION: Final = Page(f"{HOME}/objection", "File an objection", OFFICERS)
 EDIT_POLICY: Final = Page(f"{HOME}/policies/edit", "Edit the policy", OFFICERS)
+REPORT: Final = Page(f"{HOME}/report", "Report", EXAMINERS)
 API_REFERENCE: Final = Page(REFERENCE_PATH, "API reference", STAFF)
 REASON: Final = Page(STATE_REASON, "Reason", EXAMINERS)
 PAGES: Final = (
