@@ -24,7 +24,8 @@ from db.connection import METRICS
 from db.metrics import DatabaseGauge
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable with the folder of the shared files; prometheus_client reads the variable on import."""
+"""The environment variable that names the folder of the shared files. prometheus_client reads the variable on
+import."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library states no types here
 REGISTRY: Final = CollectorRegistry()

@@ -16,7 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app.telemetry import observe
 
 EXPORT_SECONDS: Final = 3
-"""The time after which an export to a collector that does not answer is given up."""
+"""The time after which the gateway stops an export, if the collector does not answer."""
 
 
 class RequestTracer:

@@ -49,7 +49,7 @@ UNAVAILABLE = (PoolExhausted, OSError, asyncpg.PostgresError, asyncpg.InterfaceE
 
 
 METRICS = CollectorRegistry()
-"""The metrics of the pools, which `/metrics` shows beside its own."""
+"""The metrics of the pools, which `/metrics` also shows."""
 _CONNECTIONS = Gauge(
     "grounds_pool_connections",
     "Connections of a pool that are in use, and requests that wait for a connection.",
@@ -157,7 +157,7 @@ class Pool:
     role: str
     """The login role of the pool, which is also the pool's name in the metrics."""
     journal: "JournalOfPool | None" = None
-    """The journal, to which every change by this pool is also written before the request is answered."""
+    """The journal. Before the gateway answers a request, it writes each change of this pool to the journal."""
     replica: "ReadSource | None" = None
     """A standby server that can answer reads which write no receipt."""
 

@@ -14,7 +14,7 @@ DESCRIPTIONS: Final = {
     "ledger_verify_ok": "1 if the last `grounds verify` found the ledger unchanged, 0 if it did not.",
     "ledger_verified_timestamp_seconds": "Time at which `grounds verify` last ran, in seconds since 1970.",
     "holds_open": "Holds that are open.",
-    "altered_media": "Files whose bytes were not those that the platform stated.",
+    "altered_media": "Media files whose SHA-256 was different from the SHA-256 in the facts.",
     "canary_incidents": "Deliveries that were stopped because they contained a canary.",
 }
 

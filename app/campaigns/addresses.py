@@ -29,7 +29,7 @@ class Address:
     line: int
     account: str
     contact: str
-    """The SHA-256 of the address, in the form in which facts state a contact."""
+    """The SHA-256 of the address, written in the same form as the contacts in facts."""
     language: str | None
     email: str = field(repr=False)
 

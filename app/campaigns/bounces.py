@@ -23,7 +23,8 @@ from typing import Final
 from db.notices.outbox import DeliveryReport
 
 NOTICE_HEADER: Final = "Grounds-Notice"
-"""The header that contains the id of the notice. It is sent besides Message-ID, which some providers replace."""
+"""The header that contains the id of the notice. Each message has this header and a Message-ID, because some providers
+replace the Message-ID."""
 
 _BETWEEN_MESSAGES = re.compile(rb"^From .*\r?\n", re.MULTILINE)  # of an mbox
 _NOTICE = r"told-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

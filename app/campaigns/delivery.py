@@ -15,7 +15,7 @@ RETRY_PAUSES = (1.0, 3.0, 9.0)
 """The pauses, in seconds, before each new attempt to send a message that the mail server deferred. If the last attempt
 fails, the next run of `grounds notice send` sends the message."""
 MAX_CONSECUTIVE_REFUSALS = 25
-"""After this number of consecutive refusals, the server is assumed to reject the sender, not the recipients."""
+"""If the mail server refuses this number of recipients in a row, it probably rejects the sender, not the recipients."""
 
 _TASK_STATES = {
     SendResult.SENT: TaskState.SENT,

@@ -18,7 +18,7 @@ from db.ingest.staging import GZIP, ZSTD, format_fault
 
 BLOCK_BYTES = 256 * 1024
 PACKED_BYTES = 4096
-"""The number of bytes to read at once from a Zstandard file; these bytes can unpack to as much as 128 MB."""
+"""The number of bytes to read at once from a Zstandard file. These bytes can unpack to as much as 128 MB."""
 
 
 class FactFile:

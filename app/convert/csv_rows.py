@@ -29,7 +29,7 @@ class _Source(BaseModel):
     """The meaning of each text that a cell can contain. A row with any other text is left out."""
     json_cell: bool = Field(False, alias="json")
     contact: bool = False
-    """Whether the cell contains an address. The fact then states a list with the SHA-256 of the address."""
+    """Whether the cell contains an address. If so, the fact contains a list with the SHA-256 of the address."""
     value: JsonValue = None
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ class LeftOut:
 
     reasons: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    """The left-out parts that the platform has to correct, by reason."""
+    """How often each kind of data was left out because of an error that the platform must correct."""
 
     def note(self, reason: str, count: int = 1) -> None:
         """Count the parts of a converted export that do not fit into any fact."""

@@ -32,18 +32,18 @@ from schema.errors import BadInput
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEAD_SECONDS: Final = 10.0
-"""The time in which a client must send the request line and headers, from the connection or the previous response
-on."""
+"""The time in which a client must send the request line and headers. It begins with the connection or the previous
+response."""
 MAX_STALL_SECONDS: Final = 30.0
 """The time after which a connection is closed if the client reads nothing of the response."""
 WATCH_SECONDS: Final = 5.0
 MAX_CLIENT_OPERATIONS: Final = 2
-"""The number of operations that a process runs for one training client at the same time: while one waits for the
-database, the answer of another is encoded."""
+"""The number of operations that a process runs for one training client at the same time. While one operation waits for
+the database, the process encodes the answer to another operation."""
 TURN_SECONDS: Final = 5.0
 """The time for which a request waits for the turn of its client."""
 MIN_COMPRESSED_BYTES: Final = 1400
-"""The size of one packet; compression does not make a smaller response arrive sooner."""
+"""The size of one packet. Smaller responses are not compressed, because they would not arrive sooner."""
 
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",

@@ -21,7 +21,7 @@ from schema.relay.ids import Ids, ids_of
 
 _KEYS_PER_READ: Final = 100_000
 _PLANS: Final = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_sort")
-"""The plans that a login does without where it reads single items, and needs where it reads all of them."""
+"""The query plans that are switched off for logins that read single items, and that an export of all items needs."""
 _ITEMS_PER_READ: Final = 20_000
 
 

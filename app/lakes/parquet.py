@@ -100,7 +100,7 @@ class TextWriter(FactWriter):
     """The writer of the files of de-identified texts, with the pseudonyms that a client knows."""
 
     READ: Final = ("id", "account", "kind", "product", "language", "text")
-    """The columns of the database's view of permitted items that are read."""
+    """The columns that are read from the database's view of permitted items."""
 
     def __init__(self, stem: Path, ids: Ids) -> None:
         columns = (

@@ -20,7 +20,7 @@ _IDS_PER_LOOK: Final = 10_000
 _BLOCK: Final = 1 << 24
 _ID_LENGTH: Final = 22
 _PACKED: Final = (b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"BZh", b"\xfd7zX", b"\x04\x22\x4d\x18", b"ORC", b"Obj\x01")
-"""How files begin that are packed in a form that the search does not unpack: zstd, zip, bzip2, xz, LZ4, ORC, Avro."""
+"""The first bytes of files that the search cannot unpack: zstd, zip, bzip2, xz, LZ4, ORC and Avro."""
 
 
 class _PackedError(Exception):

@@ -172,7 +172,7 @@ def _meaning(bundle: Bundle, name: str) -> str:
     return (
         f"Evidence of {shown[0].code}: {shown[0].sentence}"
         if shown
-        else "The evidence of a condition that only grounds outside this policy require."
+        else "The evidence of a condition that no ground of this policy requires."
     )
 
 

@@ -11,12 +11,12 @@ from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_decimal, format_percent
 
 _COUNTED: Final = 1001
-"""The numbers below this one show all plural forms that a language has for counts. CLDR's other plural forms are for
-fractions and millions."""
+"""In every language, the numbers that are smaller than this number use all plural forms that counts need. CLDR's other
+plural forms are for fractions and millions."""
 
 
 _EUROPEAN: Final = {"en": "en_GB", "pt": "pt_PT"}
-"""The European locale of each language for which CLDR uses an American format unless a country is given."""
+"""The European locale of each language for which CLDR would otherwise use an American format."""
 
 
 @cache

@@ -25,7 +25,7 @@ MAX_RETRACTIONS: Final = 500
 BATCH_SIZE: Final = 16
 RESPONSE_SECONDS: Final = 5.0
 ROUND_SECONDS: Final = 5.0
-"""The time after which a round starts no more requests; the results are committed at the end of the round."""
+"""The time after which a round starts no more requests. At the end of the round, the results are committed."""
 
 
 class AddressNotAllowed(Exception):

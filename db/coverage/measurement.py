@@ -10,10 +10,9 @@ from db.coverage.noise import Noise, noise_deviations
 from db.vocabulary import ContentKind
 
 SHOWN_FROM: Final = 6
-"""The minimum size of a cell that is shown under its own value, as a multiple of the standard deviation of the
-noise."""
+"""The minimum count of a cell or value that is shown, as a multiple of the standard deviation of the noise."""
 NAMED_DOWN_TO: Final = 4
-"""The minimum size, in the same unit, of a cell whose value the previous publication showed."""
+"""The minimum count, in the same unit, of a value that the previous publication showed by name."""
 OTHER: Final = "other"
 KINDS: Final = [str(kind) for kind in ContentKind]
 OPEN_DIMENSIONS: Final = ("PRODUCT", "COUNTRY", "LANGUAGE", "MONTH")

@@ -14,8 +14,8 @@ MAX_ITEMS_IN_TOTAL: Final = 20
 MAX_ITEMS_IN_TABLES: Final = 5
 """The maximum number of items for which a person counts in tables, which divide the total by dimensions."""
 MAX_ITEMS_BELOW: Final = 5
-"""The maximum number of other persons' items, as they count in tables, that one person's items exclude: an item that is
-not public excludes the comments and captions below it."""
+"""The maximum number of excluded items of other persons that count because of one person's items. For example, if an
+item is not public, the comments and captions below the item are excluded."""
 PRIVACY_LOSS: Final = 0.175
 """The parameter mu of one publication for all purposes together. It protects all data that is stored about a person."""
 PUBLICATIONS_IN_30_DAYS: Final = 2

@@ -25,7 +25,7 @@ MAX_UNCERTAINTY: Final = 0.1
 ABOVE: Final = next(place for place, condition in enumerate(CONDITIONS) if condition.code == "AUDIENCE_PUBLIC")
 """The place of the condition that an item fails because of an item above it."""
 ONLY_OF_OTHERS: Final = {place for place, condition in enumerate(CONDITIONS) if condition.predicate_of_author == "TRUE"}
-"""The places of the conditions that an item fails only because of other persons: no count is published by these."""
+"""The places of the conditions that depend only on other persons. For these conditions, no counts are published."""
 PUBLISHED_PAIRS: Final = (*MEASURED_PAIRS, ("KIND", "GROUND"), ("COUNTRY", "GROUND"), ("PRODUCT", "GROUND"))
 TABLES: Final[Sequence[Key]] = (("KIND",), *((name,) for name in OPEN_DIMENSIONS), ("GROUND",), *PUBLISHED_PAIRS)
 

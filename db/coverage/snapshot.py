@@ -16,8 +16,8 @@ from db.policy.grounds import GroundCode
 
 ITEMS_PER_STEP = 20_000
 ITEM = 1_000_000
-"""The unit in which items are counted for publication. An item of a person with many items counts for less than one
-unit."""
+"""The unit in which items are counted for publication. If a person has many items, each of these items counts for less
+than one unit."""
 CONDITION_CODES = [condition.code for condition in CONDITIONS]
 CODES_OF_OTHERS = [condition.code for condition in CONDITIONS if condition.of_author is not None]
 """The conditions that an item can fail only because of other persons' data."""

@@ -17,7 +17,7 @@ from db.deidentification.spans import Span
 ANY_LANGUAGE: Final = "*"
 PERSON: Final = "[PERSON]"
 _PERSON_LABELS: Final = frozenset({"PER", "PERSON", "PRS", "persName"})
-"""What the models of spaCy call the name of a person; it depends on the corpus of the language."""
+"""The labels that the models of spaCy use for names of persons. The label depends on the corpus of the language."""
 NameModels = Mapping[str, Path]
 """The folder of a recogniser by the language of texts, such as `de`, or ANY_LANGUAGE."""
 

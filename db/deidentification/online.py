@@ -170,7 +170,8 @@ _BARE_HANDLES = (
     ("did:", re.compile(rf"{_STARTS}did:(?:plc:[a-z2-7]{{24}}|web:[\w.%-]+)")),
     ("#", re.compile(rf"{_STARTS}(?P<tag>[\w.]{{2,32}})#[0-9]{{4}}(?![\w])")),
 )
-"""The forms of handles without @, each with a sign without which a text has none."""
+"""The forms of handles without @, each with a sign. If the sign is not in a text, the text contains no handle of this
+form."""
 _NAMED_HANDLE = re.compile(rf"{_STARTS}(?i:{_NETWORK})\ ?[:=]\ ?(?P<name>[A-Za-z][\w.]{{2,29}})")
 _NO_NAME = re.compile("(?i:bug|issue|pr|no|nr|ticket|case|task|room|page|item|number|#)s?")
 

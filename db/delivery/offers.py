@@ -11,7 +11,7 @@ MAX_ITEMS_PER_FOLD = 10_000
 MAX_ITEMS_PER_SLICE = 20_000
 MAX_OFFERS_PER_AUDIT = 2_000
 MAX_FOLD_SECONDS = 2.0
-"""The time after which the end of an ingest no longer waits for the offers of its items."""
+"""The longest time for which an ingest waits, at its end, for the offers of its items."""
 _ONLY_RESTRICTING = frozenset({"objection"})
 """The records of ingest that rarely permit anything: their acknowledgement does not wait for offers."""
 

@@ -20,8 +20,8 @@ MAX_INDEX_SCANS = 24  # each takes 0.3 ms to begin
 PERMITTED, OFFERED = "trainable_content", "offered_content"
 """The views from which pages are read: the items that the rules permit, and the offers among these items."""
 ATTEMPTS: tuple[tuple[int | None, float], ...] = ((None, 2.0), (200_000, 2.0), (10_000, 1.0))
-"""The attempts to fill a page, each with the number of ids to search after the cursor and the seconds allowed. None
-means no limit of ids.
+"""The attempts to fill a page. For each attempt: the number of ids to search after the cursor, and the time limit
+in seconds. None means no limit of ids.
 
 Skipping an item takes 1 to 7 microseconds. Many consecutive items might not qualify, so that a search without a limit
 could run too long. All attempts together take no longer than the timeout of a statement.

@@ -56,7 +56,7 @@ _WORDS: Final = (
     *("nome utente", "utente", "account", "konto", "compte", "cuenta", "handle", "profile?", "perfil", "profilo"),
     "nick(?:name)?",
 )
-"""The words before a contact that state its kind, in the languages of the pages."""
+"""Words that people write before a contact, such as "phone" or "instagram", in the languages of the pages."""
 _LABEL: Final = re.compile(rf"(?:(?:{'|'.join(_WORDS)})(?:\.?\s*:\s*|\.?\s+|\.(?=[+(0-9]))){{1,2}}(?=\S)", re.I)
 
 

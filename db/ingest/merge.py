@@ -41,7 +41,8 @@ class Summary:
     """The lines that differ from an earlier record of the same campaign. A use counts only if every record states
     it."""
     still_set_aside: Counter[str] = field(default_factory=Counter)
-    """The number of valid lines, by record, that do not replace an invalid line because they are not newer."""
+    """The number of valid lines, by record type, that do not end a quarantine, because they are not newer than the
+    invalid line."""
     unasked_consents: int = 0
     """The number of stored consents that do not count, because the policy does not require consent from the account."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 EARLIEST: Final = datetime(1600, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
-"""What stands for `-infinity` and `infinity` in a lake: not every engine has them."""
+"""The times that replace `-infinity` and `infinity` in a lake, because some engines do not have these values."""
 
 
 class LakeCompileError(Exception):

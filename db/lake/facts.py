@@ -138,7 +138,7 @@ PRIVATE: Final = (
     f"c.kind IN ({text_array(sorted(PRIVATE_KINDS))})"
     " AND NOT EXISTS (SELECT FROM grounds.content u WHERE u.parent = c.platform_id)"
 )
-"""The items of which a lake has nothing: private messages, unless another item stands under one."""
+"""The items that a lake does not contain: private messages, except a message that is the parent of another item."""
 _FIRST_ITEM: Final = "least({now}, i.first_item)"
 _LAST_ITEM: Final = "greatest({now}, i.last_item)"
 

@@ -223,4 +223,4 @@ _NODES: Final[dict[type[Any], Callable[[Rewriter, Any], str]]] = {
     exp.Bracket: Rewriter._write_slice,
     exp.Select: Rewriter._write_select,
 }
-"""The kinds of nodes whose meaning is known on every engine, each with the function that writes it."""
+"""The supported kinds of syntax nodes, each with the function that writes its SQL."""

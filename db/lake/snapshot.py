@@ -35,7 +35,7 @@ class Snapshot(BaseModel):
     held_countries: list[str]
     held_products: list[str]
     told: dict[str, list[str]]
-    """The campaigns that told of the purpose, by the kind and the product of items."""
+    """The campaigns that announced the purpose, by the kind and the product of items."""
 
     def parameters(self) -> Parameters:
         """Return the SQL for each name in braces of a condition's rule: literals, and columns of the lake."""

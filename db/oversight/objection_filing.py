@@ -161,7 +161,7 @@ class UnmatchedRow(NamedTuple):
 
 
 DATED_CHANNELS = (ObjectionChannel.LETTER, ObjectionChannel.PHONE, ObjectionChannel.EMAIL)
-"""The channels for which an officer states the time at which the objection was received."""
+"""The channels of objections for which an officer must state when the objection was received."""
 
 
 class ReceiptTimeError(ValueError):

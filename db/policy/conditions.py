@@ -160,8 +160,8 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
     Condition(
         "NOTICE_PERIOD_ELAPSED",
-        "The notice period has ended. It began when the first notice about this purpose, kind and product was "
-        "delivered.",
+        "The notice period has ended. The notice period began when the first notice about this purpose, kind and "
+        "product was delivered.",
         "The controller's own safeguard for GDPR Article 6(1)(f) (EDPB Opinion 28/2024); the rule for weekends follows "
         "Regulation (EEC, Euratom) 1182/71 Article 3",
         (

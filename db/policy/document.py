@@ -33,7 +33,7 @@ from db.vocabulary import (
 MIN_NOTICE_DAYS = 14
 MIN_WITHDRAWAL_DAYS = 1
 DEADLINE_YEARS = range(2000, 9001)
-"""The years that a deadline can have, so that every time computed from the deadline is a valid date."""
+"""The years that a deadline can have. In these years, every time that is computed from the deadline is a valid date."""
 _DAY_OR_INSTANT = re.compile(r"\d{4}-\d\d-\d\d(T.*)?", re.ASCII)
 
 

@@ -20,7 +20,8 @@ VIEWS: Final[Mapping[str, tuple[str, str]]] = {
 }
 MAX_COLUMNS: Final = 12
 MIN_HEADLINE_ITEMS: Final = 100
-"""The minimum number of items of a value that the headline compares; the share of fewer items is too uncertain."""
+"""The minimum number of items that a value must have to be compared in the headline. With fewer items, the share is too
+uncertain."""
 
 NamedRow = tuple[str, dict[str, Any]]
 """A value, and its row of coverage."""
