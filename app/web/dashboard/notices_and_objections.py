@@ -22,7 +22,7 @@ _STATES: Final = {
 }
 _OUTCOMES: Final = {
     "matched": "The objection applies to that account from now on.",
-    "reject-asked": "You asked to reject the objection. It stays in this list until a second officer agrees.",
+    "reject-asked": "You asked to reject the objection. The objection stays in this list until a second officer agrees.",
     "rejected": (
         "The objection is rejected. The gateway keeps the objection. If an account matches it later, the objection "
         "applies to this account."

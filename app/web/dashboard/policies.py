@@ -19,11 +19,11 @@ _RESULT: Final = "<!-- result -->"
 _PROPOSED: Final = "PROPOSED"
 _IN_FORCE: Final = "IN_FORCE"
 _OUTCOMES: Final = {
-    "opened": "The hold is open. The content that it covers is not delivered from the next page on.",
+    "opened": "The hold is open. From the next page on, the gateway delivers no content that the hold covers.",
     "lift-asked": "You asked to lift the hold. The hold stays in force until a second officer agrees.",
-    "lifted": "The hold is lifted. It still stops deliveries for the policy's waiting time, usually one day.",
+    "lifted": "The hold is lifted. Deliveries stay stopped for the policy's waiting time, usually one day.",
     "proposed": "The policy is proposed. A second officer can approve it.",
-    "approved": "The policy is approved. It takes effect at its effective time, or now if that time has passed.",
+    "approved": "The policy is approved, and takes effect at its effective time. If this time has passed, the policy is in force now.",
 }
 
 
