@@ -22,9 +22,9 @@ _STATES: Final = {
 }
 _OUTCOMES: Final = {
     "matched": "The objection applies to that account from now on.",
-    "reject-asked": "You asked to reject the objection. The objection stays in this list until a second officer agrees.",
+    "reject-asked": "You asked to reject the objection. It is rejected when a second officer agrees.",
     "rejected": (
-        "The objection is rejected. The gateway keeps the objection. If an account matches it later, the objection "
+        "The objection is rejected. The gateway keeps the objection. If a matching account arrives later, the objection "
         "applies to this account."
     ),
 }

@@ -23,7 +23,10 @@ _OUTCOMES: Final = {
     "lift-asked": "You asked to lift the hold. The hold stays in force until a second officer agrees.",
     "lifted": "The hold is lifted. Deliveries stay stopped for the policy's waiting time, usually one day.",
     "proposed": "The policy is proposed. A second officer can approve it.",
-    "approved": "The policy is approved, and takes effect at its effective time. If this time has passed, the policy is in force now.",
+    "approved": (
+        "The policy is approved, and takes effect at its effective time. If this time has passed, the policy is in force"
+        " now."
+    ),
 }
 
 
