@@ -21,11 +21,11 @@ _STATES: Final = {
     "notSent": "never delivered",
 }
 _OUTCOMES: Final = {
-    "matched": "The objection applies to that account from now on.",
-    "reject-asked": "You asked to reject the objection. It is rejected when a second officer agrees.",
+    "matched": "From now on, the objection applies to the account.",
+    "reject-asked": "You asked to reject the objection. It stays in this list until another officer agrees.",
     "rejected": (
-        "The objection is rejected. The gateway keeps the objection. If a matching account arrives later, the objection "
-        "applies to this account."
+        "The objection is rejected. The gateway keeps the objection. If a matching account arrives later, the "
+        "objection applies to this account."
     ),
 }
 

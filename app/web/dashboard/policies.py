@@ -24,8 +24,8 @@ _OUTCOMES: Final = {
     "lifted": "The hold is lifted. Deliveries stay stopped for the policy's waiting time, usually one day.",
     "proposed": "The policy is proposed. A second officer can approve it.",
     "approved": (
-        "The policy is approved, and takes effect at its effective time. If this time has passed, the policy is in force"
-        " now."
+        "The policy is approved, and takes effect at its effective time. If this time has passed, the policy is in"
+        " force now."
     ),
 }
 
