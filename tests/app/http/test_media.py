@@ -166,7 +166,7 @@ async def test_a_decision_that_is_remembered_is_noticed(
             remembered[address] = await schema.training.trainable_content.deliver_medium(context, address)
         return remembered[address]
 
-    monkeypatch.setattr(app.http.media, "schema.training.trainable_content.deliver_medium", remember)
+    monkeypatch.setattr(app.http.media, "deliver_medium", remember)
     await people_with_media(gateway, 1)
     ((account, address),) = (await addresses_by_account(gateway, 1)).items()
     await fetch(gateway, address)
