@@ -232,7 +232,8 @@ def _parse_instant(value: object) -> datetime:
         instant.astimezone(UTC)
     except OverflowError:
         raise GraphQLError(
-            "Value cannot represent a DateTime, because it is outside the calendar in UTC (correct it)."
+            "Value cannot represent a DateTime, because the time is outside the years 1 to 9999 in UTC (correct "
+            "the time)."
         ) from None
     return instant
 

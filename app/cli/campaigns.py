@@ -23,7 +23,7 @@ campaign_commands = typer.Typer(no_args_is_help=True, help="Register and list ca
 def campaign_register_command(
     file: Annotated[Path, typer.Argument(help="The JSON file with the campaign's record.")],
     message: Annotated[
-        MessageKind, typer.Option(case_sensitive=False, help="The kind of message whose texts to register.")
+        MessageKind, typer.Option(case_sensitive=False, help="The kind of message for which you register texts.")
     ] = MessageKind.NOTICE,
     template: Annotated[
         Path | None,

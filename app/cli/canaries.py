@@ -35,7 +35,7 @@ def canary_plant_command(
     name: Name = "command line",
     data: Data = None,
 ) -> None:
-    """Plant an item.
+    """Plant an item as a canary.
 
     If the item is selected for a page, the gateway does not deliver the page, and opens a hold that stops all
     deliveries.

@@ -21,7 +21,13 @@ contract_commands = typer.Typer(
 document_commands = typer.Typer(no_args_is_help=True, help="Register trusted documents.")
 
 Client = Annotated[
-    str | None, typer.Option(help="The name of the consumer. Default: the name of the folder that contains each file.")
+    str | None,
+    typer.Option(
+        help=(
+            "The name of the consumer in reports. Default: for each file, the name of the folder that contains "
+            "the file."
+        )
+    ),
 ]
 Operations = Annotated[
     list[Path] | None,

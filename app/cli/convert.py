@@ -33,7 +33,7 @@ def convert_activitystreams_command(
 ) -> None:
     """Convert ActivityStreams outboxes, actors and objects to facts, one per line.
 
-    The exit code is 3 if a part of a file cannot be read.
+    If a part of a file cannot be read, the exit code is 3.
     """
     from app.convert.activitystreams import ActivityStreams
     from app.convert.left_out import LeftOut
@@ -51,7 +51,7 @@ def convert_csv_command(
 ) -> None:
     """Convert the rows of CSV files to facts, one per line.
 
-    The exit code is 3 if a row cannot be read.
+    If a row cannot be read, the exit code is 3.
     """
     from app.convert.csv_rows import MappingError, csv_records, read_mapping
     from app.convert.left_out import LeftOut

@@ -32,15 +32,20 @@ def ingest_command(
     check: Annotated[bool, typer.Option("--check", help="Only report the faults of each line; store nothing.")] = False,
     product: Annotated[
         list[str] | None,
-        typer.Option(help="With --check: a product of your policy that the default policy does not contain."),
+        typer.Option(
+            help=(
+                "With --check: also accept this product, because your policy contains it. Repeat the option for each "
+                "product."
+            )
+        ),
     ] = None,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
     """Load facts from files.
 
-    Rejected lines are written to FILE.rejects.ndjson. The exit code is 3 if a line was rejected or a record stays
-    quarantined, and 2 if a file is damaged.
+    The command writes rejected lines to FILE.rejects.ndjson. If a line was rejected or a record stays quarantined,
+    the exit code is 3. If a file is damaged, the exit code is 2.
     """
     for name in files:
         if name != "-" and (Path(name).is_dir() or not Path(name).exists()):

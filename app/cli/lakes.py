@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from app.lakes.verify import SearchedFolder
 
 lake_commands = typer.Typer(
-    no_args_is_help=True, help="Export facts, and decide about them with another engine: DuckDB or Spark."
+    no_args_is_help=True,
+    help=(
+        "Export facts to a folder (a lake), and decide with another engine (DuckDB or Spark) which items are permitted."
+    ),
 )
 
 EXIT_RETRACTED = 4
@@ -31,13 +34,17 @@ Purpose = Annotated[str, typer.Option(help="The purpose of the client.")]
 Name = Annotated[str, typer.Option(help="The operator's name, which the gateway records.")]
 PublicKey = Annotated[
     str | None,
-    typer.Option(help="The gateway's public key in hexadecimal digits. A lake that another key signed is an error."),
+    typer.Option(
+        help="The gateway's public key in hexadecimal digits. If another key signed the lake, the command fails."
+    ),
 ]
 
 
 @lake_commands.command("export")
 def lake_export_command(
-    folder: Annotated[Path, typer.Argument(metavar="LAKE", help="The folder to write. It must be new or empty.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="LAKE", help="The folder to write. The folder must be new or empty.")
+    ],
     client: Client,
     purpose: Purpose,
     texts: Annotated[bool, typer.Option("--texts", help="Also export the texts of the permitted items.")] = False,
@@ -46,9 +53,8 @@ def lake_export_command(
 ) -> None:
     """Export all facts that decisions read, from one snapshot of the database.
 
-    The folder is confidential, because it has facts about people whose items may not be delivered. The gateway
-    records the
-    export as a read of data.
+    Keep the folder confidential: the folder contains facts about people whose items may not be delivered. The
+    gateway records the export as a read of personal data.
     """
 
     async def export(database: Database, settings: Settings, url: str) -> dict[str, int]:
@@ -72,7 +78,7 @@ def lake_compile_command(
     dialect: Annotated[DialectName, typer.Option(case_sensitive=False, help="The engine.")] = DialectName.DUCKDB,
     public_key: PublicKey = None,
 ) -> None:
-    """Print the SQL of the decisions about a lake, for an engine. Its tables are named like the files."""
+    """Print the SQL with which an engine decides about the items of a lake. The SQL names the tables like the files."""
     with _clear_errors():
         from app.lakes.folder import open_lake
         from db.lake.compile import LakeCompiler
@@ -84,7 +90,7 @@ def lake_compile_command(
 @lake_commands.command("decide")
 def lake_decide_command(
     lake: Lake,
-    output: Annotated[Path, typer.Option(help="The folder to write. It must be new or empty.")],
+    output: Annotated[Path, typer.Option(help="The folder to write. The folder must be new or empty.")],
     public_key: PublicKey = None,
 ) -> None:
     """Decide about all items of a lake with DuckDB, in this process; no database is needed."""
@@ -131,9 +137,9 @@ def lake_verify_command(
     purpose: Purpose,
     data: Data = None,
 ) -> None:
-    """Look for retracted items in every file of a folder. The exit code is 4 if there are any.
+    """Look for retracted items in every file of a folder. If there are any, the exit code is 4.
 
-    The exit code is 3 if a file cannot be searched.
+    If a file cannot be searched, the exit code is 3.
     """
 
     async def search(database: Database, _: Settings, __: str) -> "SearchedFolder":

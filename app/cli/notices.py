@@ -65,7 +65,7 @@ def notice_send_command(
 ) -> None:
     """Send the notice of a registered campaign to all accounts that need the notice.
 
-    Run the command again to continue after an interruption. The exit code is 3 if any account still needs the notice.
+    Run the command again to continue after an interruption. If any account still needs the notice, the exit code is 3.
     """
     from app.campaigns.campaign import CampaignError, parse_campaign_options
     from app.campaigns.campaign import run_campaign as run
@@ -100,14 +100,21 @@ def notice_bounces_command(
     ],
     relayed: Annotated[
         bool,
-        typer.Option("--relayed-counts", help="Count a relayed notice as delivered."),
+        typer.Option(
+            "--relayed-counts",
+            help=(
+                "Also count a notice as delivered if the mail server only reports that it passed the message on "
+                "(relayed)."
+            ),
+        ),
     ] = False,
     data: Data = None,
     json: AsJson = False,
 ) -> None:
     """Read delivery status notifications (RFC 3464), and record which notices were delivered and which bounced.
 
-    A bounced notice does not count. The exit code is 3 if a message quotes a notice but cannot be read as a report.
+    A bounced notice does not count. If a message quotes a notice, but the command cannot read the message as a
+    report, the exit code is 3.
     """
     from app.campaigns.bounces import Unread
     from app.campaigns.campaign import UNREAD_WORDS, record_bounces

@@ -120,7 +120,7 @@ def objection_file_command(
     data: Data = None,
     json: AsJson = False,
 ) -> None:
-    """File an objection. The objection is in effect once its reference is printed."""
+    """File an objection. When the command prints the reference, the objection is in effect."""
     with exit_on_errors():
         written = None if contact_file is None else read_file(contact_file).decode(errors="replace")
         try:

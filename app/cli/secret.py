@@ -16,8 +16,8 @@ def _group() -> None:
 def _rotate(data: Data = None) -> None:
     """Replace the secret of the database with GROUNDS_SECRET.
 
-    GROUNDS_PREVIOUS_SECRETS must contain the present secret of the database. Set both settings in every running gateway
-    first.
+    First, add the secret that the database uses now to GROUNDS_PREVIOUS_SECRETS, and set GROUNDS_SECRET to the new
+    secret. Set both settings in every running gateway before you run this command.
     """
     from app.server.bootstrap import open_current_database, settings_in_force
     from app.settings import read_settings

@@ -96,7 +96,7 @@ def verify_command(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Verify the ledger of deliveries. The exit code is 4 if the ledger was changed."""
+    """Verify the stored receipts (the ledger). If a receipt was changed, the exit code is 4."""
     with open_database_of(data) as (settings, url):
         sound = verify_ledger(url, settings.secret_bytes(), checkpoint or [], export)
     if not sound:

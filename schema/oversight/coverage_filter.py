@@ -62,11 +62,11 @@ def _check_products(wanted: list[str], policy: Policy) -> None:
 def _check_forms(filter: CoverageFilter) -> None:
     """Raise BadInput where the filter of `coverage` names what no item can have."""
     if any("-" in language for language in filter.languages or ()):
-        raise BadInput("filter.languages: must be languages without a dialect (write de, not de-AT)")
+        raise BadInput("filter.languages: must be language codes without a dialect (write de, not de-AT)")
     for name, wanted, form, advice in (
-        ("languages", filter.languages, _LANGUAGE, "languages (write them like de)"),
-        ("countries", filter.countries, _COUNTRY, "countries (write them like DE)"),
-        ("months", filter.months, _MONTH, "months (write them as YYYY-MM)"),
+        ("languages", filter.languages, _LANGUAGE, "language codes (such as de)"),
+        ("countries", filter.countries, _COUNTRY, "country codes (such as DE)"),
+        ("months", filter.months, _MONTH, "months (written as YYYY-MM)"),
     ):
         if not all(form.fullmatch(value) or value in _WITHOUT_A_VALUE for value in wanted or ()):
             raise BadInput(f"filter.{name}: must be {advice}")

@@ -196,7 +196,7 @@ async def _check_hold_value(context: Context, scope: HoldScope, value: str | Non
             raise BadInput("value: must be null for a GLOBAL hold (remove it)")
         return None
     if value is None:
-        raise BadInput(f"value: is missing (state the {scope.lower()})")
+        raise BadInput(f"value: is missing (pass the {scope.lower()} that the hold must cover)")
     if scope is HoldScope.COUNTRY and value not in COUNTRIES:
         raise BadInput("value: must be a country (write its ISO 3166-1 code, such as IE)")
     if scope is HoldScope.PRODUCT and value not in (await context.gateway.policy_in_force()).products:

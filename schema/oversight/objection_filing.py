@@ -214,7 +214,7 @@ def _read_own_target(subject: str, stated: FileObjectionInput) -> Target:
     for name, value in (given | {"receivedAt": stated.received_at}).items():
         if value is not None:
             raise BadInput(
-                f"{name}: only officers can pass this; your objection applies to your own account (remove it)"
+                f"{name}: only officers can set this (omit {name}; your objection applies to your own account)"
             )
     return Target(TargetKind.ACCOUNT, subject)
 

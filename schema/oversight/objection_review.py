@@ -254,7 +254,9 @@ async def _reject_objection(
     objection = context.ids.decode_as(IdKind.OBJECTION, id)
     outcome = None if objection is None else await acting_officer(context).reject_objection(objection, reason)
     if objection is None or outcome is None:
-        raise BadInput("id: must be an unmatched objection (use an id from objections with unmatched: true)")
+        raise BadInput(
+            "id: must be the id of an objection that matches no account (find it with objections(unmatched: true))"
+        )
     if outcome in _REFUSALS:
         raise BadInput(_REFUSALS[outcome])
     return await _find_objection(context, objection)

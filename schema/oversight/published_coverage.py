@@ -29,7 +29,7 @@ async def answer_from_published(
     """
     asked = list(dict.fromkeys((*by, *filters)))
     if len(asked) + conditions > 2:
-        raise BadInput("groupBy: can have at most two dimensions, including those of the filter (use fewer)")
+        raise BadInput("groupBy: groupBy and filter together can have at most two dimensions (use fewer)")
     table = None if conditions and asked else _published_table_name(asked)
     of_filters = _published_table_name(filters)
     wanted_tables = ["", table or "", of_filters or "", *asked]

@@ -61,9 +61,11 @@ async def _revoke_reading_links(
     """Resolve the mutation `revokeReadingLinks`: by the platform, an officer, or the person."""
     context = info.context
     if context.owner is not None and account is not None:
-        raise BadInput("account: only officers and the platform can pass this; your own links are revoked (remove it)")
+        raise BadInput(
+            "account: only officers and the platform can set this (omit account, and all your own links are revoked)"
+        )
     if context.owner is None and account is None:
-        raise BadInput("account: is missing (state the account whose links are to be revoked)")
+        raise BadInput("account: is missing (state the account whose links you want to revoke)")
     named = context.owner if account is None else await _account_of_link(context, account)
     return RevokedReadingLinks(count=await _link_issuer(context).revoke(named or ""))
 

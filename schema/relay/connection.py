@@ -69,8 +69,8 @@ def read_cursor(ids: Ids, kind: IdKind, after: str | None) -> int:
 def raise_cursor_lost() -> NoReturn:
     """Raise CursorLost for a Relay cursor from before the database was restored."""
     raise CursorLost(
-        "after: the database was restored after this cursor was returned (pass the ids of all your items to "
-        "checkEligibility, delete the items that are RETRACTED, and read from the start, without after)"
+        "after: the database was restored after the gateway returned this cursor (pass the ids of all your items to "
+        "checkEligibility, delete the items that are RETRACTED, then omit `after` to read from the start)"
     )
 
 

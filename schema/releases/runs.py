@@ -102,8 +102,9 @@ async def _record(
     )
     if recorded is None:
         raise BadInput(
-            "releases, receipts: must be releases and receipts that this client received for the purpose (get the "
-            "files of the release first, or use the receipts of the pages)"
+            "releases, receipts: must name only what this client received for this purpose (get the files of the "
+            "release "
+            "first, or use the receipts of the pages)"
         )
     (row,), _ = await page_of_runs(await release_reader(context), 0, 1, recorded)
     return _run_of(context, row, str(context.actor.client))
@@ -154,7 +155,9 @@ def _version(used: ReleaseInput) -> tuple[int, int] | None:
         return None
     parts = _VERSION.fullmatch(used.version)
     if parts is None:
-        raise BadInput("releases: a version must look like 1.0.0 (copy it from the manifest of the release)")
+        raise BadInput(
+            "releases: a version must have the form 1.0.0 (copy the version from the manifest of the release)"
+        )
     return int(parts[1]), int(parts[2])
 
 

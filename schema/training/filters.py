@@ -122,7 +122,7 @@ def _languages(wanted: list[str] | None) -> list[str] | None:
     """Check the language ranges in the filter of `trainableContent`. Raises BadInput."""
     for language in wanted or []:
         if len(language) > 64 or not _LANGUAGE_RANGE.fullmatch(language):
-            raise BadInput("filter.languages: must be language ranges (write them like de, de-AT or *)")
+            raise BadInput("filter.languages: must be language ranges (such as de, de-AT or *)")
         if language != "*" and not is_language(language.partition("-")[0]):
             raise BadInput(
                 f"filter.languages: {language} does not begin with a language code of ISO 639 (write de for German"
@@ -135,7 +135,7 @@ def _media_types(wanted: list[str] | None) -> list[str] | None:
     """Check the media types in the filter of `trainableContent`. Raises BadInput."""
     for media_type in wanted or []:
         if not _MEDIA_TYPE.fullmatch(media_type):
-            raise BadInput("filter.mediaTypes: must be media types (write them like image/jpeg)")
+            raise BadInput("filter.mediaTypes: must be media types (such as image/jpeg)")
     return _each_once(None if wanted is None else [media_type.lower() for media_type in wanted])
 
 

@@ -221,7 +221,8 @@ _WITHHELD = {
         "while it is suspended (ask the privacy officers; retractions are still sent, and must still be acknowledged)"
     ),
     "OVERDUE": (
-        "until it acknowledges its overdue retractions (read retractions, act on them, and call acknowledgeRetractions)"
+        "until it acknowledges its overdue retractions (read and apply the retractions, then call "
+        "acknowledgeRetractions)"
     ),
 }
 

@@ -99,7 +99,11 @@ def _add_operations_option(parser: argparse.ArgumentParser, default: list[Path])
 def _add_client(parser: argparse.ArgumentParser) -> None:
     """Add the option --client to a parser of `grounds-client`."""
     parser.add_argument(
-        "--client", help="The name of the consumer. Default: the name of the folder that contains each file."
+        "--client",
+        help=(
+            "The name of the consumer in reports. Default: for each file, the name of the folder that contains "
+            "the file."
+        ),
     )
 
 

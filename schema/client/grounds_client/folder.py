@@ -60,7 +60,9 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     path = folder / STATE
     if not path.exists():
         if folder.exists() and any(each.name != _LOCK for each in folder.iterdir()):
-            raise SyncError(f"{folder}: has files but no {STATE} (choose an empty folder)")
+            raise SyncError(
+                f"{folder}: contains files, but not the file {STATE} of an earlier sync (choose an empty folder)"
+            )
         return None
     try:
         state = json.loads(path.read_bytes())
@@ -86,8 +88,8 @@ def check_filter(folder: Path, stored: dict[str, Any] | None, given: dict[str, A
     if given is not None and given != stored:
         begun = json.dumps(stored) if stored else "no filter"
         raise SyncError(
-            f"{folder}: was begun with {begun}, and {json.dumps(given)} was passed"
-            " (pass that filter, or no filter, or choose another folder and name)"
+            f"{folder}: was started with {begun}, but you passed {json.dumps(given)}"
+            " (pass the first filter again, or no filter, or choose another folder and name)"
         )
 
 
@@ -106,7 +108,7 @@ def shards_of(manifest: Any) -> list[dict[str, Any]]:
         if not isinstance(manifest["version"], str):
             raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise SyncError("the manifest is not one of a release (ask the operator)") from None
+        raise SyncError("the file is not the manifest of a release (ask the operator)") from None
     return shards
 
 

@@ -75,7 +75,7 @@ def sync_pages(
 ) -> SyncedItems:
     """Bring a folder up to date with what the client may use; see `Client.sync_items`."""
     if format not in FORMATS:
-        raise SyncError(f"format: is {format} (pass {NDJSON} or {PARQUET})")
+        raise SyncError(f"format: {format} is not possible (pass {NDJSON} or {PARQUET})")
     with locked_folder(folder):
         state = PagesState.load(folder)
         if state is None:

@@ -59,7 +59,9 @@ class FolderState:
         """Read the state of a folder of the client; None for a new one. Raises SyncError."""
         state = load_state(folder)
         if state is not None and "release" not in state and "next_page" in state:
-            raise SyncError(f"{folder}: contains items that were read by pages (choose another folder)")
+            raise SyncError(
+                f"{folder}: contains items that were read page by page (choose another folder for the release)"
+            )
         try:
             return None if state is None else cls(**state)
         except TypeError:

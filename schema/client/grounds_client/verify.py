@@ -32,7 +32,7 @@ def verify_folder(folder: Path, client: GatewayReader | None = None) -> list[str
     except ValueError:
         return [f"{MANIFEST}: is not JSON (repeat the sync)"]
     if not _has_valid_signature(manifest, state.public_key):
-        return [f"{MANIFEST}: was changed, because the gateway's signature does not match (repeat the sync)"]
+        return [f"{MANIFEST}: does not match the gateway's signature, so the file was changed (repeat the sync)"]
     shards_of(manifest)  # the gateway signed it: a name outside the folder is an error, not a fault of the folder
     faults = [*_shard_faults(folder, manifest)]
     if client is not None and not faults:
@@ -66,7 +66,7 @@ def _shard_faults(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     for path in data_files(folder):
         name = path.relative_to(folder).as_posix()
         if name not in named:
-            yield f"{name}: was not delivered, because the manifest does not name it (delete it)"
+            yield f"{name}: is not a file of the gateway, because the manifest does not name the file (delete the file)"
 
 
 def _item_faults(folder: Path, manifest: dict[str, Any], client: GatewayReader) -> Iterator[str]:

@@ -131,7 +131,7 @@ def test_a_gateway_that_does_not_tell_its_schema_is_unreadable(
         ("red/bad.graphql", "", "cannot be parsed"),
         ("red/bad.graphql", b"\xff", "is not UTF-8"),
         ("persisted.json", "{", "is not JSON ("),
-        ("persisted.json", '["{ a }"]', "must be an object of documents"),
+        ("persisted.json", '["{ a }"]', "must be a JSON object that contains documents"),
         ("persisted.json", '{"da39a3ee": "{ a }"}', 'persistedDocuments.hashAlgorithm: "sha256"'),
         ("red/bad.graphql", "{ a" * 5000, "nested too deeply"),
         ("schema.graphql", "type Query {", "schema.graphql:1:13: is not valid SDL, Syntax Error"),

@@ -128,13 +128,13 @@ async def test_a_folder_refuses_another_filter_format_kind_and_sync(gateway: Tes
             with pytest.raises(SyncError, match=words):
                 await asyncio.to_thread(lambda: sync(*given, **filter))
 
-        await refused("was begun with", client.sync_items, pages, kinds=["PHOTO"])
+        await refused("was started with", client.sync_items, pages, kinds=["PHOTO"])
         await refused("contains ndjson files", client.sync_items, pages, format="parquet")
         await refused("pass ndjson or parquet", client.sync_items, pages, format="csv")
-        await refused("were read by pages", client.sync, pages, "corpus")
+        await refused("were read page by page", client.sync, pages, "corpus")
         await asyncio.to_thread(client.sync, corpus, "corpus", products=["FACEBOOK"])
         await asyncio.to_thread(client.sync, corpus, "corpus")
-        await refused("was begun with", client.sync, corpus, "corpus", products=["INSTAGRAM"])
+        await refused("was started with", client.sync, corpus, "corpus", products=["INSTAGRAM"])
         await refused("exists with the filter", client.sync, tmp_path / "new", "corpus", products=["INSTAGRAM"])
         await refused("contains the release corpus", client.sync_items, corpus)
         with locked_folder(corpus):
@@ -156,7 +156,7 @@ def test_a_manifest_that_is_none_is_refused() -> None:
     wrong: list[Any] = [None, [], {}, sound | {"shards": 5}, sound | {"shards": [SHARD, SHARD]}, sound | {"items": "1"}]
     wrong += [sound | {"shards": [{**SHARD, name: value}]} for name, value in (("sha256", "x"), ("items", None))]
     for manifest in wrong:
-        with pytest.raises(SyncError, match="is not one of a release"):
+        with pytest.raises(SyncError, match="is not the manifest of a release"):
             shards_of(manifest)
 
 

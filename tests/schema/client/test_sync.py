@@ -220,9 +220,9 @@ def add_row(path: Path) -> None:
 TAMPERING: list[tuple[str, Callable[[Path], Any], str]] = [
     ("data/train-00000.parquet", spoil, "its digest differs"),
     ("data/train-00000.parquet", Path.unlink, "data/train-00000.parquet: is missing"),
-    ("data/more.parquet", Path.touch, "data/more.parquet: was not delivered"),
-    ("manifest.json", edit_manifest, "manifest.json: was changed"),
-    ("manifest.json", add_row, "manifest.json: was changed"),
+    ("data/more.parquet", Path.touch, "data/more.parquet: is not a file of the gateway"),
+    ("manifest.json", edit_manifest, "manifest.json: does not match"),
+    ("manifest.json", add_row, "manifest.json: does not match"),
     ("manifest.json", Path.unlink, "manifest.json: is missing"),
 ]
 

@@ -194,8 +194,8 @@ async def test_a_filter_that_can_match_nothing_is_refused_by_name(gateway: TestG
     refusals: list[tuple[str, list[str], str]] = [
         ("products", ["MYSPACE"], "must be one or more of FACEBOOK, INSTAGRAM, MESSENGER, WHATSAPP, unknown"),
         ("products", ["facebook"], "must be one or more of FACEBOOK"),
-        ("languages", ["German language"], "must be languages"),
-        ("countries", ["de"], "must be countries"),
+        ("languages", ["German language"], "must be language codes"),
+        ("countries", ["de"], "must be country codes"),
         ("months", ["2026-13"], "must be months"),
     ]
     for role in (Role.AUDITOR, Role.DASHBOARD):

@@ -69,7 +69,7 @@ async def test_a_person_names_nobody_else_and_no_other_channel(subject_gateway: 
         field, "2026-01-01T00:00:00Z"
     )
     message = await refused(subject_gateway, Role.DATA_SUBJECT, FILE, {"input": {field: value}}, **ME)
-    assert message == f"{field}: only officers can pass this; your objection applies to your own account (remove it)"
+    assert message == f"{field}: only officers can set this (omit {field}; your objection applies to your own account)"
     assert await pulled(subject_gateway) == {"item", "theirs"}
 
 

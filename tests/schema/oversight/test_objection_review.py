@@ -142,7 +142,9 @@ async def test_an_objection_that_reaches_somebody_is_not_set_aside(gateway: Test
     id = await filed(gateway)
     await officer(gateway, REJECT, id=id, reason="An advertisement")
     await officer(gateway, MATCH, "third", id=id, account="author")
-    assert (await refusal(gateway, REJECT, "second", id=id)).startswith("id: must be an unmatched objection")
+    assert (await refusal(gateway, REJECT, "second", id=id)).startswith(
+        "id: must be the id of an objection that matches no account"
+    )
     assert await gateway.pull() == []
 
 

@@ -44,7 +44,7 @@ async def explained(gateway: TestGateway, valid: datetime | None = None, known: 
 async def test_an_instant_at_the_edge_of_the_calendar_is_a_clear_error(history_gateway: TestGateway, edge: str) -> None:
     answer = await history_gateway.post(Role.AUDITOR, EXPLAIN, {"id": "item", "asOf": {"validAt": edge}})
     (error,) = answer.json()["errors"]
-    assert "it is outside the calendar in UTC (correct it)" in error["message"]
+    assert "the time is outside the years 1 to 9999 in UTC (correct the time)" in error["message"]
 
 
 def outcomes(eligibility: Any) -> dict[str, str]:

@@ -113,9 +113,9 @@ async def test_a_person_reads_of_the_own_items_alone_and_an_anonymous_answer_say
         ({"purpose": "ADVERTISING"}, "purpose: must be GENAI_TRAINING"),
         ({"at": "2999-01-01T00:00:00Z"}, "startedAt: must be a time in the past"),
         ({"releases": [{"id": "unknown"}]}, "releases: must contain ids that this client received"),
-        ({"releases": [{"id": "ID", "version": "1"}]}, "a version must look like 1.0.0"),
-        ({"releases": [{"id": "ID", "version": "9.0.0"}]}, "must be releases and receipts that this client received"),
-        ({}, "must be releases and receipts that this client received"),
+        ({"releases": [{"id": "ID", "version": "1"}]}, "a version must have the form 1.0.0"),
+        ({"releases": [{"id": "ID", "version": "9.0.0"}]}, "must name only what this client received"),
+        ({}, "must name only what this client received"),
         ({"client": "another"}, "releases: must contain ids that this client received"),
     ],
 )

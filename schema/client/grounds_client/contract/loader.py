@@ -155,7 +155,9 @@ def _manifest_texts(file: Path) -> list[str]:
     except ValueError:
         raise ContractError(f"{file}: is not JSON (pass .graphql files, or the manifest of graphql-codegen)") from None
     if not isinstance(documents, dict) or not all(isinstance(text, str) for text in documents.values()):
-        raise ContractError(f'{file}: must be an object of documents (write {{"sha256:<hex>": "<document>", ...}})')
+        raise ContractError(
+            f'{file}: must be a JSON object that contains documents (write {{"sha256:<hex>": "<document>", ...}})'
+        )
     for name, text in documents.items():
         if name != document_id(text):
             todo = 'set presetConfig.persistedDocuments.hashAlgorithm: "sha256" in the configuration of graphql-codegen'
