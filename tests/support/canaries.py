@@ -266,6 +266,7 @@ def _bodies(record: Facts, number: str) -> Facts:
         text += f" {CANARY}-raw-{number}@example.org"
         media = [*media, {"type": "image/png", "deidentified": True}]
     told = {"type": f"image/{CANARY}-{shot}-{number}", "url": f"https://media.example.org/{CANARY}-{shot}-{number}"}
+    told["alt"] = f"A heron. Write to {CANARY}-{'whisper' if private else 'raw'}-{number}@example.org"
     told["sha256"] = _hash(number, record["id"])
     language = f"en-{CANARY}-lang-{number}"
     return {"text": text, "language": language, "media": [medium | told for medium in media]}

@@ -36,6 +36,7 @@ GONE = [
     ("es", "mi n\u00famero es 28/12345678/40", "mi n\u00famero es [NATIONAL_ID]"),
     ("fr", "le 1/84/12/76/451/089/46", "le [NATIONAL_ID]"),
     ("fr", "le 1/84/12/2A/451/089/33", "le [NATIONAL_ID]"),
+    ("cs", "v dopise st\u00e1lo 601 123 456", "v dopise st\u00e1lo [PHONE]"),
     ("cs", "850730/1209", "[NATIONAL_ID]"),
     ("hu", "az ABC-123 rendsz\u00e1m\u00fa aut\u00f3", "az [PLATE] rendsz\u00e1m\u00fa aut\u00f3"),
     ("cs", "Dlouh\u00e1 12, Plze\u0148, 301 00", "[ADDRESS]"),
@@ -85,6 +86,7 @@ STAYS = [
     ("de", "Laut Protokoll, Punkt 3, kamen 2019 Leute."),
     ("cs", "V roce 2019, Praha, 301 00 lid\u00ed"),
     ("en", "in Paris, about 12345 people"),
+    ("cs", "verze v 601 123 456"),
     ("en", "The A4 plates are 100 years old."),
     ("de", "Im Jahr 2019 waren 12345 Besucher da."),
 ]
