@@ -22,7 +22,7 @@ _STATES: Final = {
 }
 _OUTCOMES: Final = {
     "matched": "From now on, the objection applies to the account.",
-    "reject-asked": "You asked to reject the objection. It stays in this list until another officer agrees.",
+    "reject-asked": "You asked to reject the objection. It stays in this list until a second officer agrees.",
     "rejected": (
         "The objection is rejected. The gateway keeps the objection. If a matching account arrives later, the "
         "objection applies to this account."

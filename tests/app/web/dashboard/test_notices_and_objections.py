@@ -78,7 +78,7 @@ async def test_an_objection_that_reaches_nobody_is_matched_and_is_in_force_at_on
         assert 'value="nobody"' in wrong.text
         assert len(await permitting.pull()) == 1
         told = await done(browser, f"{NOTICES_AND_OBJECTIONS}/match", {"id": id, "account": "author"})
-        assert "applies to that account from now on" in told
+        assert "From now on, the objection applies to the account" in told
         assert "all match an account" in told
         assert "in force" in (await browser.get(f"{NOTICES_AND_OBJECTIONS}?objections=all")).text
     assert await permitting.pull() == []
