@@ -58,7 +58,7 @@ class Gateway:
     webhook_networks: frozenset[IPv4Network | IPv6Network] = frozenset()
     """The networks to which retractions can be posted in addition to public networks."""
     on_delivered: Callable[[str, Mapping[str, int]], None] = lambda *_: None
-    """The function that the gateway calls after each page, with the client's name and the number of items per ground."""
+    """The function to call after each page, with the client's name and the number of items per ground."""
     offers: bool = False
     """Whether pages are read from offers first."""
     items_per_shard: int = 250_000
