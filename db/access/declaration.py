@@ -307,6 +307,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "audit_offers(integer)": (WORKER,),
     "number_offers(integer)": (WORKER,),
     "offers_serve()": (TRAINING,),
+    "offers_agree(bigint[])": (TRAINING,),
     "available_up_to()": (TRAINING,),
     "discard_offers()": (WORKER,),
     "retract_due()": (WORKER,),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import count, product
+from random import random
 
 import asyncpg
 
@@ -26,6 +27,22 @@ in seconds. None means no limit of ids.
 Skipping an item takes 1 to 7 microseconds. Many consecutive items might not qualify, so that a search without a limit
 could run too long. All attempts together take no longer than the timeout of a statement.
 """
+
+
+CHECKED_SHARE = 0.01
+"""The share of pages of offers that are compared with the rules, in the page's own statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageForm:
+    """The form of a page's statement: its view, whether it has evidence, and whether it is compared with the rules."""
+
+    view: str = PERMITTED
+    with_evidence: bool = True
+    is_checked: bool = False
+
+
+BY_THE_RULES = PageForm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +116,12 @@ async def deliver_offers(
     *,
     with_evidence: bool = True,
 ) -> Delivered | None:
-    """Read a page of offers and write its receipt, as `deliver` does by the rules; None without offers."""
-    rows, up_to = await _fetch_page(OFFERED, pool, client, purpose, after, first, narrowed, with_evidence)
+    """Read a page of offers and write its receipt, as `deliver` does by the rules.
+
+    None where there are no offers, or where the rules do not permit one: some pages are compared (CHECKED_SHARE).
+    """
+    form = PageForm(OFFERED, with_evidence, is_checked=random() < CHECKED_SHARE)  # noqa: S311 - a sample
+    rows, up_to = await _fetch_page(form, pool, client, purpose, after, first, narrowed)
     return _delivered(rows, first, up_to) if rows[-1]["has_next"] is not None else None
 
 
@@ -123,18 +144,19 @@ async def deliver(
     that was not logged; never read this with a cursor. Raises DeliveryPaused where nothing may leave: the policy is
     about to be replaced, or an item is a canary, for which the statement committed a hold. A client is told the same.
     """
-    rows, up_to = await _fetch_page(PERMITTED, pool, client, purpose, after, first, narrowed, with_evidence)
+    form = PageForm(PERMITTED, with_evidence)
+    rows, up_to = await _fetch_page(form, pool, client, purpose, after, first, narrowed)
     return _delivered(rows, first, up_to)
 
 
 async def _fetch_page(
-    view: str, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter, with_evidence: bool
+    form: PageForm, pool: Pool, client: int, purpose: str, after: int, first: int, narrowed: Filter
 ) -> tuple[list[asyncpg.Record], int | None]:
     """Fetch the rows of a delivered page, its receipt, and the last id that the search reached."""
     used, values = narrowing(narrowed)
     for window, seconds in ATTEMPTS if narrowed.item is None else ATTEMPTS[:1]:
         up_to = MAX_ID if window is None else min(after + window, MAX_ID)
-        statement = page_statement(used, view, with_evidence)
+        statement = page_statement(used, form)
         places = (str(client), purpose, after, first, up_to, *values)
         try:
             async with connection(pool) as borrowed:
@@ -281,26 +303,27 @@ def _bounds(wanted: object) -> tuple[object, object, object]:
 
 
 @lru_cache(maxsize=512)
-def page_statement(used: Narrowed, view: str = PERMITTED, with_evidence: bool = True) -> str:
+def page_statement(used: Narrowed, form: PageForm = BY_THE_RULES) -> str:
     """Write the SQL of a delivered page: $1 client, $2 purpose, $3 after, $4 first, $5 up to, then the values.
 
     Each combination of alternatives is a walk along an index in the order of pages; they are merged as they come. The
     receipt is written before the first row is given, and where it names no policy, no row is.
     """
-    columns = page_columns(with_evidence=with_evidence)
+    columns = page_columns(with_evidence=form.with_evidence)
     listed = ", ".join(columns)
     places = count(6)
     placed = numbered_clauses(used, places)
     always = ("id > $3", "id <= $5", "claim.client IS NOT NULL", "claim.purpose IS NOT NULL")
     walks = "\n        UNION ALL ".join(
-        f"(SELECT {listed} FROM grounds.{view}\n"
+        f"(SELECT {listed} FROM grounds.{form.view}\n"
         f"         WHERE {' AND '.join((*always, *walk))}\n"
         "         ORDER BY id LIMIT $4::int + 1)"  # in order, or PostgreSQL would sort what it could merge
         for walk in product(*placed)
     )
     has_next = "coalesce(cardinality(x.items) > $4::int, FALSE)"
-    if view == OFFERED:  # NULL where there are no offers to read from
-        has_next = f"CASE WHEN grounds.offers_serve() THEN {has_next} END"
+    if form.view == OFFERED:  # NULL where there are no offers to read from, or the rules do not permit one
+        has_next = f"CASE WHEN x.agree AND grounds.offers_serve() THEN {has_next} END"
+    agree = "grounds.offers_agree(array_agg(id))" if form.is_checked else "TRUE"
     return f"""
 WITH page AS MATERIALIZED (
     SELECT p.*
@@ -311,7 +334,8 @@ WITH page AS MATERIALIZED (
         ORDER BY id LIMIT $4::int + 1) p
 ), written AS MATERIALIZED (
     SELECT r.receipt, r.decided_at, r.policy, {has_next} AS has_next
-    FROM (SELECT array_agg(id) AS items FROM page) x CROSS JOIN LATERAL grounds.write_receipt(x.items[:$4::int]) r
+    FROM (SELECT array_agg(id) AS items, {agree} AS agree FROM page) x
+    CROSS JOIN LATERAL grounds.write_receipt(CASE WHEN x.agree THEN x.items[:$4::int] END) r
 )
 (SELECT p.*, NULL::bigint AS receipt, NULL::timestamptz AS decided_at, NULL::text AS policy, NULL::boolean AS has_next
  FROM page p WHERE (SELECT w.policy FROM written w) IS NOT NULL LIMIT $4::int)

@@ -159,6 +159,23 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (SELECT FROM grounds.offer_set WHERE purpose = grounds.claim('purpose') AND state = 'SERVING')
 $$;
 
+-- Compare the items of a page with the rules. Where these do not permit an item that is offered, a mark is missing, and no set
+-- is read any more, as after an audit. One statement compares, so that both views are of one snapshot.
+CREATE FUNCTION grounds.offers_agree(page_items bigint[]) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    wrong int;
+BEGIN
+    SELECT count(*) INTO wrong
+    FROM unnest(page_items) i CROSS JOIN LATERAL (SELECT FROM grounds.offered_content o WHERE o.id = i OFFSET 0) o
+    WHERE NOT EXISTS (SELECT FROM grounds.trainable_content t WHERE t.id = i OFFSET 0);
+    IF wrong > 0 THEN
+        UPDATE grounds.offer_set SET state = 'FAULTY', not_permitted = wrong WHERE state IN ('BUILDING', 'SERVING');
+    END IF;
+    RETURN wrong = 0;
+END $$;
+
 -- Other rules: every set is dropped, and pages are read from the full view until new ones are whole. A set that is made at
 -- this moment waits for the lock, and is derived by the new rules.
 CREATE FUNCTION grounds.drop_offer_sets() RETURNS trigger

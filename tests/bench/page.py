@@ -16,7 +16,7 @@ from app.auth.dev_issuer import DevelopmentIssuer
 from app.settings import Settings
 from db.connection import Connection, open_database
 from db.delivery.availability import Place
-from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, narrowing, page_statement
+from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, PageForm, narrowing, page_statement
 from db.policy.compile import page_columns
 from schema.actor import Role
 from schema.relay.ids import IdKind, Ids, ids_of
@@ -139,7 +139,9 @@ class Bench:
 
         async def call(turn: int) -> bytes:
             place = places[turn % len(places)]
-            rows = await self.bare.fetch(page_statement(used, view), self.number, PURPOSE, place, size, MAX_ID)
+            rows = await self.bare.fetch(
+                page_statement(used, PageForm(view)), self.number, PURPOSE, place, size, MAX_ID
+            )
             return orjson.dumps([dict(row) for row in rows])
 
         return call

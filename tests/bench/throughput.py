@@ -198,9 +198,18 @@ async def turn(contender: Contender, size: int, seconds: float, postgres: int) -
         return Turn(len(lengths), sum(lengths), perf_counter() - started, *used)
 
 
+async def _postmaster(settings: Settings, url: str) -> int:
+    """Return the process that is the parent of all processes of PostgreSQL."""
+    connection = await training_connection(settings, url)
+    backend = await connection.fetchval("SELECT pg_backend_pid()")
+    await connection.close()
+    status = Path(f"/proc/{backend}/status").read_text()  # noqa: ASYNC240 - nothing else runs yet
+    return int(status.partition("PPid:")[2].split()[0])
+
+
 async def measure(settings: Settings, url: str, seconds: float) -> None:
     """Measure each page size, all in turn; the first round does not count."""
-    postgres = int((settings.data / "postgres" / "postmaster.pid").read_text().split()[0])
+    postgres = await _postmaster(settings, url)
     async with contenders(settings, url) as entered:
         for size in SIZES:
             expected = await entered[0].source.check(size)

@@ -10,8 +10,9 @@ import asyncpg
 import psycopg
 import pytest
 
+import db.delivery.pages
 from db.access.declaration import TRAINING
-from db.delivery.pages import MAX_ID, OFFERED, Filter, narrowing, page_statement
+from db.delivery.pages import MAX_ID, OFFERED, Filter, PageForm, narrowing, page_statement
 from db.policies.activation import activate_policy
 from db.policy.document import parse_policy
 from db.secrets import role_password
@@ -243,7 +244,7 @@ async def pages_seen(gateway: TestGateway) -> int:
     try:
         async with training.transaction():
             used, values = narrowing(Filter())
-            page = page_statement(used, OFFERED)
+            page = page_statement(used, PageForm(OFFERED))
             assert len(await training.fetch(page, "1", "GENAI_TRAINING", 0, 10, MAX_ID, *values)) == 2
             with psycopg.connect(gateway.database_url, autocommit=True) as connection:
                 row = connection.execute("SELECT cardinality(grounds.pages_in_progress())").fetchone()
@@ -288,7 +289,37 @@ def built_anew(offers: Offers) -> tuple[int, int]:
     return found, int(row[0])
 
 
-async def test_pages_are_read_from_offers_and_from_the_rules_where_there_are_none(gateway: TestGateway) -> None:
+async def test_a_page_that_is_compared_with_the_rules_shows_no_offer_without_a_mark(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    monkeypatch.setattr(db.delivery.pages, "CHECKED_SHARE", 1)
+    gateway.set_clock(NOW)
+    await gateway.ingest([fact("account"), fact("notice"), fact("content"), fact("content", id="other")])
+    async with offers_of(gateway) as offers:
+        offers.fold()
+        assert (len(await gateway.pull()), states(offers)) == (2, {"SERVING"})
+        gateway.execute("ALTER TABLE grounds.content DISABLE TRIGGER offers_marked")
+        await gateway.ingest([fact("content", 3, deleted_at="2026-01-02T00:00:00Z")])
+        assert offers.too_many()
+        assert (len(await gateway.pull()), states(offers)) == (1, {"FAULTY"})
+        assert gateway.execute("SELECT item_count FROM grounds.delivery ORDER BY id") == [(2,), (1,)]
+        assert offers.step("audit_offers", 10) == 1, "the job of the audit fails from then on"
+        gateway.execute("UPDATE grounds.offer_set SET state = 'SERVING'")
+        alter(gateway, "offers_agree(bigint[])", ("RETURN wrong = 0", "RETURN TRUE"), ("'FAULTY'", "'SERVING'"))
+        killed(
+            "a comparison that is passed over", "offers_agree()", "served" if len(await gateway.pull()) == 2 else None
+        )
+
+
+def states(offers: Offers) -> set[str]:
+    """Read the states of the sets of offers."""
+    return {state for (state,) in offers.connection.execute("SELECT state FROM grounds.offer_set")}
+
+
+async def test_pages_are_read_from_offers_and_from_the_rules_where_there_are_none(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.delivery.pages, "CHECKED_SHARE", 0)
     gateway.set_clock(NOW)
     items = [fact("content", id=f"item-{number}") for number in range(5)]
     await gateway.ingest([fact("account"), fact("notice"), *items])

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from db.delivery.availability import available_statement
-from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, Sample, narrowing, page_statement
+from db.delivery.pages import MAX_ID, OFFERED, PERMITTED, Filter, PageForm, Sample, narrowing, page_statement
 from tests.db.access.test_declaration import login
 
 DIMENSIONS: dict[str, list[Any]] = {
@@ -39,7 +39,7 @@ WASTE = ("Sort", "Hash", "Seq Scan", "Bitmap", "Materialize", "Merge Join", "Gat
 def plan(connection: "psycopg.Connection[tuple[str, ...]]", narrowed: Filter, view: str = PERMITTED) -> list[str]:
     """Explain the page statement as it runs: prepared, by the training role, with a plan for any values."""
     used, values = narrowing(narrowed)
-    connection.execute(f"PREPARE page AS {page_statement(used, view)}".encode())
+    connection.execute(f"PREPARE page AS {page_statement(used, PageForm(view))}".encode())
     given = ["'1'", "'GENAI_TRAINING'", "0", "100", str(MAX_ID), *(_literal(value) for value in values)]
     rows = connection.execute(f"EXPLAIN (COSTS OFF) EXECUTE page({', '.join(given)})".encode()).fetchall()
     connection.execute("DEALLOCATE page")
