@@ -75,12 +75,16 @@ _LOOKALIKES = _character_class(code for code, plain in _FOLDING.items() if plain
 _MAY_IDENTIFY = re.compile(rf"[\d@/=(\[{{<#:{_LOOKALIKES}](?:(?<!:)|(?<=\w:)\S)")
 
 
+_ASCII_DIGITS = "0123456789"
+
+
 class DetectorStage:
     """Detectors that run only on texts with certain characters in certain surroundings; others match none."""
 
     def __init__(self, characters: str, surroundings: str, *detectors: Detector) -> None:
         self.characters, self.surroundings, self.detectors = characters, surroundings, detectors
         self.finds_hosts = "/" in characters
+        self.needs_digits = characters == _ASCII_DIGITS
         self.gate = re.compile(f"[{re.escape(characters)}](?:{surroundings})")
 
 
@@ -103,9 +107,9 @@ DETECTOR_STAGES = (
         find_mac_addresses,
         find_ip_addresses,
     ),
-    DetectorStage("0123456789", f"{_SEVEN_DIGITS}|{_CODICE_FISCALE}|{_IBAN}", find_ibans, find_lettered),
-    DetectorStage("0123456789", "(?<=[0-9])[^0-9]{0,14}[0-9]", find_coordinates, find_addresses, find_announced),
-    DetectorStage("0123456789", _SEVEN_DIGITS, find_numbers),
+    DetectorStage(_ASCII_DIGITS, f"{_SEVEN_DIGITS}|{_CODICE_FISCALE}|{_IBAN}", find_ibans, find_lettered),
+    DetectorStage(_ASCII_DIGITS, "(?<=[0-9])[^0-9]{0,14}[0-9]", find_coordinates, find_addresses, find_announced),
+    DetectorStage(_ASCII_DIGITS, _SEVEN_DIGITS, find_numbers),
 )
 _ANY_GATE = DetectorStage(
     "".join(stage.characters for stage in DETECTOR_STAGES),
@@ -179,7 +183,10 @@ def _run_detectors(folded: str, countries: tuple[str, ...]) -> list[Span]:
     """Run the detectors of identifiers over a text, and sort the results. Earlier results are masked for later
     detectors."""
     found: list[Span] = []
+    has_digits = _DIGITS.search(folded) is not None
     for stage in DETECTOR_STAGES:
+        if stage.needs_digits and not has_digits:
+            continue
         if stage.gate.search(folded) or (stage.finds_hosts and _has_host(folded)):
             for detector in stage.detectors:
                 if spans := without_overlaps(detector(folded, countries)):

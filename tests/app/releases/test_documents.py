@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from app.releases.documents import DOCUMENTS, canonical_json
 from db.delivery.ledger import signing_key
 from db.policy.document import default_policy
+from tests.support.canaries import CANARY
 from tests.support.facts import DAY, NOW, fact
 from tests.support.gateway import SECRET, TestGateway
+from tests.support.mutants import Killed
 from tests.support.releases import every_file, get_written, publish, rows_of, start, until_written
 
 # What the files had when they were handed out, by what the database knows of each item.
@@ -47,6 +49,34 @@ async def released(gateway: TestGateway) -> dict[str, Any]:
     return {name: json.loads(body) if name.endswith(".json") else body for name, body in bodies.items()} | {
         "rows": rows
     }
+
+
+async def test_no_file_or_document_says_where_a_medium_is_stored_or_who_published_it(
+    gateway: TestGateway, monkeypatch: pytest.MonkeyPatch, killed: Killed
+) -> None:
+    told = {"type": f"image/{CANARY}", "url": f"https://media.example.org/{CANARY}/1.png?by={CANARY}"}
+    gateway.set_clock(NOW)
+    await gateway.ingest(
+        [
+            *(fact("account"), fact("notice")),
+            fact("content", media=[HERON | told | {"alt": f"A heron, by {CANARY}@example.org"}]),
+        ]
+    )
+    shown = await everything_released(gateway, "first")
+    assert ("/media/" in shown, "A heron, by [EMAIL]" in shown) == (True, True)
+    assert [each for each in (CANARY, "media.example.org") if each in shown] == []
+    monkeypatch.setattr("app.releases.parquet.media_of_item", lambda _ids, _base, _item, text: json.loads(text))
+    shown = await everything_released(gateway, "second")
+    killed("media as they are stored", "app/releases/parquet.py", "a canary in a file" if CANARY in shown else None)
+
+
+async def everything_released(gateway: TestGateway, name: str) -> str:
+    """Write all files and documents of a release into one text."""
+    id = await start(gateway, name)
+    await until_written(gateway, id)
+    rows = [row for response in await every_file(gateway, id) for row in rows_of(response)]
+    documents = [(await get_written(gateway, id, document)).text for document in DOCUMENTS]
+    return json.dumps([rows, documents], default=str)
 
 
 async def test_every_figure_is_a_query_on_the_ledger(gateway: TestGateway, released: dict[str, Any]) -> None:
