@@ -40,7 +40,9 @@ CREATE FUNCTION grounds.has_item(receipt grounds.delivery, item bigint) RETURNS 
 RETURN CASE
     WHEN item < receipt.lowest OR item > receipt.highest THEN FALSE
     WHEN receipt.items IS NOT NULL THEN item = ANY (receipt.items)
-    ELSE get_bit(receipt.item_bits, item - receipt.lowest) = 1 END;
+    -- One byte is read, and not all bits: their storage is not compressed.
+    ELSE get_bit(substring(receipt.item_bits FROM ((item - receipt.lowest) / 8)::int + 1 FOR 1), (item - receipt.lowest) % 8) = 1
+    END;
 
 -- The ids are in ascending order. No policy is told where nothing may leave: decisions are pending, or an item is planted.
 CREATE FUNCTION grounds.write_receipt(
@@ -103,14 +105,17 @@ CREATE TABLE grounds.delivery_progress (last_delivery bigint NOT NULL);
 INSERT INTO grounds.delivery_progress VALUES (0);
 
 -- Which of some items the receipts after one of them have, but for those that were seen already; NULL: every item. Few
--- items are looked up in a large receipt, and a small one is read for many.
+-- items are looked up in a large receipt, those of its range alone, and a small one is read for many.
 CREATE FUNCTION grounds.received_after(after bigint, seen bigint[], wanted bigint[]) RETURNS TABLE (
     item bigint, client int, purpose text, delivery bigint
 ) LANGUAGE sql STABLE AS $$
     SELECT w, d.client, d.purpose, d.id
-    FROM (SELECT * FROM grounds.delivery r
-          WHERE r.id > after AND r.id <> ALL (seen) AND r.item_count > 8 * cardinality(wanted) OFFSET 0) d
-    CROSS JOIN LATERAL unnest(wanted) w
+    FROM (SELECT array_agg(i ORDER BY i) AS items FROM unnest(wanted) i) sorted
+    CROSS JOIN LATERAL (
+        SELECT * FROM grounds.delivery r
+        WHERE r.id > after AND r.id <> ALL (seen) AND r.item_count > 8 * cardinality(wanted) OFFSET 0) d
+    CROSS JOIN LATERAL unnest(
+        sorted.items[width_bucket(d.lowest - 1, sorted.items) + 1 : width_bucket(d.highest, sorted.items)]) w
     WHERE grounds.has_item(d, w)
     UNION ALL
     SELECT i, d.client, d.purpose, d.id

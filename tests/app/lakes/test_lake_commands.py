@@ -263,7 +263,7 @@ async def test_files_with_other_ids_are_refused(gateway: TestGateway, lake: Path
     with pytest.raises(LakeError, match="2 of 2 ids do not belong to this client"):
         await commit(gateway, lake)
     pq.write_table(pa.table({"name": ["x"]}), staging / "c.parquet")
-    with pytest.raises(LakeError, match="has no column id"):
+    with pytest.raises(LakeError, match="has no column `id`"):
         await commit(gateway, lake)
     (staging / "c.parquet").rename(staging / "c.csv")
     with pytest.raises(LakeError, match="is not a Parquet file"):
