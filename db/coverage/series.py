@@ -41,7 +41,6 @@ FROM grounds.coverage_snapshot s
 JOIN grounds.coverage_cell c ON c.day = s.day AND c.shape = 0 AND c.purpose = coalesce($3, s.purposes[1])
 WHERE s.taken_at IS NOT NULL AND s.day BETWEEN $1 AND $2 ORDER BY s.day"""
 _PUBLISHED = """
-SELECT p.day, p.policy, p.conditions, p.tables -> k.purpose ->> '' AS total
-FROM grounds.coverage_published p CROSS JOIN LATERAL (
-    SELECT coalesce($3, (SELECT name FROM json_object_keys(p.tables) name LIMIT 1)) AS purpose) k
+SELECT p.day, p.policy, p.conditions, p.tables -> coalesce($3, p.purposes[1]) ->> '' AS total
+FROM grounds.coverage_published p
 WHERE p.day BETWEEN $1 AND $2 ORDER BY p.day"""
