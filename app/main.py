@@ -1,5 +1,7 @@
 """The routes of the gateway: the code that runs for every request, and the endpoint of each path."""
 
+from functools import partial
+
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
@@ -9,7 +11,7 @@ from app.auth.signed_links import LinkAction
 from app.campaigns.notice_text import INFORMATION_PATH
 from app.http.boundary import ErrorBoundary, check_host, with_compression, with_content_policy, with_origins
 from app.http.graphiql import with_graphiql
-from app.http.graphql import GraphQLEndpoint, render_graphql_error
+from app.http.graphql import Documents, GraphQLEndpoint, render_graphql_error
 from app.http.health import HEALTH, READY, Readiness, respond_alive
 from app.http.ingest import IngestEndpoint, render_ingest_error
 from app.http.media import MediaEndpoint
@@ -30,7 +32,7 @@ from app.web.privacy.objection_form import objection_error
 from app.web.privacy.public_pages import PUBLIC_PATH, public_error
 from db.connection import Database
 from db.ingest.staging import Stager
-from schema.build import build_schema
+from schema.build import GatewaySchema, build_schema
 from schema.context import Gateway
 from schema.training.media import MEDIA_PATH
 
@@ -60,8 +62,8 @@ def build_app(
     """
     gateway = _make_gateway(database, secret, settings)
     schema = build_schema(introspection=settings.introspection)
-    documents = open_documents(settings.documents, settings.documents_only, schema, load_operations().values())
-    graphql = GraphQLEndpoint(schema, documents, gateway, authenticator)
+    graphql = GraphQLEndpoint(schema, _read_documents(settings, schema), gateway, authenticator)
+    status.reload = partial(_reload_documents, graphql, settings, schema)
     ask = with_graphiql(graphql.respond) if settings.graphiql else graphql.respond
     sessions = Sessions(secret, database.staff, path=HOME, secure=(settings.public_url or "").startswith("https:"))
     routes = [
@@ -85,6 +87,16 @@ def build_app(
     ]
     answered = ErrorBoundary(check_host(with_compression(Router(routes)), hosts), ERROR_RENDERERS)
     return with_content_policy(with_origins(answered, settings.origins))
+
+
+def _read_documents(settings: Settings, schema: GatewaySchema) -> Documents:
+    """Read the documents that the app trusts: those of the file, and its own. Raises SettingsError."""
+    return open_documents(settings.documents, settings.documents_only, schema, load_operations().values())
+
+
+def _reload_documents(graphql: GraphQLEndpoint, settings: Settings, schema: GatewaySchema) -> None:
+    """Let the app trust the documents that the file contains now. Raises SettingsError, and keeps those before."""
+    graphql.documents = _read_documents(settings, schema)
 
 
 def _make_gateway(database: Database, secret: bytes, settings: Settings) -> Gateway:

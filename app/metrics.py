@@ -105,15 +105,15 @@ class _Found(Collector):
         return self._gauges
 
 
-def exposition(found: Iterable[DatabaseGauge], version: str, policy: str) -> bytes:
+def exposition(found: Iterable[DatabaseGauge], version: str, schema: str, policy: str) -> bytes:
     """Write all metrics of the app in Prometheus' text format: those of the processes and of the database."""
     registry = CollectorRegistry()
     build = GaugeMetricFamily(
         "grounds_build_info",
-        "Always 1; the labels state the version of the gateway and the policy in force.",
-        labels=("version", "policy"),
+        "Always 1; the labels state the versions of the gateway and of its tables, and the policy in force.",
+        labels=("version", "schema", "policy"),
     )
-    build.add_metric((version, policy), 1)
+    build.add_metric((version, schema, policy), 1)
     registry.register(_Found([build, *_families(found)]))
     if SHARED_FOLDER in os.environ:
         counted = CollectorRegistry()

@@ -74,6 +74,14 @@ class _Observations:
         """Log the app's event that the server listens, and what its settings leave unprotected."""
         self._log.info("started", address=address, issuer=issuer, **({"warnings": warnings} if warnings else {}))
 
+    def reloaded(self) -> None:
+        """Log the app's event that the files of the settings were read again."""
+        self._log.info("reloaded")
+
+    def not_reloaded(self, why: str) -> None:
+        """Log the app's event that the files of the settings have a fault, and that their earlier content is used."""
+        self._log.error("not reloaded", why=why)
+
     def request_began(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Name the request in every event that the app logs from here on, and begin its span if requests are traced."""
         clear_contextvars()

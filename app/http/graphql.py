@@ -151,7 +151,7 @@ class GraphQLEndpoint:
     ) -> None:
         self._schema = schema
         self._plans = Plans(schema, {"trainableContent": deliver_trainable_content})
-        self._documents = documents
+        self.documents = documents
         self._gateway = gateway
         self._authenticator = authenticator
         self._turns = ClientTurns()
@@ -174,7 +174,7 @@ class GraphQLEndpoint:
     async def execute(self, actor: Actor, asked: GraphQLRequest) -> ExecutionResult:
         """Execute a request to /graphql as an actor. Raises HTTPError."""
         try:
-            document = self._documents.find(asked.query, asked.document, actor.role, by_apollo=asked.by_apollo)
+            document = self.documents.find(asked.query, asked.document, actor.role, by_apollo=asked.by_apollo)
             operation = document.operation(asked.operation)
         except GraphQLError as error:
             return PreExecutionError(data=None, errors=[error])

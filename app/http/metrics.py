@@ -15,6 +15,7 @@ from app.http.boundary import HTTPError
 from app.metrics import exposition
 from db.connection import Database, connection
 from db.metrics import DatabaseGauge, database_gauges
+from db.migrate import newest_version
 
 METRICS: Final = "/metrics"
 REMEMBERED_SECONDS: Final = 10.0
@@ -46,7 +47,9 @@ class MetricsEndpoint:
                 async with connection(self._database.probe) as borrowed:
                     self._policy = await borrowed.fetchval("SELECT version FROM grounds.policy WHERE active") or ""
                 self._read_at = time.monotonic()
-        return Response(exposition(self._found, version("grounds"), self._policy), media_type=_CONTENT_TYPE)
+        return Response(
+            exposition(self._found, version("grounds"), newest_version(), self._policy), media_type=_CONTENT_TYPE
+        )
 
 
 def metrics_routes(database: Database, token: str | None) -> Sequence[Route]:

@@ -43,8 +43,8 @@ class GatewayServer(uvicorn.Server):
     """uvicorn's server with our own signal handlers; uvicorn's handlers raise the signal again and skip the clean end.
 
     SIGTERM makes /ready say 503 for `drain_seconds` before the listener closes, so that a load balancer sends its
-    requests elsewhere. Ctrl-C and a second SIGTERM end the server at once. SIGHUP does nothing, unless a terminal that
-    closes sends it.
+    requests elsewhere. Ctrl-C and a second SIGTERM end the server at once. SIGHUP lets the server read its trusted
+    documents again; it ends the server if a terminal that closes sends it.
     """
 
     def __init__(self, config: uvicorn.Config, status: ServerStatus, drain_seconds: float) -> None:
@@ -92,9 +92,16 @@ class GatewayServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(self._drain_seconds, self.end)
 
     def _hang_up(self) -> None:
-        """Stop the server where its terminal was closed; ignore SIGHUP otherwise."""
+        """Stop the server where its terminal was closed; otherwise read the files again that can change."""
         if sys.stdin.isatty():
             self.end()
+            return
+        try:
+            self._status.reload()
+        except SettingsError as error:
+            observe.not_reloaded(str(error))
+        else:
+            observe.reloaded()
 
     @property
     def address(self) -> str:

@@ -1,5 +1,6 @@
 """The state of a server process, which `/ready` shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,6 +21,8 @@ class ServerStatus:
     stopping: bool = False
     warnings: tuple[str, ...] = ()
     """The warnings about settings that leave the gateway unprotected."""
+    reload: Callable[[], None] = field(default=lambda: None)
+    """What SIGHUP does: it reads the files again that can change while the server runs."""
     failing_jobs: dict[str, JobFailure] = field(default_factory=dict)
 
     def job_failed(self, job: str, error: BaseException) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -36,6 +36,8 @@ def serve_with_workers(workers: int, settings: Settings, url: str, host: str, po
     """
     with bind_socket(host, port) as listener, _shared_metrics(), _signal_socket() as ending:
         crew = _WorkerGroup(workers, settings, url, host, listener)
+        if not sys.stdin.isatty():
+            signal.signal(signal.SIGHUP, lambda *_: crew.reload())  # _signal_socket sets the handler before again
         try:
             while ending not in connection.wait([*crew.sentinels(), ending], timeout=0):
                 check_embedded_database(settings)
@@ -75,8 +77,16 @@ class _WorkerGroup:
         self._served |= any(now - started_at >= STEADY_SECONDS for started_at in self._started_at.values())
         while now >= self._next_start and len(self._started_at) < self._size:
             process = _worker_context.Process(target=_run_worker, args=self._given)
+            handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so a worker that starts ignores it until it serves
             process.start()
+            signal.signal(signal.SIGHUP, handler)
             self._started_at[process] = time.monotonic()
+
+    def reload(self) -> None:
+        """Let all worker processes of the server read the files again that can change."""
+        for pid in [process.pid for process in self._started_at if process.pid is not None]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
 
     def stop(self) -> None:
         """Let all worker processes drain and end; kill those that do not."""

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from db.connection import PeopleRead, Pool, Reader, write_transaction
+from prometheus_client import Counter
+
+from db.connection import METRICS, PeopleRead, Pool, Reader, write_transaction
+
+STAFF_READS: Final = Counter(
+    "grounds_staff_reads_total", "Recorded reads of personal data, by role.", ("role",), registry=METRICS
+)
 
 
 class StaffReadRow(NamedTuple):
@@ -36,6 +42,7 @@ async def record_staff_read(
             "SELECT grounds.record_staff_read($1, $2, $3, $4, $5)",
             *(list(fields), reason, sorted(people.accounts), sorted(people.items), sorted(people.objections)),
         )
+    STAFF_READS.labels(role).inc()
 
 
 async def page_of_staff_reads(

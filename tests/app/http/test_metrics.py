@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
 from app import metrics
@@ -11,10 +12,17 @@ from db.metrics import DESCRIPTIONS
 from schema.actor import Role
 from tests.support.facts import fact
 from tests.support.gateway import TestGateway
+from tests.support.retractions import settled
 from tests.support.shared_server import SharedServer
 
 TOKEN = "a token of the monitoring system"
 SAMPLE = re.compile(r"^(grounds_\w+)(\{[^}]*\})? ([0-9.e+-]+|NaN)$", re.MULTILINE)
+MOVING = (
+    "INSERT INTO grounds.hold (scope, authority, reason, opened_at, opened_by) VALUES ('GLOBAL', 'a', 'r', now(), 'o')",
+    "INSERT INTO grounds.canary_incident (item, hold, found_at) VALUES (1, 1, now())",
+    "INSERT INTO grounds.altered_medium VALUES (DEFAULT, 1, '', '', 1, 'P', now())",
+    "INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 1, 0, 0)",
+)
 SECRET_OF_A_LINK = "kanarienvogel"
 
 
@@ -66,7 +74,7 @@ async def test_what_happens_is_counted(measured: TestGateway) -> None:
     assert moved('grounds_http_requests_total{role="TRAINING_CLIENT",route="/graphql",status="200"}') == 2
     assert moved('grounds_http_request_duration_seconds_count{route="/ingest"}') == 1
     assert moved('grounds_objections_total{channel="FORM"}') == 1
-    assert any(name.startswith('grounds_build_info{policy="') for name in after)
+    assert any(name.startswith('grounds_build_info{policy="') and 'schema="0001"' in name for name in after)
 
 
 async def test_every_gauge_of_the_database_is_shown(measured: TestGateway) -> None:
@@ -78,6 +86,36 @@ async def test_every_gauge_of_the_database_is_shown(measured: TestGateway) -> No
     assert {re.sub(r"\{.*", "", name).removeprefix("grounds_") for name in shown} >= set(DESCRIPTIONS)
     assert shown["grounds_ledger_verify_ok"] == 0
     assert shown['grounds_retractions_unacknowledged{client="client"}'] == 0
+
+
+async def test_every_gauge_of_the_database_moves(measured: TestGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.http.metrics.REMEMBERED_SECONDS", 0.0)
+    await measured.ingest([fact("account"), fact("notice"), fact("content")])
+    await measured.pull()
+    before = await samples(measured)
+    locked = "SELECT pg_advisory_lock(hashtextextended('job:' || name, 0)) FROM unnest(ARRAY['retract', 'seal']) name"
+    with psycopg.connect(measured.database_url, autocommit=True) as jobs:  # which are kept from their work meanwhile
+        jobs.execute(locked)
+        await measured.pull()
+        await measured.ingest([fact("content", 3, audience="FRIENDS"), fact("objection", contact="b" * 64)])
+        await measured.ask(Role.AUDITOR, "{ contents(first: 1) { nodes { platformId } } }")
+        for statement in MOVING:
+            measured.execute(statement)
+        during = await samples(measured)
+    for name, moved in (
+        *(("objections_unmatched", 1), ("holds_open", 1), ("canary_incidents", 1)),
+        *(("altered_media", 1), ("ledger_verify_ok", 1), ('staff_reads_total{role="AUDITOR"}', 1)),
+    ):
+        assert during[f"grounds_{name}"] == before.get(f"grounds_{name}", 0) + moved, name
+    for name in (
+        "retraction_queue_length",
+        "retraction_oldest_seconds",
+        "ledger_unsealed_receipts",
+        "ledger_verified_timestamp_seconds",
+    ):
+        assert during[f"grounds_{name}"] > before.get(f"grounds_{name}", 0), name
+    await settled(measured)
+    assert (await samples(measured))['grounds_retractions_unacknowledged{client="client"}'] == 1
 
 
 def test_a_failure_of_a_job_and_of_a_webhook_are_counted() -> None:

@@ -1,16 +1,21 @@
 """How a server ends: a signal lets it drain, and a database that is gone is said so."""
 
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+from app.auth.dev_issuer import DevelopmentIssuer
 from db.embedded_postgres import remove_embedded_postgres
+from grounds_client.documents import document_id
+from schema.actor import Role
 from tests.app.server.test_serve import soon
 from tests.support.command import Serving, serving
 from tests.support.gateway import SECRET
@@ -62,6 +67,38 @@ def test_a_second_signal_ends_it_at_once_and_sighup_ends_nothing(external: dict[
             server.process.send_signal(signal.SIGTERM)
             assert soon(lambda: httpx.get(f"{server.address}/ready").status_code == 503), second
             assert server.stop(second) == 0, second
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.ci)])
+def test_sighup_reads_the_trusted_documents_again(external: dict[str, str], tmp_path: Path, workers: str) -> None:
+    file = tmp_path / "documents.json"
+    only = {"GROUNDS_DOCUMENTS": str(file), "GROUNDS_DOCUMENTS_ONLY": "AUDITOR"}
+    texts = ["{ viewer { name } }", "{ viewer { role } }"]
+    file.write_text(manifest_of(texts[:1]))
+    with serving(tmp_path, tmp_path / "log", "--workers", workers, env=external | only) as server:
+        headers = {"Authorization": f"Bearer {DevelopmentIssuer.open(tmp_path).token(Role.AUDITOR)}"}
+
+        def is_trusted() -> bool:
+            answers = [
+                httpx.post(f"{server.address}/graphql", json={"query": texts[1]}, headers=headers) for _ in range(8)
+            ]
+            return all("data" in answer.json() for answer in answers)
+
+        assert soon(partial(says, server, '"event": "started"', int(workers)))
+        assert not is_trusted()
+        for content, event in ((manifest_of(texts), '"event": "reloaded"'), ("{", '"event": "not reloaded"')):
+            file.write_text(content)
+            os.kill(server.process.pid, signal.SIGHUP)
+            assert soon(partial(says, server, event, int(workers)))
+            assert is_trusted()
+
+
+def says(server: Serving, event: str, times: int) -> bool:
+    return server.log.read_text().count(event) == times
+
+
+def manifest_of(texts: list[str]) -> str:
+    return json.dumps({document_id(text): text for text in texts})
 
 
 @pytest.mark.ci
