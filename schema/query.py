@@ -120,7 +120,7 @@ async def _resolve_eligibility(
     if as_of is None:
         return await eligibility_now(info.context, number, purpose)
     if info.context.actor.role not in EXAMINERS:
-        raise BadInput("asOf: is for officers and auditors only (remove it)")
+        raise BadInput("asOf: is for officers and auditors only (omit asOf)")
     return await eligibility_as_of(info.context, number, as_of, purpose)
 
 
@@ -147,7 +147,7 @@ async def _resolve_contents(
 ) -> Connection[Content]:
     """Resolve the root field `contents` of the GraphQL API: a page of items."""
     if platform_ids is not None and info.context.actor.role not in EXAMINERS:
-        raise BadInput("platformIds: is for officers and auditors only (remove it)")
+        raise BadInput("platformIds: is for officers and auditors only (omit platformIds)")
     return await contents_page(info.context, first, after, platform_ids=platform_ids)
 
 

@@ -213,7 +213,7 @@ async def _resume_client(
     if outcome is None:
         raise BadInput("name: must be a client that an officer suspended (use a name from clients)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("name: you already requested this (ask another officer to resume the client)")
+        raise BadInput("name: you already requested to resume this client (ask another officer to resume the client)")
     return (await _client_by_name(info, name))[0]
 
 

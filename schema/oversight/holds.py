@@ -185,7 +185,7 @@ async def _lift_hold(
     if number is None or outcome is None:
         raise BadInput("id: must be a hold (use an id from holds)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("id: you already requested this (ask another officer to lift the hold)")
+        raise BadInput("id: you already requested to lift this hold (ask another officer to lift the hold)")
     return await _find_hold(context, number)
 
 
@@ -193,7 +193,7 @@ async def _check_hold_value(context: Context, scope: HoldScope, value: str | Non
     """Check what an officer's mutation is to hold; of an account return the platform's id."""
     if scope is HoldScope.GLOBAL:
         if value is not None:
-            raise BadInput("value: must be null for a GLOBAL hold (remove it)")
+            raise BadInput("value: must be null for a GLOBAL hold (omit value)")
         return None
     if value is None:
         raise BadInput(f"value: is missing (pass the {scope.lower()} that the hold must cover)")

@@ -263,12 +263,12 @@ async def _reject_objection(
 
 
 _REFUSALS = {
-    ActOutcome.NO_REASON: "reason: is missing (state why this is not an objection, or why it cannot be matched)",
+    ActOutcome.NO_REASON: "reason: is missing (state why this is not an objection, or why no account matches)",
     ActOutcome.OTHER_REASON: (
         "reason: differs from the reason of the officer who requested the rejection (leave the reason out to agree,"
         " or ask that officer)"
     ),
-    ActOutcome.SAME_OFFICER: "id: you already requested this (ask another officer to agree)",
+    ActOutcome.SAME_OFFICER: "id: you already requested to reject this objection (ask another officer to agree)",
     ActOutcome.REJECTED_BEFORE: "id: was already rejected (read objections for the reason)",
 }
 

@@ -103,7 +103,7 @@ async def _declare_placeholder(
     if outcome is ActOutcome.NO_REASON:
         raise BadInput("reason: is missing (state why the value identifies no real person)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("value: you already declared this (ask another officer to approve it)")
+        raise BadInput("value: you already declared this placeholder (ask another officer to approve the placeholder)")
     row = await placeholder_of(info.context.reader, kind, named)
     if row is None:
         raise BadInput("value: was revoked by another officer in the meantime (declare it again)")

@@ -188,7 +188,7 @@ async def _activate_policy(
     if outcome is None:
         raise BadInput("version: must be a proposed version (use a version from policyProposals)")
     if outcome is ActOutcome.SAME_OFFICER:
-        raise BadInput("version: was proposed by you (ask another officer to approve it)")
+        raise BadInput("version: you proposed this version yourself (ask another officer to approve the version)")
     return await _find_proposal(info, version)
 
 

@@ -129,7 +129,8 @@ async def _start(
         number = await start_release(context.database.training, *about)
     except TooManyReleases:
         raise BadInput(
-            f"startRelease: this client has {MAX_RELEASES_PER_CLIENT} releases already (call `cancelRelease` for one)"
+            f"startRelease: this client has {MAX_RELEASES_PER_CLIENT} releases already (cancel one with "
+            f"`cancelRelease`)"
         ) from None
     if number is None:
         raise BadInput("name: another release of this client has this name (choose another name)")

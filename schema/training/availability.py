@@ -74,8 +74,9 @@ def read_place(ids: Ids, fingerprint: int, after: str | None) -> Place:
         raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
     if any(number is None or number >> _POSITION_BITS != fingerprint for number in numbers):
         raise BadInput(
-            "after: is a cursor with another filter or purpose (pass the same filter as for the page that returned the"
-            " cursor, or read from the start, without after)"
+            "after: belongs to another filter or purpose (pass the same filter as for the page that returned the "
+            "cursor,"
+            " or omit `after` to read from the start)"
         )
     return Place(positions[0], tuple(positions[1:]))
 
@@ -85,8 +86,8 @@ def raise_if_other_order(ids: Ids, after: str) -> None:
     first = after.partition(_SEPARATOR)[0]
     if ids.decode_as(IdKind.AVAILABILITY_CURSOR, first) is not None:
         raise BadInput(
-            "after: is a cursor of the order AVAILABILITY (pass order: AVAILABILITY, or read from the start, without"
-            " after)"
+            "after: is a cursor of the order AVAILABILITY (pass order: AVAILABILITY, or omit `after` to read from the"
+            " start)"
         )
 
 
@@ -94,7 +95,8 @@ def raise_unless_offers(context: Context) -> None:
     """Refuse the order of availability of trainable content where the gateway keeps no offers."""
     if not context.gateway.offers:
         raise FeatureUnavailable(
-            "order: AVAILABILITY needs stored offers, which this gateway does not keep (omit order, or ask the operator"
+            "order: AVAILABILITY is not available, because this gateway stores no offers (omit `order`, or ask "
+            "the operator"
             " to set GROUNDS_OFFERS=true)"
         )
 
@@ -102,6 +104,6 @@ def raise_unless_offers(context: Context) -> None:
 def offers_not_built() -> FeatureUnavailable:
     """Return the error for the order of availability of trainable content while offers are built."""
     return FeatureUnavailable(
-        "order: AVAILABILITY cannot be read while offers are being built, after a start or a change of the rules (try"
-        " again later with the same cursor)"
+        "order: AVAILABILITY is not available while the gateway builds the offers, after a start or a change of the"
+        " rules (try again later with the same cursor)"
     )

@@ -213,7 +213,7 @@ async def test_other_rules_repeat_nothing_that_was_permitted_before(gateway: Tes
         assert len(await reader.pull()) == 5
         await activate(gateway, version="other", regions=["IE", "US"])
         refused = await gateway.post(Role.TRAINING_CLIENT, NEWEST, {"first": 2, "after": reader.cursor})
-        assert "being built" in refused.json()["errors"][0]["message"]
+        assert "while the gateway builds the offers" in refused.json()["errors"][0]["message"]
         assert refused.json()["errors"][0]["extensions"] == {"code": "UNAVAILABLE"}
         await gateway.ingest([fact("content", id="late")])
         offers.fold()

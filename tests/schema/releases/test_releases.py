@@ -70,7 +70,7 @@ async def test_a_client_has_so_many_releases_at_most_and_can_cancel_one(
     monkeypatch.setattr("db.releases.releases.MAX_RELEASES_PER_CLIENT", 2)
     ids = [(await gateway.ask(Role.TRAINING_CLIENT, START, {"name": name}))["startRelease"]["id"] for name in "ab"]
     code, message = await fault(gateway, START, {"name": "c"})
-    assert (code, "call `cancelRelease` for one" in message) == ("BAD_USER_INPUT", True)
+    assert (code, "cancel one with `cancelRelease`" in message) == ("BAD_USER_INPUT", True)
     await gateway.ask(Role.TRAINING_CLIENT, START, {"name": "c"}, client="another")
     await gateway.ask(Role.TRAINING_CLIENT, CANCEL, {"id": ids[0]})
     await gateway.ask(Role.TRAINING_CLIENT, START, {"name": "c"})
