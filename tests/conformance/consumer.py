@@ -23,21 +23,22 @@ COUNT = """query Count($after: String) {
 
 
 def make_project(name: str, folder: Path) -> Path:
-    """Lay out a consumer's project: its own files, the operation that all of them have, and our SDL."""
+    """Lay out a consumer's project: its own files, its operations or the one that others share, and our SDL."""
     project = folder / name
     shutil.copytree(PROJECTS / name, project)
-    shutil.copytree(PROJECTS / "operations", project / "operations")
+    if not (project / "operations").exists():
+        shutil.copytree(PROJECTS / "operations", project / "operations")
     shutil.copy(SDL, project)
     return project
 
 
-def break_schema(project: Path) -> None:
+def break_schema(project: Path, kind: str = "TrainableContent", field: str = FIELD) -> None:
     """Take the field away that the operation reads, as a new version of the schema may."""
     schema = project / "schema.graphql"
     before = schema.read_text()
-    head, found, after = before.partition("\ntype TrainableContent ")
-    assert found, "the schema has TrainableContent"
-    schema.write_text(head + found + after.replace(f"\n  {FIELD}: ", "\n  words: ", 1))
+    head, found, after = before.partition(f"\ntype {kind} ")
+    assert found, f"the schema has {kind}"
+    schema.write_text(head + found + after.replace(f"\n  {field}: ", "\n  words: ", 1))
 
 
 def must_pass(command: Sequence[str], project: Path) -> None:
@@ -85,10 +86,10 @@ async def count(gateway: Served) -> int:
     return permitted
 
 
-def check_must_fail(project: Path, operations: str) -> None:
+def check_must_fail(project: Path, operations: str, field: str = FIELD) -> None:
     """Run the gateway's own check, which must fail; raise SystemExit otherwise."""
     asked = ["contract", "check", project / operations, "--schema", project / "schema.graphql"]
     done = CliRunner().invoke(app, [str(each) for each in asked])
-    if done.exit_code != 1 or f"'{FIELD}'" not in done.stdout:
+    if done.exit_code != 1 or f"'{field}'" not in done.stdout:
         raise SystemExit(f"grounds contract check: ended with {done.exit_code}, and told:\n{done.output}")
     print(f"grounds contract check fails as it must: {done.stdout.splitlines()[1].strip()[-160:]}", flush=True)

@@ -22,11 +22,23 @@ def test_a_consumers_contract_holds_until_the_schema_breaks(name: str, tmp_path:
     check_must_fail(project, "operations")
 
 
+def test_a_dashboards_contract_holds_for_its_role_until_the_schema_breaks(tmp_path: Path) -> None:
+    project = make_project("dashboard", tmp_path)
+    asked = ["contract", "check", project / "operations", "--schema", project / "schema.graphql"]
+    for role, code in (("DASHBOARD", 0), ("DATA_SUBJECT", 1)):
+        done = CliRunner().invoke(app, [*map(str, asked), "--role", role])
+        assert done.exit_code == code, done.output
+    break_schema(project, "CoverageDay", "permitted")
+    check_must_fail(project, "operations", "permitted")
+
+
 @pytest.mark.parametrize(
     ("language", "file"),
     [
         ("python", "python/test_contract.py"),
         ("typescript", "javascript/codegen.ts"),
+        ("graphql", "dashboard/operations/dashboard.graphql"),
+        ("typescript", "dashboard/src/dashboard.ts"),
         ("toml", "ariadne/pyproject.toml"),
     ],
 )

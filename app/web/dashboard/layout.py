@@ -48,6 +48,7 @@ PAGES: Final = (
         EXPLAIN,
         POLICIES,
         APPROVALS,
+        REPORT,
         API_REFERENCE,
     ),
 )

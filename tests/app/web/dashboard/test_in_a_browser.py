@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WINDOWS = {
     f"{device}-{scheme}": settings | {"color_scheme": scheme}
     for device, settings in {"desktop": DESKTOP, "phone": PHONE}.items()
@@ -36,6 +36,14 @@ WINDOWS = {
 }
 SCREENSHOTS = os.environ.get("GROUNDS_SCREENSHOTS")
 QUESTION = "?id=p1&day=2026-05-20"
+BESIDE = {
+    "account": "/dashboard/account?id=author",
+    "person": "/dashboard/person?id=author",
+    "file an objection": "/dashboard/objection?account=author",
+    "edit the policy": "/dashboard/policies/edit",
+    "report": "/dashboard/report?from=2026-01-01&to=2026-12-31",
+}
+"""The pages that the navigation does not list."""
 
 
 @pytest.fixture
@@ -78,7 +86,8 @@ async def look(page: Page, name: str) -> None:
     assert await faults(page) == [], name
     assert await page.evaluate(OVERFLOW) <= 0, name
     if SCREENSHOTS:
-        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+        is_whole = "API reference" not in name  # that page is too long for a picture
+        await page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=is_whole)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -98,6 +107,11 @@ async def test_axe_finds_nothing_on_any_page(busy: TestGateway, browser: Browser
         await look(page, f"{window}-simulation")
         await page.goto("/dashboard/explain?id=nothing")
         await look(page, f"{window}-mistake")
+        for name, address in BESIDE.items():
+            answer = await page.goto(address)
+            assert answer is not None
+            assert answer.status == 200, name
+            await look(page, f"{window}-{name}")
 
 
 async def test_a_dashboards_pages_are_accessible_and_closed_ones_say_so(busy: TestGateway, browser: Browser) -> None:
@@ -166,7 +180,7 @@ async def test_the_result_of_a_simulation_takes_the_place_of_its_progress(busy: 
     async with opened(browser, busy, java_script_enabled=False, **DESKTOP) as page:
         await sign_in(page, busy)
         await page.get_by_role("link", name="Policies and holds").click()
-        await page.get_by_role("button", name="Simulate next").click()
+        await page.get_by_role("link", name="Review and approve next").click()
         await page.get_by_text("0 items would become permitted").wait_for()
         assert not await page.get_by_text("The gateway decides about every item under both policies").is_visible()
 
@@ -203,3 +217,29 @@ async def test_a_link_on_another_sites_page_leads_in(busy: TestGateway, browser:
         await elsewhere.get_by_role("heading", level=1).wait_for()
         await elsewhere.wait_for_url(f"{busy.address}/dashboard/representation")
         assert await elsewhere.get_by_role("link", name="Representation").get_attribute("aria-current") == "page"
+
+
+async def test_a_phone_shows_every_bar_of_a_chart_and_a_desktop_the_columns(
+    busy: TestGateway, browser: Browser
+) -> None:
+    for window, shown, hidden in ((PHONE, ".bar-rows", ".bar-columns"), (DESKTOP, ".bar-columns", ".bar-rows")):
+        async with opened(browser, busy, **window) as page:
+            await sign_in(page, busy)
+            assert await page.locator(shown).is_visible()
+            assert not await page.locator(hidden).is_visible()
+            bars = page.locator(f"{shown} rect:not(.track)")
+            assert await bars.count() > 2
+            for place in range(await bars.count()):
+                box = await bars.nth(place).bounding_box()
+                assert box is not None
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= window["viewport"]["width"]
+
+
+async def test_nothing_is_cut_at_twice_the_text_size(busy: TestGateway, browser: Browser) -> None:
+    async with opened(browser, busy, **DESKTOP) as page:
+        await sign_in(page, busy)
+        for address in [*(each.path for each in PAGES), *BESIDE.values()]:
+            await page.goto(address)
+            await page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert await page.evaluate(OVERFLOW) <= 0, address
