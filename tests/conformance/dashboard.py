@@ -37,14 +37,23 @@ async def read_counts(project: Path) -> None:
         os.environ["GROUNDS_TOKEN"] = gateway.token(Role.DASHBOARD)
         today = datetime.now(UTC).date()
         days = [(today - timedelta(days=1)).isoformat(), (today + timedelta(days=1)).isoformat()]
-        command = ["node", "built/print.js", gateway.endpoint, *days]
+        lines = await _printed_counts(project, gateway.endpoint, *days)
+    print(f"the dashboard read {len(lines)} rows, typed: {', '.join(lines[:2])}", flush=True)
+
+
+async def _printed_counts(project: Path, *asked: str) -> list[str]:
+    """Run the dashboard until the first counts are published; raise SystemExit if it fails, or if there are none."""
+    for _ in range(120):
+        command = ["node", "built/print.js", *asked]
         printed = await asyncio.to_thread(
             subprocess.run, command, cwd=project, capture_output=True, text=True, check=False
         )
-    lines = printed.stdout.splitlines()
-    if printed.returncode or printed.stderr:
-        raise SystemExit(f"the dashboard ended with {printed.returncode}:\n{printed.stderr}")
-    print(f"the dashboard read {len(lines)} rows, typed: {', '.join(lines[:2])}", flush=True)
+        if printed.returncode:
+            raise SystemExit(f"the dashboard ended with {printed.returncode}:\n{printed.stderr}")
+        if printed.stdout.strip():
+            return printed.stdout.splitlines()
+        await asyncio.sleep(1)
+    raise SystemExit("the gateway has published no counts within two minutes")
 
 
 async def _check_origins(gateway: Served) -> None:
