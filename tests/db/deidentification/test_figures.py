@@ -23,6 +23,8 @@ GOALS = {
     **dict.fromkeys(("range", "ISBN", "act", "date"), 0.98),
 }
 MANUALS = Path("/usr/share/man")
+FORTUNES = Path("/usr/share/games/fortunes")
+LANGUAGES_OF_FORTUNES = {"": "en", "bg": "bg", "cs": "cs", "de": "de", "es": "es", "ga": "ga"}
 WORDS_PER_FALSE_HIT = 30_000
 TRUE_OF_MANUALS = {
     "[EMAIL]",
@@ -91,3 +93,30 @@ def test_manual_pages_have_hardly_any_false_hit() -> None:
     if words < 10 * WORDS_PER_FALSE_HIT:
         pytest.skip("this machine has too few manual pages")
     assert hits * WORDS_PER_FALSE_HIT <= words
+
+
+@pytest.mark.ci
+def test_fortunes_have_hardly_any_false_hit() -> None:
+    """Jokes, quotations and excerpts of chats. What is found in them is taken for false, although half of it is not."""
+    words = hits = 0
+    for folder, language in LANGUAGES_OF_FORTUNES.items():
+        for file in sorted((FORTUNES / folder).glob("**/*" if folder else "*")):
+            if not file.is_file() or file.suffix in (".dat", ".u8"):
+                continue
+            for text in fortunes_of(file):
+                words += len(text.split())
+                found = find_identifiers(text, COUNTRIES_OF_LANGUAGES[language])
+                hits += sum(span.placeholder not in TRUE_OF_MANUALS for span in found)
+    if words < 10 * WORDS_PER_FALSE_HIT:
+        pytest.skip("this machine has too few fortunes")
+    assert hits * WORDS_PER_FALSE_HIT <= words
+
+
+def fortunes_of(file: Path) -> list[str]:
+    """Cut a file of fortunes, in UTF-8 or Latin-1, at the lines that separate them."""
+    content = file.read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return re.split(r"(?m)^%\n", text)
