@@ -55,7 +55,7 @@ def check(name: str, entered: Entered) -> None:
 def documented_path(name: str) -> list[str]:
     """Return the modules that app/README.md lists beneath a path's name."""
     text = (ROOT / "app" / "README.md").read_text(encoding="utf-8")
-    listed = re.search(rf"^\*\*{re.escape(name)}\*\*.*\n((?:\d+\. .*\n)+)", text, re.MULTILINE)
+    listed = re.search(rf"^\*\*{re.escape(name)}\*\*.*\n((?:(?:\d+\. |   ).*\n)+)", text, re.MULTILINE)
     return re.findall(r"^\d+\. `([^`]+)`", listed[1], re.MULTILINE) if listed else []
 
 
