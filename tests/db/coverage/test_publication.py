@@ -176,9 +176,9 @@ def test_a_share_too_many_and_a_person_without_a_limit_are_noticed(
         killed(name, "db/sql/coverage.sql", f"a loss of {found:.3f}" if found > PRIVACY_LOSS else None)
 
 
-def attack(platform: Platform, name: str, **given: Any) -> float:
+def attack(platform: Platform, name: str, trials: int = 40, **given: Any) -> float:
     (lives,) = (lives for lives in ATTACKS if lives.name.startswith(name))
-    return Attacker(platform, lives, given.pop("count", count_persons)).advantage(40, **given)
+    return Attacker(platform, lives, given.pop("count", count_persons)).advantage(trials, **given)
 
 
 def found_by_attack(advantage: float) -> str | None:
@@ -268,7 +268,9 @@ class TestBrokenBuilds:
 
     def test_deliveries_of_others_tell_a_person(self, platform: Platform, killed: Killed) -> None:
         everything = partial(count_persons, deliveries_of=lambda _: True)
-        advantage = attack(platform, "a person hides a post before", count=everything)
+        advantage = attack(
+            platform, "a person hides a post before", trials=120, count=everything
+        )  # 0.34; of 40 often 0.1
         killed("deliveries of items that others can exclude", "db/sql/coverage.sql", found_by_attack(advantage))
 
     def test_names_of_all_values_tell_a_person(
