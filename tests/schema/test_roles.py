@@ -322,7 +322,7 @@ async def test_the_training_login_reaches_the_compiled_view_its_receipts_and_no_
     assert [name for (name,) in functions] == [
         *("acknowledge_retractions", "available_up_to", "cancel_release", "check_eligibility", "claim", "claimed"),
         *("claimed_client", "decision_time", "decisions_pending", "delivery_suspension", "hand_out_shard"),
-        *("lose_shard", "offers_serve", "open_lake_file", "open_shard", "publish_release"),
+        *("lose_shard", "offers_agree", "offers_serve", "open_lake_file", "open_shard", "publish_release"),
         *("record_run", "register_client", "release_may_be_read", "removed_from_release", "retractions_after"),
         *("start_release", "working", "write_lake_receipt", "write_receipt"),
     ]

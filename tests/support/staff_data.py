@@ -47,7 +47,7 @@ async def add_staff_data(gateway: TestGateway) -> None:
     gateway.execute("UPDATE grounds.objection SET received_at = now() WHERE platform_id = 'unmatched'")
     gateway.execute("SELECT grounds.count_notices()")
     gateway.execute("INSERT INTO grounds.hold VALUES (DEFAULT, 'COUNTRY', 'LI', 'an authority', 'an inquiry', now())")
-    gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', now(), '')")
+    gateway.execute("INSERT INTO grounds.checkpoint VALUES (10^6, 1, 1, 0, 0, '', 1, '', '', '', now(), '')")
     gateway.execute("INSERT INTO grounds.verification (checkpoints, receipts, unsealed, findings) VALUES (1, 2, 3, 0)")
     await settled(gateway)
     gateway.execute(
