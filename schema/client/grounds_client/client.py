@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grounds_client.pages import NDJSON, SyncedItems, sync_pages
-from grounds_client.reader import GatewayReader
+from grounds_client.reader import BY_ID, GatewayReader
 from grounds_client.sync import SyncedRelease, sync_release
 
 
@@ -33,11 +33,14 @@ class Client(GatewayReader):
         format: str = NDJSON,
         progress: Callable[[int], None] | None = None,
         items_per_file: int = 50_000,
+        order: str = BY_ID,
         **filter: Any,
     ) -> SyncedItems:
         """Bring a folder up to date with what is permitted now: read all pages, and remove retracted items.
 
+        With the order `AVAILABILITY`, only what became available since the last sync is read.
+
         `format` is `ndjson`, or `parquet` with the extra `parquet`. The call can be interrupted and repeated at any
         time. Use one folder per client. `progress` is told how many items were read. Raises GatewayError and SyncError.
         """
-        return sync_pages(self, Path(folder), filter, format, progress, items_per_file)
+        return sync_pages(self, Path(folder), filter, format, progress, items_per_file, order)

@@ -11,7 +11,8 @@ from typing import Any, Final
 from grounds_client.client import Client
 from grounds_client.contract.commands import ContractOutcome
 from grounds_client.folder import SyncError
-from grounds_client.pages import FORMATS, NDJSON
+from grounds_client.pages import FORMATS, NDJSON, ORDERS
+from grounds_client.reader import BY_ID
 from grounds_client.verify import verify_folder
 
 _TOKEN: Final = "GROUNDS_TOKEN"  # noqa: S105 - the name of the variable
@@ -31,6 +32,12 @@ def add_data_commands(groups: "argparse._SubParsersAction[argparse.ArgumentParse
     )
     sync.add_argument(
         "--format", choices=FORMATS, default=NDJSON, help="The format of the files, if no release is given."
+    )
+    sync.add_argument(
+        "--order",
+        choices=ORDERS,
+        default=BY_ID,
+        help="The order, if no release is given. With AVAILABILITY, the command reads only what became available.",
     )
     _add_gateway(sync, required=True)
     _add_filter(sync)
@@ -101,7 +108,7 @@ def _run_sync(options: argparse.Namespace) -> ContractOutcome:
 def _sync_items(options: argparse.Namespace) -> ContractOutcome:
     """Run `grounds-client sync` without a release."""
     with _client_of(options) as client:
-        synced = client.sync_items(options.folder, format=options.format, **_filter_of(options))
+        synced = client.sync_items(options.folder, format=options.format, order=options.order, **_filter_of(options))
     text = f"{synced.folder}: {synced.items} items in {len(synced.files)} files, {synced.new_items} of them new"
     return ContractOutcome(f"{text}; {synced.retractions} retractions applied", failed=False)
 

@@ -1,8 +1,9 @@
 """A folder with items that were read by pages: resumed if interrupted, and without what was retracted.
 
-Retractions are applied to the files before they are acknowledged, and their cursor is kept last. Each sync reads all
-pages from the first, or from where the sync before was interrupted: an item can become permitted at any place. Items
-that the folder has are passed over.
+Retractions are applied to the files before they are acknowledged, and their cursor is kept last. In the order ID, each
+sync reads all pages from the first, or from where the sync before was interrupted: an item can become permitted at any
+place. In the order AVAILABILITY, a sync reads what became available since the sync before. Items that the folder has
+are passed over.
 """
 
 import json
@@ -23,24 +24,27 @@ from grounds_client.folder import (
     save_state,
     unreadable_state,
 )
-from grounds_client.reader import GatewayReader, Item, ReceivedRetraction, graphql_filter
+from grounds_client.reader import BY_AVAILABILITY, BY_ID, GatewayReader, Item, ReceivedRetraction, graphql_filter
 
 NDJSON: Final = "ndjson"
 PARQUET: Final = "parquet"
 FORMATS: Final = (NDJSON, PARQUET)
+ORDERS: Final = (BY_ID, BY_AVAILABILITY)
 _ITEMS_PER_FILE: Final = 50_000
 _GONE: Final = ("RETRACT", "SUPERSEDE", "HOLD")
+_BACK: Final = "RELEASE"
 
 
 @dataclass(slots=True)
 class PagesState:
-    """What a folder of pages remembers: the next page of an interrupted sync, and the cursor of retractions."""
+    """What a folder of pages remembers: the page at which the next sync begins, and the cursor of retractions."""
 
     format: str
     filter: dict[str, Any] | None
     next_page: str | None = None
     cursor: str | None = None
     files: int = 0
+    order: str = BY_ID
 
     @classmethod
     def load(cls, folder: Path) -> "PagesState | None":
@@ -72,18 +76,25 @@ def sync_pages(
     format: str,
     progress: Callable[[int], None] | None = None,
     items_per_file: int = _ITEMS_PER_FILE,
+    order: str = BY_ID,
 ) -> SyncedItems:
     """Bring a folder up to date with what the client may use; see `Client.sync_items`."""
     if format not in FORMATS:
         raise SyncError(f"format: {format} is not possible (pass {NDJSON} or {PARQUET})")
+    if order not in ORDERS:
+        raise SyncError(f"order: {order} is not possible (pass {BY_ID} or {BY_AVAILABILITY})")
     with locked_folder(folder):
         state = PagesState.load(folder)
         if state is None:
-            state = PagesState(format, graphql_filter(filter))
+            state = PagesState(format, graphql_filter(filter), order=order)
             save_state(folder, asdict(state))
         if state.format != format:
             raise SyncError(
                 f"{folder}: already contains {state.format} files (request this format, or choose another folder)"
+            )
+        if state.order != order:
+            raise SyncError(
+                f"{folder}: is read in the order {state.order} (request this order, or choose another folder)"
             )
         check_filter(folder, state.filter, graphql_filter(filter))
         _delete_unnamed(folder, state)
@@ -120,6 +131,8 @@ def _apply_retractions(client: GatewayReader, folder: Path, state: PagesState) -
         for path in [*data_files(folder)]:
             _remove_items(path, gone)
         client.acknowledge(pending[-1])
+        if any(each.kind == _BACK for each in pending):
+            state.next_page = None  # the items of a hold that ended keep their places: all pages are read again
         state.cursor = after
         save_state(folder, asdict(state))
     return len(pending)
@@ -136,7 +149,9 @@ def _read_pages(
     """Read the pages of a client's items into files, from the next page on; the state names only whole files."""
     waiting: list[Item] = []
     read = 0
-    for items, after in client.pages_of_items(state.filter, state.next_page):
+    after = state.next_page
+    for items, end in client.pages_of_items(state.filter, after, order=state.order):
+        after = end
         read += len(items)
         waiting += [item for item in items if item.id not in held]
         held.update(item.id for item in items)
@@ -145,7 +160,7 @@ def _read_pages(
             waiting = []
         if progress is not None:
             progress(read)
-    _write_file(folder, state, waiting, None)
+    _write_file(folder, state, waiting, after if state.order == BY_AVAILABILITY else None)
 
 
 def _write_file(folder: Path, state: PagesState, items: Sequence[Item], next_page: str | None) -> None:

@@ -23,6 +23,11 @@ _ITEMS = """query Items($first: Int!, $after: String, $filter: TrainableContentF
     pageInfo { endCursor hasNextPage }
   }
 }"""
+_ITEMS_IN_ORDER = _ITEMS.replace("filter: $filter)", "filter: $filter, order: $order)").replace(
+    "$filter: TrainableContentFilter)", "$filter: TrainableContentFilter, $order: TrainableContentOrder!)"
+)
+BY_ID: Final = "ID"
+BY_AVAILABILITY: Final = "AVAILABILITY"
 _RETRACTIONS = """query Retractions($first: Int!, $after: String) {
   retractions(first: $first, after: $after) {
     nodes { id contentId kind dueBy }
@@ -90,20 +95,29 @@ class GatewayReader:
         """Execute a GraphQL operation as this client. Raises GatewayError."""
         return self._connection.execute(query, variables)
 
-    def trainable_content(self, *, page_size: int = 1000, **filter: Any) -> Iterator[Item]:
+    def trainable_content(self, *, page_size: int = 1000, order: str = BY_ID, **filter: Any) -> Iterator[Item]:
         """Read the items on which this client may train. The filter has the fields of `TrainableContentFilter`.
+
+        With the order `AVAILABILITY`, the items come in the order in which they became available. To read later only
+        what is new, use `pages_of_items` and store its cursor.
 
         Write the names of the fields in Python's way: `created_from_month` for `createdFromMonth`.
         """
-        for items, _ in self.pages_of_items(graphql_filter(filter), page_size=page_size):
+        for items, _ in self.pages_of_items(graphql_filter(filter), page_size=page_size, order=order):
             yield from items
 
     def pages_of_items(
-        self, filter: dict[str, Any] | None, after: str | None = None, *, page_size: int = 1000
+        self, filter: dict[str, Any] | None, after: str | None = None, *, page_size: int = 1000, order: str = BY_ID
     ) -> Iterator[tuple[list[Item], str | None]]:
-        """Read the pages of items after a cursor, each with the cursor after it. The filter has GraphQL's names."""
-        variables = {"first": page_size, "filter": filter}
-        for page in self._pages(_ITEMS, "trainableContent", after, variables):
+        """Read the pages of items after a cursor, each with the cursor after it. The filter has GraphQL's names.
+
+        With the order `AVAILABILITY`, the cursor after the last page gives later exactly what became available since.
+        """
+        variables: dict[str, Any] = {"first": page_size, "filter": filter}
+        query = _ITEMS
+        if order != BY_ID:
+            query, variables["order"] = _ITEMS_IN_ORDER, order
+        for page in self._pages(query, "trainableContent", after, variables):
             yield [_item_of(node) for node in page["nodes"]], page["pageInfo"]["endCursor"]
 
     def retractions(self, after: str | None = None) -> Iterator[tuple[list[ReceivedRetraction], str]]:
