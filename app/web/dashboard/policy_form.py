@@ -73,8 +73,10 @@ def _form_fields(document: Mapping[str, Any], above: str = "") -> list[SettingFi
     found: list[SettingField] = []
     for name, value in document.items():
         path = f"{above}{name}"
+        if _is_by_language(path):
+            continue
         if isinstance(value, dict):
-            found += [] if _is_by_language(path) else _form_fields(value, f"{path}.")
+            found += _form_fields(value, f"{path}.")
         elif not (isinstance(value, list) and any(isinstance(each, dict) for each in value)) and path != "assessments":
             text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
             found.append(SettingField(path, label_of(path), text, isinstance(value, int), isinstance(value, list)))
