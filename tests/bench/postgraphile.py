@@ -56,7 +56,8 @@ async def flat_table(url: str) -> AsyncIterator[str]:
 
 _FLAT = """DROP SCHEMA IF EXISTS flat CASCADE;
 CREATE SCHEMA flat;
-SELECT set_config('grounds.client', '0', FALSE), set_config('grounds.purpose', '{purpose}', FALSE);
+SELECT set_config('grounds.client', grounds.register_client('flat')::text, FALSE),
+    set_config('grounds.purpose', '{purpose}', FALSE);
 CREATE TABLE flat.item AS
     SELECT id, kind, product, language, created_month, text, account, country, ground, TRUE AS permitted
     FROM grounds.trainable_content;
