@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import schema.training.trainable_content
-from db.oversight.officer import ActOutcome, Officer
 from db.policy.compile import bind_predicate, compiled_views, conditions_of
 from db.policy.document import parse_policy
 from schema.actor import Role
@@ -57,6 +56,8 @@ CONNECTIONS = pytest.mark.parametrize(
 IMPLIED = {"AUTHOR_ADULT_NOW": {"AUTHOR_ADULT_AT_CREATION"}, "NOTICE_DELIVERED": {"NOTICE_PERIOD_ELAPSED"}}
 ENFORCED = parse_policy(json.dumps(POLICY))
 ENDED = NOW + DAY + TICK  # when the programme is over
+PLANT = """INSERT INTO grounds.canary (item, reason, planted_by, planted_at)
+SELECT id, 'It can never qualify.', 'operator', now() FROM grounds.content WHERE platform_id = %s"""
 OF_THE_STATEMENT = {"PROGRAMME_ACTIVE", "PURPOSE_MATCH"}  # they hold for every item or for none
 
 
@@ -263,8 +264,7 @@ async def test_a_page_that_forgets_a_condition_stops_at_a_planted_item(loosened:
         if code not in OF_THE_STATEMENT  # without those, pages have permitted items
     }
     for item in set(planted.values()):
-        officer = Officer(loosened.database.staff, "operator")
-        assert await officer.plant_canary(item, "It can never qualify.") is ActOutcome.PLANTED
+        gateway.execute(PLANT, item)  # some only wait, and no officer can plant these
     assert await loosened.walk(EVERYTHING, 100) == []
     for code in planted:
         put_view(loosened, view_without(code))

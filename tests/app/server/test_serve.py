@@ -296,7 +296,7 @@ def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, t
             assert soon(lambda: "Ctrl-C" in (tmp_path / "out").read_text()), (tmp_path / "log").read_text()
             printed = (tmp_path / "out").read_text()
             address = re.search(
-                r"Grounds listens on (http://127\.0\.0\.1:\d+)/graphql; \d+ of 500 items qualify", printed
+                r"Grounds listens on (http://127\.0\.0\.1:\d+); \d+ of 500 items qualify", printed
             )
             assert address
             assert re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", printed, re.MULTILINE), "a token alone on its line"

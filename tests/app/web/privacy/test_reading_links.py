@@ -100,7 +100,7 @@ async def test_an_officer_the_platform_and_the_person_revoke_links_at_once(known
 
 async def test_a_person_revokes_no_links_of_another(known: TestGateway) -> None:
     for role, variables, said in (
-        (Role.DATA_SUBJECT, {"account": "b"}, "account: only officers and the platform can pass this"),
+        (Role.DATA_SUBJECT, {"account": "b"}, "account: only officers and the platform can set this"),
         (Role.PRIVACY_OFFICER, {}, "account: is missing"),
         (Role.PRIVACY_OFFICER, {"account": "\n"}, "account: must have 1 to 200 printable characters"),
     ):
