@@ -6,8 +6,7 @@ the caller must not treat the text as de-identified.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -71,20 +70,3 @@ class NameRecogniser:
             self._failed.add(folder)
             logging.getLogger(__name__).error("the recogniser of names failed: %s", said)
         return RecogniserFailed(said)
-
-
-_recogniser: NameRecogniser | None = None
-
-
-def configure_names(models: NameModels) -> None:
-    """Set the recognisers of names for all texts that this process de-identifies."""
-    global _recogniser
-    _recogniser = NameRecogniser(models) if models else None
-
-
-def find_names(texts: Iterable[str], language: str | None) -> list[list[Span]] | None:
-    """Find the names of persons in the texts of one item; None if nothing looked. Raises RecogniserFailed."""
-    if _recogniser is None:
-        return None
-    found = list(map(partial(_recogniser.find, language=language), texts))
-    return None if None in found else [spans or [] for spans in found]

@@ -1,19 +1,10 @@
 """Offers: stored rows for permitted items, which jobs build, and update when they are marked."""
 
-from collections.abc import Set
-from time import monotonic
-
-import asyncpg
-
 from db.connection import Connection
 
 MAX_ITEMS_PER_FOLD = 10_000
 MAX_ITEMS_PER_SLICE = 20_000
 MAX_OFFERS_PER_AUDIT = 2_000
-MAX_FOLD_SECONDS = 2.0
-"""The longest time for which an ingest waits, at its end, for the offers of its items."""
-_ONLY_RESTRICTING = frozenset({"objection"})
-"""The records of ingest that rarely permit anything: their acknowledgement does not wait for offers."""
 
 
 class OffersNotPermitted(Exception):
@@ -31,23 +22,6 @@ async def keep_offers(worker: Connection) -> int:
     built: int = await worker.fetchval("SELECT grounds.build_offers($1)", MAX_ITEMS_PER_SLICE)
     numbered: int = await worker.fetchval("SELECT grounds.number_offers($1)", MAX_ITEMS_PER_FOLD)
     return folded + built + numbered
-
-
-async def fold_ingested(connection: Connection, stored: Set[str]) -> None:
-    """Update the offers of what an ingest has stored, so that the next page has it; `stored` names its records.
-
-    The connection is ingest's, and in no transaction. What takes too long, or waits for a job, is left to that job:
-    until then, pages skip the items.
-    """
-    if stored <= _ONLY_RESTRICTING:
-        return
-    until = monotonic() + MAX_FOLD_SECONDS
-    while monotonic() < until:
-        try:
-            if not await connection.fetchval("SELECT grounds.fold_ingested($1)", MAX_ITEMS_PER_FOLD):
-                return
-        except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
-            return
 
 
 async def audit_offers(worker: Connection) -> int:

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from io import BytesIO
+from time import monotonic
 from typing import Any
 
 import aiosql
+import asyncpg
 
 from db.connection import Connection, JournalOfPool
-from db.delivery.offers import fold_ingested
+from db.delivery.offers import MAX_ITEMS_PER_FOLD
 from db.ingest.records import MODELS
 from db.ingest.rejection import Rejected
 from db.ingest.stages import COLUMNS, STAGES
@@ -24,6 +26,10 @@ queries: Any = aiosql.from_path(
     str(resources.files("db") / "ingest" / "queries"), "asyncpg", mandatory_parameters=False
 )
 
+MAX_FOLD_SECONDS = 2.0
+"""The longest time for which an ingest waits, at its end, for the offers of its items."""
+_ONLY_RESTRICTING = frozenset({"objection"})
+"""The records of ingest that rarely permit anything: their acknowledgement does not wait for offers."""
 MAX_CHANGES = 10  # of a campaign, named with its line
 MAX_REPORTED = 1000  # signals that could not be read: each is also named by the evidence of its item
 
@@ -81,7 +87,7 @@ async def ingest_lines(
     """Ingest NDJSON into the database and count the outcomes of its records.
 
     Each chunk is one transaction: a crash loses nothing that was accepted, and running again finishes the job.
-    At the end, what it permits is offered (`fold_ingested`). The next chunk is staged while one merges.
+    At the end, what it permits is offered (`_fold_ingested`). The next chunk is staged while one merges.
     `on_progress` hears of the bytes of each chunk that is merged.
     """
     summary = Summary()
@@ -105,8 +111,25 @@ async def ingest_lines(
             waiting.cancel()
     for row in await connection.fetch(_KNOWN_CAMPAIGNS, list(summary.notices)):
         del summary.notices[row["platform_id"]]
-    await fold_ingested(connection, {record for record, counts in summary.counts.items() if counts["accepted"]})
+    await _fold_ingested(connection, {record for record, counts in summary.counts.items() if counts["accepted"]})
     return summary
+
+
+async def _fold_ingested(connection: Connection, stored: Set[str]) -> None:
+    """Update the offers of what an ingest has stored, so that the next page has it; `stored` names its records.
+
+    The connection is ingest's, and in no transaction. What takes too long, or waits for a job, is left to that job:
+    until then, pages skip the items.
+    """
+    if stored <= _ONLY_RESTRICTING:
+        return
+    until = monotonic() + MAX_FOLD_SECONDS
+    while monotonic() < until:
+        try:
+            if not await connection.fetchval("SELECT grounds.fold_ingested($1)", MAX_ITEMS_PER_FOLD):
+                return
+        except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
+            return
 
 
 async def _create_stages(connection: Connection) -> None:

@@ -5,17 +5,17 @@ and the columns that a merge inserts and updates.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import orjson
 from asyncpg import Range
 
-from db.deidentification.names import RecogniserFailed, find_names
+from db.deidentification.names import NameModels, NameRecogniser, RecogniserFailed
 from db.deidentification.spans import Span
 from db.deidentification.text import PIPELINE_VERSION, deidentify, is_blank, personal_placeholder
 from db.deidentification.visible_text import read_visible_text
@@ -133,6 +133,23 @@ def _content_columns(record: ContentRecord) -> MadeColumns:
     # A private message leaves nothing of its text and media behind, not even in a digest.
     body = () if private else (record.text, [tuple(medium) for medium in record.media], _stated_spans(record))
     return MadeColumns(values, (*body, record.text_format, references, contacts, rights, stated, *scanned))
+
+
+_recogniser: NameRecogniser | None = None
+
+
+def configure_names(models: NameModels) -> None:
+    """Set the recognisers of names for all texts that this process de-identifies."""
+    global _recogniser
+    _recogniser = NameRecogniser(models) if models else None
+
+
+def find_names(texts: Iterable[str], language: str | None) -> list[list[Span]] | None:
+    """Find the names of persons in the texts of one item; None if nothing looked. Raises RecogniserFailed."""
+    if _recogniser is None:
+        return None
+    found = list(map(partial(_recogniser.find, language=language), texts))
+    return None if None in found else [spans or [] for spans in found]
 
 
 class ItemTexts(NamedTuple):

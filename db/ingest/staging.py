@@ -24,7 +24,7 @@ from typing import Any, Final
 from asyncpg import Range
 from pydantic import ValidationError
 
-from db.deidentification.names import NameModels, configure_names
+from db.deidentification.names import NameModels
 from db.ingest.records import LINE_LIMIT, MODELS, TARGETS, UNTARGETED, AccountRecord, Line
 from db.ingest.rejection import (
     CLOCK_TOLERANCE,
@@ -36,7 +36,7 @@ from db.ingest.rejection import (
     reject,
     unreadable,
 )
-from db.ingest.stages import STAGES, Row
+from db.ingest.stages import STAGES, Row, configure_names
 
 Staged = tuple[str, str, Row]
 """The name of a record type, the id of the record, and its row."""

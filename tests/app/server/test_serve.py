@@ -295,21 +295,17 @@ def test_what_the_demo_prints_works_when_pasted_and_ctrl_c_ends_it(demo: Demo, t
         try:
             assert soon(lambda: "Ctrl-C" in (tmp_path / "out").read_text()), (tmp_path / "log").read_text()
             printed = (tmp_path / "out").read_text()
-            address = re.search(
-                r"Grounds listens on (http://127\.0\.0\.1:\d+); \d+ of 500 items qualify", printed
-            )
+            address = re.search(r"Grounds listens on (http://127\.0\.0\.1:\d+); \d+ of 500 items qualify", printed)
             assert address
             assert re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", printed, re.MULTILINE), "a token alone on its line"
             (pasted,) = re.findall(r"^curl .*$", printed, re.MULTILINE)
             items = asked_by_curl(shlex.split(pasted))
             assert len(items) == 3
-            snippet = printed[printed.index("from grounds_client") : printed.index("\nThe dashboard")]
+            snippet = printed[printed.index("from grounds_client") : printed.index("\nPress Ctrl-C")]
             told = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, check=True)
             assert told.stdout.splitlines() == [str(item) for item in items]
-            officer = printed[printed.index("The dashboard") :].split("\n\n")[1]
-            own = {"Sec-Fetch-Site": "same-origin"}
-            signed_in = httpx.post(f"{address[1]}/dashboard/sign-in", data={"token": officer}, headers=own)
-            assert signed_in.headers["location"] == "/dashboard"
+            (link,) = re.findall(r"^ +(\S+/sign-in\?code=\S+)$", printed, re.MULTILINE)
+            assert httpx.get(link).headers["location"] == "/dashboard"
             database_url = Serving(process, address[1], demo.data, tmp_path / "log").database_url
         finally:
             process.send_signal(signal.SIGINT)

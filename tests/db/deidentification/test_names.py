@@ -13,7 +13,8 @@ import pytest
 
 import db.ingest.stages as stages
 from app.settings import SettingsError, read_settings
-from db.deidentification.names import ANY_LANGUAGE, NameRecogniser, RecogniserFailed, configure_names, find_names
+from db.deidentification.names import ANY_LANGUAGE, NameRecogniser, RecogniserFailed
+from db.ingest.stages import configure_names, find_names
 from db.ingest.staging import Stager, split_lines, stage_chunk
 from db.policies.activation import activate_policy
 from db.policy.document import parse_policy

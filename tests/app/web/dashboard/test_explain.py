@@ -47,7 +47,7 @@ async def test_an_item_is_explained_now_and_as_of_a_day(objected: TestGateway, r
 
 async def test_what_was_not_known_then_is_not_decided_then(objected: TestGateway) -> None:
     async with dashboard_browser(objected, Role.AUDITOR) as browser:
-        page = (await browser.get(PAGE, params={"id": "item", "day": "2020-01-01", "known": "then"})).text
+        page = (await browser.get(PAGE, params={"id": "item", "day": "2026-03-01", "known": "then"})).text
         assert "it was unknown" in page
 
 
