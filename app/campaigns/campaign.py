@@ -262,7 +262,7 @@ def _check_options(settings: Settings, plan: CampaignOptions, dry_run: bool) -> 
     if NoticeChannel.EMAIL in plan.channels:
         if plan.addresses is None:
             missing.append(
-                "--addresses: is missing (pass a file with account,email,language, or leave EMAIL out of --channel)"
+                "--addresses: is missing (pass a file with the columns account, email and language, or omit EMAIL)"
             )
         if not dry_run and not (settings.smtp and settings.smtp_from):
             missing.append("GROUNDS_SMTP or GROUNDS_SMTP_FROM: is not set (set both to send e-mail)")

@@ -19,7 +19,8 @@ def report_command(
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, in UTC.")] = None,
     output: Annotated[Path | None, typer.Option(help="The file to write. Default: standard output.")] = None,
     verify: Annotated[
-        Path | None, typer.Option(help="A report. Check that its signature is that of this gateway, and write none.")
+        Path | None,
+        typer.Option(help="A report to check: was it signed by this gateway? The command then writes no new report."),
     ] = None,
     data: Data = None,
 ) -> None:

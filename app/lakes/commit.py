@@ -257,7 +257,7 @@ def _cut(file: _StagedFile, removed: set[int], place: Path, newest: int) -> _Cut
                 writer.write_table(table.filter(pc.invert(pc.is_in(table["id"].cast(pa.string()), value_set=names))))
     except (OSError, pa.ArrowException) as error:
         draft.unlink(missing_ok=True)
-        raise LakeError(f"{target}: cannot be written: {error} (free space, and repeat)") from None
+        raise LakeError(f"{target}: cannot be written: {error} (make space on the disk, and repeat)") from None
     sha256 = digest_of(draft)
     since = _interrupted_since(place, sha256)
     new = target / f".{sha256}-{newest if since is None else since}.part"

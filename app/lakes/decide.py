@@ -38,7 +38,7 @@ def decide_lake(folder: Path, output: Path, public_key: str | None = None) -> La
             decided = _decide(engine, statement, unfinished)
         except duckdb.Error as error:
             raise LakeError(
-                f"{output}: cannot be written by DuckDB: {_first_line(error)} (free space, and repeat)"
+                f"{output}: cannot be written by DuckDB: {_first_line(error)} (make space on the disk, and repeat)"
             ) from None
         for path in unfinished.iterdir():
             if path.is_file():

@@ -234,6 +234,6 @@ async def _blocks(stream: BinaryIO, part: Slice) -> AsyncIterator[bytes]:
     while at < part.end:
         block = await asyncio.to_thread(os.pread, stream.fileno(), min(_BLOCK, part.end - at), at)
         if not block:
-            raise EOFError("a file of a release is shorter than the database states")
+            raise EOFError("a file of a release is shorter than its size in the database")
         at += len(block)
         yield block

@@ -17,7 +17,7 @@ _REASONS: Mapping[str, str] = {
     "greater_than_equal": "must be at least {ge} (correct it)",
     "less_than_equal": "must be at most {le} (correct it)",
     "too_short": "must not be empty (minimum number of entries: {min_length})",
-    "string_too_short": "must not be empty (state it)",
+    "string_too_short": "must not be empty (enter a value)",
     "string_too_long": "must have at most {max_length} characters (shorten it)",
     "string_pattern_mismatch": "must have the form {pattern} (correct it)",
     "enum": "must be {expected} (correct it)",
