@@ -98,6 +98,6 @@ def check_controller(policy: Policy) -> None:
     """Raise SettingsError if a policy names no controller: a campaign's notice has to name one."""
     if policy.controller is None:
         raise SettingsError(
-            f"policy {policy.version}: names no controller, but a notice must name the controller: GDPR Article"
+            f"policy {policy.version}: has no controller, but a notice must name one according to GDPR Article"
             " 13(1)(a) (activate a policy that names the controller)"
         )

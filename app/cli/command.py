@@ -56,7 +56,7 @@ def exit_on_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except JournalUnavailable:
-        exit_with_error("the change is stored, but cannot be written to the journal (run the command again)")
+        exit_with_error("the change is stored in the database, but not yet in the journal (run the command again)")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.Error) as error:
         exit_with_error(
             f"the database failed with {type(error).__name__} (read the log of PostgreSQL, then run the command again)"

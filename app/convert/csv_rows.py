@@ -80,7 +80,7 @@ def csv_records(lines: Iterable[str], mapping: CsvMapping, left_out: LeftOut) ->
         raise MappingError(f"the file has no column {', '.join(missing)} (correct the mapping, or the header)")
     for column in named:
         if column not in wanted:
-            left_out.note(f"column {column} (the mapping does not name it)")
+            left_out.note(f"column {column} (the mapping does not use this column)")
     try:
         for row in reader:
             try:

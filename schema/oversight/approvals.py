@@ -15,7 +15,7 @@ from schema.relay.ids import IdKind
 @described_enum(
     "What a request of an officer is about.",
     POLICY="A policy that was proposed.",
-    HOLD="A hold that an officer requests to lift.",
+    HOLD="An officer requests that a hold is lifted.",
     CLIENT="A suspended training client that an officer requests to resume.",
     OBJECTION="An objection that an officer requests to reject.",
     PLACEHOLDER="A person id or a contact that an officer declared to be a placeholder.",

@@ -86,7 +86,7 @@ class UntoldAccounts:
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
     accounts: int = governed(
         EXAMINERS,
-        description="The number of active accounts of adults from which the policy would use items of this kind.",
+        description="The number of active adult accounts whose items of this kind the policy would use.",
     )
     untold: int = governed(
         EXAMINERS,

@@ -49,7 +49,7 @@ def test_rows_become_records_and_the_others_are_named() -> None:
     }  # fmt: skip
     assert (second["status"], second["born_on"], second["contacts"]) == ("DEACTIVATED", None, [])
     assert left_out.lines() == [
-        "left out: 1 column shoe size (the mapping does not name it)",
+        "left out: 1 column shoe size (the mapping does not use this column)",
         "left out: 1 row at line 4: state has a value that the mapping does not list",
         "left out: 1 row at line 5: mail is not an e-mail address, a phone number or a user name",
         "left out: 1 row at line 6: windows is not JSON",

@@ -180,7 +180,7 @@ async def test_a_change_that_the_journal_cannot_take_is_stored_and_not_answered(
         shutil.rmtree(journal)
         answer = await gateway.post(Role.PRIVACY_OFFICER, FILE, {"account": "author"})
         assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
-        assert "cannot be written to the journal" in answer.text
+        assert "but not yet in the journal" in answer.text
         assert gateway.execute("SELECT count(*) FROM grounds.objection") == [(1,)]
         headers = {"Authorization": f"Bearer {gateway.token(Role.PLATFORM_INGEST)}"}
         lines = json.dumps(fact("objection", account="author")).encode() + b"\n"
