@@ -296,7 +296,7 @@ class Settings(NameSettings):
         if len(missing) < len(stated) and (missing or not self.public_url):
             wanting = " and ".join(missing or ["GROUNDS_PUBLIC_URL"])
             raise ValueError(
-                f"{wanting}: must be set to sign in with OpenID Connect (set GROUNDS_OIDC_ISSUER,"
+                f"{wanting}: must also be set for the sign-in with OpenID Connect (set all of GROUNDS_OIDC_ISSUER,"
                 " GROUNDS_OIDC_CLIENT_ID, GROUNDS_OIDC_CLIENT_SECRET and GROUNDS_PUBLIC_URL, or no"
                 " GROUNDS_OIDC_... setting)"
             )
@@ -307,8 +307,8 @@ class Settings(NameSettings):
         """Refuse the app's setting GROUNDS_DOCUMENTS_ONLY where GROUNDS_DOCUMENTS is not set."""
         if self.documents_only and self.documents is None:
             raise ValueError(
-                "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but there are none"
-                " (set GROUNDS_DOCUMENTS too)"
+                "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but no trusted "
+                "documents are set (set GROUNDS_DOCUMENTS too)"
             )
         return self
 

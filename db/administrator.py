@@ -7,7 +7,7 @@ import psycopg
 
 _LOCK = 0x67726F756E6473  # "grounds"
 LIMIT_LOCKS = "SET LOCAL lock_timeout = 300"
-"""The statement that limits how long a change waits for a lock: requests wait for 500 ms (db/sql/roles.sql)."""
+"""The statement that limits how long a change waits for a lock. Requests wait at most 500 ms (db/sql/roles.sql)."""
 PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 600.0
 

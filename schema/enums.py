@@ -85,7 +85,7 @@ described_enum(
 described_enum(
     "The participants of a conversation with the platform's AI assistant.",
     ASSISTANT_ONLY="The author and the AI assistant only.",
-    GROUP="Other people as well.",
+    GROUP="Other people take part too.",
 )(Conversation)
 described_enum(
     "The kind of an account.",
@@ -177,7 +177,7 @@ class TrainingStatement(StrEnum):
     NOTICE_DELIVERED="A notice of this purpose, kind of content and product was delivered to the author's account.",
     NOTICE_PERIOD_ELAPSED="The notice period that began with the delivery of the notice has ended.",
     NO_ACTIVE_OBJECTION="No objection that covers the item is active for the author.",
-    CONTENT_KIND_COVERED="The ground covers the item's kind of content on the item's product.",
+    CONTENT_KIND_COVERED="The ground covers this kind of content on this product.",
     AUDIENCE_PUBLIC="The item, and every item that it belongs to, is public.",
     CONVERSATION_OWN="If the item is a prompt, only the author and the AI assistant take part in the conversation.",
     AUDIENCE_STABLE="The audience of the item has been the same for at least the policy's waiting time.",

@@ -314,7 +314,8 @@ class Query(OversightQuery):
         EXAMINERS,
         resolver=resolve_simulate_policy,
         description=(
-            "Returns the numbers of items that a policy would additionally permit (gain) and no longer permit (lose)."
+            "Returns how many more items a policy would permit (gain), and how many permitted items the policy would "
+            "no longer permit (lose)."
         ),
     )
     placeholders: list[Placeholder] = governed(
@@ -357,14 +358,15 @@ class Query(OversightQuery):
         EXAMINERS,
         resolver=incidents_page,
         description=(
-            "Returns the deliveries of items that took place after the platform had received an objection to the "
-            "use of the item."
+            "Returns each delivery of an item that took place although the platform had already received an objection "
+            "to the use of the item."
         ),
     )
     altered_media: Connection[AlteredMedium] = governed(
         EXAMINERS,
         resolver=altered_media_page,
-        description="Returns the fetches of media files whose bytes were not those that the platform had stated.",
+        description="Returns the fetches in which the bytes of a media file differed from the bytes that the platform "
+        "had stated.",
     )
     coverage: Coverage | None = governed(
         OPEN,

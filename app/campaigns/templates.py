@@ -155,5 +155,6 @@ def _translated_words(folder: Path) -> dict[str, dict[str, str]]:
         return {language: {code: str(said) for code, said in known.items()} for language, known in words.items()}
     except (ValueError, AttributeError):
         raise SettingsError(
-            f'{file}: must be an object of objects (write {{"en": {{"POST": "public posts"}}}})'
+            f"{file}: must be a JSON object with an object for each language"
+            ' (write {"en": {"POST": "public posts"}})'
         ) from None

@@ -34,7 +34,8 @@ def ingest_command(
         list[str] | None,
         typer.Option(
             help=(
-                "With --check: also accept this product, because your policy contains it. Repeat the option for each "
+                "With --check: also accept this product. Use this option for a product that your policy contains. "
+                "Repeat the option for each "
                 "product."
             )
         ),

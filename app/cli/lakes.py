@@ -51,7 +51,7 @@ def lake_export_command(
     name: Name = "command line",
     data: Data = None,
 ) -> None:
-    """Export all facts that decisions read, from one snapshot of the database.
+    """Export all facts that are needed to decide about items, from one snapshot of the database.
 
     Keep the folder confidential: the folder contains facts about people whose items may not be delivered. The
     gateway records the export as a read of personal data.
@@ -78,7 +78,8 @@ def lake_compile_command(
     dialect: Annotated[DialectName, typer.Option(case_sensitive=False, help="The engine.")] = DialectName.DUCKDB,
     public_key: PublicKey = None,
 ) -> None:
-    """Print the SQL with which an engine decides about the items of a lake. The SQL names the tables like the files."""
+    """Print the SQL with which an engine decides about the items of a lake. In the SQL, the tables have the names of
+    the files."""
     with _clear_errors():
         from app.lakes.folder import open_lake
         from db.lake.compile import LakeCompiler

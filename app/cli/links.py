@@ -38,9 +38,7 @@ def link_command(
     from app.auth.signed_links import LinkAction, link_path, sign_link
 
     if days is not None and (me or revoke):
-        exit_with_error(
-            "--days: is only for links to the objection form (omit it; a link to own data is valid for 7 days)"
-        )
+        exit_with_error("--days: is only for links to the objection form (omit it; the other link is valid for 7 days)")
     if me and revoke:
         exit_with_error("--revoke: cannot be combined with --me (run the command twice)")
     if revoke or me:

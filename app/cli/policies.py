@@ -43,7 +43,7 @@ def policy_check_command(file: PolicyFile, data: Data = None) -> None:
 
 @policy_commands.command("activate")
 def policy_activate_command(file: PolicyFile, data: Data = None) -> None:
-    """Put a policy in force. The policy applies from the next page on."""
+    """Put a policy in force. The policy applies to every page that is requested after the activation."""
     from db.policies.activation import activate_policy
 
     with exit_on_errors():

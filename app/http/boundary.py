@@ -354,7 +354,7 @@ def http_error(error: BaseException) -> HTTPError:
             return _unavailable("deliveries are paused at the moment (try again)")
         case JournalUnavailable():
             observe.failure(error)
-            return _unavailable("the change is stored in the database, but not yet in the journal (send the change again)")
+            return _unavailable("the change is stored in the database, but not yet in the journal (send it again)")
         case PoolExhausted():
             return _unavailable("all database connections are in use (try again)")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():

@@ -76,7 +76,7 @@ def _decide(engine: duckdb.DuckDBPyConnection, statement: str, folder: Path) -> 
         if written != permitted:
             raise LakeError(
                 f"{permitted - written} items are permitted by DuckDB and not by the database in the same snapshot"
-                " (use nothing of this lake, and report it to the developers)"
+                " (use nothing of this lake, and report the error to the developers)"
             )
     return LakeDecisions(items, permitted, bool(has_texts))
 

@@ -16,7 +16,7 @@ from db.connection import Connection
 from db.delivery.ledger import COLUMNS, Checkpoint, TrustedCheckpoint, signing_key
 from db.setup import load_secrets
 
-UNNOTICED: Final = "the gateway would not notice that the database was restored (set GROUNDS_CHECKPOINTS)"
+UNNOTICED: Final = "without GROUNDS_CHECKPOINTS, the gateway does not notice that the database was restored (set it)"
 _ACCEPT: Final = "read the section Restore of app/README.md, then run grounds restored"
 
 

@@ -30,7 +30,10 @@ def accept_database(settings: Settings, url: str) -> str:
         raise DatabaseError(f"cannot replay the journal: {error}") from None
     said = []
     if journal is None:
-        said.append("No journal was replayed. Send all objections, withdrawals and holds since the backup again.")
+        said.append(
+            "No journal was replayed. Send again all objections, withdrawals and holds that were sent after "
+            "the backup was made."
+        )
     else:
         counts = ", ".join(f"{count} of {table}" for table, count in sorted(replayed.items()))
         said.append(f"Rows that were replayed from the journal: {counts or 'none'}.")

@@ -228,7 +228,7 @@ class Audit:
         if place != self.staff_reads:
             self.note(
                 checkpoint,
-                f"staff read {place} is in the place of staff read {self.staff_reads}: a staff read was deleted or"
+                f"staff read {place} was found instead of staff read {self.staff_reads}: a staff read was deleted or"
                 " added",
             )
         elif not digest == expected == sealed:

@@ -33,9 +33,9 @@ async def audit_offers(worker: Connection) -> int:
     found: int = await worker.fetchval("SELECT grounds.audit_offers($1)", MAX_OFFERS_PER_AUDIT)
     if found:
         raise OffersNotPermitted(
-            f"{found} offers (rows of the table `offer`) were for items that are not permitted. The gateway no longer"
-            " reads pages from offers (report this to the developers, then run the gateway once with"
-            " GROUNDS_OFFERS=false)"
+            f"{found} offers (rows of the table `offer`) were for items that are not permitted. The gateway stopped "
+            f"using offers for pages (report this to the developers, then run the gateway once with "
+            f"GROUNDS_OFFERS=false)"
         )
     return 0
 

@@ -91,7 +91,8 @@ _REASONS = {
     ContactProblem.EMAIL: "must be a complete e-mail address (write it like name@example.org)",
     ContactProblem.PHONE: "must be a phone number with its country code (write it like +353 1 234 5678, or put an @ "
     "before a user name of digits)",
-    ContactProblem.COUNTRY: "is a phone number in {countries} (write it with its country code, or state the country)",
+    ContactProblem.COUNTRY: "could be a phone number in {countries} (write it with its country code, or state the "
+    "country)",
     ContactProblem.NAME: "must be an e-mail address, a phone number, a user name, or the SHA-256 of one of these "
     "(correct it)",
 }

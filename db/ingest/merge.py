@@ -282,13 +282,14 @@ _CONFLICTS = {
     "conflict": (
         "observed_at",
         (
-            "the stored record has the same observed_at and other values (send the correct record with a later"
+            "the stored record has the same observed_at, but different values (send the correct record with a later"
             " observed_at)"
         ),
     ),
     "other text": (
         "texts",
-        "an earlier record has another hash for the same language (send the earlier hash, with a later observed_at)",
+        "an earlier record has a different hash for the same language (send the earlier hash again, with a later "
+        "observed_at)",
     ),
 }
 """The reason why a valid line is set aside, by outcome: the name of the field, and the text of the reason."""
@@ -311,8 +312,8 @@ def _told_otherwise(changes: list[str]) -> str:
     more = f" and {len(changes) - MAX_CHANGES} more" if len(changes) > MAX_CHANGES else ""
     said = ", ".join(changes[:MAX_CHANGES]) + more
     return (
-        f"{said}: only the uses that are in every version of the record count (name other uses in a new campaign with"
-        " another epoch)"
+        f"{said}: a use counts only if every version of the record names the use (name other uses in a new campaign "
+        f"with another epoch)"
     )
 
 

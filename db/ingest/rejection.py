@@ -98,7 +98,7 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object of a line of ingest; raise ValueError if a name appears twice."""
     said = dict(pairs)
     if len(said) < len(pairs):
-        raise ValueError("a field appears twice, and parsers can use different values")
+        raise ValueError("a field appears twice, and it is not clear which of the two values is meant")
     return said
 
 

@@ -14,8 +14,8 @@ from schema.relay.ids import IdKind
 
 @strawberry.type(
     description=(
-        "A fetch of a media file whose bytes were not those that the platform had stated; the client did not get the"
-        " whole file, and the item was quarantined."
+        "A fetch in which the bytes of a media file differed from the bytes that the platform had stated, so that the "
+        "item was quarantined."
     )
 )
 class AlteredMedium:
@@ -23,7 +23,9 @@ class AlteredMedium:
     client: str = governed(EXAMINERS, description="The name of the client that fetched the file.")
     purpose: str = governed(EXAMINERS, description="The purpose of the client.")
     stated_sha256: str = governed(EXAMINERS, description="The SHA-256 that the platform had stated, in hexadecimal.")
-    found_sha256: str = governed(EXAMINERS, description="The SHA-256 of the bytes of the media store, in hexadecimal.")
+    found_sha256: str = governed(
+        EXAMINERS, description="The SHA-256 of the file's bytes in the media store, in hexadecimal."
+    )
     found_at: datetime = governed(EXAMINERS, description="The time of the fetch.")
 
 

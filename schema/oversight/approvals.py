@@ -16,8 +16,8 @@ from schema.relay.ids import IdKind
     "What a request of an officer is about.",
     POLICY="A policy that was proposed.",
     HOLD="An officer requests that a hold is lifted.",
-    CLIENT="A suspended training client that an officer requests to resume.",
-    OBJECTION="An objection that an officer requests to reject.",
+    CLIENT="An officer requests that deliveries to a suspended training client resume.",
+    OBJECTION="An officer requests that an objection is rejected.",
     PLACEHOLDER="A person id or a contact that an officer declared to be a placeholder.",
 )
 class ApprovalKind(StrEnum):

@@ -101,8 +101,8 @@ class BackgroundJob:
     is_overdue: bool = governed(
         EXAMINERS,
         description=(
-            "Whether the job is overdue, which means that its last success was longer ago than ten minutes plus "
-            "two intervals of the job."
+            "Whether the job is overdue: the time since its last success is longer than ten minutes plus two "
+            "intervals of the job."
         ),
     )
 

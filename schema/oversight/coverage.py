@@ -67,8 +67,8 @@ class CoverageValue:
 
 @strawberry.type(
     description=(
-        "The numbers of items that a condition excludes; only items whose ground requires the condition are counted, "
-        "and a suppressed number is null."
+        "The numbers of items that a condition excludes, if the item's ground requires the condition; a suppressed "
+        "number is null."
     )
 )
 class Exclusion:

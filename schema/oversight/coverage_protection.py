@@ -18,7 +18,7 @@ from schema.governed import OPEN, governed
 )
 class CoverageProtection:
     max_items_in_total: int = governed(
-        OPEN, description="The items of one person count as at most this many items in a count of all items."
+        OPEN, description="The largest number of items of one person that are counted in a count of all items."
     )
     max_items_in_tables: int = governed(
         OPEN,
@@ -37,8 +37,8 @@ class CoverageProtection:
     greatest_advantage: float = governed(
         OPEN,
         description=(
-            "If an attacker knows the publications of 30 days and guesses whether a person is counted, the share "
-            "of right guesses is at most 0.5 plus this value."
+            "If an attacker knows all publications of 30 days and guesses whether a person is counted, the share of "
+            "right guesses is at most 0.5 plus this value."
         ),
     )
 

@@ -91,7 +91,7 @@ class Hold:
     ends_at: datetime | None = governed(
         EXAMINERS,
         row=Column("ends_at"),
-        description="The time from which a lifted hold stops no more deliveries, null while the hold is open.",
+        description="The time at which a lifted hold ends, null while the hold is open.",
     )
 
 

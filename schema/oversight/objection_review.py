@@ -74,8 +74,8 @@ class ObjectionSummary:
 
 @strawberry.type(
     description=(
-        "The rejection of an unmatched objection, requested by one officer and confirmed by another; the "
-        "objection still applies to accounts that it matches later."
+        "The rejection of an objection that matches no account, requested by one officer and confirmed by another; if "
+        "the objection matches an account later, it applies to this account."
     )
 )
 class ObjectionRejection:

@@ -17,7 +17,7 @@ class OversightQuery:
         EXAMINERS,
         resolver=resolve_search,
         description=(
-            "Returns what a text identifies: items, accounts, objections, clients and holds, at most 20 of each kind."
+            "Searches for a text, and returns at most 20 items, accounts, objections, clients and holds each."
         ),
     )
     approval_requests: list[ApprovalRequest] = governed(

@@ -154,8 +154,8 @@ class PlaceholderMutation:
         OFFICERS,
         resolver=_declare_placeholder,
         description=(
-            "Declares a placeholder, or approves a placeholder that another officer declared; it takes effect after "
-            "the policy's waiting time for withdrawals."
+            "Declares a placeholder, or approves a placeholder that another officer declared; the placeholder takes "
+            "effect after the policy's waiting time for withdrawals."
         ),
     )
     revoke_placeholder: Placeholder = governed(

@@ -79,14 +79,15 @@ class SimulatedChange:
 
 
 @strawberry.type(
-    description="The number of accounts that received no notice of one use (purpose and kind) of their items."
+    description="For one purpose and one kind of items, the number of accounts that have such items and received no "
+    "notice of this use."
 )
 class UntoldAccounts:
     purpose: str = governed(EXAMINERS, description="The purpose.")
     kind: ContentKind = governed(EXAMINERS, description="The kind of content.")
     accounts: int = governed(
         EXAMINERS,
-        description="The number of active adult accounts whose items of this kind the policy would use.",
+        description="The number of active accounts of adults whose items of this kind the policy would use.",
     )
     untold: int = governed(
         EXAMINERS,

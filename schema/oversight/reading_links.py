@@ -20,7 +20,7 @@ READING_PATH = "/me"
 
 
 @strawberry.type(
-    description="A link with which a person reads their own data in the browser that opens the link first."
+    description="A link to a person's own data, which works only in the first browser that opens the link."
 )
 class ReadingLink:
     path: str = governed(
@@ -30,7 +30,7 @@ class ReadingLink:
     expires_at: datetime = governed(LINK_ISSUERS, description="The time until which the link is valid.")
 
 
-@strawberry.type(description="The revocation of every link with which the data of an account can be read.")
+@strawberry.type(description="The result of revoking all links to the data of an account.")
 class RevokedReadingLinks:
     count: int = governed(LINK_REVOKERS, description="The number of links that were valid until now.")
 
@@ -62,7 +62,7 @@ async def _revoke_reading_links(
     context = info.context
     if context.owner is not None and account is not None:
         raise BadInput(
-            "account: only officers and the platform can set this (omit account, and all your own links are revoked)"
+            "account: only officers and the platform can set this (to revoke all your own links, omit account)"
         )
     if context.owner is None and account is None:
         raise BadInput("account: is missing (state the account whose links you want to revoke)")

@@ -17,7 +17,7 @@ MAX_DAYS: Final = 3660
 @strawberry.type(description="A report for an authority, with a signature that everyone can check.")
 class AuthorityReport:
     document: str = governed(
-        EXAMINERS, description="The figures as JSON; `app/README.md` explains each figure, and the signed form."
+        EXAMINERS, description="The figures as JSON; The signed document; `app/README.md` explains each figure."
     )
     signature: str = governed(EXAMINERS, description="The Ed25519 signature of the figures, in hexadecimal.")
     public_key: str = governed(EXAMINERS, description="The Ed25519 public key of the gateway, in hexadecimal.")

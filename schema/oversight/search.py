@@ -49,7 +49,8 @@ class SearchResult:
         description="A short description of the object, such as the reference of an objection or the scope of a hold.",
     )
     by_person: bool = governed(
-        EXAMINERS, description="Whether an account was found only because the text is the id of its person."
+        EXAMINERS,
+        description="Whether an account was found only because the searched text is the id of the account's person.",
     )
 
 

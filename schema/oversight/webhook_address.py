@@ -33,8 +33,8 @@ def check_webhook_address(url: str, allowed: Networks) -> None:
     address = _literal(parts.hostname or "")
     if address is not None and not is_allowed(address, allowed):
         raise BadInput(
-            "webhook: must have a public address as its host (ask the operator to allow the address in"
-            " GROUNDS_WEBHOOK_NETWORKS)"
+            "webhook: the host must have a public address (for a private address, ask the operator to set "
+            "GROUNDS_WEBHOOK_NETWORKS)"
         )
     is_loopback = address is not None and address.is_loopback
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):

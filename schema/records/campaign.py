@@ -36,13 +36,13 @@ class CampaignText:
 class Campaign:
     epoch: str = governed(OPEN_AND_OWNER, description="The epoch of the campaign, as YYYY-MM.")
     told: list[CampaignUse] = governed(
-        OPEN_AND_OWNER, description="The uses of content that the campaign's notices named."
+        OPEN_AND_OWNER, description="The uses of content that the notices of the campaign told people about."
     )
     disputed: list[CampaignUse] = governed(
         EXAMINERS,
         description=(
-            "Uses of content that some versions of the campaign's record name and other versions do not name; "
-            "notices do not count for these uses."
+            "Uses of content that are in some versions of the campaign's record and not in others; notices do not "
+            "count for these uses."
         ),
     )
     texts: list[CampaignText] = governed(

@@ -29,7 +29,7 @@ class RightsSignal:
     )
     reserves: bool = governed(
         EXAMINERS_AND_OWNER,
-        description=("Whether the item is opted out of training, if all signals of this standard are taken together."),
+        description=("Whether all signals of this standard together opt the item out of training."),
     )
     form: str | None = governed(
         EXAMINERS_AND_OWNER,

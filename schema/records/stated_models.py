@@ -17,7 +17,8 @@ class StatedModel:
     started_at: datetime = governed(EXAMINERS, description="The time at which the training started.")
     release: str | None = governed(
         EXAMINERS,
-        description="The name of the release that the client used, null if the client named receipts.",
+        description="The name of the release that the client used, null if the client named receipts instead of a "
+        "release.",
     )
     version: str | None = governed(
         EXAMINERS,

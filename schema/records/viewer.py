@@ -29,9 +29,7 @@ class OwnDelivery:
     decided_at: datetime = governed(SUBJECTS, description="The time of the decision.")
     content_ids: list[strawberry.ID] = governed(
         SUBJECTS,
-        description=(
-            "The ids of those items on the page that belong to the data subject and that the query asked for."
-        ),
+        description=("The ids of the data subject's own items on the page, if the query asked for these items."),
     )
     content_numbers: list[int | None] = governed(
         SUBJECTS, description="The values of `Content.number` for the items in `contentIds`, in the same order."

@@ -53,7 +53,9 @@ class TrainingRun:
     started_at: datetime = governed(_READERS, description="The time at which the run started.")
     recorded_at: datetime = governed(_READERS, description="The time at which the client recorded the run.")
     releases: list[UsedRelease] = governed(_READERS, description="The releases that the run used.")
-    receipt_intervals: int = governed(_READERS, description="The number of intervals of receipts that the run used.")
+    receipt_intervals: int = governed(
+        _READERS, description="The number of ranges of consecutive receipts that the run used."
+    )
 
 
 async def runs_page(info: Info, first: First, after: After = None) -> Connection[TrainingRun]:

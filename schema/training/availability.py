@@ -66,7 +66,7 @@ def read_place(ids: Ids, fingerprint: int, after: str | None) -> Place:
         raise_cursor_lost()
     if ids.decode_as(IdKind.TRAINABLE_CONTENT_CURSOR, after) is not None:
         raise BadInput(
-            "after: is a cursor of the order ID (omit `order`, or omit `after` to read the order AVAILABILITY "
+            "after: this cursor belongs to the order ID (omit `order`, or omit `after` to read the order AVAILABILITY "
             "from the start)"
         )
     positions = [number & (1 << _POSITION_BITS) - 1 for number in numbers if number is not None]

@@ -62,7 +62,9 @@ _CAUSES = {
 }
 
 
-@strawberry.type(description="A change in whether this client may use an item that it received.")
+@strawberry.type(
+    description="A message that this client may no longer use an item that it received, or may use the item again."
+)
 class Retraction:
     id: strawberry.ID = governed(
         TRAINING, description="The id of the retraction, to be passed to `acknowledgeRetractions`."
@@ -99,7 +101,7 @@ class Incident:
     "What a client can do with an item that it received.",
     PERMITTED="The client can use the item.",
     HELD="The client must keep the item but not use it.",
-    RETRACTED="The client must delete the item; the answer is the same if no item has this id.",
+    RETRACTED="The client must delete the item; this is also the answer if no item has this id.",
     ASK_AGAIN="The gateway has not decided yet and can answer in some seconds; until then, the client must neither"
     " use nor delete the item.",
 )

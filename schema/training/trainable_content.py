@@ -182,7 +182,10 @@ async def trainable_content(
     ] = None,
     order: Annotated[
         TrainableContentOrder,
-        strawberry.argument(description="The order of the items; a cursor belongs to one order."),
+        strawberry.argument(
+            description="The order of the items; a cursor is valid only with the order in which the "
+            "cursor was returned."
+        ),
     ] = TrainableContentOrder.ID,
 ) -> Connection[TrainableContent]:
     """Resolve `trainableContent` of the GraphQL API: deliver a page of permitted items and write its receipt."""

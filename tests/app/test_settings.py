@@ -110,8 +110,8 @@ def test_what_is_no_list_or_no_switch_is_refused_in_one_line(
 
 def test_roles_are_kept_to_documents_only_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
     said = (
-        "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but there are none"
-        " (set GROUNDS_DOCUMENTS too)"
+        "GROUNDS_DOCUMENTS_ONLY: the roles in this setting can send only trusted documents, but no trusted documents"
+        " are set (set GROUNDS_DOCUMENTS too)"
     )
     assert refusal(monkeypatch, GROUNDS_DOCUMENTS_ONLY="TRAINING_CLIENT") == said
 

@@ -175,7 +175,7 @@ async def test_a_campaign_that_changes_what_it_told_is_reported_and_tells_no_mor
     answer = await known.ingest([*lines, told_of_video()])
     reported = {(each["line"], each["id"], each["field"], each["reason"]) for each in answer["changedCampaigns"]}
     words = (
-        "only the uses that are in every version of the record count (name other uses in a new campaign with"
+        "a use counts only if every version of the record names the use (name other uses in a new campaign with"
         " another epoch)"
     )
     assert reported == {
@@ -213,7 +213,7 @@ async def test_a_text_stays_as_it_was_sent_and_languages_can_be_added(known: Tes
     (rejected,) = answer["rejects"]
     assert (rejected["field"], rejected["reason"].partition(" (")[0]) == (
         "texts",
-        "an earlier record has another hash for the same language",
+        "an earlier record has a different hash for the same language",
     )
     assert known.execute("SELECT texts FROM grounds.campaign WHERE platform_id = '2025-12'") == [
         ({"en": "a" * 64, "de-at": "b" * 64},)

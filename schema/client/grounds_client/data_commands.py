@@ -37,7 +37,8 @@ def add_data_commands(groups: "argparse._SubParsersAction[argparse.ArgumentParse
         "--order",
         choices=ORDERS,
         default=BY_ID,
-        help="The order, if no release is given. With AVAILABILITY, the command reads only what became available.",
+        help="The order of the items, if no release is given. With AVAILABILITY, the command reads only the items "
+        "that became available since the last run.",
     )
     _add_gateway(sync, required=True)
     _add_filter(sync)
@@ -120,7 +121,9 @@ def _run_verify(options: argparse.Namespace) -> ContractOutcome:
     else:
         with _client_of(options) as client:
             faults = verify_folder(options.folder, client)
-    return ContractOutcome("\n".join(faults) or "every file is the one that the gateway delivered", failed=bool(faults))
+    return ContractOutcome(
+        "\n".join(faults) or "every file is identical to the file that the gateway delivered", failed=bool(faults)
+    )
 
 
 def _show_progress(done: int, total: int) -> None:

@@ -100,7 +100,9 @@ def shards_of(manifest: Any) -> list[dict[str, Any]]:
         for shard in shards:
             if not _SHARD_PATH.fullmatch(shard["path"]):
                 named = repr(shard["path"])
-                raise SyncError(f"the manifest names {named}, which is no file of a release (ask the operator)")
+                raise SyncError(
+                    f"the manifest names {named}, but a release cannot contain such a file (ask the operator)"
+                )
             if not _DIGEST.fullmatch(shard["sha256"]) or type(shard["items"]) is not int or "receipt" not in shard:
                 raise ValueError
         if len({shard["path"] for shard in shards}) < len(shards) or type(manifest["items"]) is not int:

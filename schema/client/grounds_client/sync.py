@@ -215,7 +215,7 @@ def _get_file(client: GatewayReader, folder: Path, state: FolderState, name: str
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:
-            raise SyncError(f"{path}: cannot be stored: {error.strerror} (make space on the disk, and repeat)") from None
+            raise SyncError(f"{path}: cannot be stored: {error.strerror} (make space, and repeat)") from None
         except httpx.TransportError:
             time.sleep(0.5)  # the part is continued
             continue

@@ -112,7 +112,7 @@ async def test_the_summary_counts_each_record(gateway: TestGateway) -> None:
     }
     (conflict,) = answer["rejects"]
     assert (conflict["line"], conflict["id"], conflict["field"]) == (2, "item", "observed_at")
-    assert "the stored record has the same observed_at and other values" in conflict["reason"]
+    assert "the stored record has the same observed_at, but different values" in conflict["reason"]
 
 
 async def test_more_bad_lines_than_are_shown_are_all_counted(gateway: TestGateway) -> None:

@@ -126,7 +126,7 @@ def test_a_gateway_that_does_not_tell_its_schema_is_unreadable(
     [
         ("nowhere", None, "does not exist"),
         ("red/bad.graphql", "query {", "red/bad.graphql:1:8: cannot be parsed, Syntax Error"),
-        ("red/bad.graphql", "fragment F on Query { a }", "put fragments into the documents that use them"),
+        ("red/bad.graphql", "fragment F on Query { a }", "if the file contains only fragments"),
         ("red/bad.graphql", "query A { a } query A { old }", "contains 2 operations named A"),
         ("red/bad.graphql", "", "cannot be parsed"),
         ("red/bad.graphql", b"\xff", "is not UTF-8"),

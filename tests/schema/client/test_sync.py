@@ -138,7 +138,7 @@ async def broken_connections(gateway: TestGateway) -> AsyncIterator[str]:
         nonlocal count
         count += 1
         inner_reader, inner_writer = await asyncio.open_connection(host, int(port))
-        ways = carry(reader, inner_writer, 10**9), carry(inner_reader, writer, 700 * count)
+        ways = carry(reader, inner_writer, 10**9), carry(inner_reader, writer, 1500 * count)
         await asyncio.gather(*ways)
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0)

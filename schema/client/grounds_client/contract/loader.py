@@ -142,7 +142,10 @@ def _file_operations(file: Path, client: str | None, *, sdl_allowed: bool) -> li
             raise ContractError(f"{file}{_position(error)}: cannot be parsed, {error.message} (correct it)") from None
         operations = split_operations(document, consumer, str(file), file.stem, text)
         if not operations and not (sdl_allowed and all(_is_sdl(each.kind) for each in document.definitions)):
-            raise ContractError(f"{file}: contains no operation (put fragments into the documents that use them)")
+            raise ContractError(
+                f"{file}: contains no operation (if the file contains only fragments, move them into "
+                f"the documents that use them)"
+            )
         _reject_repeated_names(file, document)
         found += operations
     return found
