@@ -32,7 +32,7 @@ def policy_show_command(data: Data = None) -> None:
 
 @policy_commands.command("check")
 def policy_check_command(file: PolicyFile, data: Data = None) -> None:
-    """Check a policy document, and compare it with the uses that campaigns named; print each error and warning."""
+    """Check a policy document against the uses that campaigns told people about; print each error and warning."""
     with exit_on_errors():
         text = read_file(file)
     with open_database_of(data) as (_, url):

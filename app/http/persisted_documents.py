@@ -84,7 +84,7 @@ def _check_trusted(key: str, text: Any, schema: GatewaySchema) -> Document:
         )
     document = describe_document(text, parsed)
     if not document.operations:
-        raise ValueError("contains no operation (copy the fragments into the documents that use them)")
+        raise ValueError("contains no operation (copy fragments into the documents that use them)")
     return document
 
 

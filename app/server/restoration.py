@@ -43,8 +43,9 @@ def accept_database(settings: Settings, url: str) -> str:
         if lost:
             first, last = (read_checkpoint(file).checkpoint for file in (lost[0], lost[-1]))
             said.append(
-                f"{len(lost)} exported checkpoints ({first.number} to {last.number}, sealed until {last.sealed_at}Z)"
-                f" are not in the database. The files of these checkpoints were moved to {lost[0].parent}."
+                f"{len(lost)} exported checkpoints ({first.number} to {last.number}) are not in the database."
+                f" The newest of them was sealed at {last.sealed_at}Z."
+                f" The files of these checkpoints were moved to {lost[0].parent}."
             )
         else:
             said.append("Every exported checkpoint is in the database.")

@@ -16,7 +16,7 @@ from schema.relay.ids import IdKind
     "What a request of an officer is about.",
     POLICY="A policy that was proposed.",
     HOLD="An officer requests that a hold is lifted.",
-    CLIENT="An officer requests that deliveries to a suspended training client resume.",
+    CLIENT="An officer requests to end the suspension of a training client.",
     OBJECTION="An officer requests that an objection is rejected.",
     PLACEHOLDER="A person id or a contact that an officer declared to be a placeholder.",
 )
