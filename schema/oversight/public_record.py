@@ -171,7 +171,7 @@ class PublicRecord:
     models: list[PublicModel] = governed(
         OPEN,
         resolver=_resolve_public_models,
-        description=f"The newest {MAX_LISTED} models that training clients stated, newest statement first.",
+        description=f"The {MAX_LISTED} newest models that training clients trained, as the clients stated.",
     )
     ledger: PublicLedger = governed(
         OPEN,
