@@ -310,8 +310,8 @@ async def test_a_cursor_belongs_to_its_order_its_filter_and_its_purpose(gateway:
 
         by_id = NEWEST.replace(", order: AVAILABILITY", "")
         page = (await gateway.ask(Role.TRAINING_CLIENT, by_id, {"first": 2}))["trainableContent"]
-        assert "a cursor of the order ID" in await refusal(after=page["pageInfo"]["endCursor"])
-        assert "a cursor of the order AVAILABILITY" in await refusal(by_id)
+        assert "this cursor belongs to the order ID" in await refusal(after=page["pageInfo"]["endCursor"])
+        assert "this cursor belongs to the order AVAILABILITY" in await refusal(by_id)
         assert "another filter or purpose" in await refusal(filter={"kinds": ["POST"]})
         assert "must be a cursor of this list" in await refusal(after="nothing")
         assert "must be a cursor of this list" in await refusal(after=f"{reader.cursor}.")
