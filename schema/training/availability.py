@@ -86,8 +86,8 @@ def raise_if_other_order(ids: Ids, after: str) -> None:
     first = after.partition(_SEPARATOR)[0]
     if ids.decode_as(IdKind.AVAILABILITY_CURSOR, first) is not None:
         raise BadInput(
-            "after: this cursor belongs to the order AVAILABILITY (pass order: AVAILABILITY, or omit `after` to read from"
-            " the start)"
+            "after: this cursor belongs to the order AVAILABILITY (pass order: AVAILABILITY, or omit `after` to read"
+            " from the start)"
         )
 
 
