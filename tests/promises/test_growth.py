@@ -97,7 +97,7 @@ async def churn(gateway: TestGateway, items: int, rounds: int, days: int | None,
     return hot / updates, size / gateway.execute(SIZE)[0][0]
 
 
-@pytest.mark.ci
+@pytest.mark.long
 async def test_twelve_months_of_changes_are_hot_and_leave_a_small_database(year: TestGateway, killed: Killed) -> None:
     hot, size = await churn(year, 3_000, ROUNDS, VERSIONS_DAYS, "first")
     print(f"HOT {hot:.1%}, size {size:.2f} x the live data")

@@ -240,12 +240,13 @@ async def test_a_page_of_offers_that_is_being_read_is_seen_by_those_who_look_for
 
 async def pages_seen(gateway: TestGateway) -> int:
     """Read a page of offers, and count the pages in progress before it is committed."""
+    ((client,),) = gateway.execute("SELECT grounds.register_client('client')::text")
     training = await asyncpg.connect(gateway.database_url, user=TRAINING, password=role_password(SECRET, TRAINING))
     try:
         async with training.transaction():
             used, values = narrowing(Filter())
             page = page_statement(used, PageForm(OFFERED))
-            assert len(await training.fetch(page, "1", "GENAI_TRAINING", 0, 10, MAX_ID, *values)) == 2
+            assert len(await training.fetch(page, client, "GENAI_TRAINING", 0, 10, MAX_ID, *values)) == 2
             with psycopg.connect(gateway.database_url, autocommit=True) as connection:
                 row = connection.execute("SELECT cardinality(grounds.pages_in_progress())").fetchone()
                 assert row is not None

@@ -93,7 +93,7 @@ def texts_from(folder: Path | None, message: MessageKind = MessageKind.NOTICE, *
         ({"en.txt": BODY + "{{ ''.__class__.__mro__ }}"}, "en.txt: "),
         ({"de.txt": BODY}, "en.txt: is missing"),
         ({"en.txt": BODY, "xh.txt": BODY}, "xh.txt: there are no words for GENAI_TRAINING, POST"),
-        ({"en.txt": BODY, "words.json": "[]"}, "words.json: must be an object"),
+        ({"en.txt": BODY, "words.json": "[]"}, "words.json: must be a JSON object"),
         ({}, "en.txt: is missing"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_template_that_will_not_do_is_refused(tmp_path: Path, files: dict[str,
 
 
 def test_without_a_controller_in_the_policy_nothing_is_written() -> None:
-    with pytest.raises(SettingsError, match="names no controller"):
+    with pytest.raises(SettingsError, match="has no controller"):
         texts_from(None, controller=None)
 
 

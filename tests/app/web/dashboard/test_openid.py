@@ -187,10 +187,10 @@ async def test_a_provider_that_does_not_answer_is_an_outage_and_quotes_nothing(s
 @pytest.mark.parametrize(
     ("stated", "said"),
     [
-        ({"ISSUER": "https://id.example.org"}, "GROUNDS_OIDC_CLIENT_ID and GROUNDS_OIDC_CLIENT_SECRET: must be set"),
+        ({"ISSUER": "https://id.example.org"}, "GROUNDS_OIDC_CLIENT_ID and GROUNDS_OIDC_CLIENT_SECRET: must also be"),
         (
             {"ISSUER": "https://i.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
-            "GROUNDS_PUBLIC_URL: must be set",
+            "GROUNDS_PUBLIC_URL: must also be set",
         ),
         (
             {"ISSUER": "http://id.example.org", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
