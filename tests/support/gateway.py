@@ -185,8 +185,12 @@ _STEPS_OF_OFFERS = ("fold_offers", "build_offers")
 def _offered_items(connection: psycopg.Connection) -> set[tuple[str, int]]:
     """Read what a client that is not suspended would be shown from offers at this moment: purposes and items."""
     found: set[tuple[str, int]] = set()
-    with connection.transaction(force_rollback=True):  # the client is none of the test's
-        fetch_all(connection, "SELECT set_config('grounds.client', grounds.register_client('of no test')::text, TRUE)")
+    with connection.transaction(force_rollback=True):  # the client is none of the test's, and takes none of its ids
+        fetch_all(
+            connection,
+            "INSERT INTO grounds.client (id, name) OVERRIDING SYSTEM VALUE VALUES (1000000, 'of no test')"
+            " RETURNING set_config('grounds.client', id::text, TRUE)",
+        )
         for (purpose,) in fetch_all(connection, "SELECT unnest(grounds.policy_purposes())"):
             fetch_all(connection, "SELECT set_config('grounds.purpose', %s, TRUE)", purpose)
             found |= {(purpose, item) for (item,) in fetch_all(connection, "SELECT id FROM grounds.offered_content")}
