@@ -59,7 +59,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     officer constant text := grounds.acting_officer();
     planted constant bigint := (SELECT c.id FROM grounds.content c WHERE c.platform_id = planted_id);
-    not_for_ever constant text[] := '{PROGRAMME_ACTIVE,PURPOSE_MATCH,NO_REGULATORY_HOLD,ACCOUNT_IN_GOOD_STANDING,NOTICE_DELIVERED,'
+    can_pass_later constant text[] := '{PROGRAMME_ACTIVE,PURPOSE_MATCH,NO_REGULATORY_HOLD,ACCOUNT_IN_GOOD_STANDING,NOTICE_DELIVERED,'
         'NOTICE_PERIOD_ELAPSED,AUDIENCE_STABLE,CONTENT_SETTLED}';
     judged_for text;
 BEGIN
@@ -70,7 +70,7 @@ BEGIN
         PERFORM set_config('grounds.purpose', judged_for, TRUE);
         IF EXISTS (SELECT FROM grounds.decision d
                    WHERE d.id = planted AND (SELECT grounds.require_decisions())
-                       AND (d.permitted OR d.shortfall <@ not_for_ever IS NOT FALSE)) THEN
+                       AND (d.permitted OR d.shortfall <@ can_pass_later IS NOT FALSE)) THEN
             RETURN 'QUALIFIES';
         END IF;
     END LOOP;

@@ -74,9 +74,8 @@ def read_place(ids: Ids, fingerprint: int, after: str | None) -> Place:
         raise BadInput("after: must be a cursor of this list (pass pageInfo.endCursor of the previous page, unchanged)")
     if any(number is None or number >> _POSITION_BITS != fingerprint for number in numbers):
         raise BadInput(
-            "after: belongs to another filter or purpose (pass the same filter as for the page that returned the "
-            "cursor,"
-            " or omit `after` to read from the start)"
+            "after: belongs to another filter or purpose (pass the same filter as for the page that returned the"
+            " cursor, or omit `after` to read from the start)"
         )
     return Place(positions[0], tuple(positions[1:]))
 

@@ -324,7 +324,7 @@ async def object_in_turn(
 
 
 async def give_receipts(administrator: asyncpg.Connection) -> float:
-    """Write receipts of files as hand-outs do, of items that nobody has; return the bytes per id on disk."""
+    """Write receipts like those of delivered files, with ids that no item has; return the bytes on disk for each id."""
     size = "SELECT pg_total_relation_size('grounds.delivery')"
     before = await administrator.fetchval(size)
     span = HELD_ITEMS * 100 // DENSITY
